@@ -1,0 +1,38 @@
+//! Crash points: named places where a test can end the process as `kill -9` would.
+//!
+//! Compiled to nothing without the feature `failpoints`. With it, `RERAIL_CRASH_AT=k` kills the process at
+//! the k-th point it meets (from 1), and `RERAIL_CRASH_LOG=file` appends the name of every point, so that
+//! a test can enumerate them: k = 1.. until the run ends by itself.
+
+/// Passes a crash point.
+#[cfg(not(feature = "failpoints"))]
+#[inline(always)]
+pub fn hit(_name: &str) {}
+
+/// Passes a crash point.
+#[cfg(feature = "failpoints")]
+pub fn hit(name: &str) {
+    use std::io::Write as _;
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    static CRASH_AT: LazyLock<Option<u64>> =
+        LazyLock::new(|| std::env::var("RERAIL_CRASH_AT").ok().and_then(|text| text.parse().ok()));
+    static LOG: LazyLock<Option<std::path::PathBuf>> =
+        LazyLock::new(|| std::env::var_os("RERAIL_CRASH_LOG").map(Into::into));
+    static HITS: AtomicU64 = AtomicU64::new(0);
+
+    let count = HITS.fetch_add(1, Ordering::SeqCst) + 1;
+    if let Some(path) = LOG.as_ref() {
+        // One write call a line: points are passed by several threads. A lost line only makes a test fail.
+        let line = format!("{name}\n");
+        if let Ok(mut file) = std::fs::OpenOptions::new().create(true).append(true).open(path) {
+            file.write_all(line.as_bytes()).ok();
+        }
+    }
+    if *CRASH_AT == Some(count) {
+        // SIGKILL rather than abort: no handler, no core, exactly what the kernel does to a process.
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).ok();
+        std::process::abort();
+    }
+}

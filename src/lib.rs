@@ -1,0 +1,4 @@
+//! rerail runs named incident runbooks: YAML with Rhai snippets, durable checkpoints, an honest
+//! dry-run and a transcript that can be trusted. ARCHITECTURE.md is the map.
+
+pub mod failpoint;
