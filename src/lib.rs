@@ -2,3 +2,4 @@
 //! dry-run and a transcript that can be trusted. ARCHITECTURE.md is the map.
 
 pub mod failpoint;
+pub mod script;
