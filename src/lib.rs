@@ -2,4 +2,5 @@
 //! dry-run and a transcript that can be trusted. ARCHITECTURE.md is the map.
 
 pub mod failpoint;
+pub mod redact;
 pub mod script;

@@ -1,0 +1,12 @@
+//! The last net for secrets: takes known values out of text, in every form they may come back in.
+//!
+//! Every door (journal, transcript, log, terminal) has one [`Redactor`] in front. It knows declared
+//! secrets only, and only the transformations listed in [`forms`].
+
+mod forms;
+mod needles;
+mod redactor;
+mod writer;
+
+pub use redactor::{Redactor, SECRET_BYTES_MIN};
+pub use writer::RedactingWriter;

@@ -1,0 +1,283 @@
+//! The set of known secrets, shared by all doors of a process.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::redact::forms;
+use crate::redact::needles::{Carry, Needles};
+use crate::script::value::{Map, Value};
+
+/// Shorter secrets can't be taken out without garbling text and confirming guesses; they are refused
+/// where secrets are loaded, and never registered.
+pub const SECRET_BYTES_MIN: usize = 8;
+
+/// Replaces known secrets by `[redacted:NAME]`. Clones share what they know.
+#[derive(Clone, Default)]
+pub struct Redactor {
+    // Held for the length of a clone or of a registration; nothing waits inside.
+    known: Arc<RwLock<Known>>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// Each form with the name that is shown for it: the first to be registered.
+    forms: BTreeMap<String, String>,
+    values: BTreeSet<String>,
+    needles: Arc<Needles>,
+}
+
+impl Redactor {
+    /// Knows no secret yet.
+    pub fn new() -> Redactor {
+        Redactor::default()
+    }
+
+    /// Makes `value` a secret from now on, in all its forms. Never forgets one: after a rotation the old
+    /// value is still none of the readers' business. Values under [`SECRET_BYTES_MIN`] are ignored.
+    pub fn register(&self, name: &str, value: &str) {
+        if value.len() < SECRET_BYTES_MIN {
+            return;
+        }
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if !known.values.insert(value.to_owned()) {
+            return;
+        }
+        for form in forms::of(value) {
+            known.forms.entry(form).or_insert_with(|| name.to_owned());
+        }
+        known.needles = Arc::new(Needles::new(&known.forms));
+    }
+
+    /// `text` without secrets; borrowed if there was none.
+    pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let needles = self.needles();
+        if !needles.touches(text.as_bytes()) {
+            return Cow::Borrowed(text);
+        }
+        let written = needles.scan(text.as_bytes(), Carry::default(), true).written;
+        Cow::Owned(String::from_utf8(written).expect("whole characters are replaced by whole characters"))
+    }
+
+    /// `value` without secrets in texts, keys and digits. References to secrets stay: they are names.
+    pub fn redact_value(&self, value: &Value) -> Value {
+        match value {
+            Value::Text(text) => Value::Text(self.redact(text).into_owned()),
+            Value::List(items) => Value::List(items.iter().map(|item| self.redact_value(item)).collect()),
+            Value::Map(map) => Value::Map(self.redact_map(map)),
+            Value::Int(_) | Value::Float(_) => match self.redact(&value.to_string()) {
+                Cow::Borrowed(_) => value.clone(),
+                Cow::Owned(redacted) => Value::Text(redacted),
+            },
+            Value::Null | Value::Bool(_) | Value::Secret(_) | Value::Unknown(_) => value.clone(),
+        }
+    }
+
+    /// As [`Redactor::redact_value`]; keys that become equal are told apart by a number.
+    pub fn redact_map(&self, map: &Map) -> Map {
+        let mut redacted = Map::new();
+        for (key, value) in map {
+            let plain = self.redact(key).into_owned();
+            let mut unique = plain.clone();
+            let mut number = 2;
+            while redacted.contains_key(&unique) {
+                unique = format!("{plain}_{number}");
+                number += 1;
+            }
+            redacted.insert(unique, self.redact_value(value));
+        }
+        redacted
+    }
+
+    pub(super) fn needles(&self) -> Arc<Needles> {
+        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner).needles)
+    }
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Redactor")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::redact::RedactingWriter;
+    use crate::redact::needles::marker;
+    use crate::script::secret::SecretText;
+
+    fn knowing(secrets: &[(&str, &str)]) -> Redactor {
+        let redactor = Redactor::new();
+        for (name, value) in secrets {
+            redactor.register(name, value);
+        }
+        redactor
+    }
+
+    #[test]
+    fn a_secret_is_found_in_the_forms_a_server_echoes() {
+        let redactor = knowing(&[("TOKEN", "p/ss+w?rd~1é")]);
+        let basic = crate::script::secret::base64("ana:p/ss+w?rd~1é");
+        for text in [
+            "raw p/ss+w?rd~1é".to_owned(),
+            format!("Authorization: Basic {basic}"),
+            format!("?q={}", crate::script::secret::url_encode("p/ss+w?rd~1é")),
+            serde_json::json!({"inner": serde_json::json!({"t": "p/ss+w?rd~1é"}).to_string()}).to_string(),
+        ] {
+            let redacted = redactor.redact(&text).into_owned();
+            assert!(redacted.contains("[redacted:TOKEN]"), "{text} -> {redacted}");
+            assert!(!redacted.contains("w?rd") && !redacted.contains(&basic[6..]), "{text} -> {redacted}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_a_part_of_another_leaves_no_rest() {
+        let redactor = knowing(&[("SHORT", "abcdefgh"), ("LONG", "abcdefghijkl"), ("TAIL", "ijklmnopq")]);
+        assert_eq!(redactor.redact("<abcdefghijklmnopq>"), "<[redacted:LONG]>");
+        assert_eq!(redactor.redact("<abcdefghi>"), "<[redacted:SHORT]i>");
+        let redactor = knowing(&[("SELF", "abababab")]);
+        assert_eq!(redactor.redact("xababababababx"), "x[redacted:SELF]x");
+    }
+
+    #[test]
+    fn text_without_secrets_is_borrowed_and_short_values_are_not_registered() {
+        let redactor = knowing(&[("PIN", "1234567"), ("TOKEN", "abcdefgh")]);
+        assert!(matches!(redactor.redact("call 1234567"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn values_are_redacted_in_keys_and_digits_too() {
+        let redactor = knowing(&[("PIN", "12345678"), ("TOKEN", "abcdefgh")]);
+        let reference = Value::Secret(SecretText::named("TOKEN"));
+        let value = Value::map([
+            ("abcdefgh", Value::from(12_345_678)),
+            ("xabcdefgh", Value::List(vec![Value::from("abcdefgh!"), Value::from(7)])),
+            ("ref", reference.clone()),
+        ]);
+        let expected = Value::map([
+            ("[redacted:TOKEN]", Value::from("[redacted:PIN]")),
+            ("x[redacted:TOKEN]", Value::List(vec![Value::from("[redacted:TOKEN]!"), Value::from(7)])),
+            ("ref", reference),
+        ]);
+        assert_eq!(redactor.redact_value(&value), expected);
+    }
+
+    #[test]
+    fn keys_that_become_equal_keep_their_values() {
+        let redactor = knowing(&[("T", "abcdefgh"), ("T", "ABCDEFGH")]);
+        let value = Value::map([("abcdefgh", Value::from(1)), ("ABCDEFGH", Value::from(2))]);
+        assert_eq!(
+            redactor.redact_value(&value),
+            Value::map([("[redacted:T]", Value::from(2)), ("[redacted:T]_2", Value::from(1))])
+        );
+    }
+
+    #[test]
+    fn flushing_does_not_release_the_beginning_of_a_secret() {
+        let redactor = knowing(&[("TOKEN", "abcdefgh")]);
+        let mut out = Vec::new();
+        let mut writer = RedactingWriter::new(&mut out, redactor);
+        writer.write_all(b"look: abcd").unwrap();
+        writer.flush().unwrap();
+        writer.write_all(b"efgh, done").unwrap();
+        drop(writer);
+        assert_eq!(String::from_utf8(out).unwrap(), "look: [redacted:TOKEN], done");
+    }
+
+    #[test]
+    fn a_secret_that_equals_a_piece_of_a_marker_does_not_nest() {
+        let redactor = knowing(&[("A", "redacted"), ("B", "]bcdefgh"), ("C", "some-password")]);
+        let once = redactor.redact("redacted some-passwordbcdefgh").into_owned();
+        assert_eq!(once, "[redacted:A] [redacted:C]bcdefgh");
+        assert_eq!(redactor.redact(&once), once);
+    }
+
+    /// The rule, said the slow way: mark all bytes of all matches of all forms, leave markers alone.
+    fn oracle(secrets: &[(String, String)], text: &str) -> String {
+        let mut names = BTreeMap::new();
+        for (name, value) in secrets {
+            for form in forms::of(value) {
+                names.entry(form).or_insert_with(|| name.clone());
+            }
+        }
+        let find = |needle: &str| -> Vec<(usize, usize)> {
+            (0..text.len())
+                .filter(|at| text.as_bytes()[*at..].starts_with(needle.as_bytes()))
+                .map(|at| (at, at + needle.len()))
+                .collect()
+        };
+        let shields: Vec<(usize, usize)> = secrets.iter().flat_map(|(name, _)| find(&marker(name))).collect();
+        let mut matches: Vec<(usize, std::cmp::Reverse<usize>, String)> = Vec::new();
+        for (form, name) in &names {
+            for (start, end) in find(form) {
+                if !shields.iter().any(|(from, to)| start < *to && end > *from) {
+                    matches.push((start, std::cmp::Reverse(end), name.clone()));
+                }
+            }
+        }
+        matches.sort();
+        let (mut result, mut at) = (String::new(), 0);
+        for (start, std::cmp::Reverse(end), name) in matches {
+            if start >= at {
+                result.push_str(&text[at..start]);
+                result.push_str(&marker(&name));
+            }
+            at = at.max(end);
+        }
+        result + &text[at..]
+    }
+
+    /// Few letters, so that secrets overlap themselves, each other and markers.
+    fn secret() -> impl Strategy<Value = String> {
+        prop_oneof!["[ab]{8,12}", "[ab\\]\\[]{8,10}", "(red|act|ed:|a|\\[){8,9}", "[a\"/é +]{8,10}"]
+    }
+
+    fn texts(secrets: &[String]) -> impl Strategy<Value = String> + use<> {
+        let mut pieces: Vec<String> = secrets.iter().flat_map(|secret| forms::of(secret)).collect();
+        pieces.extend(["[redacted:S0]", "[redacted:S1]", "[redacted:", "a", "b", "]", "é", " "].map(str::to_owned));
+        pieces.extend(secrets.iter().map(|secret| secret.chars().take(5).collect()));
+        prop::collection::vec(prop::sample::select(pieces), 0..8).prop_map(|pieces| pieces.concat())
+    }
+
+    fn case() -> impl Strategy<Value = (Vec<String>, String, Vec<usize>)> {
+        prop::collection::vec(secret(), 1..4).prop_flat_map(|secrets| {
+            let text = texts(&secrets);
+            (Just(secrets), text, prop::collection::vec(1_usize..9, 1..20))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn redaction_is_what_the_slow_way_says_in_any_chunks_and_once_is_enough((secrets, text, sizes) in case()) {
+            let named: Vec<(String, String)> =
+                secrets.into_iter().enumerate().map(|(at, value)| (format!("S{at}"), value)).collect();
+            let redactor = Redactor::new();
+            for (name, value) in &named {
+                redactor.register(name, value);
+            }
+            let expected = oracle(&named, &text);
+            prop_assert_eq!(redactor.redact(&text), expected.as_str());
+            prop_assert_eq!(redactor.redact(&expected), expected.as_str());
+
+            let mut out = Vec::new();
+            let mut writer = RedactingWriter::new(&mut out, redactor);
+            let mut rest = text.as_bytes();
+            for size in sizes.iter().cycle() {
+                let (chunk, after) = rest.split_at((*size).min(rest.len()));
+                writer.write_all(chunk).unwrap();
+                rest = after;
+                if rest.is_empty() {
+                    break;
+                }
+            }
+            writer.finish().unwrap();
+            prop_assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+}

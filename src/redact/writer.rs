@@ -1,0 +1,66 @@
+//! Redaction of a stream, whatever its chunks.
+
+use std::io::{self, Write};
+
+use crate::redact::needles::Carry;
+use crate::redact::redactor::Redactor;
+
+/// Writes what it is given to `inner`, redacted. Bytes that may be the beginning of a secret are held
+/// back until it shows what they are: at most twice the longest form, also across [`Write::flush`]. The
+/// rest is written by [`RedactingWriter::finish`] or when it is dropped.
+pub struct RedactingWriter<W: Write> {
+    /// `None` after [`RedactingWriter::finish`].
+    inner: Option<W>,
+    redactor: Redactor,
+    held: Vec<u8>,
+    carry: Carry,
+}
+
+impl<W: Write> RedactingWriter<W> {
+    /// Puts `redactor` in front of `inner`.
+    pub fn new(inner: W, redactor: Redactor) -> RedactingWriter<W> {
+        RedactingWriter { inner: Some(inner), redactor, held: Vec::new(), carry: Carry::default() }
+    }
+
+    /// Writes what was held back and gives the inner writer.
+    ///
+    /// # Errors
+    /// Those of the inner writer.
+    pub fn finish(mut self) -> io::Result<W> {
+        self.advance(true)?;
+        let mut inner = self.inner.take().expect("only `finish` takes it, and it consumes the writer");
+        inner.flush()?;
+        Ok(inner)
+    }
+
+    fn advance(&mut self, ended: bool) -> io::Result<()> {
+        let Some(inner) = &mut self.inner else { return Ok(()) };
+        let scanned = self.redactor.needles().scan(&self.held, self.carry, ended);
+        self.held.drain(..scanned.consumed);
+        self.carry = scanned.carry;
+        inner.write_all(&scanned.written)
+    }
+}
+
+impl<W: Write> Write for RedactingWriter<W> {
+    fn write(&mut self, chunk: &[u8]) -> io::Result<usize> {
+        self.held.extend_from_slice(chunk);
+        self.advance(false)?;
+        Ok(chunk.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.inner {
+            Some(inner) => inner.flush(),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<W: Write> Drop for RedactingWriter<W> {
+    fn drop(&mut self) {
+        // Who cares for errors calls `finish`.
+        let _ = self.advance(true);
+        let _ = self.flush();
+    }
+}
