@@ -3,4 +3,5 @@
 
 pub mod failpoint;
 pub mod redact;
+pub mod runbook;
 pub mod script;

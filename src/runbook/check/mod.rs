@@ -1,0 +1,17 @@
+//! What is wrong inside one file, beyond its form: names, types, order, effects of what it says.
+
+mod arguments;
+mod calls;
+mod facts;
+mod file;
+mod place;
+mod polls;
+mod reads;
+mod scope;
+mod unused;
+
+pub use facts::Facts;
+pub use file::check;
+
+#[cfg(test)]
+mod tests;

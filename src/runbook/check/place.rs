@@ -1,0 +1,73 @@
+//! Where a snippet stands, and what it may see and handle there.
+
+use crate::script::compile::CONTEXTS;
+
+/// A place of a snippet in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Var,
+    Name,
+    If,
+    /// Inside `with`; `secrets` says why this argument takes none.
+    Argument {
+        secrets: Result<(), &'static str>,
+    },
+    Script,
+    Assert,
+    Else,
+    When,
+    Say,
+    Suggest,
+    Until,
+    /// `every`, `within`, `timeout`.
+    Time(&'static str),
+    StepOutputs,
+    Outputs,
+}
+
+impl Place {
+    /// The key this snippet belongs to.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Place::Var => "vars",
+            Place::Name => "name",
+            Place::If => "if",
+            Place::Argument { .. } => "with",
+            Place::Script => "script",
+            Place::Assert => "that",
+            Place::Else => "else",
+            Place::When => "when",
+            Place::Say => "say",
+            Place::Suggest => "suggest",
+            Place::Until => "until",
+            Place::Time(key) => key,
+            Place::StepOutputs | Place::Outputs => "outputs",
+        }
+    }
+
+    /// The contexts this place can read, in the order of the language.
+    pub(super) fn contexts(self) -> Vec<&'static str> {
+        CONTEXTS.into_iter().filter(|context| self.sees(context)).collect()
+    }
+
+    /// Whether a context can be read here.
+    pub(super) fn sees(self, context: &str) -> bool {
+        match context {
+            "inputs" | "vars" | "run" => true,
+            "steps" | "secrets" => self != Place::Var,
+            "result" => matches!(self, Place::Until | Place::StepOutputs),
+            _ => false,
+        }
+    }
+
+    /// Whether a secret may stand here; if not, why.
+    pub(super) fn takes_secrets(self) -> Result<(), &'static str> {
+        match self {
+            Place::Argument { secrets } => secrets,
+            Place::Script | Place::StepOutputs | Place::Outputs | Place::Var => Ok(()),
+            Place::If | Place::Assert | Place::When | Place::Until => Err("a condition can't look into a secret"),
+            Place::Name | Place::Else | Place::Say | Place::Suggest => Err("this text is shown to people"),
+            Place::Time(_) => Err("a time can't be secret"),
+        }
+    }
+}

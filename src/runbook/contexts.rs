@@ -1,0 +1,24 @@
+//! The closed lists of words an expression may use behind a context: fields and outcomes.
+
+/// Contexts of the language that this release never fills.
+pub const CONTEXTS_NOT_YET: [&str; 2] = ["each", "alert"];
+
+/// What stands behind `steps.ID.`
+pub const STEP_FIELDS: [&str; 5] = ["outcome", "outputs", "error", "started_at", "ms"];
+
+/// What stands behind `steps.ID.error.`
+pub const ERROR_FIELDS: [&str; 2] = ["kind", "message"];
+
+/// What stands behind `run.`
+pub const RUN_FIELDS: [&str; 11] =
+    ["id", "name", "url", "target", "operator", "started_at", "dry_run", "incident", "outcome", "failed_step", "error"];
+
+/// Fields of `run` that are part of the language and that this release can't fill yet.
+pub const RUN_FIELDS_NOT_YET: [&str; 2] = ["fence", "previous"];
+
+/// Outcomes of a step an expression may compare with; the engine's list, held equal by a test.
+pub const OUTCOMES: [&str; 8] =
+    ["done", "refused", "failed", "in_doubt", "skipped", "not_run", "rejected", "cancelled"];
+
+/// Outcomes of an ended run, likewise.
+pub const RUN_OUTCOMES: [&str; 4] = ["success", "failed", "rejected", "cancelled"];

@@ -1,0 +1,160 @@
+//! A YAML tree to a [`Runbook`]: every mistake of form in one pass, no meaning across steps (that is
+//! `check.rs`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::runbook::lower_inputs::inputs;
+use crate::runbook::lower_steps::{self, Ids};
+use crate::runbook::model::{Block, Kind, Runbook};
+use crate::runbook::node::{Node, NodeKind};
+use crate::runbook::problem::Problem;
+use crate::runbook::reader::{Fields, Keys, Reader};
+use crate::runbook::snippet::Template;
+use crate::runbook::source::{Source, Span, Spanned};
+use crate::runbook::words;
+
+const RUNBOOK: Keys = Keys {
+    what: "runbook",
+    known: &[
+        "version",
+        "title",
+        "owner",
+        "reviewed",
+        "tags",
+        "meaning",
+        "impact",
+        "links",
+        "inputs",
+        "secrets",
+        "vars",
+        "steps",
+        "on_failure",
+        "finally",
+        "outputs",
+    ],
+    later: &["triggers", "timeout", "concurrency", "defaults", "plan", "effect", "repeat", "settle"],
+    foreign: &[
+        ("on", "a runbook is started by a person: there is no `on`"),
+        ("jobs", "a runbook has one list of `steps`"),
+        ("name", "the file's name is the runbook's; the sentence for people is `title`"),
+        ("description", "write `meaning` for what is wrong and `impact` for whom it hurts"),
+        ("params", "write `inputs`"),
+        ("env", "write `vars` for computed values, `secrets` for secret ones"),
+    ],
+};
+
+/// Reads a runbook or action: the model if its form is right, and every problem found.
+pub fn read_runbook(name: &str, kind: Kind, source: &Arc<Source>) -> (Option<Runbook>, Vec<Problem>) {
+    let (mut reader, root) = Reader::open(source);
+    let runbook = root.and_then(|root| lower(&mut reader, name, kind, &root));
+    let whole = !reader.has_errors();
+    (runbook.filter(|_| whole), reader.finish())
+}
+
+fn lower(reader: &mut Reader, name: &str, kind: Kind, root: &Node) -> Option<Runbook> {
+    let file_name = Spanned::new(name.to_owned(), Span::default());
+    match kind {
+        Kind::Runbook => reader.name(&file_name, words::kebab_case_fault),
+        Kind::Action => reader.name(&file_name, words::action_fault),
+    };
+    let fields = reader.fields(root, &RUNBOOK)?;
+    reader.version(&fields);
+    let title = reader.required(&fields, "title").and_then(|node| reader.title(node, "`title`"));
+    let owner = reader.optional_text(&fields, "owner");
+    let reviewed = reviewed(reader, &fields);
+    let tags = fields.get("tags").map(|node| reader.texts(node, "`tags`")).unwrap_or_default();
+    let meaning = reader.optional_text(&fields, "meaning");
+    let impact = reader.optional_text(&fields, "impact");
+    links(reader, &fields);
+    let inputs = fields.get("inputs").map(|node| inputs(reader, node)).unwrap_or_default();
+    reader.inputs = inputs.iter().map(|input| input.name.value.clone()).collect();
+    let secrets =
+        fields.get("secrets").map(|node| reader.names(node, "`secrets`", words::secret_fault)).unwrap_or_default();
+    let vars = named_templates(reader, &fields, "vars");
+
+    let mut ids = Ids::of(root);
+    let steps = match reader.required(&fields, "steps") {
+        Some(node) => lower_steps::block(reader, node, &mut ids, "steps"),
+        None => Block::from([]),
+    };
+    let mut end_block = |reader: &mut Reader, key: &str| match fields.get(key) {
+        Some(node) => lower_steps::block(reader, node, &mut ids, key),
+        None => Block::from([]),
+    };
+    let on_failure = end_block(reader, "on_failure");
+    let finally = end_block(reader, "finally");
+    let outputs = named_templates(reader, &fields, "outputs");
+    Some(Runbook {
+        name: name.to_owned(),
+        kind,
+        title: title?,
+        owner,
+        reviewed,
+        tags: tags.into_iter().map(|tag| tag.value).collect(),
+        meaning,
+        impact,
+        inputs,
+        secrets,
+        vars,
+        steps,
+        on_failure,
+        finally,
+        outputs,
+    })
+}
+
+fn reviewed(reader: &mut Reader, fields: &Fields<'_>) -> Option<String> {
+    let node = fields.get("reviewed")?;
+    let text = reader.text(node, "`reviewed`")?;
+    if text.value.parse::<jiff::civil::Date>().is_err() {
+        reader.wrong(node, "`reviewed`", "a date such as 2026-11-01");
+        return None;
+    }
+    Some(text.value)
+}
+
+/// `links` are for readers of the file: a list of addresses, or a map of title to address.
+fn links(reader: &mut Reader, fields: &Fields<'_>) {
+    let Some(node) = fields.get("links") else { return };
+    match &node.kind {
+        NodeKind::Map(entries) => {
+            for entry in entries {
+                reader.text(&entry.value, "an item of `links`");
+            }
+        }
+        _ => {
+            reader.texts(node, "`links`");
+        }
+    }
+}
+
+/// A map of snake_case names to templates, in the order written: `vars`, `outputs`.
+pub fn named_templates(reader: &mut Reader, fields: &Fields<'_>, key: &str) -> Vec<(Spanned<String>, Template)> {
+    let Some(node) = fields.get(key) else { return vec![] };
+    let mut read = vec![];
+    for entry in reader.map(node, &format!("`{key}`")) {
+        reader.name(&entry.key, words::snake_case_fault);
+        if key == "outputs" && is_sealed(&entry.value) {
+            reader.later(entry.key.span, "sealed");
+            continue;
+        }
+        if let Some(template) = reader.template(&entry.value) {
+            read.push((entry.key.clone(), template));
+        }
+    }
+    read
+}
+
+/// `{ value: …, sealed: true }`
+fn is_sealed(node: &Node) -> bool {
+    let NodeKind::Map(entries) = &node.kind else { return false };
+    let keys: BTreeMap<&str, &Node> = entries.iter().map(|entry| (entry.key.value.as_str(), &entry.value)).collect();
+    keys.len() == 2 && keys.contains_key("value") && keys.contains_key("sealed")
+}
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+mod hostile;

@@ -1,0 +1,104 @@
+//! A checked runbook with everything it can reach: what a run is pinned to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::runbook::check::{Facts, check};
+use crate::runbook::lower::read_runbook;
+use crate::runbook::model::{Kind, Runbook};
+use crate::runbook::problem::{self, Problem};
+use crate::runbook::reach::reach;
+use crate::runbook::source::Source;
+use crate::runbook::spec::{ActionSpec, Effect};
+
+/// A checked runbook, its actions and modules.
+#[derive(Debug)]
+pub struct Program {
+    pub runbook: Arc<Runbook>,
+    /// YAML actions it reaches, by dotted name.
+    pub actions: BTreeMap<String, Arc<Runbook>>,
+    /// Specs of everything callable that it reaches, primitives and actions.
+    pub specs: BTreeMap<String, Arc<ActionSpec>>,
+    /// Rhai modules it reaches: path and text.
+    pub modules: Vec<(String, String)>,
+    /// All texts, the runbook first.
+    pub files: Vec<ProgramFile>,
+    /// The effects a run may have, each once, mildest first.
+    pub effects: Vec<Effect>,
+}
+
+/// One text of a program.
+#[derive(Clone, Debug)]
+pub struct ProgramFile {
+    pub kind: FileKind,
+    pub name: String,
+    pub source: Arc<Source>,
+}
+
+/// What a pinned file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileKind {
+    Runbook,
+    Action,
+    Module,
+    Target,
+    Project,
+}
+
+/// What a library has of a name: its text, nothing, or why what is there can't be used.
+pub type Looked = Result<Option<Arc<Source>>, Box<Problem>>;
+
+/// Where texts come from: a project's folders with the embedded ones below, or a run's pinned files.
+pub trait Library {
+    /// The text of an action by dotted name.
+    fn action(&self, name: &str) -> Looked;
+    /// The text of a Rhai module by path.
+    fn module(&self, path: &str) -> Looked;
+    /// Names of all actions, for suggestions.
+    fn action_names(&self) -> Vec<String>;
+    /// Names of all runbooks, for `suggest` and nearest names.
+    fn runbook_names(&self) -> Vec<String>;
+}
+
+/// Checks a runbook and all it reaches. `primitives` are the specs of the catalog.
+///
+/// Gives the program if there is no error; the problems hold warnings as well, sorted by file and place,
+/// those of the runbook first.
+pub fn load(
+    name: &str,
+    source: Arc<Source>,
+    library: &dyn Library,
+    primitives: &[&ActionSpec],
+) -> (Option<Program>, Vec<Problem>) {
+    let (runbook, mut problems) = read_runbook(name, Kind::Runbook, &source);
+    let Some(runbook) = runbook else { return (None, problems) };
+    let (reached, totals) = reach(&runbook, &source, library, primitives, &mut problems);
+    let facts = Facts::new(&reached, library, primitives);
+    problems.extend(check(&runbook, &source, &facts));
+    for action in reached.actions.values() {
+        problems.extend(check(&action.runbook, &action.source, &facts));
+    }
+    drop(facts);
+    problem::sort(&mut problems);
+    problems.sort_by_key(|problem| problem.source.shown != source.shown);
+    if problem::has_errors(&problems) {
+        return (None, problems);
+    }
+    let file =
+        |kind, name: &str, source: &Arc<Source>| ProgramFile { kind, name: name.to_owned(), source: source.clone() };
+    let mut files = vec![file(FileKind::Runbook, name, &source)];
+    files.extend(reached.actions.iter().map(|(name, action)| file(FileKind::Action, name, &action.source)));
+    files.extend(reached.modules.all().map(|(path, module)| file(FileKind::Module, path, &module.source)));
+    let program = Program {
+        runbook: Arc::new(runbook),
+        actions: reached.actions.iter().map(|(name, action)| (name.clone(), action.runbook.clone())).collect(),
+        modules: reached.modules.all().map(|(path, module)| (path.clone(), module.source.text.clone())).collect(),
+        specs: reached.specs,
+        files,
+        effects: totals.effects.into_iter().collect(),
+    };
+    (Some(program), problems)
+}

@@ -1,0 +1,282 @@
+//! `rerail.yaml` and `targets/NAME.yaml`: what a host and a target allow.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::runbook::nearest::did_you_mean;
+use crate::runbook::node::Node;
+use crate::runbook::problem::Problem;
+use crate::runbook::reader::{Keys, Reader};
+use crate::runbook::source::{Source, Spanned};
+use crate::runbook::words::{self, quoted};
+use crate::script::value::Map;
+
+/// A project's `rerail.yaml`.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Names of environment variables whose values may be read.
+    pub env: Vec<String>,
+    /// Directories files may be written below; relative ones are relative to the project.
+    pub file_write: Vec<String>,
+}
+
+/// A target: named input values, where its secrets come from, what may be reached.
+#[derive(Clone, Debug, Default)]
+pub struct Target {
+    pub title: Option<String>,
+    pub inputs: Map,
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// Host patterns (`api.example.com`, `*.example.com`); empty = every host the CLI may reach.
+    pub allow_hosts: Vec<String>,
+    /// A file of PEM certificates to trust beside the bundled roots.
+    pub ca: Option<String>,
+}
+
+/// Where a secret comes from and where it may go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretSource {
+    pub from: From,
+    /// Host patterns; empty = not bound.
+    pub hosts: Vec<String>,
+}
+
+/// A source of secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum From {
+    /// An environment variable.
+    Env { name: String },
+    /// A file; one trailing newline is taken off.
+    File { path: String },
+}
+
+const SETTINGS: Keys =
+    Keys { what: "project file", known: &["version", "allow"], later: &["people", "mail", "limits"], foreign: &[] };
+const ALLOW: Keys = Keys { what: "list of permissions", known: &["env", "file_write"], later: &["exec"], foreign: &[] };
+const TARGET: Keys = Keys {
+    what: "target",
+    known: &["version", "title", "inputs", "secrets", "allow_hosts", "ca"],
+    later: &["providers", "policy"],
+    foreign: &[("hosts", "write `allow_hosts`"), ("variables", "write `inputs`"), ("env", "write `inputs`")],
+};
+const SECRET: Keys = Keys {
+    what: "secret",
+    known: &["from", "name", "path", "hosts"],
+    later: &["argv"],
+    foreign: &[("value", "a secret's text never stands in a file: `from: env` or `from: file`")],
+};
+const SOURCES: [&str; 2] = ["env", "file"];
+const SOURCES_LATER: [&str; 3] = ["keyring", "command", "systemd"];
+
+/// Reads a project file. With an error among the problems, what is returned is not to be used.
+pub fn read_settings(source: &Arc<Source>) -> (Settings, Vec<Problem>) {
+    let (mut reader, root) = Reader::open(source);
+    let mut settings = Settings::default();
+    if let Some(fields) = root.as_ref().and_then(|root| reader.fields(root, &SETTINGS)) {
+        reader.version(&fields);
+        if let Some(allow) = fields.get("allow").and_then(|node| reader.fields(node, &ALLOW)) {
+            if let Some(node) = allow.get("env") {
+                settings.env = values(reader.names(node, "`env`", variable_fault));
+            }
+            if let Some(node) = allow.get("file_write") {
+                settings.file_write = values(reader.names(node, "`file_write`", path_fault));
+            }
+        }
+    }
+    (settings, reader.finish())
+}
+
+/// Reads a target file. With an error among the problems, what is returned is not to be used.
+pub fn read_target(source: &Arc<Source>) -> (Target, Vec<Problem>) {
+    let (mut reader, root) = Reader::open(source);
+    let mut target = Target::default();
+    if let Some(fields) = root.as_ref().and_then(|root| reader.fields(root, &TARGET)) {
+        reader.version(&fields);
+        target.title = fields.get("title").and_then(|node| reader.title(node, "`title`"));
+        target.inputs = fields.get("inputs").map(|node| inputs(&mut reader, node)).unwrap_or_default();
+        target.secrets = fields.get("secrets").map(|node| secrets(&mut reader, node)).unwrap_or_default();
+        target.allow_hosts = fields.get("allow_hosts").map(|node| hosts(&mut reader, node)).unwrap_or_default();
+        target.ca = fields.get("ca").and_then(|node| path(&mut reader, node, "`ca`"));
+    }
+    (target, reader.finish())
+}
+
+fn inputs(reader: &mut Reader, node: &Node) -> Map {
+    let mut read = Map::new();
+    for entry in reader.map(node, "`inputs`") {
+        reader.name(&entry.key, words::snake_case_fault);
+        if let Some(value) = reader.value(&entry.value, &format!("input `{}`", entry.key.value)) {
+            read.insert(entry.key.value.clone(), value);
+        }
+    }
+    read
+}
+
+fn secrets(reader: &mut Reader, node: &Node) -> BTreeMap<String, SecretSource> {
+    let mut read = BTreeMap::new();
+    for entry in reader.map(node, "`secrets`") {
+        reader.name(&entry.key, words::secret_fault);
+        if let Some(secret) = secret(reader, &entry.key.value, &entry.value) {
+            read.insert(entry.key.value.clone(), secret);
+        }
+    }
+    read
+}
+
+fn secret(reader: &mut Reader, name: &str, node: &Node) -> Option<SecretSource> {
+    let fields = reader.fields(node, &SECRET)?;
+    let from = reader.required(&fields, "from").and_then(|node| reader.text(node, "`from`"))?;
+    let hosts = fields.get("hosts").map(|node| hosts(reader, node)).unwrap_or_default();
+    let misplaced = |reader: &mut Reader, key: &str| {
+        if let Some(entry) = fields.entry(key) {
+            let message = format!("`{key}` does not go with `from: {}`", from.value);
+            reader.error("E0115", entry.key.span, message, "belongs to another source");
+        }
+    };
+    let from = match from.value.as_str() {
+        "env" => {
+            misplaced(reader, "path");
+            let variable = match fields.get("name") {
+                Some(node) => reader.text(node, "`name`")?,
+                None => Spanned::new(name.to_owned(), from.span),
+            };
+            reader.name(&variable, variable_fault);
+            From::Env { name: variable.value }
+        }
+        "file" => {
+            misplaced(reader, "name");
+            let node = reader.required(&fields, "path")?;
+            From::File { path: path(reader, node, "`path`")? }
+        }
+        word if SOURCES_LATER.contains(&word) => {
+            reader.later(from.span, &format!("from: {word}"));
+            return None;
+        }
+        word => {
+            let help = did_you_mean(word, SOURCES).unwrap_or_else(|| "a secret comes from env or file".to_owned());
+            let message = format!("unknown source of a secret {}", quoted(word));
+            let span = reader.first_line(from.span);
+            reader.push(Problem::error("E0107", &reader.source, span, message).label("not a source").help(help));
+            return None;
+        }
+    };
+    Some(SecretSource { from, hosts })
+}
+
+fn hosts(reader: &mut Reader, node: &Node) -> Vec<String> {
+    values(reader.names(node, "hosts", host_fault)).into_iter().map(|host| host.to_ascii_lowercase()).collect()
+}
+
+fn path(reader: &mut Reader, node: &Node, thing: &str) -> Option<String> {
+    let text = reader.text(node, thing)?;
+    reader.name(&text, path_fault).then_some(text.value)
+}
+
+fn values(names: Vec<Spanned<String>>) -> Vec<String> {
+    names.into_iter().map(|name| name.value).collect()
+}
+
+/// Why a text can't name an environment variable; `None` if it can.
+fn variable_fault(name: &str) -> Option<String> {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let good = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(word);
+    (!good).then(|| "must be letters, digits and `_`, such as `API_TOKEN`".to_owned())
+}
+
+/// Why a text can't be a path; `None` if it can.
+fn path_fault(path: &str) -> Option<String> {
+    if path.trim().is_empty() {
+        return Some("must not be blank".to_owned());
+    }
+    path.chars().any(char::is_control).then(|| "must not hold control characters".to_owned())
+}
+
+/// Why a text can't be a host pattern; `None` if it can: `api.example.com`, `*.example.com`, `[::1]`.
+fn host_fault(pattern: &str) -> Option<String> {
+    if pattern == "*" {
+        return Some("would match every host: leave the list out, or name them".to_owned());
+    }
+    let host = pattern.strip_prefix("*.").unwrap_or(pattern);
+    // A pattern that the parser reads as something else (a path, a port, a user) is a mistake.
+    let same = url::Host::parse(host).is_ok_and(|parsed| parsed.to_string().eq_ignore_ascii_case(host));
+    let wild_address = host.len() < pattern.len() && !matches!(url::Host::parse(host), Ok(url::Host::Domain(_)));
+    let good = same && !wild_address && !host.contains('*');
+    (!good).then(|| {
+        "must be a host without scheme, port and path, such as `api.example.com` or `*.example.com`".to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::value::Value;
+
+    fn target(text: &str) -> (Target, Vec<&'static str>) {
+        let (target, problems) = read_target(&Source::new("targets/production.yaml", text));
+        (target, problems.iter().map(|problem| problem.code).collect())
+    }
+
+    #[test]
+    fn a_target_is_read_whole() {
+        let (target, codes) = target(
+            "version: 1\ntitle: Production\ninputs: { service: backend, replicas: 3, need: [A, B] }\nsecrets:\n  RAILWAY_TOKEN: { from: env, name: RW, hosts: [Backboard.railway.com, \"*.example.com\"] }\n  MAIL_KEY: { from: file, path: /run/mail }\n  OTHER: { from: env }\nallow_hosts: [api.example.com, 10.0.0.1, \"[::1]\"]\nca: ca.pem\n",
+        );
+        assert_eq!(codes, Vec::<&str>::new());
+        assert_eq!(target.inputs["replicas"], Value::Int(3));
+        assert_eq!(target.secrets["RAILWAY_TOKEN"].hosts, ["backboard.railway.com", "*.example.com"]);
+        assert_eq!(target.secrets["MAIL_KEY"].from, From::File { path: "/run/mail".into() });
+        assert_eq!(target.secrets["OTHER"].from, From::Env { name: "OTHER".into() });
+        assert_eq!(target.allow_hosts, ["api.example.com", "10.0.0.1", "[::1]"]);
+        assert_eq!(target.ca.as_deref(), Some("ca.pem"));
+    }
+
+    #[test]
+    fn sources_of_secrets_that_come_later_are_named_as_such() {
+        for source in SOURCES_LATER {
+            let (target, codes) = target(&format!("version: 1\nsecrets: {{ A_TOKEN: {{ from: {source} }} }}\n"));
+            assert_eq!((codes.as_slice(), target.secrets.len()), (["E0108"].as_slice(), 0), "{source}");
+        }
+        for (key, code) in [("providers: {}", "E0108"), ("policy: {}", "E0108"), ("polcy: {}", "E0103")] {
+            assert_eq!(target(&format!("version: 1\n{key}\n")).1, [code], "{key}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_never_given_by_value() {
+        let (_, codes) = target("version: 1\nsecrets: { A_TOKEN: { from: env, value: hunter2hunter2 } }\n");
+        assert_eq!(codes, ["E0103"]);
+    }
+
+    #[test]
+    fn host_patterns_are_hosts() {
+        for bad in [
+            "*",
+            "https://a.example",
+            "a.example:443",
+            "a.example/x",
+            "*.*.example",
+            "a b",
+            "",
+            "*.10.0.0.1",
+            "u@a.example",
+        ] {
+            assert!(host_fault(bad).is_some(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn project_files_list_what_is_allowed() {
+        let read = |text: &str| {
+            let (settings, problems) = read_settings(&Source::new("rerail.yaml", text));
+            (settings, problems.iter().map(|problem| problem.code).collect::<Vec<_>>())
+        };
+        let (settings, codes) = read("version: 1\nallow:\n  env: [PATH, LANG]\n  file_write: [out]\n");
+        assert_eq!(
+            (settings.env.len(), settings.file_write.as_slice(), codes.len()),
+            (2, ["out".to_owned()].as_slice(), 0)
+        );
+        assert_eq!(read("version: 1\npeople: {}\nmail: {}\nlimits: {}\n").1, ["E0108"; 3]);
+        assert_eq!(read("version: 1\nallow: { exec: [] }\n").1, ["E0108"]);
+        assert_eq!(read("allow: { env: [\"A B\"] }\n").1, ["E0106", "E0105"]);
+        assert_eq!(read("").1, ["E0106"]);
+    }
+}

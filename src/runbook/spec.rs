@@ -1,0 +1,116 @@
+//! What an action takes, gives and may do: the one schema behind argument checks, `rerail actions`
+//! and dry-runs. Primitives state theirs in `steps/`; a YAML action's is read off its file.
+
+use crate::runbook::types::Type;
+use crate::script::value::{Map, Unknown, Value};
+
+/// Primitives whose arguments end where people read them or on a disk: no secret may be among them.
+pub const SHOWS_ITS_ARGUMENTS: [&str; 5] = ["human.ask", "run.note", "run.finish", "run.fail", "file.write"];
+
+/// What an action may do to the world, mildest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    Pure,
+    Read,
+    Notify,
+    Write,
+    Destructive,
+}
+
+impl Effect {
+    /// Whether a dry-run must not perform it and a crash leaves it in doubt.
+    pub fn changes_the_world(self) -> bool {
+        self >= Effect::Notify
+    }
+
+    /// The word in YAML, journal and terminal.
+    pub fn word(self) -> &'static str {
+        match self {
+            Effect::Pure => "pure",
+            Effect::Read => "read",
+            Effect::Notify => "notify",
+            Effect::Write => "write",
+            Effect::Destructive => "destructive",
+        }
+    }
+}
+
+/// Whether a write may be sent again when nobody knows if it happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Repeat {
+    /// Never without a person's decision.
+    #[default]
+    Once,
+    /// Sending the same bytes again leads to the same state.
+    Repeatable,
+    /// The other side drops a second request with the same key for this many seconds.
+    Keyed { window_s: u64 },
+}
+
+/// The contract of one action.
+#[derive(Clone, Debug)]
+pub struct ActionSpec {
+    /// Dotted: `http.probe`.
+    pub name: String,
+    /// One line: what it is for.
+    pub title: String,
+    /// The greatest effect it can have.
+    pub effect: Effect,
+    /// Narrows the effect for given arguments, where that can be said (`http.request` by method).
+    /// Must answer [`ActionSpec::effect`] when the argument it looks at is unknown.
+    pub effect_of: Option<fn(&Map) -> Effect>,
+    /// Whether a write with these arguments may be sent again when nobody knows if it happened;
+    /// [`Repeat::Once`] without it.
+    pub repeat_of: Option<fn(&Map) -> Repeat>,
+    pub args: Vec<ArgSpec>,
+    pub outputs: Vec<OutputSpec>,
+    /// Longer explanation in Markdown: example, errors, limits.
+    pub docs: String,
+}
+
+impl ActionSpec {
+    /// The effect these arguments lead to.
+    pub fn effect_with(&self, args: &Map) -> Effect {
+        self.effect_of.map_or(self.effect, |narrow| narrow(args))
+    }
+
+    /// The greatest effect of a call as written: `keys` are the arguments it names (`None` when even
+    /// that isn't known), `literals` those with a literal value.
+    pub fn effect_as_written<'k>(&self, keys: Option<impl IntoIterator<Item = &'k str>>, literals: &Map) -> Effect {
+        let Some(keys) = keys else { return self.effect };
+        let open = || Value::Unknown(Unknown { origin: "computed".into() });
+        self.effect_with(
+            &keys.into_iter().map(|key| (key.to_owned(), literals.get(key).cloned().unwrap_or_else(open))).collect(),
+        )
+    }
+
+    /// Whether a write with these arguments may be sent again unasked.
+    pub fn repeat_with(&self, args: &Map) -> Repeat {
+        self.repeat_of.map_or(Repeat::Once, |repeat| repeat(args))
+    }
+
+    /// The argument of this name.
+    pub fn arg(&self, name: &str) -> Option<&ArgSpec> {
+        self.args.iter().find(|arg| arg.name == name)
+    }
+}
+
+/// One argument of an action.
+#[derive(Clone, Debug)]
+pub struct ArgSpec {
+    pub name: String,
+    pub ty: Type,
+    pub required: bool,
+    pub default: Option<Value>,
+    pub doc: String,
+}
+
+/// One output of an action.
+#[derive(Clone, Debug)]
+pub struct OutputSpec {
+    pub name: String,
+    pub ty: Type,
+    pub doc: String,
+}
