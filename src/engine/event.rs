@@ -1,0 +1,277 @@
+//! The journal's vocabulary. Additive only: old journals are fixtures and must fold for ever.
+//!
+//! An event states a fact. What is *performed* follows from it: a committed `step.started` of a
+//! primitive is the intent, and a driver performs exactly those.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::engine::ids::{RunId, StepPath};
+use crate::engine::outcome::{Failure, Outcome, RunOutcome};
+use crate::runbook::model::Level;
+use crate::runbook::program::FileKind;
+use crate::runbook::spec::{Effect, Repeat};
+use crate::script::value::{Map, Value};
+
+/// Version of the event format.
+pub const EVENT_VERSION: u32 = 1;
+
+/// Version of the meaning of a runbook: language, engine and the pinned Rhai. A run is resumed only by
+/// an engine of the same number.
+pub const ENGINE_SEMANTICS: u32 = 1;
+
+/// One line of a run's journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    pub v: u32,
+    /// Position in the run, from 0 without gaps.
+    pub seq: u64,
+    /// When it was decided, UTC; for people and waits, never for order.
+    pub ts: Timestamp,
+    #[serde(flatten)]
+    pub body: Body,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+pub enum Body {
+    /// The first event: everything a run depends on.
+    #[serde(rename = "run.started")]
+    RunStarted(Box<RunStarted>),
+    /// A driver took the run over; attempts open until here are lost.
+    #[serde(rename = "run.resumed")]
+    RunResumed { actor: Actor, reason: Option<String>, fence: u64 },
+    /// Somebody asked to stop: no new step starts.
+    #[serde(rename = "run.cancelled")]
+    RunCancelled { actor: Actor, reason: Option<String> },
+    /// Nothing more can be recorded or decided for now.
+    #[serde(rename = "run.paused")]
+    RunPaused { reason: String },
+    #[serde(rename = "run.finished")]
+    RunFinished {
+        outcome: RunOutcome,
+        failed_step: Option<StepPath>,
+        error: Option<Failure>,
+        outputs: Map,
+        message: Option<String>,
+    },
+    #[serde(rename = "step.started")]
+    StepStarted(Box<StepStarted>),
+    /// A poll saw something new.
+    #[serde(rename = "step.observed")]
+    StepObserved { step: StepPath, attempt: u32, look: u32, result: Value },
+    #[serde(rename = "step.finished")]
+    StepFinished(Box<StepFinished>),
+    #[serde(rename = "step.skipped")]
+    StepSkipped { step: StepPath, condition: String, values: Map },
+    #[serde(rename = "ask.asked")]
+    AskAsked { step: StepPath, text: String, choices: Vec<String>, by: Vec<String>, expires: Option<Timestamp> },
+    #[serde(rename = "ask.answered")]
+    AskAnswered {
+        step: StepPath,
+        answer: Value,
+        actor: Actor,
+        /// When the person gave it, if that was before the driver took it up, which is the event's own time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Timestamp>,
+    },
+    #[serde(rename = "finding")]
+    Finding { step: StepPath, level: Level, say: String, suggest: Option<Suggest> },
+    #[serde(rename = "note")]
+    Note { text: String, actor: Option<Actor>, step: Option<StepPath> },
+    /// What a script printed.
+    #[serde(rename = "log")]
+    Log { step: StepPath, text: String },
+    /// A person settled what the engine can't know, or reopened a step.
+    #[serde(rename = "outcome.set")]
+    OutcomeSet { step: StepPath, decision: Decision, outputs: Map, actor: Actor, reason: String },
+    /// A result that arrived after its driver had lost the run: kept as evidence, changes nothing.
+    #[serde(rename = "evidence")]
+    Evidence { step: StepPath, attempt: u32, outcome: Outcome, outputs: Value },
+}
+
+impl Body {
+    /// The type word of this event, as in the journal.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Body::RunStarted(_) => "run.started",
+            Body::RunResumed { .. } => "run.resumed",
+            Body::RunCancelled { .. } => "run.cancelled",
+            Body::RunPaused { .. } => "run.paused",
+            Body::RunFinished { .. } => "run.finished",
+            Body::StepStarted(_) => "step.started",
+            Body::StepObserved { .. } => "step.observed",
+            Body::StepFinished(_) => "step.finished",
+            Body::StepSkipped { .. } => "step.skipped",
+            Body::AskAsked { .. } => "ask.asked",
+            Body::AskAnswered { .. } => "ask.answered",
+            Body::Finding { .. } => "finding",
+            Body::Note { .. } => "note",
+            Body::Log { .. } => "log",
+            Body::OutcomeSet { .. } => "outcome.set",
+            Body::Evidence { .. } => "evidence",
+        }
+    }
+}
+
+/// Everything a run depends on, pinned.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunStarted {
+    pub semantics: u32,
+    pub run: RunId,
+    pub runbook: String,
+    pub title: String,
+    /// Texts of runbook, actions, modules and target; the bytes are blobs under their digest.
+    pub files: Vec<PinnedFile>,
+    pub target: Option<String>,
+    /// The project's directory, or where the run was started without one: relative paths start here, and what
+    /// is allowed is asked here again at every resumption. Absent in journals from before it was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
+    pub inputs: Map,
+    pub vars: Map,
+    pub actor: Actor,
+    pub reason: Option<String>,
+    pub incident: Option<String>,
+    /// What the operator was shown before the start: the effects the run may have.
+    pub effects: Vec<Effect>,
+    /// Rehearsal only, never in a store.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rehearsal: bool,
+    /// Number and hash of the run started before in this store; written by the journal at commit, so
+    /// that a removed run shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreLink>,
+}
+
+/// A file as it was when the run started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinnedFile {
+    pub kind: FileKind,
+    /// `backend-down`, `railway.redeploy`, `railway/common`, `production`.
+    pub name: String,
+    /// As shown in diagnostics: a path, or `embedded:runbooks/backend-down.yaml`.
+    pub shown: String,
+    /// `sha256:` and 64 hex digits.
+    pub digest: String,
+}
+
+/// A link of the store-wide chain of runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreLink {
+    /// 1 for the first run of a store.
+    pub number: u64,
+    /// Hash of the `run.started` of run `number - 1`; empty for the first.
+    pub prev: String,
+}
+
+/// The intent of an attempt, or the start of a composite.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepStarted {
+    pub step: StepPath,
+    /// From 1.
+    pub attempt: u32,
+    /// Rendered `name:`, if the step has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// `uses script assert findings steps`.
+    pub body: String,
+    /// The action, for `uses` and calls from scripts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<String>,
+    pub effect: Effect,
+    #[serde(default, skip_serializing_if = "is_once")]
+    pub repeat: Repeat,
+    /// Resolved arguments, secrets as references. For an action: its inputs.
+    pub with: Map,
+    /// Digest of the arguments as a script gave them, before they were typed and completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<String>,
+    /// `vars` of an action's scope.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub vars: Map,
+    /// Idempotency key of a write: run, path and digest of the arguments, without the attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Limit of this attempt in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// Deadline of the whole step, for polls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within_ms: Option<u64>,
+    /// Rehearsal only: below an `if`, or after an end, that could not be decided.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub maybe: bool,
+    /// The values that made its `if` true, by path.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub why: Map,
+}
+
+fn is_once(repeat: &Repeat) -> bool {
+    *repeat == Repeat::Once
+}
+
+/// The end of an attempt or of a composite.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepFinished {
+    pub step: StepPath,
+    pub attempt: u32,
+    pub outcome: Outcome,
+    #[serde(default, skip_serializing_if = "is_null")]
+    pub outputs: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+    /// The innermost step an action broke at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken_at: Option<StepPath>,
+    /// Duration of the attempt.
+    pub ms: u64,
+    /// Rehearsal only: what it would change or what it sees now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<Planned>,
+}
+
+fn is_null(value: &Value) -> bool {
+    *value == Value::Null
+}
+
+/// What a rehearsal says of a step instead of performing or waiting.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Planned {
+    /// `would POST https://… (not sent)`, `now: 502 in 40 ms`.
+    pub summary: String,
+    /// What a script may call after the place where the rehearsal had to stop.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub may_call: Vec<String>,
+}
+
+/// A suggested next run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Suggest {
+    pub runbook: String,
+    pub with: Map,
+}
+
+/// What a person decided about a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// It happened; outputs may be given.
+    Done,
+    /// It did not happen: the same bytes are sent again.
+    NotDone,
+    /// Start the step anew; arguments are evaluated again.
+    Retry,
+    /// Go on as if it had been skipped.
+    Skip,
+}
+
+/// Who did something, and through which surface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// The operator's name.
+    pub id: String,
+    /// `cli`, later `http`, `web`, `chat`, `mcp`.
+    pub via: String,
+}

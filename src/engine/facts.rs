@@ -1,0 +1,468 @@
+//! The fold: what a sequence of events says, and which events may follow which.
+//!
+//! Total: any sequence folds or is refused with a [`FoldError`]; it never panics. Nothing here looks
+//! at the runbook, so a reader needs only the journal.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::engine::event::{
+    Actor, Body, Decision, EVENT_VERSION, Event, RunStarted, StepFinished, StepStarted, Suggest,
+};
+use crate::engine::ids::StepPath;
+use crate::engine::outcome::{Failure, FailureKind, Outcome, RunOutcome};
+use crate::runbook::model::Level;
+use crate::runbook::spec::Repeat;
+use crate::script::value::{Map, Value};
+
+/// The state of a run as its events tell it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts {
+    pub started: Option<Box<RunStarted>>,
+    pub started_at: Timestamp,
+    pub steps: BTreeMap<StepPath, Record>,
+    pub findings: Vec<Finding>,
+    pub cancelled: Option<Actor>,
+    /// Why the run paused; cleared when it is resumed.
+    pub paused: Option<String>,
+    pub finished: Option<RunEnd>,
+    /// How often the run was taken over. Attempts open from an earlier leg are lost.
+    pub leg: u32,
+    /// When the run was taken over last.
+    pub resumed_at: Timestamp,
+    /// How often a decision reopened the ended run.
+    pub reopened: u32,
+    /// Fencing number of the current driver.
+    pub fence: u64,
+    /// Number of events folded, which is the next sequence number.
+    pub next_seq: u64,
+    /// Time of the last event.
+    pub last_at: Timestamp,
+}
+
+/// What is known of one step instance.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Record {
+    pub started: Option<Started>,
+    pub finished: Option<StepFinished>,
+    pub finished_at: Option<Timestamp>,
+    pub skipped: Option<Skipped>,
+    /// A person asked for another attempt that has not started yet.
+    pub resend: Option<Resend>,
+    /// Who settled or reopened it last, and why.
+    pub settled: Option<(Actor, String)>,
+    pub asked: Option<Asked>,
+    /// The answer, by whom, and when it was given.
+    pub answered: Option<(Value, Actor, Timestamp)>,
+    /// Attempts in a row that the other side left without an answer; a process that died doesn't count.
+    pub unanswered: u32,
+    /// Lines of its script that are in the journal.
+    pub logged: usize,
+    /// The last journaled look of a poll.
+    pub observed: Option<Value>,
+    /// Position of its first event, for reading order.
+    pub seq: u64,
+}
+
+/// The latest attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Started {
+    pub intent: StepStarted,
+    /// When the step began; deadlines count from here, over restarts. A person's retry begins anew.
+    pub first_at: Timestamp,
+    /// When anything was first sent under this path: the window of an idempotency key counts from here.
+    pub sent_first_at: Timestamp,
+    pub at: Timestamp,
+    pub leg: u32,
+}
+
+/// A step whose `if` was false.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Skipped {
+    pub condition: String,
+    pub values: Map,
+}
+
+/// How the next attempt of a settled step is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resend {
+    /// The same bytes again.
+    Same,
+    /// Arguments are evaluated again.
+    Fresh,
+}
+
+/// An open question.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    pub text: String,
+    pub choices: Vec<String>,
+    pub by: Vec<String>,
+    pub expires: Option<Timestamp>,
+}
+
+/// A finding as journaled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    pub step: StepPath,
+    pub level: Level,
+    pub say: String,
+    pub suggest: Option<Suggest>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunEnd {
+    pub outcome: RunOutcome,
+    pub failed_step: Option<StepPath>,
+    pub error: Option<Failure>,
+    pub outputs: Map,
+    pub message: Option<String>,
+    pub at: Timestamp,
+}
+
+/// The state word of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunState {
+    Running,
+    Waiting,
+    Paused,
+    InDoubt,
+    Ended(RunOutcome),
+}
+
+impl RunState {
+    /// The word in listings and expressions.
+    pub fn word(self) -> &'static str {
+        match self {
+            RunState::Running => "running",
+            RunState::Waiting => "waiting",
+            RunState::Paused => "paused",
+            RunState::InDoubt => "in_doubt",
+            RunState::Ended(outcome) => outcome.word(),
+        }
+    }
+}
+
+/// An event that can't follow those before it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("event {seq} does not fit: {why}")]
+pub struct FoldError {
+    pub seq: u64,
+    pub why: String,
+}
+
+impl Record {
+    /// The step's end, if it has ended for good: not in doubt, not reopened.
+    pub fn end(&self) -> Option<&StepFinished> {
+        self.finished.as_ref().filter(|finished| finished.outcome != Outcome::InDoubt && self.resend.is_none())
+    }
+
+    /// Whether its last attempt may have happened and nobody has settled it.
+    pub fn in_doubt(&self) -> bool {
+        self.resend.is_none() && self.finished.as_ref().is_some_and(|finished| finished.outcome == Outcome::InDoubt)
+    }
+
+    /// Whether an attempt was started and has no outcome yet. A plain group is never open: its state
+    /// follows from its steps.
+    pub fn is_open(&self) -> bool {
+        self.started.as_ref().is_some_and(|started| started.intent.body != "steps")
+            && self.finished.is_none()
+            && self.resend.is_none()
+    }
+
+    /// Whether a write's intent is recorded and its outcome is not.
+    pub fn is_sending(&self) -> bool {
+        self.is_open() && self.started.as_ref().is_some_and(|started| started.intent.key.is_some())
+    }
+
+    /// Whether it waits for a person's answer.
+    pub fn is_asking(&self) -> bool {
+        self.is_open() && self.asked.is_some() && self.answered.is_none()
+    }
+
+    /// The number the next attempt gets.
+    pub fn next_attempt(&self) -> u32 {
+        self.started.as_ref().map_or(1, |started| started.intent.attempt + 1)
+    }
+}
+
+impl Facts {
+    /// Folds a whole journal.
+    ///
+    /// # Errors
+    /// The first event that can't follow those before it.
+    pub fn fold(events: &[Event]) -> Result<Facts, FoldError> {
+        let mut facts = Facts::default();
+        for event in events {
+            facts.apply(event)?;
+        }
+        Ok(facts)
+    }
+
+    /// The record of a step, if anything is known of it.
+    pub fn step(&self, path: &StepPath) -> Option<&Record> {
+        self.steps.get(path)
+    }
+
+    /// The records strictly below a path, in path order.
+    pub fn below<'a>(&'a self, path: &'a StepPath) -> impl Iterator<Item = (&'a StepPath, &'a Record)> {
+        let from = StepPath::new(format!("{path}/"));
+        self.steps.range(from..).take_while(move |(below, _)| below.is_below(path))
+    }
+
+    /// Paths of all writes that may have happened.
+    pub fn doubts(&self) -> impl Iterator<Item = (&StepPath, &Record)> {
+        self.steps.iter().filter(|(_, record)| record.in_doubt())
+    }
+
+    /// Paths of all open questions.
+    pub fn questions(&self) -> impl Iterator<Item = (&StepPath, &Record)> {
+        self.steps.iter().filter(|(_, record)| record.is_asking())
+    }
+
+    /// The run's state word. Whether a process drives it right now is the lease's business.
+    pub fn state(&self) -> RunState {
+        match &self.finished {
+            Some(end) => RunState::Ended(end.outcome),
+            None if self.doubts().next().is_some() => RunState::InDoubt,
+            None if self.paused.is_some() => RunState::Paused,
+            None if self.questions().next().is_some() => RunState::Waiting,
+            None => RunState::Running,
+        }
+    }
+
+    /// Folds one event.
+    ///
+    /// # Errors
+    /// If it can't follow those before it; the state is then unchanged.
+    pub fn apply(&mut self, event: &Event) -> Result<(), FoldError> {
+        self.fits(event).map_err(|why| FoldError { seq: event.seq, why })?;
+        let at = event.ts;
+        match &event.body {
+            Body::RunStarted(started) => {
+                self.started = Some(started.clone());
+                self.started_at = at;
+            }
+            Body::RunResumed { fence, .. } => {
+                self.leg += 1;
+                self.resumed_at = at;
+                self.fence = *fence;
+                self.paused = None;
+            }
+            Body::RunCancelled { actor, .. } => {
+                self.cancelled = Some(actor.clone());
+                self.take_back_repeats();
+            }
+            Body::RunPaused { reason } => self.paused = Some(reason.clone()),
+            Body::RunFinished { outcome, failed_step, error, outputs, message } => {
+                self.finished = Some(RunEnd {
+                    outcome: *outcome,
+                    failed_step: failed_step.clone(),
+                    error: error.clone(),
+                    outputs: outputs.clone(),
+                    message: message.clone(),
+                    at,
+                });
+            }
+            Body::StepStarted(intent) => {
+                // A step that was cut off in the middle of its findings finds them again.
+                self.findings.retain(|finding| finding.step != intent.step);
+                let leg = self.leg;
+                let record = self.record(&intent.step, event.seq);
+                let before = record.started.as_ref();
+                let sent_first_at = before.map_or(at, |started| started.sent_first_at);
+                let anew = record.resend == Some(Resend::Fresh);
+                let first_at = before.filter(|_| !anew).map_or(at, |started| started.first_at);
+                if anew {
+                    record.logged = 0;
+                    record.observed = None;
+                    record.unanswered = 0;
+                }
+                record.started = Some(Started { intent: (**intent).clone(), first_at, sent_first_at, at, leg });
+                record.finished = None;
+                record.finished_at = None;
+                record.resend = None;
+                record.asked = None;
+                record.answered = None;
+            }
+            Body::StepObserved { step, result, .. } => {
+                self.record(step, event.seq).observed = Some(result.clone());
+            }
+            Body::StepFinished(finished) => {
+                let record = self.record(&finished.step, event.seq);
+                let died = finished.error.as_ref().is_some_and(|error| error.kind == FailureKind::EngineDied);
+                record.unanswered += u32::from(finished.outcome == Outcome::InDoubt && !died);
+                record.finished = Some((**finished).clone());
+                record.finished_at = Some(at);
+            }
+            Body::StepSkipped { step, condition, values } => {
+                self.record(step, event.seq).skipped =
+                    Some(Skipped { condition: condition.clone(), values: values.clone() });
+            }
+            Body::AskAsked { step, text, choices, by, expires } => {
+                self.record(step, event.seq).asked =
+                    Some(Asked { text: text.clone(), choices: choices.clone(), by: by.clone(), expires: *expires });
+            }
+            Body::AskAnswered { step, answer, actor, at } => {
+                self.record(step, event.seq).answered = Some((answer.clone(), actor.clone(), at.unwrap_or(event.ts)));
+            }
+            Body::Finding { step, level, say, suggest } => self.findings.push(Finding {
+                step: step.clone(),
+                level: *level,
+                say: say.clone(),
+                suggest: suggest.clone(),
+            }),
+            Body::Log { step, .. } => self.record(step, event.seq).logged += 1,
+            Body::Note { .. } | Body::Evidence { .. } => {}
+            Body::OutcomeSet { step, decision, outputs, actor, reason } => {
+                self.decide_step(step, *decision, outputs);
+                self.record(step, event.seq).settled = Some((actor.clone(), reason.clone()));
+            }
+        }
+        self.next_seq = event.seq + 1;
+        self.last_at = at;
+        Ok(())
+    }
+
+    fn record(&mut self, path: &StepPath, seq: u64) -> &mut Record {
+        self.steps.entry(path.clone()).or_insert_with(|| Record { seq, ..Record::default() })
+    }
+
+    /// What was to be sent again and has not been is not sent any more: the run is being stopped.
+    fn take_back_repeats(&mut self) {
+        for (path, record) in &mut self.steps {
+            if record.resend == Some(Resend::Same)
+                && !is_afterwards(path)
+                && let Some(finished) = &mut record.finished
+            {
+                finished.outcome = Outcome::Cancelled;
+                record.resend = None;
+            }
+        }
+    }
+
+    /// Carries out what a person decided: the step, those it stands in, and the run are open again.
+    fn decide_step(&mut self, path: &StepPath, decision: Decision, outputs: &Map) {
+        if let Some(record) = self.steps.get_mut(path) {
+            match (decision, record.finished.as_mut()) {
+                (Decision::Done, Some(finished)) => {
+                    finished.outcome = Outcome::Done;
+                    finished.outputs = Value::Map(outputs.clone());
+                    finished.error = None;
+                }
+                (Decision::Skip, Some(finished)) => finished.outcome = Outcome::Skipped,
+                // It did not happen, and the run is being stopped: then it will not happen.
+                (Decision::NotDone, Some(finished)) if self.cancelled.is_some() && !is_afterwards(path) => {
+                    finished.outcome = Outcome::Cancelled;
+                }
+                (Decision::NotDone, _) => record.resend = Some(Resend::Same),
+                (Decision::Retry, _) => record.resend = Some(Resend::Fresh),
+                (Decision::Done | Decision::Skip, None) => {}
+            }
+        }
+        if decision == Decision::Retry {
+            // Somebody who wants another attempt takes a cancel back.
+            self.cancelled = None;
+            self.steps.retain(|below, record| !below.is_below(path) || keeps_on_retry(record));
+            self.findings.retain(|finding| finding.step != *path && !finding.step.is_below(path));
+        }
+        for (ancestor, record) in &mut self.steps {
+            if path.is_below(ancestor) && record.finished.as_ref().is_some_and(|f| f.outcome != Outcome::InDoubt) {
+                record.finished = None;
+                record.finished_at = None;
+            }
+        }
+        self.forget_conclusions_after(path);
+        if self.finished.take().is_some() {
+            self.reopened += 1;
+            self.cancelled = None;
+            // What ran because the run had ended runs again when it ends anew; but a decision about one of
+            // those steps reopens just that part, and what is done there stays done.
+            if !is_afterwards(path) {
+                self.steps.retain(|below, _| !is_afterwards(below));
+                self.findings.retain(|finding| !is_afterwards(&finding.step));
+            }
+        }
+        self.paused = None;
+    }
+
+    /// What was concluded from a step's end is concluded anew when the end changes: pure steps after it, and
+    /// those that were skipped.
+    fn forget_conclusions_after(&mut self, path: &StepPath) {
+        let Some(seq) = self.steps.get(path).map(|record| record.seq) else { return };
+        let concluded = |record: &Record| {
+            let pure = |started: &Started| matches!(started.intent.body.as_str(), "assert" | "findings");
+            record.seq > seq && (record.skipped.is_some() || record.started.as_ref().is_some_and(pure))
+        };
+        let gone: Vec<StepPath> = self
+            .steps
+            .iter()
+            .filter(|(after, record)| !is_afterwards(after) && concluded(record))
+            .map(|(after, _)| after.clone())
+            .collect();
+        for after in gone {
+            self.steps.remove(&after);
+            self.findings.retain(|finding| finding.step != after);
+        }
+    }
+
+    /// Every legal transition, on one screen.
+    fn fits(&self, event: &Event) -> Result<(), String> {
+        if event.v != EVENT_VERSION {
+            return Err(format!("event version {} is not {EVENT_VERSION}", event.v));
+        }
+        if event.seq != self.next_seq {
+            return Err(format!("expected number {}", self.next_seq));
+        }
+        let record = |path: &StepPath| self.steps.get(path);
+        let open = |path: &StepPath| record(path).is_some_and(Record::is_open);
+        let ended = self.finished.is_some();
+        let ok = match &event.body {
+            Body::RunStarted(_) => self.started.is_none() && event.seq == 0,
+            _ if self.started.is_none() => false,
+            Body::Note { .. } | Body::Evidence { .. } | Body::RunResumed { .. } => true,
+            Body::OutcomeSet { step, .. } => record(step).is_some_and(|r| r.finished.is_some() && r.resend.is_none()),
+            _ if ended => false,
+            Body::RunCancelled { .. } | Body::RunPaused { .. } => true,
+            // A run doesn't end over a write that may have happened.
+            Body::RunFinished { .. } => !self.steps.values().any(|r| r.in_doubt() || r.is_sending()),
+            Body::StepStarted(intent) => record(&intent.step).is_none_or(|r| {
+                let next = intent.attempt == r.next_attempt();
+                match &r.started {
+                    None => r.skipped.is_none() && next,
+                    Some(started) => {
+                        let settled_by_repeat = r.in_doubt() && started.intent.repeat != Repeat::Once;
+                        next && (r.resend.is_some() || settled_by_repeat || (r.is_open() && started.leg < self.leg))
+                    }
+                }
+            }),
+            Body::StepFinished(finished) => record(&finished.step).is_some_and(|r| {
+                r.is_open() && r.started.as_ref().is_some_and(|s| s.intent.attempt == finished.attempt)
+            }),
+            Body::StepSkipped { step, .. } => record(step).is_none_or(|r| r.started.is_none() && r.skipped.is_none()),
+            Body::StepObserved { step, .. } | Body::AskAsked { step, .. } | Body::Log { step, .. } => open(step),
+            Body::AskAnswered { step, .. } => record(step).is_some_and(Record::is_asking),
+            Body::Finding { step, .. } => open(step),
+        };
+        if ok { Ok(()) } else { Err(format!("`{}` is not possible here", event.body.word())) }
+    }
+}
+
+/// A script or action tried again replays its writes and looks again at everything else.
+fn keeps_on_retry(record: &Record) -> bool {
+    let wrote = record.started.as_ref().is_some_and(|started| started.intent.effect.changes_the_world());
+    wrote && record.finished.as_ref().is_some_and(is_done_in_the_world)
+}
+
+/// Whether a step did what it does, even if its `outputs:` then failed.
+pub fn is_done_in_the_world(finished: &StepFinished) -> bool {
+    let shaped = |error: &Failure| error.kind == FailureKind::Outputs;
+    finished.outcome == Outcome::Done || finished.error.as_ref().is_some_and(shaped)
+}
+
+/// Whether a step belongs to what runs after the main steps.
+pub fn is_afterwards(path: &StepPath) -> bool {
+    path.as_str().starts_with("on_failure/") || path.as_str().starts_with("finally/")
+}

@@ -1,0 +1,420 @@
+//! The engine as a machine: facts in, decisions out.
+//!
+//! ```text
+//! load(program, events) ─ decide(now) ─> events to record, effects to perform, what to wait for
+//!                       ─ complete(…) <─ what an effect came to
+//!                       ─ signal(…)   <─ what a person did
+//! ```
+//! Decisions are taken on the in-memory fold. The driver commits the events before any byte of a
+//! write, any prompt and any exit code leaves; if it can't, it drops the machine.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::engine::evaluate::Evaluator;
+use crate::engine::event::{Actor, Body, Decision, ENGINE_SEMANTICS, EVENT_VERSION, Event, Planned, RunStarted};
+use crate::engine::facts::{Facts, FoldError};
+use crate::engine::ids::StepPath;
+use crate::engine::outcome::{Attempt, Failure, Outcome, RunOutcome};
+use crate::engine::scope::Scope;
+use crate::engine::walk::run::RunTask;
+use crate::runbook::program::Program;
+use crate::runbook::spec::Effect;
+use crate::script::sandbox::Sandbox;
+use crate::script::value::{Map, Value};
+
+/// Steps of one run: a loop gone wrong must not fill the store.
+pub const STEPS_MAX: usize = 10_000;
+/// Steps beyond that for `on_failure` and `finally`: a run that hit the limit still cleans up.
+pub const STEPS_RESERVE: usize = 1_000;
+/// Depth of actions in actions and calls in scripts.
+pub const NESTING_MAX: usize = 16;
+/// Time of `on_failure`, and again of `finally`: a clean-up that hangs must not hold a run for ever.
+pub const AFTERWARDS_BUDGET: Duration = Duration::from_secs(15 * 60);
+
+/// A run in memory.
+pub struct Machine {
+    program: Arc<Program>,
+    sandbox: Arc<Sandbox>,
+    facts: Facts,
+    task: RunTask,
+    /// Effects handed to the driver and not completed, with their attempt.
+    in_flight: BTreeMap<StepPath, u32>,
+    completions: BTreeMap<StepPath, Completion>,
+    /// Events of signals, waiting for the next decision to be handed out.
+    recorded: Vec<Event>,
+}
+
+/// What to do now.
+#[derive(Debug, Default)]
+pub struct Decided {
+    /// To be journaled, in this order, before anything else that leaves the process.
+    pub events: Vec<Event>,
+    /// To be performed; those that change the world only after the commit of `events`.
+    pub perform: Vec<Perform>,
+    pub waits: Waits,
+}
+
+/// An effect to perform.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Perform {
+    pub step: StepPath,
+    pub attempt: u32,
+    /// Number of this look, from 1; more than 1 only in a poll.
+    pub look: u32,
+    /// Whether it is a look of a poll: a rehearsal looks once and says so.
+    pub poll: bool,
+    pub uses: String,
+    pub effect: Effect,
+    pub args: Map,
+    /// Idempotency key; empty for reads.
+    pub key: String,
+    pub timeout: Option<Duration>,
+}
+
+/// What an effect came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Completion {
+    pub attempt: u32,
+    pub result: Attempt,
+    /// What a rehearsal says instead of performing.
+    pub planned: Option<Planned>,
+    pub ms: u64,
+}
+
+/// What a run waits for when nothing can be decided.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Waits {
+    /// Effects being performed.
+    pub in_flight: usize,
+    /// The next timer.
+    pub until: Option<Timestamp>,
+    /// When the first open question expires; not a timer, because a run may be left until then.
+    pub expires: Option<Timestamp>,
+    pub questions: Vec<StepPath>,
+    pub doubts: Vec<StepPath>,
+    pub finished: Option<RunOutcome>,
+    /// Why the run can't go on without a person, beside questions and doubts.
+    pub paused: Option<String>,
+}
+
+impl Waits {
+    pub(crate) fn timer(&mut self, at: Timestamp) {
+        self.until = Some(self.until.map_or(at, |until| until.min(at)));
+    }
+
+    pub(crate) fn question(&mut self, step: &StepPath, expires: Option<Timestamp>) {
+        self.questions.push(step.clone());
+        self.expires = match (self.expires, expires) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+
+    /// Whether only a person can move the run.
+    pub fn only_people(&self) -> bool {
+        self.in_flight == 0 && self.until.is_none() && !(self.questions.is_empty() && self.doubts.is_empty())
+    }
+}
+
+/// What a person did.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Signal {
+    Cancel {
+        actor: Actor,
+        reason: Option<String>,
+    },
+    Answer {
+        step: StepPath,
+        answer: Value,
+        actor: Actor,
+        /// When it was given, if not just now.
+        at: Option<Timestamp>,
+    },
+    Decide {
+        step: StepPath,
+        decision: Decision,
+        outputs: Map,
+        actor: Actor,
+        reason: String,
+    },
+    Note {
+        text: String,
+        actor: Actor,
+    },
+    Resume {
+        actor: Actor,
+        reason: Option<String>,
+        fence: u64,
+    },
+    /// What an earlier driver saw after it had lost the run.
+    Evidence {
+        step: StepPath,
+        attempt: u32,
+        outcome: Outcome,
+        outputs: Value,
+    },
+}
+
+/// What a run is started with; inputs are typed and complete.
+#[derive(Clone, Debug)]
+pub struct Start {
+    pub run: crate::engine::ids::RunId,
+    pub inputs: Map,
+    pub target: Option<String>,
+    /// See [`RunStarted::root`].
+    pub root: Option<String>,
+    pub files: Vec<crate::engine::event::PinnedFile>,
+    pub actor: Actor,
+    pub reason: Option<String>,
+    pub incident: Option<String>,
+    pub rehearsal: bool,
+}
+
+impl Machine {
+    /// Begins a run: computes `vars` and records `run.started`.
+    ///
+    /// # Errors
+    /// If an expression of `vars` fails.
+    pub fn start(
+        program: Arc<Program>,
+        sandbox: Arc<Sandbox>,
+        start: Start,
+        now: Timestamp,
+    ) -> Result<Machine, Failure> {
+        let started = RunStarted {
+            semantics: ENGINE_SEMANTICS,
+            run: start.run,
+            runbook: program.runbook.name.clone(),
+            title: program.runbook.title.clone(),
+            files: start.files,
+            target: start.target,
+            root: start.root,
+            inputs: start.inputs,
+            vars: Map::new(),
+            actor: start.actor,
+            reason: start.reason,
+            incident: start.incident,
+            effects: program.effects.clone(),
+            rehearsal: start.rehearsal,
+            store: None,
+        };
+        let mut facts = Facts { started: Some(Box::new(started.clone())), started_at: now, ..Facts::default() };
+        let scope = Scope {
+            runbook: Arc::clone(&program.runbook),
+            prefix: StepPath::root(),
+            inputs: started.inputs.clone(),
+            vars: Map::new(),
+            results: BTreeMap::new(),
+            failure: None,
+            ending: None,
+        };
+        let vars = compute_vars(&sandbox, &facts, scope)?;
+        facts.started = None;
+        let body = Body::RunStarted(Box::new(RunStarted { vars, ..started }));
+        let event = Event { v: EVENT_VERSION, seq: 0, ts: now, body };
+        let mut machine = Machine::new(program, sandbox, Facts::default());
+        machine.facts.apply(&event).expect("`run.started` is always a legal first event");
+        machine.recorded.push(event);
+        Ok(machine)
+    }
+
+    /// Takes a run up from its events.
+    ///
+    /// # Errors
+    /// If they don't fold.
+    pub fn load(program: Arc<Program>, sandbox: Arc<Sandbox>, events: &[Event]) -> Result<Machine, FoldError> {
+        let facts = Facts::fold(events)?;
+        Ok(Machine::new(program, sandbox, facts))
+    }
+
+    fn new(program: Arc<Program>, sandbox: Arc<Sandbox>, facts: Facts) -> Machine {
+        Machine {
+            program,
+            sandbox,
+            facts,
+            task: RunTask::default(),
+            in_flight: BTreeMap::new(),
+            completions: BTreeMap::new(),
+            recorded: Vec::new(),
+        }
+    }
+
+    /// The fold of everything recorded and decided so far.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Says what to do at `now`. Calling it again without news decides nothing new.
+    pub fn decide(&mut self, now: Timestamp) -> Decided {
+        let mut env = Env {
+            program: &self.program,
+            sandbox: &self.sandbox,
+            facts: &mut self.facts,
+            now,
+            in_flight: &mut self.in_flight,
+            completions: &mut self.completions,
+            decided: Decided { events: std::mem::take(&mut self.recorded), ..Decided::default() },
+            maybe: 0,
+            afterwards: false,
+            budget: None,
+        };
+        if env.facts.finished.is_none() && env.facts.paused.is_none() {
+            self.task.advance(&mut env);
+        }
+        let mut decided = env.decided;
+        decided.waits.in_flight = self.in_flight.len();
+        decided.waits.finished = self.facts.finished.as_ref().map(|end| end.outcome);
+        if decided.waits.paused.is_none() {
+            decided.waits.paused = self.facts.paused.clone();
+        }
+        decided
+    }
+
+    /// Takes what an effect came to; the next [`Machine::decide`] acts on it. A completion nobody waits
+    /// for any more is dropped.
+    pub fn complete(&mut self, step: &StepPath, completion: Completion) {
+        if self.in_flight.get(step) == Some(&completion.attempt) {
+            self.in_flight.remove(step);
+            self.completions.insert(step.clone(), completion);
+        }
+    }
+
+    /// Records what a person did, if it fits the state; otherwise a note says that it came too late.
+    pub fn signal(&mut self, signal: Signal, now: Timestamp) {
+        let rewalk = matches!(signal, Signal::Decide { .. } | Signal::Resume { .. });
+        let (body, too_late) = match signal {
+            Signal::Cancel { actor, reason } => (Body::RunCancelled { actor, reason }, "cancel".to_owned()),
+            Signal::Answer { step, answer, actor, at } => {
+                let what = format!("answer to `{step}`");
+                (Body::AskAnswered { step, answer, actor, at }, what)
+            }
+            Signal::Decide { step, decision, outputs, actor, reason } => {
+                let what = format!("decision on `{step}`");
+                (Body::OutcomeSet { step, decision, outputs, actor, reason }, what)
+            }
+            Signal::Note { text, actor } => (Body::Note { text, actor: Some(actor), step: None }, String::new()),
+            Signal::Resume { actor, reason, fence } => (Body::RunResumed { actor, reason, fence }, String::new()),
+            Signal::Evidence { step, attempt, outcome, outputs } => {
+                (Body::Evidence { step, attempt, outcome, outputs }, String::new())
+            }
+        };
+        let mut event = Event { v: EVENT_VERSION, seq: self.facts.next_seq, ts: now, body };
+        if self.facts.apply(&event).is_err() {
+            event.body =
+                Body::Note { text: format!("{too_late} came too late and changes nothing"), actor: None, step: None };
+            if self.facts.apply(&event).is_err() {
+                return;
+            }
+        }
+        self.recorded.push(event);
+        if rewalk {
+            self.task = RunTask::default();
+        }
+    }
+
+    /// Takes an event as recorded, for replay: what came from the world or from people.
+    ///
+    /// # Errors
+    /// If it doesn't fit.
+    pub fn apply_recorded(&mut self, event: &Event) -> Result<(), FoldError> {
+        self.facts.apply(event)?;
+        match &event.body {
+            Body::StepFinished(finished) => drop(self.in_flight.remove(&finished.step)),
+            Body::OutcomeSet { .. } | Body::RunResumed { .. } => self.task = RunTask::default(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether an effect was handed out for this step and has not come back.
+    pub fn is_in_flight(&self, step: &StepPath) -> bool {
+        self.in_flight.contains_key(step)
+    }
+
+    /// Stops deciding until the run is resumed, and says why. For a driver that can't go on.
+    pub fn pause(&mut self, reason: String, now: Timestamp) {
+        let event = Event { v: EVENT_VERSION, seq: self.facts.next_seq, ts: now, body: Body::RunPaused { reason } };
+        if self.facts.apply(&event).is_ok() {
+            self.recorded.push(event);
+        }
+    }
+}
+
+/// What the walk sees and does while it decides.
+pub(crate) struct Env<'a> {
+    pub program: &'a Arc<Program>,
+    pub sandbox: &'a Sandbox,
+    pub facts: &'a mut Facts,
+    pub now: Timestamp,
+    in_flight: &'a mut BTreeMap<StepPath, u32>,
+    completions: &'a mut BTreeMap<StepPath, Completion>,
+    pub decided: Decided,
+    /// Above zero below an `if` that a rehearsal can't decide.
+    pub maybe: u32,
+    /// In `on_failure` or `finally`, which a cancel doesn't stop.
+    pub afterwards: bool,
+    /// When the time of `on_failure` or `finally` is up.
+    pub budget: Option<Timestamp>,
+}
+
+impl Env<'_> {
+    /// Records a fact.
+    pub(crate) fn emit(&mut self, body: Body) {
+        let event = Event { v: EVENT_VERSION, seq: self.facts.next_seq, ts: self.now, body };
+        match self.facts.apply(&event) {
+            Ok(()) => self.decided.events.push(event),
+            // A walk that contradicts its own facts must not go on: stop, and let a person look.
+            Err(error) => self.pause(error.to_string()),
+        }
+    }
+
+    /// Stops deciding and says why.
+    pub(crate) fn pause(&mut self, reason: String) {
+        if self.decided.waits.paused.is_some() {
+            return;
+        }
+        self.decided.waits.paused = Some(reason.clone());
+        let event =
+            Event { v: EVENT_VERSION, seq: self.facts.next_seq, ts: self.now, body: Body::RunPaused { reason } };
+        if self.facts.apply(&event).is_ok() {
+            self.decided.events.push(event);
+        }
+    }
+
+    /// Whether nothing new may start here: cancelled, or the time of what runs afterwards is up.
+    pub(crate) fn stopping(&self) -> bool {
+        (self.facts.cancelled.is_some() && !self.afterwards) || self.budget.is_some_and(|until| self.now >= until)
+    }
+
+    /// Hands an effect to the driver.
+    pub(crate) fn perform(&mut self, perform: Perform) {
+        self.in_flight.insert(perform.step.clone(), perform.attempt);
+        self.decided.perform.push(perform);
+    }
+
+    pub(crate) fn is_in_flight(&self, step: &StepPath) -> bool {
+        self.in_flight.contains_key(step)
+    }
+
+    pub(crate) fn take_completion(&mut self, step: &StepPath) -> Option<Completion> {
+        self.completions.remove(step)
+    }
+
+    pub(crate) fn evaluator<'e>(&'e self, scope: &'e Scope, result: Option<&'e Value>) -> Evaluator<'e> {
+        Evaluator { sandbox: self.sandbox, facts: self.facts, scope, result }
+    }
+}
+
+/// Computes the `vars` of a scope in order, each seeing those before it.
+pub(crate) fn compute_vars(sandbox: &Sandbox, facts: &Facts, mut scope: Scope) -> Result<Map, Failure> {
+    let runbook = Arc::clone(&scope.runbook);
+    for (name, template) in &runbook.vars {
+        let value = Evaluator { sandbox, facts, scope: &scope, result: None }.template(template)?;
+        scope.vars.insert(name.value.clone(), value);
+    }
+    Ok(scope.vars)
+}

@@ -1,0 +1,16 @@
+//! The deterministic core: no I/O, no clock, no randomness, no async, no hash order.
+//!
+//! `Facts = fold(events)`; the machine decides on them and says what to perform.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::print_stdout)]
+
+pub mod digest;
+pub mod evaluate;
+pub mod event;
+pub mod facts;
+pub mod ids;
+pub mod machine;
+pub mod outcome;
+pub mod scope;
+mod walk;
+pub use walk::leaf::ENGINE_ACTIONS;

@@ -1,0 +1,385 @@
+//! A primitive's attempt while it is open: performed by the driver, polled, or carried out here.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::engine::evaluate::Truth;
+use crate::engine::event::{Body as Fact, Planned, StepStarted};
+use crate::engine::facts::Record;
+use crate::engine::ids::StepPath;
+use crate::engine::machine::{Completion, Env, Perform};
+use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
+use crate::engine::scope::Scope;
+use crate::engine::walk::invocation::{Manner, duration_ms};
+use crate::engine::walk::{Progress, step};
+use crate::runbook::model::Poll;
+use crate::runbook::types::parse_duration;
+use crate::script::value::{Map, Unknown, Value};
+
+/// Actions the engine carries out itself: timers, questions, and the run's own voice.
+pub const ENGINE_ACTIONS: [&str; 5] = ["time.sleep", "human.ask", "run.note", "run.finish", "run.fail"];
+
+/// How long a question waits without `expires`: long enough to fetch somebody, short enough for an outage.
+pub const ASK_EXPIRES_DEFAULT: Duration = Duration::from_secs(15 * 60);
+
+/// Unmet looks are journaled at most this often.
+const OBSERVE_EVERY: SignedDuration = SignedDuration::from_secs(1);
+
+/// Outputs that differ at every look and would make each an observation of its own.
+const VOLATILE: [&str; 3] = ["ms", "text", "headers"];
+
+/// Whether the engine carries this action out itself.
+pub(crate) fn is_engine_action(uses: &str) -> bool {
+    ENGINE_ACTIONS.contains(&uses)
+}
+
+/// An open attempt.
+#[derive(Default)]
+pub(crate) struct Leaf {
+    looks: u32,
+    in_a_row: u32,
+    /// When a poll looks again.
+    next_look: Option<Timestamp>,
+    /// When the last observation was journaled.
+    observed_at: Option<Timestamp>,
+    /// What the last look saw, for the message of a poll that runs out.
+    last_seen: Option<Value>,
+}
+
+impl Leaf {
+    /// Moves the attempt; ended when its outcome is recorded.
+    pub(crate) fn advance(
+        &mut self,
+        env: &mut Env,
+        scope: &Scope,
+        path: &StepPath,
+        uses: &str,
+        manner: &Manner,
+    ) -> Progress<()> {
+        let Some((intent, record)) = open_attempt(env, path) else { return Progress::Pending };
+        if let Some(budget) = env.budget.filter(|budget| env.now < *budget) {
+            env.decided.waits.timer(budget);
+        }
+        if is_engine_action(uses) {
+            return engine_action(env, scope, path, uses, &intent, &record, manner);
+        }
+        if let Some(completion) = env.take_completion(path) {
+            return match manner.poll() {
+                Some(poll) => self.looked(env, scope, path, poll, &record, completion, manner),
+                None => {
+                    settle(env, scope, path, completion, manner);
+                    Progress::Ended(())
+                }
+            };
+        }
+        if env.is_in_flight(path) {
+            return Progress::Pending;
+        }
+        match manner.poll() {
+            Some(_) if env.stopping() => {
+                cancel(env, path);
+                Progress::Ended(())
+            }
+            Some(_) => self.wait_or_look(env, path, &intent, &record),
+            None if self.looks == 0 => {
+                self.look(env, &intent, false);
+                Progress::Pending
+            }
+            None => Progress::Pending,
+        }
+    }
+
+    fn look(&mut self, env: &mut Env, intent: &StepStarted, poll: bool) {
+        self.looks += 1;
+        self.next_look = None;
+        env.perform(Perform {
+            step: intent.step.clone(),
+            attempt: intent.attempt,
+            look: self.looks,
+            poll,
+            uses: intent.uses.clone().unwrap_or_default(),
+            effect: intent.effect,
+            args: intent.with.clone(),
+            key: intent.key.clone().unwrap_or_default(),
+            timeout: intent.timeout_ms.map(Duration::from_millis),
+        });
+    }
+
+    fn wait_or_look(&mut self, env: &mut Env, path: &StepPath, intent: &StepStarted, record: &Record) -> Progress<()> {
+        let deadline = deadline(intent, record);
+        if let Some(next) = self.next_look
+            && env.now < next
+        {
+            env.decided.waits.timer(deadline.map_or(next, |deadline| deadline.min(next)));
+            if deadline.is_none_or(|deadline| env.now < deadline) {
+                return Progress::Pending;
+            }
+        }
+        // The first look is always made, also after a restart past the deadline: the world may be well.
+        if self.looks > 0 && deadline.is_some_and(|deadline| env.now >= deadline) {
+            let seen = self
+                .last_seen
+                .as_ref()
+                .map_or_else(String::new, |seen| format!("; last seen: {}", crate::engine::evaluate::quote(seen)));
+            let within = Duration::from_millis(intent.within_ms.unwrap_or(0));
+            let message = format!("`until` was not met within {within:?}{seen}");
+            step::end(
+                env,
+                path,
+                Attempt::failed(Failure::new(FailureKind::Timeout, message)),
+                None,
+                step::End::default(),
+            );
+            return Progress::Ended(());
+        }
+        self.look(env, intent, true);
+        Progress::Pending
+    }
+
+    /// Judges one look of a poll.
+    #[expect(clippy::too_many_arguments, reason = "one look touches the poll, its record and its surroundings")]
+    fn looked(
+        &mut self,
+        env: &mut Env,
+        scope: &Scope,
+        path: &StepPath,
+        poll: &Poll,
+        record: &Record,
+        completion: Completion,
+        manner: &Manner,
+    ) -> Progress<()> {
+        let result = &completion.result;
+        let met = match (&result.outcome, &result.failure) {
+            (Outcome::Done, _) => match env.evaluator(scope, Some(&result.outputs)).truth(&poll.until) {
+                Ok(Truth::Yes) => true,
+                Ok(Truth::No | Truth::Unknown(_)) => false,
+                Err(failure) => {
+                    step::end(env, path, Attempt::failed(failure), None, step::End::default());
+                    return Progress::Ended(());
+                }
+            },
+            (Outcome::Planned, _) => false,
+            (_, Some(failure)) if means_not_yet(failure) => false,
+            _ => {
+                settle(env, scope, path, completion, manner);
+                return Progress::Ended(());
+            }
+        };
+        if let Some(planned) = completion.planned {
+            // A rehearsal looks once: either it is so already, or how long it takes can't be known.
+            let attempt = if met && completion.result.outcome == Outcome::Done {
+                completion.result
+            } else {
+                let outputs = Value::Unknown(Unknown { origin: path.to_string() });
+                Attempt { outcome: Outcome::Planned, outputs, failure: None }
+            };
+            let planned = Some(planned).filter(|_| attempt.outcome == Outcome::Planned);
+            step::end(env, path, attempt, planned, step::End { ms: Some(completion.ms), broken_at: None });
+            return Progress::Ended(());
+        }
+        self.in_a_row = if met { self.in_a_row + 1 } else { 0 };
+        if self.in_a_row >= poll.in_a_row {
+            settle(env, scope, path, completion, manner);
+            return Progress::Ended(());
+        }
+        let seen = observation(result);
+        if record.observed.as_ref() != Some(&seen)
+            && self.observed_at.is_none_or(|at| env.now.duration_since(at) >= OBSERVE_EVERY)
+        {
+            self.observed_at = Some(env.now);
+            env.emit(Fact::StepObserved {
+                step: path.clone(),
+                attempt: completion.attempt,
+                look: self.looks,
+                result: seen.clone(),
+            });
+        }
+        self.last_seen = Some(seen);
+        let every = match poll.every.as_ref().map(|every| duration_ms(&env.evaluator(scope, None), every, "every")) {
+            None => Poll::EVERY_DEFAULT,
+            Some(Ok(ms)) => ms.map_or(Poll::EVERY_DEFAULT, Duration::from_millis),
+            Some(Err(failure)) => {
+                step::end(env, path, Attempt::failed(failure), None, step::End::default());
+                return Progress::Ended(());
+            }
+        };
+        self.next_look = Some(after(env.now, every));
+        // Ended means "look at the facts again": the poll is still open and now waits for its timer.
+        Progress::Ended(())
+    }
+}
+
+fn open_attempt(env: &Env, path: &StepPath) -> Option<(StepStarted, Record)> {
+    let record = env.facts.step(path)?;
+    Some((record.started.as_ref()?.intent.clone(), record.clone()))
+}
+
+fn deadline(intent: &StepStarted, record: &Record) -> Option<Timestamp> {
+    let started = record.started.as_ref()?;
+    Some(after(started.first_at, Duration::from_millis(intent.within_ms?)))
+}
+
+/// `at + duration`, or the end of time if that is past it.
+pub(crate) fn after(at: Timestamp, duration: Duration) -> Timestamp {
+    SignedDuration::try_from(duration).ok().and_then(|d| at.checked_add(d).ok()).unwrap_or(Timestamp::MAX)
+}
+
+/// Records what an attempt came to.
+fn settle(env: &mut Env, scope: &Scope, path: &StepPath, completion: Completion, manner: &Manner) {
+    let attempt = step::shape_outputs(env, scope, manner.step, completion.result);
+    // A poll took as long as all its looks and pauses; an attempt as long as it was measured.
+    let ms = manner.poll().is_none().then_some(completion.ms);
+    step::end(env, path, attempt, completion.planned, step::End { ms, broken_at: None });
+}
+
+fn cancel(env: &mut Env, path: &StepPath) {
+    let attempt = Attempt { outcome: Outcome::Cancelled, outputs: Value::Null, failure: None };
+    step::end(env, path, attempt, None, step::End::default());
+}
+
+/// Trouble that a poll sits out: the other side is away or busy.
+fn means_not_yet(failure: &Failure) -> bool {
+    failure.transient
+        || matches!(failure.kind, FailureKind::Dns | FailureKind::Connect | FailureKind::Timeout | FailureKind::Network)
+}
+
+/// What a look saw, without what changes every time.
+fn observation(result: &Attempt) -> Value {
+    match (&result.outputs, &result.failure) {
+        (Value::Map(outputs), _) => Value::Map(
+            outputs
+                .iter()
+                .filter(|(key, _)| !VOLATILE.contains(&key.as_str()))
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect(),
+        ),
+        (Value::Null, Some(failure)) => failure.to_value(),
+        (other, _) => other.clone(),
+    }
+}
+
+/// Timers, questions and the run's own voice.
+fn engine_action(
+    env: &mut Env,
+    scope: &Scope,
+    path: &StepPath,
+    uses: &str,
+    intent: &StepStarted,
+    record: &Record,
+    manner: &Manner,
+) -> Progress<()> {
+    let text = |name: &str| intent.with.get(name).map(Value::to_string);
+    // In a rehearsal the driver answers for timers and people.
+    if let Some(completion) = env.take_completion(path) {
+        settle(env, scope, path, completion, manner);
+        return Progress::Ended(());
+    }
+    let rehearsal = env.facts.started.as_ref().is_some_and(|started| started.rehearsal);
+    let attempt = match uses {
+        "run.note" if env.maybe > 0 => {
+            let summary = format!("may note: {}", text("text").unwrap_or_default());
+            return plan(env, path, summary, Value::Null);
+        }
+        "run.note" => {
+            env.emit(Fact::Note { text: text("text").unwrap_or_default(), actor: None, step: Some(path.clone()) });
+            Attempt::done(Value::Null)
+        }
+        "run.finish" => Attempt::done(Value::Null),
+        "run.fail" => {
+            let message = text("message").unwrap_or_else(|| "the runbook said so".to_owned());
+            Attempt::failed(Failure::new(FailureKind::Stopped, message))
+        }
+        _ if env.stopping() => Attempt { outcome: Outcome::Cancelled, outputs: Value::Null, failure: None },
+        "time.sleep" => {
+            let wanted = text("duration").unwrap_or_default();
+            let first_at = record.started.as_ref().map_or(env.now, |started| started.first_at);
+            match parse_duration(&wanted) {
+                Err(why) => Attempt::failed(Failure::new(FailureKind::Argument, format!("`duration`: {why}"))),
+                Ok(_) if rehearsal => return plan(env, path, format!("would wait {wanted}"), Value::Null),
+                Ok(duration) if env.now < after(first_at, duration) => {
+                    env.decided.waits.timer(after(first_at, duration));
+                    return Progress::Pending;
+                }
+                Ok(_) => Attempt::done(Value::Null),
+            }
+        }
+        _ if rehearsal => {
+            let outputs = Value::Unknown(Unknown { origin: path.to_string() });
+            let question = text("text").unwrap_or_default();
+            return plan(env, path, format!("would ask: {question}"), outputs);
+        }
+        _ => match ask(env, path, intent, record) {
+            Some(attempt) => attempt,
+            None => return Progress::Pending,
+        },
+    };
+    let attempt = step::shape_outputs(env, scope, manner.step, attempt);
+    step::end(env, path, attempt, None, step::End::default());
+    Progress::Ended(())
+}
+
+fn plan(env: &mut Env, path: &StepPath, summary: String, outputs: Value) -> Progress<()> {
+    let planned = Planned { summary, may_call: Vec::new() };
+    step::end(
+        env,
+        path,
+        Attempt { outcome: Outcome::Planned, outputs, failure: None },
+        Some(planned),
+        step::End::default(),
+    );
+    Progress::Ended(())
+}
+
+/// Puts the question, or gives its end.
+fn ask(env: &mut Env, path: &StepPath, intent: &StepStarted, record: &Record) -> Option<Attempt> {
+    let expired =
+        |at: Timestamp| record.asked.as_ref().and_then(|asked| asked.expires).filter(|expires| at >= *expires);
+    if let Some((answer, actor, at)) = &record.answered
+        && expired(*at).is_none()
+    {
+        let outputs =
+            Map::from([("answer".to_owned(), answer.clone()), ("by".to_owned(), Value::from(actor.id.as_str()))]);
+        return Some(Attempt::done(Value::Map(outputs)));
+    }
+    let Some(asked) = &record.asked else {
+        let texts = |name: &str| match intent.with.get(name) {
+            Some(Value::List(items)) => items.iter().map(Value::to_string).collect(),
+            Some(Value::Text(one)) => vec![one.clone()],
+            _ => Vec::new(),
+        };
+        let expires = match intent.with.get("expires").map(|value| parse_duration(&value.to_string())) {
+            None => ASK_EXPIRES_DEFAULT,
+            Some(Ok(duration)) => duration,
+            Some(Err(why)) => {
+                return Some(Attempt::failed(Failure::new(FailureKind::Argument, format!("`expires`: {why}"))));
+            }
+        };
+        let expires = after(env.now, expires);
+        env.emit(Fact::AskAsked {
+            step: path.clone(),
+            text: intent.with.get("text").map(Value::to_string).unwrap_or_default(),
+            choices: texts("choices"),
+            by: texts("by"),
+            expires: Some(expires),
+        });
+        env.decided.waits.question(path, Some(expires));
+        return None;
+    };
+    let late = record.answered.is_some();
+    match expired(env.now) {
+        Some(expires) => {
+            let message = match late {
+                true => format!("the answer came after {expires}, too late"),
+                false => format!("nobody answered before {expires}"),
+            };
+            let failure = Failure::new(FailureKind::Expired, message);
+            Some(Attempt { outcome: Outcome::Rejected, outputs: Value::Null, failure: Some(failure) })
+        }
+        None => {
+            let expires = asked.expires;
+            env.decided.waits.question(path, expires);
+            None
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! A script as a task: replayed from its start with recorded answers until it needs a new one.
+
+use std::collections::BTreeMap;
+
+use crate::engine::evaluate::{kind_of, quote};
+use crate::engine::event::{Body as Fact, Planned};
+use crate::engine::facts::Facts;
+use crate::engine::ids::StepPath;
+use crate::engine::machine::Env;
+use crate::engine::outcome::{Attempt, Failure, Outcome};
+use crate::engine::scope::{Scope, StepResult};
+use crate::engine::walk::invocation::{Arguments, Invocation, Manner};
+use crate::engine::walk::{Progress, StepEnd, pure, step};
+use crate::runbook::model::Step;
+use crate::runbook::program::Program;
+use crate::runbook::sites;
+use crate::runbook::snippet::Snippet;
+use crate::runbook::spec::Effect;
+use crate::script::compile::Code;
+use crate::script::sandbox::{Evaluated, Input, Recorded, Reply, Wanted, arguments_digest};
+use crate::script::value::{Map, Unknown, Value};
+
+/// A script being run; at most one of its calls is open.
+#[derive(Default)]
+pub(crate) struct ScriptTask {
+    call: Option<(Box<Invocation>, Wanted)>,
+}
+
+impl ScriptTask {
+    pub(crate) fn advance(
+        &mut self,
+        env: &mut Env,
+        scope: &Scope,
+        step: &Step,
+        path: &StepPath,
+        snippet: &Snippet,
+    ) -> Progress<StepEnd> {
+        loop {
+            if env.decided.waits.paused.is_some() {
+                return Progress::Pending;
+            }
+            if let Some((invocation, wanted)) = &mut self.call {
+                let manner = Manner { step: None, why: &Map::new() };
+                let end = match invocation.advance(env, scope, &Arguments::Given(&wanted.args), &manner) {
+                    Progress::Pending => return Progress::Pending,
+                    Progress::Ended(end) => end,
+                };
+                self.call = None;
+                // Neither a cancel nor a refusal by people can be caught: the script ends as its call did.
+                if matches!(end.result.outcome, Outcome::Cancelled | Outcome::Rejected) {
+                    let StepResult { outcome, error, .. } = end.result;
+                    let attempt = Attempt { outcome, outputs: Value::Null, failure: error };
+                    return Progress::Ended(step::end(env, path, attempt, None, step::End::default()));
+                }
+            }
+            // `run::finish` ends the script where it stands, also when the script is replayed.
+            if pure::finish_of(env, path).is_some() {
+                return Progress::Ended(step::end(env, path, Attempt::done(Value::Null), None, step::End::default()));
+            }
+            // A cancelled script is not even replayed, unless a call of it is still to be settled.
+            if env.stopping() && !env.facts.below(path).any(|(_, record)| record.is_open() || record.in_doubt()) {
+                return Progress::Ended(cancelled(env, path));
+            }
+            let contexts = scope.contexts(&snippet.code, env.facts, None);
+            let recorded = recorded(env.facts, path);
+            let evaluation = env.sandbox.evaluate(&snippet.code, Input { contexts, recorded });
+            let logged = env.facts.step(path).map_or(0, |record| record.logged);
+            for text in evaluation.printed.into_iter().skip(logged) {
+                env.emit(Fact::Log { step: path.clone(), text });
+            }
+            match evaluation.result {
+                Evaluated::Value(value) => {
+                    return Progress::Ended(step::finish(env, scope, step, path, Attempt::done(value), None));
+                }
+                Evaluated::Call(wanted) => {
+                    let call = path.join(&format!("{}#{}", wanted.name, wanted.count));
+                    if env.stopping() && env.facts.step(&call).is_none() {
+                        return Progress::Ended(cancelled(env, path));
+                    }
+                    self.call = Some((Box::new(Invocation::new(call, wanted.name.clone())), wanted));
+                }
+                Evaluated::Unknown(unknown) => {
+                    let outputs = Value::Unknown(Unknown { origin: path.to_string() });
+                    let planned = Planned {
+                        summary: format!("goes on after `{}`", unknown.origin),
+                        may_call: may_call(env.program, &snippet.code),
+                    };
+                    let attempt = Attempt { outcome: Outcome::Planned, outputs, failure: None };
+                    return Progress::Ended(step::end(env, path, attempt, Some(planned), step::End::default()));
+                }
+                Evaluated::Mismatch { name, count, recorded, now } => {
+                    env.pause(format!(
+                        "the journal has another call at `{path}/{name}#{count}`: {}; cancel the run, or resume it \
+                         with the rerail that started it",
+                        difference(&recorded, &now)
+                    ));
+                    return Progress::Pending;
+                }
+                Evaluated::Error(error) => {
+                    let evaluator = env.evaluator(scope, None);
+                    let failure = evaluator.failure(snippet, kind_of(error.kind), &error.message, error.position);
+                    return Progress::Ended(step::end(env, path, Attempt::failed(failure), None, step::End::default()));
+                }
+            }
+        }
+    }
+}
+
+/// The greatest effect a script's calls can have.
+pub(crate) fn effect_of(program: &Program, snippet: &Snippet) -> Effect {
+    let effects = sites::of_script(snippet)
+        .into_iter()
+        .filter_map(|site| program.specs.get(site.name).map(|spec| site.args.effect(spec)));
+    effects.max().unwrap_or(Effect::Pure)
+}
+
+fn may_call(program: &Program, code: &Code) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for call in code.calls.iter().filter(|call| program.specs.contains_key(&call.name)) {
+        if !names.contains(&call.name) {
+            names.push(call.name.clone());
+        }
+    }
+    names
+}
+
+fn cancelled(env: &mut Env, path: &StepPath) -> StepEnd {
+    let attempt = Attempt { outcome: Outcome::Cancelled, outputs: Value::Null, failure: None };
+    step::end(env, path, attempt, None, step::End::default())
+}
+
+/// The arguments in which two calls differ.
+fn difference(recorded: &Map, now: &Map) -> String {
+    let said =
+        |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), |value| format!("`{}`", quote(value)));
+    let mut names: Vec<&String> = recorded.keys().chain(now.keys()).collect();
+    names.sort();
+    names.dedup();
+    let different = names.into_iter().filter(|name| now.contains_key(*name) && recorded.get(*name) != now.get(*name));
+    let parts: Vec<String> = different
+        .map(|name| format!("`{name}` was {}, is {}", said(recorded.get(name)), said(now.get(name))))
+        .collect();
+    if parts.is_empty() { "its arguments differ".to_owned() } else { parts.join(", ") }
+}
+
+/// The answers to a script's calls so far.
+fn recorded(facts: &Facts, path: &StepPath) -> BTreeMap<(String, u32), Recorded> {
+    let mut answers = BTreeMap::new();
+    for (below, record) in facts.below(path) {
+        let call = &below.as_str()[path.as_str().len() + 1..];
+        let Some((name, count)) = call.split_once('#') else { continue };
+        // Deeper paths are the inner life of an action, not calls of this script.
+        let (Ok(count), Some(started)) = (count.parse::<u32>(), &record.started) else { continue };
+        let Some(result) = StepResult::of(below, record) else { continue };
+        let reply = match result.outcome {
+            Outcome::Done => Reply::Answer(result.outputs),
+            Outcome::Skipped => Reply::Answer(Value::Null),
+            Outcome::Planned => match result.outputs {
+                Value::Unknown(unknown) => Reply::Unknown(unknown),
+                outputs => Reply::Answer(outputs),
+            },
+            outcome => Reply::Throw(thrown(below, outcome, result.error.as_ref())),
+        };
+        let args = started.intent.with.clone();
+        let digest = started.intent.given.clone().unwrap_or_else(|| arguments_digest(&args));
+        answers.insert((name.to_owned(), count), Recorded { args, digest, reply });
+    }
+    answers
+}
+
+/// What a refused or failed call throws.
+fn thrown(path: &StepPath, outcome: Outcome, failure: Option<&Failure>) -> Value {
+    Value::map([
+        ("outcome", Value::from(outcome.word())),
+        ("kind", failure.map_or(Value::Null, |failure| Value::from(failure.kind.word()))),
+        ("message", failure.map_or(Value::Null, |failure| Value::from(failure.message.as_str()))),
+        ("step", Value::from(path.as_str())),
+    ])
+}
