@@ -6,3 +6,4 @@ pub mod failpoint;
 pub mod redact;
 pub mod runbook;
 pub mod script;
+pub mod steps;

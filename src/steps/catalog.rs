@@ -1,0 +1,103 @@
+//! The list of primitives: a new one is a file and a line here.
+
+use std::sync::LazyLock;
+
+use crate::runbook::spec::ActionSpec;
+use crate::steps::{
+    Entry, dns_resolve, env_read, file_read, file_write, http_probe, http_request, human_ask, run_fail, run_finish,
+    run_note, tcp_connect, time_now, time_sleep, tls_inspect,
+};
+
+/// All primitives, by name.
+static CATALOG: LazyLock<Vec<Entry>> = LazyLock::new(|| {
+    vec![
+        dns_resolve::entry(),
+        env_read::entry(),
+        file_read::entry(),
+        file_write::entry(),
+        http_probe::entry(),
+        http_request::entry(),
+        human_ask::entry(),
+        run_fail::entry(),
+        run_finish::entry(),
+        run_note::entry(),
+        tcp_connect::entry(),
+        time_now::entry(),
+        time_sleep::entry(),
+        tls_inspect::entry(),
+    ]
+});
+
+/// The primitive of this dotted name.
+pub fn find(name: &str) -> Option<&'static Entry> {
+    CATALOG.iter().find(|entry| entry.spec.name == name)
+}
+
+/// The contracts of all primitives, by name.
+pub fn specs() -> Vec<&'static ActionSpec> {
+    CATALOG.iter().map(|entry| &entry.spec).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runbook::spec::Effect;
+    use crate::script::value::{Map, Value};
+    use crate::steps::Primitive;
+
+    /// Rhai's keywords and reserved words: none compiles after a dot or as a key of a call.
+    const RHAI_WORDS: &str = "true false let const if else switch do while until loop for in continue break return \
+        throw try catch import export as global fn private this is_def_var is_def_fn print debug type_of eval Fn call \
+        curry is_shared var static shared is goto exit match case public protected new use with module package super \
+        thread spawn go await async sync yield default void null nil";
+
+    #[test]
+    fn no_argument_and_no_output_is_a_rhai_word() {
+        for spec in specs() {
+            let mut names: Vec<String> = spec.args.iter().map(|arg| arg.name.to_string()).collect();
+            names.extend(spec.outputs.iter().map(|output| output.name.clone()));
+            names.extend(spec.name.split('.').map(str::to_owned));
+            for name in names {
+                assert!(!RHAI_WORDS.split_whitespace().any(|word| word == name), "{}: {name}", spec.name);
+                let rhai = format!("let m = #{{}}; m.{name} = 1; #{{ {name}: 1 }}");
+                assert!(rhai::Engine::new_raw().compile(&rhai).is_ok(), "{}: {name}", spec.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_catalog_is_sorted_and_every_entry_is_described() {
+        assert!(specs().is_sorted_by(|a, b| a.name < b.name));
+        for spec in specs() {
+            assert!(!spec.title.is_empty() && !spec.docs.is_empty(), "{}", spec.name);
+            for arg in &spec.args {
+                assert!(!arg.doc.is_empty(), "{}: {}", spec.name, arg.name);
+                assert!(arg.default.is_none() || !arg.required, "{}: {}", spec.name, arg.name);
+            }
+        }
+    }
+
+    #[test]
+    fn effects_agree_with_what_a_primitive_can_do() {
+        for spec in specs() {
+            let entry = find(&spec.name).unwrap();
+            match entry.primitive {
+                Primitive::Read(_) => assert_eq!(spec.effect, Effect::Read, "{}", spec.name),
+                Primitive::Write(_) | Primitive::ReadOrWrite(..) => assert_eq!(spec.effect, Effect::Write),
+                Primitive::Engine => assert!(!spec.effect.changes_the_world(), "{}", spec.name),
+            }
+        }
+    }
+
+    #[test]
+    fn a_request_is_a_read_only_if_its_method_says_so() {
+        let spec = &find("http.request").unwrap().spec;
+        let effect = |method: Value| spec.effect_with(&Map::from([("method".to_owned(), method)]));
+        assert_eq!(effect(Value::from("GET")), Effect::Read);
+        assert_eq!(effect(Value::from("OPTIONS")), Effect::Read);
+        for method in [Value::from("POST"), Value::from("get"), Value::Null, Value::from("${{ inputs.method }}")] {
+            assert_eq!(effect(method), Effect::Write);
+        }
+        assert_eq!(spec.effect_with(&Map::new()), Effect::Write);
+    }
+}

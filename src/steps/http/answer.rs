@@ -1,0 +1,108 @@
+//! An answer as outputs: what of it a runbook sees, and the journal keeps.
+
+use reqwest::header::HeaderMap;
+
+use crate::script::limits::VALUE_DEPTH_MAX;
+use crate::script::value::{Map, Value};
+use crate::steps::http::exchange::BODY_BYTES_MAX;
+
+/// Headers that are kept. Others (cookies first of all) may hold what nobody declared a secret.
+const HEADERS: [&str; 47] = [
+    "accept-ranges",
+    "access-control-allow-credentials",
+    "access-control-allow-headers",
+    "access-control-allow-methods",
+    "access-control-allow-origin",
+    "access-control-expose-headers",
+    "access-control-max-age",
+    "age",
+    "allow",
+    "cache-control",
+    "cf-cache-status",
+    "cf-ray",
+    "content-encoding",
+    "content-language",
+    "content-length",
+    "content-security-policy",
+    "content-security-policy-report-only",
+    "content-type",
+    "cross-origin-opener-policy",
+    "cross-origin-resource-policy",
+    "date",
+    "etag",
+    "expires",
+    "last-modified",
+    "link",
+    "location",
+    "permissions-policy",
+    "ratelimit-limit",
+    "ratelimit-remaining",
+    "ratelimit-reset",
+    "referrer-policy",
+    "retry-after",
+    "server",
+    "server-timing",
+    "strict-transport-security",
+    "vary",
+    "via",
+    "www-authenticate",
+    "x-cache",
+    "x-content-type-options",
+    "x-frame-options",
+    "x-powered-by",
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+    "x-request-id",
+    "x-vercel-id",
+];
+
+/// What came back.
+pub(in crate::steps) struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    /// The first bytes of the body, at most [`BODY_BYTES_MAX`].
+    pub kept: Vec<u8>,
+    /// Bytes of the body that were read.
+    pub bytes: u64,
+    /// Of all that was read, in hex.
+    pub sha256: String,
+    /// Until the end of the body.
+    pub ms: i64,
+}
+
+impl Answer {
+    /// The body as text; bytes that aren't UTF-8 are replaced.
+    pub(in crate::steps) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.kept).into_owned()
+    }
+
+    /// The body as JSON; `()` if it isn't, is nested too deep, or was not kept whole.
+    pub(in crate::steps) fn json(&self) -> Value {
+        if self.bytes > BODY_BYTES_MAX as u64 {
+            return Value::Null;
+        }
+        match serde_json::from_slice(&self.kept) {
+            Ok(json) => Some(Value::from_data(&json)).filter(|value| value.depth() < VALUE_DEPTH_MAX),
+            Err(_) => None,
+        }
+        .unwrap_or_default()
+    }
+
+    /// The kept headers by lower-case name; several of one name are joined by a comma.
+    pub(in crate::steps) fn headers(&self) -> Map {
+        let mut kept = Map::new();
+        for name in HEADERS {
+            let values: Vec<String> = self
+                .headers
+                .get_all(name)
+                .iter()
+                .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+                .collect();
+            if !values.is_empty() {
+                kept.insert(name.to_owned(), Value::from(values.join(", ")));
+            }
+        }
+        kept
+    }
+}

@@ -1,0 +1,38 @@
+//! `human.ask`: a question to a person, carried out by the engine.
+
+use crate::runbook::spec::{ActionSpec, Effect};
+use crate::runbook::types::Type;
+use crate::steps::schema::{optional, output, required};
+use crate::steps::{Entry, Primitive};
+
+/// The catalog's line.
+pub(super) fn entry() -> Entry {
+    let spec = ActionSpec {
+        name: "human.ask".to_owned(),
+        title: "Ask a person".to_owned(),
+        effect: Effect::Read,
+        effect_of: None,
+        repeat_of: None,
+        args: vec![
+            required("text", Type::String, "the question"),
+            optional("choices", Type::List, "possible answers; any text if left out"),
+            optional("by", Type::List, "people or roles who are asked: shown with the question, not enforced in this release"),
+            optional("expires", Type::Duration, "how long to wait; 15 minutes if left out"),
+        ],
+        outputs: vec![output("answer", Type::String, "what was answered"), output("by", Type::String, "who answered")],
+        docs: "\
+```yaml
+- id: ready
+  uses: human.ask
+  with: { text: Is the maintenance page up?, choices: [\"yes\", \"no\"], expires: 15m }
+```
+The run waits; the question and the answer are in the transcript. Without an answer in time the step fails with kind \
+`expired`. An answer that is not one of the choices \
+is refused. In a rehearsal the answer is unknown.
+
+This release knows no `people`, so it can't tell who somebody is: `by` says whom the question is for, and the transcript \
+says who answered. Anybody who may use this journal can answer."
+            .to_owned(),
+    };
+    Entry { spec, primitive: Primitive::Engine }
+}

@@ -1,0 +1,74 @@
+//! Built-in steps: one primitive a file, one line in the catalog.
+
+pub mod catalog;
+pub mod classify;
+pub mod http;
+pub mod world;
+
+mod args;
+mod dial;
+mod dns_resolve;
+mod egress;
+mod env_read;
+mod file_read;
+mod file_write;
+mod http_probe;
+mod http_request;
+mod human_ask;
+mod names;
+mod refusal;
+mod regular_file;
+mod run_fail;
+mod run_finish;
+mod run_note;
+mod schema;
+mod secrets;
+mod tcp_connect;
+mod time_now;
+mod time_sleep;
+mod tls_inspect;
+mod trust;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::engine::outcome::Attempt;
+use crate::runbook::spec::ActionSpec;
+use crate::script::value::Map;
+use crate::steps::world::World;
+
+/// A future of a step; boxed because the catalog holds steps of many types.
+pub type Pending<'a> = Pin<Box<dyn Future<Output = Attempt> + Send + 'a>>;
+
+/// Looks at the world and changes nothing. The only kind a rehearsal can call.
+pub trait Read: Send + Sync {
+    /// Performs one attempt with checked, typed arguments. Ends by itself before the world's deadline.
+    fn perform<'a>(&'a self, world: &'a World, args: &'a Map) -> Pending<'a>;
+}
+
+/// Changes something outside: a write or a message.
+pub trait Write: Send + Sync {
+    /// Says in one line what it would do, without doing it: `POST https://… (12 bytes of JSON)`. May look
+    /// at local files, never at the network.
+    fn plan(&self, world: &World, args: &Map) -> String;
+
+    /// Performs one attempt. Calls [`World::gate`] directly before the first byte leaves.
+    fn perform<'a>(&'a self, world: &'a World, args: &'a Map, key: &'a str) -> Pending<'a>;
+}
+
+/// A primitive, typed by what it may do.
+#[derive(Clone, Copy)]
+pub enum Primitive {
+    Read(&'static dyn Read),
+    Write(&'static dyn Write),
+    /// A read or a write by its arguments; [`ActionSpec::effect_with`] says which.
+    ReadOrWrite(&'static dyn Read, &'static dyn Write),
+    /// Carried out by the engine itself: timers, questions, `run.*`.
+    Engine,
+}
+
+/// One line of the catalog.
+pub struct Entry {
+    pub spec: ActionSpec,
+    pub primitive: Primitive,
+}

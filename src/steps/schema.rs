@@ -1,0 +1,30 @@
+//! Short words for the schemas of primitives.
+
+use crate::runbook::spec::{ArgSpec, OutputSpec};
+use crate::runbook::types::Type;
+use crate::script::value::Value;
+
+/// An argument that must be given.
+pub(super) fn required(name: &'static str, ty: Type, doc: &'static str) -> ArgSpec {
+    ArgSpec { name: name.to_owned(), ty, required: true, default: None, doc: doc.to_owned() }
+}
+
+/// An argument that may be left out.
+pub(super) fn optional(name: &'static str, ty: Type, doc: &'static str) -> ArgSpec {
+    ArgSpec { name: name.to_owned(), ty, required: false, default: None, doc: doc.to_owned() }
+}
+
+/// An argument that is `default` when left out.
+pub(super) fn defaulted(name: &'static str, ty: Type, default: impl Into<Value>, doc: &'static str) -> ArgSpec {
+    ArgSpec { name: name.to_owned(), ty, required: false, default: Some(default.into()), doc: doc.to_owned() }
+}
+
+/// An output.
+pub(super) fn output(name: &str, ty: Type, doc: &str) -> OutputSpec {
+    OutputSpec { name: name.to_owned(), ty, doc: doc.to_owned() }
+}
+
+/// The type of an argument that takes one of `words`.
+pub(super) fn choice(words: &[&str]) -> Type {
+    Type::Choice(words.iter().map(|word| (*word).to_owned()).collect())
+}

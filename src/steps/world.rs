@@ -1,0 +1,218 @@
+//! What a primitive may use of the world: connections, names, secrets, files, and the driver's gate.
+//!
+//! Cheap to build: clients, resolver and roots come into being when the first step needs them. A driver
+//! keeps one world per run and derives one per attempt ([`World::until`], [`World::gated`]).
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use url::{Host, Url};
+
+use crate::engine::outcome::{Failure, FailureKind};
+use crate::redact::Redactor;
+use crate::runbook::settings::{SecretSource, Settings, Target};
+use crate::script::secret::{Part, SecretText};
+use crate::script::value::Value;
+use crate::steps::egress::{Egress, host_text, read_host};
+use crate::steps::http::clients::Clients;
+use crate::steps::names::Names;
+use crate::steps::secrets::Secrets;
+use crate::steps::trust::Trust;
+
+/// What decides what a world allows.
+#[derive(Clone, Debug, Default)]
+pub struct WorldSettings {
+    /// The project's directory, absolute; relative paths start here.
+    pub project: PathBuf,
+    /// `allow` of the project: which environment values may be read, where files may be written.
+    pub settings: Settings,
+    /// Where the target's secrets come from.
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// The target's host patterns; empty = every host.
+    pub allow_hosts: Vec<String>,
+    /// The target's file of PEM certificates to trust as well.
+    pub ca: Option<String>,
+    /// Name servers to ask instead of the system's.
+    pub name_servers: Vec<SocketAddr>,
+    /// Learns each secret when it is read.
+    pub redactor: Redactor,
+}
+
+impl WorldSettings {
+    /// What a project and a target allow.
+    pub fn of(project: &Path, settings: &Settings, target: Option<&Target>, redactor: &Redactor) -> WorldSettings {
+        WorldSettings {
+            project: project.to_owned(),
+            settings: settings.clone(),
+            secrets: target.map(|target| target.secrets.clone()).unwrap_or_default(),
+            allow_hosts: target.map(|target| target.allow_hosts.clone()).unwrap_or_default(),
+            ca: target.and_then(|target| target.ca.clone()),
+            name_servers: Vec::new(),
+            redactor: redactor.clone(),
+        }
+    }
+}
+
+/// Asked directly before the first byte of a write: may this driver still act? Called on the thread that
+/// performs the step, so it must not wait long.
+pub type Gate = Arc<dyn Fn() -> Result<(), Failure> + Send + Sync>;
+
+/// The world as one attempt sees it.
+#[derive(Clone)]
+pub struct World {
+    pub(super) shared: Arc<Shared>,
+    deadline: Option<Instant>,
+    gate: Option<Gate>,
+}
+
+/// What all attempts of a run share.
+pub(super) struct Shared {
+    pub project: PathBuf,
+    pub settings: Settings,
+    pub egress: Egress,
+    pub names: Arc<Names>,
+    pub secrets: Secrets,
+    pub trust: Trust,
+    pub clients: Clients,
+}
+
+impl World {
+    /// A world without deadline, whose gate is shut: no write passes before [`World::gated`].
+    pub fn new(settings: WorldSettings) -> World {
+        let names = Arc::new(Names::new(settings.name_servers));
+        let shared = Shared {
+            egress: Egress::new(settings.allow_hosts),
+            secrets: Secrets::new(settings.secrets, settings.project.clone(), settings.redactor),
+            trust: Trust::new(settings.ca.map(|path| settings.project.join(path))),
+            clients: Clients::default(),
+            names,
+            project: settings.project,
+            settings: settings.settings,
+        };
+        World { shared: Arc::new(shared), deadline: None, gate: None }
+    }
+
+    /// The same world for an attempt that must end by `deadline`.
+    #[must_use]
+    pub fn until(&self, deadline: Instant) -> World {
+        World { deadline: Some(deadline), ..self.clone() }
+    }
+
+    /// The same world with this gate in front of writes.
+    #[must_use]
+    pub fn gated(&self, gate: impl Fn() -> Result<(), Failure> + Send + Sync + 'static) -> World {
+        World { gate: Some(Arc::new(gate)), ..self.clone() }
+    }
+
+    /// Asks the driver whether a write may begin now.
+    ///
+    /// # Errors
+    /// Why not; the attempt is then refused, with proof that nothing was sent.
+    pub fn gate(&self) -> Result<(), Failure> {
+        match &self.gate {
+            Some(gate) => gate(),
+            None => Err(Failure::new(FailureKind::Policy, "writes are not open to this driver")),
+        }
+    }
+
+    /// When a piece of work that may take `own` has to end: then, or with the attempt.
+    pub fn deadline(&self, own: Duration) -> Instant {
+        // A duration beyond what a clock can count is as good as a year.
+        const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+        let now = Instant::now();
+        let own = now + own.min(YEAR);
+        self.deadline.map_or(own, |deadline| deadline.min(own))
+    }
+
+    /// Replaces secrets inside `value` by their texts, for sending to `host` (or to no host: a file). The
+    /// result must not be kept longer than it takes to send it.
+    ///
+    /// # Errors
+    /// A secret that is missing, too short, or bound to other hosts; nothing was read of those.
+    pub fn reveal(&self, value: &Value, host: Option<&str>) -> Result<Value, Failure> {
+        Ok(match value {
+            Value::Secret(secret) => {
+                let names = secret.names();
+                names.iter().try_for_each(|name| self.shared.secrets.check(name, host))?;
+                Value::Text(secret.resolve(&mut |name| self.shared.secrets.read(name))?)
+            }
+            Value::List(items) => {
+                Value::List(items.iter().map(|item| self.reveal(item, host)).collect::<Result<_, _>>()?)
+            }
+            Value::Map(map) => Value::Map(
+                map.iter()
+                    .map(|(key, item)| self.reveal(item, host).map(|item| (key.clone(), item)))
+                    .collect::<Result<_, _>>()?,
+            ),
+            Value::Unknown(unknown) => {
+                return Err(Failure::new(
+                    FailureKind::Argument,
+                    format!("a value is not known before {} has run", unknown.origin),
+                ));
+            }
+            plain => plain.clone(),
+        })
+    }
+
+    /// Reads a secret so that the redactor knows it before anything can echo it; the value is dropped.
+    ///
+    /// # Errors
+    /// A secret that is missing or too short.
+    pub fn learn_secret(&self, name: &str) -> Result<(), Failure> {
+        self.shared.secrets.read(name).map(drop)
+    }
+
+    /// Reads an address argument, which may hold a secret (`"https://hooks.example.com/" + secrets.HOOK`),
+    /// and checks that it may be connected to and that its secrets may go there. No message shows more of
+    /// it than its host.
+    ///
+    /// # Errors
+    /// An unusable address, a host that is not allowed, a secret that may not go there.
+    pub fn reveal_url(&self, value: &Value) -> Result<(Url, String), Failure> {
+        let problem = |text: &str| Failure::new(FailureKind::Argument, format!("argument `url`: {text}"));
+        let (text, names) = match value {
+            Value::Text(text) => (text.clone(), Vec::new()),
+            // Where it goes is only known when it is put together; nothing leaves before the check below.
+            Value::Secret(secret) => {
+                if names_its_host_by_a_secret(secret) {
+                    return Err(problem("a secret can't be a part of the host name"));
+                }
+                (secret.resolve(&mut |name| self.shared.secrets.read(name))?, secret.names())
+            }
+            other => return Err(problem(&format!("expected url, got {}", other.kind()))),
+        };
+        let url = Url::parse(text.trim()).map_err(|error| problem(&format!("not an address: {error}")))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(problem(&format!("expected http or https, got {}", url.scheme())));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(problem("holds a user name or password; use a header built from a secret"));
+        }
+        let host = url.host().ok_or_else(|| problem("has no host"))?.to_owned();
+        let shown = host_text(&host);
+        self.shared.egress.check_host(&host)?;
+        names.iter().try_for_each(|name| self.shared.secrets.check(name, Some(&shown)))?;
+        Ok((url, shown))
+    }
+
+    /// Reads a host argument and checks that it may be reached.
+    pub(super) fn host(&self, text: &str) -> Result<Host, Failure> {
+        let host = read_host(text)?;
+        self.shared.egress.check_host(&host)?;
+        Ok(host)
+    }
+}
+
+/// `"https://" + secrets.X + ".example.com"`: would tell name servers the secret. An address that is a
+/// secret as a whole is fine.
+fn names_its_host_by_a_secret(address: &SecretText) -> bool {
+    let SecretText::Concat(parts) = address else { return false };
+    match parts.first() {
+        Some(Part::Text(start)) => !start.split_once("://").is_some_and(|(_, after)| after.contains(['/', '?', '#'])),
+        _ => false,
+    }
+}
