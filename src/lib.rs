@@ -3,6 +3,7 @@
 
 pub mod engine;
 pub mod failpoint;
+pub mod journal;
 pub mod redact;
 pub mod runbook;
 pub mod script;

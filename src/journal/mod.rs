@@ -1,0 +1,35 @@
+//! Durable events: one SQLite database a store, one writer thread, a hash chain a run.
+//!
+//! Knows nothing of what events mean beyond what the list of runs shows; redaction happens before.
+
+mod apart;
+pub mod append;
+pub mod chain;
+pub mod dir;
+pub mod error;
+pub mod inbox;
+pub mod lease;
+pub mod list;
+pub mod memory;
+pub mod read;
+mod reserve;
+pub mod schema;
+pub mod store;
+#[cfg(test)]
+mod testkit;
+pub mod ticket;
+pub mod verify;
+mod wal;
+mod writer;
+
+pub use append::{Append, Blob, Committed, Journal, Status};
+pub use chain::{Hash, digest};
+pub use error::Error;
+pub use inbox::{PendingSignal, Signal, SignalId};
+pub use lease::{Busy, Drive, Holder};
+pub use list::{Filter, FindError, RunRow};
+pub use memory::Memory;
+pub use read::Line;
+pub use store::Store;
+pub use ticket::Ticket;
+pub use verify::{Report, verify};

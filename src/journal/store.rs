@@ -1,0 +1,236 @@
+//! The store on disk: opens it, hands out read connections, and starts the writer at the first write.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::Connection;
+
+use crate::engine::event::Event;
+use crate::engine::ids::RunId;
+use crate::failpoint;
+use crate::journal::append::{self, Append, Committed, Journal};
+use crate::journal::error::{Error, Failure};
+use crate::journal::schema::{self, Access};
+use crate::journal::ticket::Ticket;
+use crate::journal::writer::{Job, Tally, Writer};
+use crate::journal::{chain, read};
+
+pub(super) use crate::journal::writer::Terms;
+
+/// Idle read connections kept: more than a surface reads at once is opened and closed again.
+const READERS_KEPT: usize = 8;
+
+/// A journal on disk. Clones share one writer thread; several processes may have the same store open.
+#[derive(Clone)]
+pub struct Store(Arc<Shared>);
+
+struct Shared {
+    dir: PathBuf,
+    file: PathBuf,
+    /// Counts the commits of all other connections, so it must stay the same one; opened by the first who waits.
+    watcher: Mutex<Option<Connection>>,
+    readers: Mutex<Vec<Connection>>,
+    writer: Mutex<Option<Writer>>,
+    /// Why nothing may be written, of a store that was opened only to be looked at.
+    sealed: Option<Error>,
+    tally: Arc<Tally>,
+}
+
+/// How many transactions and requests this process has committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Commits {
+    /// Transactions that ended with a flush.
+    pub flushes: u64,
+    /// Requests in all transactions.
+    pub requests: u64,
+}
+
+impl Store {
+    /// Opens the store in `dir`, creating it if there is none. An existing one costs no flush, and
+    /// no scan but that of its log.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with the cure if the directory is open to others or on a network; [`Error::TooNew`];
+    /// [`Error::DamagedFile`], also of its log, and then with the cure; what the operating system said.
+    pub fn open(dir: &Path) -> Result<Store, Error> {
+        let (file, reader) = schema::open(dir)?;
+        Ok(Store::new(dir, file, reader, None))
+    }
+
+    /// Opens a store like [`Store::open`], and one that was refused as damaged to look at only: what can still be
+    /// read of it is there, and every write is refused like the opening was.
+    ///
+    /// # Errors
+    /// As [`Store::open`], if nothing can be read.
+    pub fn open_to_look(dir: &Path) -> Result<Store, Error> {
+        match schema::open(dir) {
+            Ok((file, reader)) => Ok(Store::new(dir, file, reader, None)),
+            Err(refused @ Error::DamagedFile { .. }) => match schema::open_to_look(dir) {
+                Ok((file, reader)) => Ok(Store::new(dir, file, reader, Some(refused))),
+                Err(_) => Err(refused),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    fn new(dir: &Path, file: PathBuf, reader: Connection, sealed: Option<Error>) -> Store {
+        Store(Arc::new(Shared {
+            dir: dir.to_owned(),
+            file,
+            watcher: Mutex::new(None),
+            readers: Mutex::new(vec![reader]),
+            writer: Mutex::new(None),
+            sealed,
+            tally: Arc::new(Tally::default()),
+        }))
+    }
+
+    /// The directory of the store.
+    pub fn dir(&self) -> &Path {
+        &self.0.dir
+    }
+
+    /// The database file, for messages.
+    pub fn file(&self) -> &Path {
+        &self.0.file
+    }
+
+    /// A number that changes with every commit of anybody, also of other processes: a waiting driver looks at its
+    /// signals only when it does. A few microseconds.
+    ///
+    /// # Errors
+    /// What reading met.
+    pub fn changed(&self) -> Result<u64, Error> {
+        let mut watcher = lock(&self.0.watcher);
+        let db = match watcher.take() {
+            Some(db) => db,
+            None => schema::connect(&self.0.file, Access::Read)?,
+        };
+        let version = db.query_row("PRAGMA data_version", [], |row| row.get(0));
+        *watcher = Some(db);
+        version.map_err(|e| Error::sqlite(&self.0.file, e))
+    }
+
+    /// What this process's writer has committed so far.
+    pub fn commits(&self) -> Commits {
+        Commits {
+            flushes: self.0.tally.flushes.load(Ordering::Relaxed),
+            requests: self.0.tally.requests.load(Ordering::Relaxed),
+        }
+    }
+
+    /// All events of a run, checked against its chain and its row.
+    ///
+    /// # Errors
+    /// [`Error::NoRun`]; [`Error::Damaged`] at the first event that is not what was written; [`Error::TooNew`] at
+    /// one this rerail can't read: an event is never skipped.
+    pub fn events(&self, run: RunId) -> Result<Vec<Event>, Error> {
+        self.read(|db| read::load(db, run))
+    }
+
+    /// The events of a run from `seq` on, for followers. Checked against the stored hash of the event before.
+    ///
+    /// # Errors
+    /// As [`Store::events`].
+    pub fn events_from(&self, run: RunId, seq: u64) -> Result<Vec<Event>, Error> {
+        self.read(|db| read::load_from(db, run, seq))
+    }
+
+    /// The stored lines of a run, byte for byte, checked like [`Store::events`].
+    ///
+    /// # Errors
+    /// As [`Store::events`].
+    pub fn lines(&self, run: RunId) -> Result<Vec<read::Line>, Error> {
+        self.read(|db| read::lines(db, run, 0))
+    }
+
+    /// Runs a query on a connection of its own, in one snapshot.
+    pub(super) fn read<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T, Error> {
+        let idle = lock(&self.0.readers).pop();
+        let db = match idle {
+            Some(db) => db,
+            None => schema::connect(&self.0.file, Access::Read)?,
+        };
+        let snapshot = || -> Result<T, Failure> {
+            db.execute_batch("BEGIN")?;
+            let result = query(&db);
+            db.execute_batch("COMMIT")?;
+            result
+        };
+        let result = snapshot().map_err(|failure| failure.at(&self.0.file));
+        // One left inside a transaction would hold its snapshot for ever.
+        if db.is_autocommit() {
+            let mut readers = lock(&self.0.readers);
+            if readers.len() < READERS_KEPT {
+                readers.push(db);
+            }
+        }
+        result
+    }
+
+    /// Queues a request for the writer thread, starting it if this is the first.
+    pub(super) fn write<T, F>(&self, run: RunId, terms: Terms, work: F) -> Ticket<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> Result<T, Failure> + Send + 'static,
+    {
+        if let Some(refused) = &self.0.sealed {
+            return Ticket::ready(Err(refused.clone()));
+        }
+        let queue = {
+            let mut writer = lock(&self.0.writer);
+            if writer.is_none() {
+                match Writer::spawn(self.0.file.clone(), self.0.tally.clone()) {
+                    Ok(started) => *writer = Some(started),
+                    Err(e) => return Ticket::ready(Err(Error::os("starting the writer of", &self.0.file, e))),
+                }
+            }
+            writer.as_ref().and_then(Writer::queue)
+        };
+        let (reply, ticket) = Ticket::pair();
+        match queue {
+            // If the thread is gone the job is dropped with its sender, and the ticket says so.
+            Some(queue) => drop(queue.send(Box::new(Job { run, terms, work, result: None, reply }))),
+            None => return Ticket::ready(Err(Error::Stopped)),
+        }
+        ticket
+    }
+}
+
+impl Journal for Store {
+    fn append(&self, append: Append) -> Ticket<Committed> {
+        let terms = Terms { durable: append.needs_a_flush(), reserve: append.starts_nothing() };
+        failpoint::hit("journal.append.before");
+        let ticket = self.write(append.run, terms, move |db| append::apply(db, &append));
+        failpoint::hit("journal.append.queued");
+        ticket
+    }
+
+    fn load(&self, run: RunId) -> Result<Vec<Event>, Error> {
+        self.events(run)
+    }
+
+    fn blob(&self, digest: &str) -> Result<Option<Vec<u8>>, Error> {
+        let bytes = self.read(|db| read::blob(db, digest))?;
+        match bytes {
+            Some(bytes) if chain::digest(&bytes) != digest => {
+                let why = format!("blob {digest} holds bytes of {}", chain::digest(&bytes));
+                Err(Error::DamagedFile { file: self.0.file.clone(), why })
+            }
+            other => Ok(other),
+        }
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("file", &self.0.file).finish_non_exhaustive()
+    }
+}
+
+/// Nothing done under these locks can leave a half-made state behind, so a panic elsewhere doesn't matter.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
