@@ -1,6 +1,7 @@
 //! rerail runs named incident runbooks: YAML with Rhai snippets, durable checkpoints, an honest
 //! dry-run and a transcript that can be trusted. ARCHITECTURE.md is the map.
 
+pub mod drivers;
 pub mod engine;
 pub mod failpoint;
 pub mod journal;

@@ -1,0 +1,218 @@
+//! The books of a driver: what is decided and not yet durable, and what is not yet shown.
+//!
+//! Pure: writes nothing. It knows who may rely on which event, and what of its events stays true when not all of
+//! them can be recorded.
+
+use std::time::Instant;
+
+use crate::engine::event::{Body, Event};
+use crate::engine::facts::Facts;
+use crate::journal::{Blob, SignalId};
+
+/// What is decided but not yet durable, and what is not yet shown.
+#[derive(Default)]
+pub struct Book {
+    pub uncommitted: Vec<Event>,
+    pub unshown: Vec<Event>,
+    /// Texts to be stored with the next commit.
+    pub blobs: Vec<Blob>,
+    /// Signals taken up, with the number of the event each has become.
+    pub heard: Vec<(SignalId, u64)>,
+    /// When the oldest of `uncommitted` was decided.
+    pub since: Option<Instant>,
+}
+
+impl Book {
+    /// Enters what was decided.
+    pub fn note(&mut self, events: Vec<Event>) {
+        if !events.is_empty() {
+            self.since.get_or_insert_with(Instant::now);
+            self.unshown.extend(events.iter().cloned());
+            self.uncommitted.extend(events);
+        }
+    }
+
+    /// Whether a signal was taken up already.
+    pub fn has_heard(&self, id: SignalId) -> bool {
+        self.heard.iter().any(|(heard, _)| *heard == id)
+    }
+
+    /// Forgets what has become durable.
+    pub fn committed(&mut self) {
+        self.uncommitted.clear();
+        self.blobs.clear();
+        self.heard.clear();
+        self.since = None;
+    }
+
+    /// Whether it holds something somebody may rely on once it is shown: the run's id, a person's word, the
+    /// outcome of a write, an end.
+    pub fn acknowledges(&self, facts: &Facts) -> bool {
+        self.uncommitted.iter().any(|event| match &event.body {
+            Body::RunStarted(_) | Body::RunFinished { .. } | Body::RunCancelled { .. } => true,
+            Body::RunPaused { .. } | Body::RunResumed { .. } => true,
+            Body::AskAnswered { .. } | Body::OutcomeSet { .. } | Body::Evidence { .. } => true,
+            Body::Note { actor, .. } => actor.is_some(),
+            Body::StepFinished(finished) => facts
+                .step(&finished.step)
+                .and_then(|record| record.started.as_ref())
+                .is_some_and(|started| started.intent.effect.changes_the_world()),
+            _ => false,
+        })
+    }
+
+    /// What may still be recorded behind `durable` by a driver that stops, with the numbers the events had.
+    ///
+    /// Nothing that would start: what has not begun can't be left open. Behind the first such event only what has
+    /// happened outside (outcomes of attempts whose intent is durable, and what people said), because everything
+    /// else was decided from events that are not recorded; the next driver decides it again.
+    pub fn happened(&self, durable: &Facts) -> Vec<(u64, Event)> {
+        let mut facts = durable.clone();
+        let mut kept = Vec::new();
+        let mut cut = false;
+        for event in &self.uncommitted {
+            if event.seq < durable.next_seq {
+                // The commit that seemed to fail had reached the disk.
+                continue;
+            }
+            let outside = match &event.body {
+                Body::RunStarted(_) | Body::StepStarted(_) => {
+                    cut = true;
+                    continue;
+                }
+                Body::StepFinished(finished) => {
+                    let started = facts.step(&finished.step).and_then(|record| record.started.as_ref());
+                    started.is_some_and(|started| started.intent.key.is_some())
+                }
+                Body::RunResumed { .. } | Body::RunCancelled { .. } | Body::AskAnswered { .. } => true,
+                Body::OutcomeSet { .. } | Body::Evidence { .. } => true,
+                Body::Note { step, .. } => step.is_none(),
+                _ => false,
+            };
+            if cut && !outside {
+                continue;
+            }
+            let as_recorded = Event { seq: facts.next_seq, ..event.clone() };
+            if facts.apply(&as_recorded).is_ok() {
+                kept.push((event.seq, as_recorded));
+            }
+        }
+        kept
+    }
+
+    /// Signals whose events are among `kept`, or that have become none.
+    pub fn heard_in(&self, durable: &Facts, kept: &[(u64, Event)]) -> Vec<SignalId> {
+        let noted = |seq: &u64| self.uncommitted.iter().any(|event| event.seq == *seq);
+        self.heard
+            .iter()
+            .filter(|(_, seq)| *seq >= durable.next_seq)
+            .filter(|(_, seq)| !noted(seq) || kept.iter().any(|(had, _)| had == seq))
+            .map(|(id, _)| *id)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drivers::clock::now;
+    use crate::engine::event::{Actor, EVENT_VERSION, RunStarted, StepFinished, StepStarted};
+    use crate::engine::ids::{RunId, StepPath};
+    use crate::engine::outcome::Outcome;
+    use crate::runbook::spec::{Effect, Repeat};
+    use crate::script::value::{Map, Value};
+
+    fn actor() -> Actor {
+        Actor { id: "ana".into(), via: "test".into() }
+    }
+
+    fn begun(step: &str, body: &str, key: Option<&str>) -> Body {
+        Body::StepStarted(Box::new(StepStarted {
+            step: StepPath::new(step),
+            attempt: 1,
+            name: None,
+            body: body.into(),
+            uses: None,
+            effect: Effect::Write,
+            repeat: Repeat::Once,
+            with: Map::new(),
+            vars: Map::new(),
+            key: key.map(str::to_owned),
+            timeout_ms: None,
+            within_ms: None,
+            why: Map::new(),
+            given: None,
+            maybe: false,
+        }))
+    }
+
+    fn over(step: &str) -> Body {
+        Body::StepFinished(Box::new(StepFinished {
+            step: StepPath::new(step),
+            attempt: 1,
+            outcome: Outcome::Done,
+            outputs: Value::Null,
+            error: None,
+            broken_at: None,
+            ms: 0,
+            planned: None,
+        }))
+    }
+
+    fn numbered(from: u64, bodies: Vec<Body>) -> Vec<Event> {
+        (from..).zip(bodies).map(|(seq, body)| Event { v: EVENT_VERSION, seq, ts: now(), body }).collect()
+    }
+
+    #[test]
+    fn a_driver_that_stops_keeps_what_happened_outside_and_nothing_that_follows_from_what_it_drops() {
+        let start = Body::RunStarted(Box::new(RunStarted {
+            semantics: 1,
+            run: RunId::new(uuid::Uuid::nil()),
+            runbook: "test".into(),
+            title: "A test".into(),
+            files: Vec::new(),
+            target: None,
+            root: None,
+            inputs: Map::new(),
+            vars: Map::new(),
+            actor: actor(),
+            reason: None,
+            incident: None,
+            effects: Vec::new(),
+            rehearsal: false,
+            store: None,
+        }));
+        let durable = numbered(
+            0,
+            vec![
+                start,
+                begun("group", "steps", None),
+                begun("group/a", "uses", Some("a")),
+                begun("b", "uses", Some("b")),
+            ],
+        );
+        let durable = Facts::fold(&durable).unwrap();
+        let mut book = Book::default();
+        book.note(numbered(
+            4,
+            vec![
+                over("group/a"),
+                begun("group/look", "uses", None),
+                over("group/look"),
+                over("group"),
+                over("b"),
+                Body::RunCancelled { actor: actor(), reason: None },
+            ],
+        ));
+        let kept = book.happened(&durable);
+        let told: Vec<(u64, u64, Option<&str>)> = kept
+            .iter()
+            .map(|(had, event)| match &event.body {
+                Body::StepFinished(finished) => (*had, event.seq, Some(finished.step.as_str())),
+                _ => (*had, event.seq, None),
+            })
+            .collect();
+        // The group's end was decided from a look that is not recorded.
+        assert_eq!(told, [(4, 4, Some("group/a")), (8, 5, Some("b")), (9, 6, None)]);
+    }
+}

@@ -1,0 +1,245 @@
+//! The real world: performs what the engine decides, after committing what it decided.
+//!
+//! Order, always: decide → commit → show → perform. A write's first byte, a prompt, an exit code and the run's id
+//! leave only after the commit that holds everything decided on; the outcome of one write and the intent of the
+//! next share a commit. Outcomes of reads are shown at once and committed with the next durable event or within
+//! [`READS_COMMITTED_WITHIN`], without a flush of their own: a lost read is read again.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::drivers::book::Book;
+use crate::drivers::clock::now;
+use crate::drivers::perform::{Flight, Flights};
+use crate::drivers::signals::{as_signal, clean, clean_attempt};
+use crate::drivers::watch::{Control, Foreground, Why};
+use crate::engine::facts::{Facts, RunState};
+use crate::engine::machine::{Machine, Signal, Waits};
+use crate::journal::{Append, Blob, Drive, Error as JournalError, Journal, Status, Store};
+use crate::redact::Redactor;
+use crate::steps::world::World;
+
+/// How long the outcome of a read may be uncommitted.
+const READS_COMMITTED_WITHIN: Duration = Duration::from_secs(1);
+/// How often a waiting driver looks whether another process left a signal: one counter read each.
+const INBOX_EVERY: Duration = Duration::from_millis(200);
+/// How often the lease is renewed when nothing is committed; well inside the lease.
+pub(super) const RENEW_EVERY: Duration = Duration::from_secs(3);
+/// How often a commit is tried while another process has the store locked; each try waits by itself.
+const LOCKED_TRIES: u32 = 3;
+
+/// Drives one run.
+pub struct Local<'a> {
+    pub store: &'a Store,
+    pub drive: &'a Arc<Drive>,
+    pub world: World,
+    pub redactor: Redactor,
+    pub foreground: Foreground,
+}
+
+/// Why a driver has to stop although the run goes on.
+pub(super) enum Lost {
+    /// Something can't be recorded: what had happened is, if there is room; the run is paused.
+    Storage(String),
+    /// Another process drives the run.
+    Run(String),
+    /// Ctrl-C twice.
+    Patience,
+}
+
+/// What became of a commit.
+enum Commit {
+    Done,
+    /// There was nothing to commit.
+    Empty,
+    /// Somebody said something before the run could end: take it up first.
+    SignalWaiting,
+}
+
+impl Local<'_> {
+    /// Drives until the run ends, waits for people, or can't be recorded. `texts` are committed with the first
+    /// events. The facts handed back are those that are durable.
+    pub async fn run(mut self, mut machine: Machine, texts: Vec<Blob>) -> (Facts, Why) {
+        let mut book = Book { blobs: texts, ..Book::default() };
+        let mut flights = Flights::default();
+        match self.drive_on(&mut machine, &mut book, &mut flights).await {
+            Ok(why) => (machine.facts().clone(), why),
+            Err(lost) => self.leave(machine, book, flights, lost).await,
+        }
+    }
+
+    async fn drive_on(&mut self, machine: &mut Machine, book: &mut Book, flights: &mut Flights) -> Result<Why, Lost> {
+        let mut interrupted = false;
+        let mut inbox_seen = None;
+        let mut renewed = Instant::now();
+        loop {
+            self.hear_signals(machine, book, &mut inbox_seen)?;
+            let decided = machine.decide(now());
+            book.note(decided.events);
+            let waits = decided.waits;
+            let writes = decided.perform.iter().any(|perform| perform.effect.changes_the_world());
+            let over = stands(&waits, self.foreground.attended);
+            let told = over.is_some() || !waits.questions.is_empty();
+            if writes || told || book.acknowledges(machine.facts()) {
+                match self.commit(machine, book, true).await? {
+                    Commit::Done => renewed = Instant::now(),
+                    Commit::Empty => {}
+                    Commit::SignalWaiting => {
+                        inbox_seen = None;
+                        continue;
+                    }
+                }
+            }
+            self.show(machine, book);
+            if let Some(why) = over {
+                return Ok(why);
+            }
+            for perform in decided.perform {
+                flights.start(self.world.clone(), perform);
+            }
+            self.foreground.watcher.waiting(&waits, machine.facts());
+
+            let mut deadline = Instant::now() + INBOX_EVERY;
+            if let Some(since) = book.since {
+                deadline = deadline.min(since + READS_COMMITTED_WITHIN);
+            }
+            for at in [waits.until, waits.expires].into_iter().flatten() {
+                let left = u64::try_from(at.as_millisecond() - now().as_millisecond()).unwrap_or(0);
+                deadline = deadline.min(Instant::now() + Duration::from_millis(left));
+            }
+            tokio::select! {
+                Some(flight) = flights.next() => {
+                    self.land(machine, flight);
+                    while let Some(flight) = flights.landed() {
+                        self.land(machine, flight);
+                    }
+                }
+                Some(control) = self.foreground.control.recv() => {
+                    let actor = self.foreground.actor.clone();
+                    let signal = match control {
+                        Control::Interrupt if interrupted => return Err(Lost::Patience),
+                        Control::Interrupt => {
+                            interrupted = true;
+                            Signal::Cancel { actor, reason: Some("Ctrl-C".to_owned()) }
+                        }
+                        Control::Answer { step, answer } => Signal::Answer { step, answer, actor, at: None },
+                    };
+                    machine.signal(clean(signal, &self.redactor), now());
+                }
+                () = tokio::time::sleep_until(deadline.into()) => {}
+            }
+            if book.since.is_some_and(|since| since.elapsed() >= READS_COMMITTED_WITHIN) {
+                self.commit(machine, book, false).await?;
+                renewed = Instant::now();
+            }
+            if renewed.elapsed() >= RENEW_EVERY {
+                match self.drive.renew().await {
+                    // Another process had the store locked for a moment: tried again in the next round.
+                    Ok(()) | Err(JournalError::Locked { .. }) => {}
+                    Err(error) => return Err(lost_by(error)),
+                }
+                renewed = Instant::now();
+            }
+        }
+    }
+
+    /// Hands what an effect came to over to the engine: cleaned of secrets first, so that the next step
+    /// sees exactly what the journal has.
+    pub(super) fn land(&self, machine: &mut Machine, flight: Flight) {
+        crate::failpoint::hit("driver.outcome");
+        let Flight { step, mut completion } = flight;
+        clean_attempt(&mut completion.result, &self.redactor);
+        machine.complete(&step, completion);
+    }
+
+    /// Takes up what other processes left for this run.
+    fn hear_signals(&self, machine: &mut Machine, book: &mut Book, seen: &mut Option<u64>) -> Result<(), Lost> {
+        let pending = match self.store.changed() {
+            Ok(changed) if seen.replace(changed) == Some(changed) => return Ok(()),
+            Ok(_) => self.store.pending_signals(self.drive.run()),
+            Err(error) => Err(error),
+        };
+        let pending = match pending {
+            Ok(pending) => pending,
+            Err(JournalError::Locked { .. }) => {
+                *seen = None;
+                return Ok(());
+            }
+            Err(error) => return Err(lost_by(error)),
+        };
+        for pending in pending {
+            if book.has_heard(pending.id) {
+                continue;
+            }
+            book.heard.push((pending.id, machine.facts().next_seq));
+            if let Some(signal) = as_signal(pending, &self.redactor) {
+                machine.signal(signal, now());
+            }
+        }
+        Ok(())
+    }
+
+    /// Records everything decided; with a flush if it is `durable`.
+    async fn commit(&self, machine: &Machine, book: &mut Book, durable: bool) -> Result<Commit, Lost> {
+        if book.uncommitted.is_empty() && book.heard.is_empty() {
+            return Ok(Commit::Empty);
+        }
+        let append = Append {
+            blobs: book.blobs.clone(),
+            status: Some(status(machine.facts())),
+            consumed: book.heard.iter().map(|(id, _)| *id).collect(),
+            durable,
+            ..Append::events(self.drive.run(), self.drive.fence(), book.uncommitted.clone())
+        };
+        let mut tries = 1;
+        loop {
+            match self.store.append(append.clone()).await {
+                Ok(_) => break,
+                Err(JournalError::SignalWaiting { .. }) => return Ok(Commit::SignalWaiting),
+                Err(JournalError::Locked { .. }) if tries < LOCKED_TRIES => tries += 1,
+                Err(error) => return Err(lost_by(error)),
+            }
+        }
+        book.committed();
+        Ok(Commit::Done)
+    }
+
+    pub(super) fn show(&mut self, machine: &Machine, book: &mut Book) {
+        if !book.unshown.is_empty() {
+            self.foreground.watcher.events(&book.unshown, machine.facts());
+            book.unshown.clear();
+        }
+    }
+}
+
+/// Whether the driver is done, and why.
+fn stands(waits: &Waits, attended: bool) -> Option<Why> {
+    if waits.finished.is_some() {
+        return Some(Why::Ended);
+    }
+    if let Some(reason) = &waits.paused {
+        return Some(Why::Paused(reason.clone()));
+    }
+    let nothing_moves = waits.in_flight == 0 && waits.until.is_none();
+    if nothing_moves && !waits.doubts.is_empty() {
+        return Some(Why::InDoubt);
+    }
+    (waits.only_people() && !attended).then_some(Why::Waiting)
+}
+
+pub(super) fn lost_by(error: JournalError) -> Lost {
+    match error {
+        JournalError::Fenced { .. } | JournalError::Conflict { .. } => Lost::Run(error.to_string()),
+        other => Lost::Storage(other.to_string()),
+    }
+}
+
+pub(super) fn status(facts: &Facts) -> Status {
+    match facts.state() {
+        RunState::Running => Status::Running,
+        RunState::Waiting => Status::Waiting,
+        RunState::Paused => Status::Paused,
+        RunState::InDoubt => Status::InDoubt,
+        RunState::Ended(outcome) => Status::Ended(outcome),
+    }
+}

@@ -1,0 +1,148 @@
+//! A world from a table, with virtual time: what tests of runbooks and of the engine drive with.
+//!
+//! Nothing real is ever called. Effects are answered by step path, else by action name, one answer
+//! after the other (the last one stays); an effect without an answer fails the run loudly. Timers pass
+//! at once, in order. A crash can be injected after any number of events.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::engine::event::{Actor, Event};
+use crate::engine::facts::Facts;
+use crate::engine::machine::{Completion, Machine, Perform, Signal, Start, Waits};
+use crate::engine::outcome::{Attempt, Failure, FailureKind};
+use crate::runbook::program::Program;
+use crate::script::sandbox::Sandbox;
+use crate::script::value::{Map, Value};
+
+/// What the world answers, and what it was asked.
+#[derive(Clone, Debug, Default)]
+pub struct MockWorld {
+    /// By step path or action name; the last answer of a list stays.
+    pub answers: BTreeMap<String, Vec<Attempt>>,
+    /// Answers to questions, by step path.
+    pub people: BTreeMap<String, Value>,
+    /// Every effect performed, in order: step, action, arguments.
+    pub calls: Vec<(String, String, Map)>,
+    used: BTreeMap<String, usize>,
+}
+
+impl MockWorld {
+    /// Adds answers for a step path or an action.
+    pub fn answer(mut self, at: &str, attempts: impl IntoIterator<Item = Attempt>) -> MockWorld {
+        self.answers.entry(at.to_owned()).or_default().extend(attempts);
+        self
+    }
+
+    /// Answers one effect and remembers it.
+    pub fn perform(&mut self, perform: &Perform) -> Completion {
+        let path = perform.step.as_str();
+        self.calls.push((path.to_owned(), perform.uses.clone(), perform.args.clone()));
+        let key = [path, perform.uses.as_str()].into_iter().find(|key| self.answers.contains_key(*key));
+        let result = match key {
+            Some(key) => {
+                let used = self.used.entry(key.to_owned()).or_default();
+                let answers = &self.answers[key];
+                let answer = answers.get(*used).or(answers.last());
+                *used += 1;
+                answer.cloned().unwrap_or_else(|| Attempt::done(Value::Null))
+            }
+            None => {
+                let message = format!("no mock answers `{path}` or `{}`", perform.uses);
+                Attempt::failed(Failure::new(FailureKind::Mismatch, message))
+            }
+        };
+        Completion { attempt: perform.attempt, result, planned: None, ms: 1 }
+    }
+
+    /// How often an action was called.
+    pub fn count(&self, uses: &str) -> usize {
+        self.calls.iter().filter(|(_, action, _)| action == uses).count()
+    }
+}
+
+/// A run against a [`MockWorld`].
+pub struct MockRun {
+    pub machine: Machine,
+    /// Everything decided and signalled so far.
+    pub events: Vec<Event>,
+    pub now: Timestamp,
+    /// Handed out and not yet performed.
+    queue: Vec<Perform>,
+    program: Arc<Program>,
+    sandbox: Arc<Sandbox>,
+}
+
+impl MockRun {
+    /// Starts a run at `now`.
+    ///
+    /// # Errors
+    /// If `vars` fail.
+    pub fn start(
+        program: Arc<Program>,
+        sandbox: Arc<Sandbox>,
+        start: Start,
+        now: Timestamp,
+    ) -> Result<MockRun, Failure> {
+        let machine = Machine::start(Arc::clone(&program), Arc::clone(&sandbox), start, now)?;
+        Ok(MockRun { machine, events: Vec::new(), now, queue: Vec::new(), program, sandbox })
+    }
+
+    /// Kills the process after `keep` events and takes the run up again, as another leg.
+    ///
+    /// # Errors
+    /// If the kept events don't fold.
+    pub fn crash(&mut self, keep: usize, actor: Actor) -> Result<(), crate::engine::facts::FoldError> {
+        self.events.truncate(keep);
+        self.queue.clear();
+        self.machine = Machine::load(Arc::clone(&self.program), Arc::clone(&self.sandbox), &self.events)?;
+        let fence = u64::from(self.machine.facts().leg) + 2;
+        self.machine.signal(Signal::Resume { actor, reason: None, fence }, self.now);
+        Ok(())
+    }
+
+    /// Runs until only people can move the run, or it ends, or it has `stop_at` events. Answers questions
+    /// the world's people have answers for.
+    pub fn drive(&mut self, world: &mut MockWorld, stop_at: usize) -> Waits {
+        loop {
+            let performed = !self.queue.is_empty();
+            for perform in self.queue.drain(..) {
+                let completion = world.perform(&perform);
+                self.machine.complete(&perform.step, completion);
+            }
+            let decided = self.machine.decide(self.now);
+            self.events.extend(decided.events);
+            self.queue.extend(decided.perform);
+            if self.events.len() >= stop_at {
+                return decided.waits;
+            }
+            if performed || !self.queue.is_empty() {
+                continue;
+            }
+            let waits = decided.waits;
+            if waits.finished.is_some() || waits.paused.is_some() {
+                return waits;
+            }
+            let answered = waits
+                .questions
+                .iter()
+                .find_map(|step| world.people.get(step.as_str()).map(|answer| (step.clone(), answer.clone())));
+            if let Some((step, answer)) = answered {
+                let actor = Actor { id: "mock".into(), via: "test".into() };
+                self.machine.signal(Signal::Answer { step, answer, actor, at: None }, self.now);
+                continue;
+            }
+            match waits.until {
+                Some(until) => self.now = until.max(self.now),
+                None => return waits,
+            }
+        }
+    }
+
+    /// The fold so far.
+    pub fn facts(&self) -> &Facts {
+        self.machine.facts()
+    }
+}

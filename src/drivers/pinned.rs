@@ -1,0 +1,99 @@
+//! What a run depends on, in and out of the journal: texts under their digest.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::engine::digest;
+use crate::engine::event::{ENGINE_SEMANTICS, PinnedFile, RunStarted};
+use crate::journal::{Blob, Error as JournalError, Journal};
+use crate::runbook::program::{FileKind, Library, Looked, Program, load};
+use crate::runbook::settings::{Target, read_target};
+use crate::runbook::source::Source;
+use crate::steps::catalog;
+
+/// Why a run can't be taken up.
+#[derive(Debug, thiserror::Error)]
+pub enum PinnedError {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("the journal has no `run.started`")]
+    NoStart,
+    #[error("the text of `{name}` ({digest}) is missing from the journal")]
+    Missing { name: String, digest: String },
+    #[error(
+        "the run was started by engine semantics {found}, this rerail has {ENGINE_SEMANTICS}: resume it with that version"
+    )]
+    Semantics { found: u32 },
+    #[error("the pinned runbook no longer passes the check: {0}")]
+    Check(String),
+}
+
+/// The files of a program as a run records them, and their texts.
+pub fn pin(program: &Program, target: Option<&(String, Arc<Source>)>) -> (Vec<PinnedFile>, Vec<Blob>) {
+    let mut files = Vec::new();
+    let mut blobs = Vec::new();
+    let target = target.map(|(name, source)| (FileKind::Target, name.as_str(), source));
+    let texts = program.files.iter().map(|file| (file.kind, file.name.as_str(), &file.source)).chain(target);
+    for (kind, name, source) in texts {
+        let digest = digest::name(source.text.as_bytes());
+        files.push(PinnedFile { kind, name: name.to_owned(), shown: source.shown.clone(), digest });
+        blobs.push(Blob::new("text", source.text.clone().into_bytes()));
+    }
+    (files, blobs)
+}
+
+/// The program and target of a run, from its pinned texts alone.
+///
+/// # Errors
+/// If a text is missing or damaged, or this engine would read it differently.
+pub fn unpin(journal: &dyn Journal, started: &RunStarted) -> Result<(Program, Target), PinnedError> {
+    if started.semantics != ENGINE_SEMANTICS {
+        return Err(PinnedError::Semantics { found: started.semantics });
+    }
+    let mut texts = Pinned::default();
+    let mut root = None;
+    let mut target = Target::default();
+    for file in &started.files {
+        let missing = || PinnedError::Missing { name: file.name.clone(), digest: file.digest.clone() };
+        let bytes = journal.blob(&file.digest)?.ok_or_else(missing)?;
+        let source = Source::new(file.shown.as_str(), String::from_utf8_lossy(&bytes).into_owned());
+        match file.kind {
+            FileKind::Runbook => root = Some((file.name.clone(), source)),
+            FileKind::Action => drop(texts.actions.insert(file.name.clone(), source)),
+            FileKind::Module => drop(texts.modules.insert(file.name.clone(), source)),
+            FileKind::Target => target = read_target(&source).0,
+            FileKind::Project => {}
+        }
+    }
+    let (name, source) = root.ok_or(PinnedError::NoStart)?;
+    let (program, problems) = load(&name, source, &texts, &catalog::specs());
+    let program = program.ok_or_else(|| {
+        PinnedError::Check(problems.first().map_or_else(String::new, |problem| problem.message.clone()))
+    })?;
+    Ok((program, target))
+}
+
+/// Texts of one run.
+#[derive(Default)]
+struct Pinned {
+    actions: BTreeMap<String, Arc<Source>>,
+    modules: BTreeMap<String, Arc<Source>>,
+}
+
+impl Library for Pinned {
+    fn action(&self, name: &str) -> Looked {
+        Ok(self.actions.get(name).cloned())
+    }
+
+    fn module(&self, path: &str) -> Looked {
+        Ok(self.modules.get(path).cloned())
+    }
+
+    fn action_names(&self) -> Vec<String> {
+        self.actions.keys().cloned().collect()
+    }
+
+    fn runbook_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+}

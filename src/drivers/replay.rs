@@ -1,0 +1,119 @@
+//! A finished or open journal walked again: every decision is made anew and compared.
+//!
+//! Performs nothing. A divergence means that the engine or a runbook text is not what wrote the journal.
+
+use std::sync::Arc;
+
+use crate::engine::event::{Body, Event};
+use crate::engine::facts::FoldError;
+use crate::engine::machine::{Machine, Start};
+use crate::engine::outcome::Failure;
+use crate::runbook::program::Program;
+use crate::script::sandbox::Sandbox;
+
+/// Why a journal can't be replayed.
+#[derive(Debug, thiserror::Error)]
+pub enum Divergence {
+    #[error("the journal is empty or does not begin with `run.started`")]
+    NoStart,
+    #[error("starting it again failed: {}", .0.message)]
+    Start(Failure),
+    #[error(transparent)]
+    Fold(#[from] FoldError),
+    #[error("event {seq}: the journal has `{recorded}`, the engine decides {decided}")]
+    Different { seq: u64, recorded: String, decided: String },
+}
+
+/// Replays events; gives the number of effects that were answered from the journal.
+///
+/// # Errors
+/// The first divergence.
+pub fn replay(program: Arc<Program>, sandbox: Arc<Sandbox>, events: &[Event]) -> Result<usize, Divergence> {
+    let Some(first) = events.first() else { return Err(Divergence::NoStart) };
+    let Body::RunStarted(started) = &first.body else { return Err(Divergence::NoStart) };
+    let start = Start {
+        run: started.run,
+        inputs: started.inputs.clone(),
+        target: started.target.clone(),
+        root: started.root.clone(),
+        files: started.files.clone(),
+        actor: started.actor.clone(),
+        reason: started.reason.clone(),
+        incident: started.incident.clone(),
+        rehearsal: started.rehearsal,
+    };
+    let mut machine =
+        Machine::start(Arc::clone(&program), Arc::clone(&sandbox), start, first.ts).map_err(Divergence::Start)?;
+    let mut at = first.ts;
+    let mut answered = 0;
+    let mut left = events.iter().peekable();
+    while left.peek().is_some() {
+        let decided = machine.decide(at);
+        for event in &decided.events {
+            // Past its last event an open run would simply go on.
+            let Some(recorded) = left.peek() else { return Ok(answered) };
+            if from_outside(&recorded.body) && without_times(&recorded.body) != without_times(&event.body) {
+                // A crash or a failed commit lost the rest of this decision: go on as the journal did.
+                let kept = usize::try_from(recorded.seq).unwrap_or(usize::MAX).min(events.len());
+                machine = Machine::load(Arc::clone(&program), Arc::clone(&sandbox), &events[..kept])?;
+                machine.apply_recorded(recorded)?;
+                left.next();
+                break;
+            }
+            compare(recorded, event)?;
+            left.next();
+        }
+        let Some(next) = left.peek() else { break };
+        if !decided.events.is_empty() {
+            continue;
+        }
+        if at < next.ts {
+            at = next.ts;
+            continue;
+        }
+        match &next.body {
+            Body::StepFinished(finished) if machine.is_in_flight(&finished.step) => answered += 1,
+            Body::StepObserved { step, .. } if machine.is_in_flight(step) => {}
+            body if from_outside(body) => {}
+            _ => return Err(different(next, "nothing")),
+        }
+        machine.apply_recorded(next)?;
+        left.next();
+    }
+    Ok(answered)
+}
+
+/// Events that no decision makes: people, other drivers, storage.
+fn from_outside(body: &Body) -> bool {
+    match body {
+        Body::RunCancelled { .. } | Body::AskAnswered { .. } | Body::OutcomeSet { .. } | Body::RunResumed { .. } => {
+            true
+        }
+        Body::RunPaused { .. } | Body::Evidence { .. } => true,
+        Body::Note { actor, step, .. } => actor.is_some() || step.is_none(),
+        _ => false,
+    }
+}
+
+fn compare(recorded: &Event, decided: &Event) -> Result<(), Divergence> {
+    let (a, b) = (without_times(&recorded.body), without_times(&decided.body));
+    if a == b { Ok(()) } else { Err(different(recorded, &format!("`{}` {b}", decided.body.word()))) }
+}
+
+/// What must be equal: everything but durations and the store's link.
+fn without_times(body: &Body) -> String {
+    let mut body = body.clone();
+    match &mut body {
+        Body::RunStarted(started) => started.store = None,
+        Body::StepFinished(finished) => {
+            finished.ms = 0;
+        }
+        _ => {}
+    }
+    serde_json::to_string(&body).unwrap_or_default()
+}
+
+fn different(recorded: &Event, decided: &str) -> Divergence {
+    let recorded_text = without_times(&recorded.body);
+    Divergence::Different { seq: recorded.seq, recorded: recorded_text, decided: decided.to_owned() }
+}

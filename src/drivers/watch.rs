@@ -1,0 +1,47 @@
+//! What a driver shows and hears while it works.
+
+use crate::engine::event::{Actor, Event};
+use crate::engine::facts::Facts;
+use crate::engine::ids::StepPath;
+use crate::engine::machine::Waits;
+use crate::script::value::Value;
+
+/// Sees what happens, as it happens; drawing only.
+pub trait Watcher: Send {
+    /// These events may be shown: durable, or reads that a crash would only repeat.
+    fn events(&mut self, events: &[Event], facts: &Facts);
+    /// Nothing can be decided now; called when what it waits for changes.
+    fn waiting(&mut self, waits: &Waits, facts: &Facts);
+}
+
+/// What a person does to a run in the foreground.
+#[derive(Clone, Debug)]
+pub enum Control {
+    /// Ctrl-C: the first cancels, the second leaves at once.
+    Interrupt,
+    /// An answer to an open question.
+    Answer { step: StepPath, answer: Value },
+}
+
+/// How to drive.
+pub struct Foreground {
+    pub watcher: Box<dyn Watcher>,
+    pub control: tokio::sync::mpsc::UnboundedReceiver<Control>,
+    /// Whether somebody can answer here; if not, a run that waits for people only is left.
+    pub attended: bool,
+    pub actor: Actor,
+}
+
+/// Why a driver returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    Ended,
+    /// Only people can move it.
+    Waiting,
+    /// A write may have happened.
+    InDoubt,
+    /// Storage, lease or mismatch: the text says which.
+    Paused(String),
+    /// Ctrl-C twice.
+    Interrupted,
+}
