@@ -1,0 +1,11 @@
+//! Where runbooks, actions, modules and targets come from: a project's folders, with the embedded ones
+//! below. The only part of the language's world that reads files.
+
+mod error;
+mod files;
+mod folder;
+mod library;
+
+pub use error::ProjectError;
+pub use folder::Origin;
+pub use library::{Listed, Project};

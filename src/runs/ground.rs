@@ -1,0 +1,63 @@
+//! Where on this host a run stands: the directory its relative paths start at, and what is allowed there.
+//!
+//! The directory is the run's own and never changes. What is allowed is the host's policy and always current,
+//! but that of the same directory: a run must not gain rights by being resumed from another project.
+
+use std::path::PathBuf;
+
+use crate::engine::event::RunStarted;
+use crate::project::{Project, ProjectError};
+use crate::runbook::program::FileKind;
+use crate::runbook::settings::Settings;
+use crate::runs::Runs;
+use crate::runs::error::{ErrorKind, RunsError};
+
+/// A run's directory with what is allowed there now.
+pub(super) struct Ground {
+    /// The project, or where the run was started without one. Absolute.
+    pub root: PathBuf,
+    pub settings: Settings,
+}
+
+impl Ground {
+    /// The directory as it is recorded.
+    pub(super) fn shown(&self) -> Result<String, RunsError> {
+        self.root.to_str().map(str::to_owned).ok_or_else(|| {
+            let said = format!("the directory `{}` has a name that is not UTF-8", self.root.display());
+            RunsError::new(ErrorKind::Usage, said).hint("a run records where it belongs: rename the directory")
+        })
+    }
+}
+
+impl Runs {
+    /// For a run that starts here.
+    pub(super) fn ground(&self) -> Result<Ground, RunsError> {
+        let here = || {
+            std::env::current_dir().map_err(|error| {
+                RunsError::new(ErrorKind::Usage, format!("the working directory can't be found: {error}"))
+            })
+        };
+        let root = self.project().root.clone().map_or_else(here, Ok)?;
+        Ok(Ground { root, settings: self.project().settings.clone() })
+    }
+
+    /// For a run that was started somewhere.
+    pub(super) fn ground_of(&self, started: &RunStarted) -> Result<Ground, RunsError> {
+        let Some(root) = started.root.as_ref().map(PathBuf::from) else { return self.ground() };
+        if !started.files.iter().any(|file| file.kind == FileKind::Project) {
+            return Ok(Ground { root, settings: Settings::default() });
+        }
+        if self.project().root.as_ref() == Some(&root) {
+            return Ok(Ground { root, settings: self.project().settings.clone() });
+        }
+        match Project::open(&root) {
+            Ok(project) => Ok(Ground { root, settings: project.settings }),
+            Err(ProjectError::NoFile { shown }) => {
+                let said = format!("the project this run belongs to is gone: there is no `{shown}`");
+                Err(RunsError::new(ErrorKind::Usage, said)
+                    .hint("put it back: what the run may read and write, and where, is said there"))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Looking at runs: lists, facts, lines, damage.
+
+use crate::engine::event::Event;
+use crate::engine::facts::Facts;
+use crate::journal::{Filter, FindError, Holder, Journal, Line, Report, RunRow, Store, verify};
+use crate::runs::Runs;
+use crate::runs::error::{ErrorKind, RunsError};
+
+impl Runs {
+    /// The run of a short id, a unique prefix, `name/id`, `@last` or `@last:name`.
+    ///
+    /// # Errors
+    /// If there is none, or several.
+    pub fn find(&self, text: &str) -> Result<RunRow, RunsError> {
+        self.store()?.find_run(text).map_err(|error| match error {
+            FindError::Store(error) => error.into(),
+            FindError::NotFound { .. } => {
+                RunsError::new(ErrorKind::NotFound, error.to_string()).hint("`rerail runs` lists them")
+            }
+            FindError::Ambiguous { .. } => RunsError::new(ErrorKind::NotFound, error.to_string()),
+        })
+    }
+
+    /// A page of runs, newest first.
+    ///
+    /// # Errors
+    /// If the journal can't be read.
+    pub fn list(&self, filter: &Filter) -> Result<Vec<RunRow>, RunsError> {
+        Ok(self.store()?.runs(filter)?)
+    }
+
+    /// A run's events, checked against their chain.
+    ///
+    /// # Errors
+    /// If they are damaged.
+    pub fn events(&self, run: &RunRow) -> Result<Vec<Event>, RunsError> {
+        Ok(self.store()?.load(run.run)?)
+    }
+
+    /// The fold of a run's events.
+    ///
+    /// # Errors
+    /// If they are damaged or don't fold.
+    pub fn facts(&self, run: &RunRow) -> Result<Facts, RunsError> {
+        Facts::fold(&self.events(run)?).map_err(|error| RunsError::new(ErrorKind::Damaged, error.to_string()))
+    }
+
+    /// A run's lines exactly as stored, with their hashes.
+    ///
+    /// # Errors
+    /// If they are damaged.
+    pub fn lines(&self, run: &RunRow) -> Result<Vec<Line>, RunsError> {
+        Ok(self.store()?.lines(run.run)?)
+    }
+
+    /// Who drives a run as far as the leases say.
+    ///
+    /// # Errors
+    /// If the journal can't be read.
+    pub fn holder(&self, run: &RunRow) -> Result<Option<Holder>, RunsError> {
+        Ok(self.store()?.holder(run.run)?)
+    }
+
+    /// Signals that no driver has taken up yet, one sentence each.
+    ///
+    /// # Errors
+    /// If the journal can't be read.
+    pub fn pending(&self, run: &RunRow) -> Result<Vec<String>, RunsError> {
+        use crate::engine::event::Body;
+        let signals = self.store()?.pending_signals(run.run)?;
+        Ok(signals
+            .into_iter()
+            .map(|signal| match signal.body {
+                Ok(Body::RunCancelled { actor, .. }) => format!("cancel by {}", actor.id),
+                Ok(Body::AskAnswered { step, answer, actor, .. }) => {
+                    format!("answer `{answer}` to `{step}` by {}", actor.id)
+                }
+                Ok(Body::OutcomeSet { step, actor, .. }) => format!("decision on `{step}` by {}", actor.id),
+                Ok(Body::Note { text, .. }) => format!("note: {text}"),
+                Ok(other) => other.word().to_owned(),
+                Err(why) => format!("signal that can't be read: {why}"),
+            })
+            .collect())
+    }
+
+    /// Checks one run or the whole store for damage, also a store that is otherwise refused for it.
+    ///
+    /// # Errors
+    /// If it can't be read at all.
+    pub fn verify(&self, run: Option<&RunRow>) -> Result<Report, RunsError> {
+        let run = run.map(|row| row.run);
+        match self.store() {
+            Ok(store) => Ok(verify(store, run)?),
+            Err(_) => Ok(verify(&Store::open_to_look(&self.state_dir)?, run)?),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The only door for surfaces: everything a person can do with runs.
+//!
+//! Blocking on purpose: a surface calls, a driver thread with a large stack and its own small runtime
+//! works. Nothing here prints or reads the terminal.
+
+mod actions;
+mod checking;
+mod drive;
+mod error;
+mod ground;
+mod inputs;
+mod look;
+mod people;
+mod start;
+mod typed;
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+pub use crate::drivers::watch::{Control, Foreground, Watcher, Why};
+pub use crate::journal::{Filter as RunFilter, Hash, Holder, Line, Report as VerifyReport, RunRow, Status};
+pub use actions::ListedAction;
+pub use checking::Checked;
+pub use drive::{Left, Rehearsed};
+pub use error::{ErrorKind, RunsError};
+pub use people::{DecideRequest, Delivered};
+pub use start::{Change, Prepared, StartRequest};
+
+use crate::journal::Store;
+use crate::project::Project;
+use crate::redact::Redactor;
+
+/// Runs of one store, and the runbooks of one project.
+pub struct Runs {
+    state_dir: PathBuf,
+    project: Project,
+    redactor: Redactor,
+    store: OnceLock<Store>,
+}
+
+impl Runs {
+    /// Names the store and the project; touches no file yet. `redactor` is the one at the surface's own
+    /// doors: it learns the secrets of every run that is driven from here.
+    pub fn open(state_dir: PathBuf, project: Project, redactor: Redactor) -> Runs {
+        Runs { state_dir, project, redactor, store: OnceLock::new() }
+    }
+
+    /// The project: what there is to run.
+    pub fn project(&self) -> &Project {
+        &self.project
+    }
+
+    fn store(&self) -> Result<&Store, RunsError> {
+        if let Some(store) = self.store.get() {
+            return Ok(store);
+        }
+        let opened = Store::open(&self.state_dir)?;
+        Ok(self.store.get_or_init(|| opened))
+    }
+}

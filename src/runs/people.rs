@@ -1,0 +1,282 @@
+//! What people tell a run: cancel, answer, note, and decisions about steps.
+
+use crate::drivers::clock::now;
+use crate::engine::event::{Actor, Body, Decision, EVENT_VERSION, Event};
+use crate::engine::facts::{Facts, Record, is_done_in_the_world};
+use crate::engine::ids::StepPath;
+use crate::engine::outcome::Outcome;
+use crate::journal::{Append, Busy, Journal as _, RunRow, Signal};
+use crate::redact::Redactor;
+use crate::runbook::nearest::{listed, nearest};
+use crate::runbook::program::FileKind;
+use crate::runbook::settings::{Settings, read_target};
+use crate::runbook::source::Source;
+use crate::runs::Runs;
+use crate::runs::drive::holder;
+use crate::runs::error::{ErrorKind, RunsError};
+use crate::runs::typed::{check_optional, check_text};
+use crate::script::value::{Map, Value};
+use crate::steps::world::{World, WorldSettings};
+
+/// Paths named in a message: enough to choose from on a screen.
+const NAMED_MAX: usize = 10;
+
+/// A person's decision about a step: `resume --retry STEP` and its sisters.
+#[derive(Clone, Debug)]
+pub struct DecideRequest {
+    /// A path, or its end if no other path ends so.
+    pub step: StepPath,
+    pub decision: Decision,
+    pub outputs: Map,
+    pub reason: String,
+}
+
+/// Who will act on what a person said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivered {
+    /// A living driver, within a moment; or it is recorded already.
+    ToDriver,
+    /// Nobody drives the run: it acts on it when it is resumed.
+    Kept,
+}
+
+impl Runs {
+    /// Asks a run to stop at the next safe point.
+    ///
+    /// # Errors
+    /// If it has ended, or the reason holds a secret.
+    pub fn cancel(&self, run: &RunRow, actor: &Actor, reason: Option<String>) -> Result<Delivered, RunsError> {
+        still_open(run)?;
+        check_optional(&self.knowing(run), "the reason", reason.as_deref())?;
+        self.send(run, Body::RunCancelled { actor: actor.clone(), reason })
+    }
+
+    /// Answers an open question; `key` is the step's path, its end if no other question ends so, or `answer`
+    /// if only one is open.
+    ///
+    /// # Errors
+    /// If no such question is open, it is answered already or has expired, the answer is blank, isn't one of its choices or holds a secret.
+    pub fn answer(
+        &self,
+        run: &RunRow,
+        key: &str,
+        text: &str,
+        actor: &Actor,
+    ) -> Result<(StepPath, Delivered), RunsError> {
+        still_open(run)?;
+        if text.trim().is_empty() {
+            return Err(RunsError::new(ErrorKind::Usage, "the answer is empty"));
+        }
+        let facts = self.facts(run)?;
+        let open: Vec<(&StepPath, &Record)> = facts.questions().collect();
+        let found = match open.as_slice() {
+            [only] if key == "answer" => Some(*only),
+            _ => {
+                let path = named(key, open.iter().map(|(path, _)| *path))?;
+                path.and_then(|path| open.iter().copied().find(|(other, _)| *other == path))
+            }
+        };
+        let Some((path, record)) = found else {
+            let said =
+                RunsError::new(ErrorKind::Usage, format!("{}/{} has no open question `{key}`", run.runbook, run.run));
+            let names: Vec<&str> = open.iter().map(|(path, _)| path.as_str()).collect();
+            return Err(match names.is_empty() {
+                true => said,
+                false => said.hint(format!("it asks: {}", names.join(", "))),
+            });
+        };
+        // The first answer wins when the run takes it up; a second one would be confirmed and then lost.
+        for signal in self.store()?.pending_signals(run.run)? {
+            let Ok(Body::AskAnswered { step, actor, .. }) = signal.body else { continue };
+            if step == *path {
+                let said = format!("`{path}` is already answered by {}, not taken up yet", actor.id);
+                return Err(RunsError::new(ErrorKind::Usage, said));
+            }
+        }
+        let at = now();
+        if let Some(asked) = &record.asked {
+            if let Some(expired) = asked.expires.filter(|expires| *expires <= at) {
+                let said = format!("`{path}` expired at {expired:.0}; an answer comes too late");
+                return Err(RunsError::new(ErrorKind::Usage, said));
+            }
+            if !asked.choices.is_empty() && !asked.choices.iter().any(|choice| choice == text) {
+                let said = format!("`{text}` is not one of the choices of `{path}`");
+                let choices = format!("choices: {}", asked.choices.join(", "));
+                return Err(RunsError::new(ErrorKind::Usage, said).hint(choices));
+            }
+        }
+        check_text(&self.knowing(run), "the answer", text)?;
+        let (step, actor) = (path.clone(), actor.clone());
+        let body = Body::AskAnswered { step, answer: Value::from(text), actor, at: Some(at) };
+        Ok((path.clone(), self.send(run, body)?))
+    }
+
+    /// Adds a note to a run's timeline, also after its end.
+    ///
+    /// # Errors
+    /// If it is blank or holds a secret, or if the journal can't take it.
+    pub fn note(&self, run: &RunRow, text: &str, actor: &Actor) -> Result<Delivered, RunsError> {
+        if text.trim().is_empty() {
+            return Err(RunsError::new(ErrorKind::Usage, "the note is empty"));
+        }
+        check_text(&self.knowing(run), "the note", text)?;
+        let note = Body::Note { text: text.to_owned(), actor: Some(actor.clone()), step: None };
+        let store = self.store()?;
+        if store.is_driven(run.run)? {
+            return self.send(run, note);
+        }
+        // Nobody drives it: the note becomes an event right here.
+        match store.acquire(run.run, holder(actor)) {
+            Ok(drive) => {
+                let seq = store.run(run.run)?.last_seq + 1;
+                let event = Event { v: EVENT_VERSION, seq, ts: now(), body: note };
+                store.append(Append::events(run.run, drive.fence(), vec![event])).wait()?;
+                Ok(Delivered::ToDriver)
+            }
+            // Somebody has taken it up since.
+            Err(Busy::Held { .. }) => self.send(run, note),
+            Err(Busy::Store(error)) => Err(error.into()),
+        }
+    }
+
+    fn send(&self, run: &RunRow, body: Body) -> Result<Delivered, RunsError> {
+        let store = self.store()?;
+        store.signal(run.run, &Signal::new(body)?).wait()?;
+        Ok(match store.is_driven(run.run)? {
+            true => Delivered::ToDriver,
+            false => Delivered::Kept,
+        })
+    }
+
+    /// A redactor that knows what the secrets of a run's target are now. As far as can be known: one whose
+    /// source is gone, or a run that can't be read, must not keep a person from stopping it.
+    fn knowing(&self, run: &RunRow) -> Redactor {
+        let redactor = self.redactor.clone();
+        self.learn_secrets(run, &redactor);
+        redactor
+    }
+
+    fn learn_secrets(&self, run: &RunRow, redactor: &Redactor) -> Option<()> {
+        let store = self.store().ok()?;
+        let events = store.load(run.run).ok()?;
+        let Some(Body::RunStarted(started)) = events.first().map(|event| &event.body) else { return None };
+        let file = started.files.iter().find(|file| file.kind == FileKind::Target)?;
+        let text = String::from_utf8(store.blob(&file.digest).ok()??).ok()?;
+        let (target, _) = read_target(&Source::new(file.shown.as_str(), text));
+        let root = match &started.root {
+            Some(root) => root.into(),
+            None => self.ground().ok()?.root,
+        };
+        let world = World::new(WorldSettings::of(&root, &Settings::default(), Some(&target), redactor));
+        for name in target.secrets.keys() {
+            // One that can't be read now has no value that could be typed by mistake.
+            drop(world.learn_secret(name));
+        }
+        Some(())
+    }
+}
+
+fn still_open(run: &RunRow) -> Result<(), RunsError> {
+    if run.ended_at.is_none() {
+        return Ok(());
+    }
+    let said = format!("{}/{} has ended: {}", run.runbook, run.run, run.status.word());
+    Err(RunsError::new(ErrorKind::Usage, said))
+}
+
+/// The path that `text` is, or ends, if no other ends so.
+fn named<'a>(text: &str, paths: impl Iterator<Item = &'a StepPath>) -> Result<Option<&'a StepPath>, RunsError> {
+    let mut ending = Vec::new();
+    for path in paths {
+        if path.as_str() == text {
+            return Ok(Some(path));
+        }
+        if path.as_str().strip_suffix(text).is_some_and(|before| before.ends_with('/')) {
+            ending.push(path);
+        }
+    }
+    match ending.as_slice() {
+        [] => Ok(None),
+        [only] => Ok(Some(only)),
+        several => {
+            let shown = several.iter().take(NAMED_MAX).map(|path| path.as_str());
+            let more = if several.len() > NAMED_MAX { " and others" } else { "" };
+            let said = format!("`{text}` is the end of {} paths", several.len());
+            Err(RunsError::new(ErrorKind::Usage, said).hint(format!("it could be {}{more}", listed(shown))))
+        }
+    }
+}
+
+/// Gives decisions their whole paths and checks them against what is known, so that a mistake is said before
+/// the run is touched.
+pub(super) fn settle(facts: &Facts, requests: Vec<DecideRequest>) -> Result<Vec<DecideRequest>, RunsError> {
+    let mut settled: Vec<DecideRequest> = Vec::new();
+    for request in requests {
+        let Some(step) = named(request.step.as_str(), facts.steps.keys())? else {
+            let said = RunsError::new(ErrorKind::Usage, format!("step `{}` is not in this run", request.step));
+            return Err(match nearest_step(request.step.as_str(), facts) {
+                Some(near) => said.hint(format!("did you mean `{near}`?")),
+                None => said.hint("`rerail show RUN` lists its steps"),
+            });
+        };
+        let request = DecideRequest { step: step.clone(), ..request };
+        check(facts, &request, &settled)?;
+        settled.push(request);
+    }
+    Ok(settled)
+}
+
+/// The step most like a name that none has, by its whole path or by its last part.
+fn nearest_step<'a>(name: &str, facts: &'a Facts) -> Option<&'a str> {
+    let paths = || facts.steps.keys().map(StepPath::as_str);
+    nearest(name, paths()).or_else(|| {
+        let last = |path: &'a str| path.rsplit('/').next().unwrap_or(path);
+        let near = nearest(name, paths().map(last))?;
+        paths().find(|path| last(path) == near)
+    })
+}
+
+fn changes_the_world(record: Option<&Record>) -> bool {
+    record.and_then(|record| record.started.as_ref()).is_some_and(|started| started.intent.effect.changes_the_world())
+}
+
+fn check(facts: &Facts, request: &DecideRequest, before: &[DecideRequest]) -> Result<(), RunsError> {
+    let step = &request.step;
+    let wrong = |why: &str| RunsError::new(ErrorKind::Usage, format!("step `{step}` {why}"));
+    let record = facts.step(step);
+    let Some(finished) = record.and_then(|record| record.finished.as_ref()) else {
+        return Err(wrong("has not ended, so there is nothing to decide about it"));
+    };
+    if record.is_some_and(|record| record.resend.is_some()) {
+        return Err(wrong("is decided about already: it is tried again when the run goes on"));
+    }
+    let is_decided = |path: &StepPath| before.iter().any(|other| other.step == *path);
+    if is_decided(step) {
+        return Err(wrong("is decided about twice"));
+    }
+    match (finished.outcome, request.decision) {
+        (Outcome::InDoubt, _) => {}
+        (Outcome::Done, Decision::Retry) => return Err(wrong("is done; what is done is never repeated")),
+        (Outcome::Done, _) => return Err(wrong("is done already")),
+        (_, Decision::Retry) if is_done_in_the_world(finished) && changes_the_world(record) => {
+            let said = wrong("is done, only its `outputs` failed; what is done is never repeated");
+            return Err(said.hint(format!("go on with  --set-outcome {step}=done --set-output NAME=VALUE")));
+        }
+        (Outcome::Failed | Outcome::Refused | Outcome::Rejected | Outcome::Cancelled, Decision::NotDone) => {
+            return Err(wrong(&format!("is {}, not in doubt; use --retry", finished.outcome.word())));
+        }
+        (Outcome::Failed | Outcome::Refused | Outcome::Rejected | Outcome::Cancelled, _) => {}
+        (outcome, _) => return Err(wrong(&format!("is {}", outcome.word()))),
+    }
+    let inside = facts.below(step).find(|(path, record)| record.in_doubt() && !is_decided(path));
+    if let (Some((inner, _)), Decision::Retry) = (inside, request.decision) {
+        return Err(wrong(&format!("has `{inner}` in doubt inside; decide about that first")));
+    }
+    if request.decision != Decision::Done && !request.outputs.is_empty() {
+        return Err(wrong("gets outputs only when it is set to done"));
+    }
+    if request.reason.trim().is_empty() {
+        return Err(wrong("needs a reason for the record").hint("add  --reason TEXT"));
+    }
+    Ok(())
+}

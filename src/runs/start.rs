@@ -1,0 +1,141 @@
+//! Preparing a run: everything is checked before anything happens.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::runbook::model::{Runbook, walk};
+use crate::runbook::problem::{Problem, Severity};
+use crate::runbook::program::Program;
+use crate::runbook::settings::Target;
+use crate::runbook::sites;
+use crate::runbook::source::Source;
+use crate::runbook::spec::Effect;
+use crate::runs::error::{ErrorKind, RunsError};
+use crate::runs::{Runs, inputs};
+use crate::script::value::Map;
+
+/// What a person asked to be started.
+#[derive(Clone, Debug, Default)]
+pub struct StartRequest {
+    /// A name, or a path if it has a `/` or ends in `.yaml`.
+    pub runbook: String,
+    /// `-i key=value`, as typed.
+    pub inputs: Vec<(String, String)>,
+    /// `--inputs FILE`: YAML or JSON text with its shown name.
+    pub inputs_file: Option<(String, String)>,
+    pub target: Option<String>,
+    pub reason: Option<String>,
+    pub incident: Option<String>,
+}
+
+/// A checked request: nothing has happened yet.
+#[derive(Debug)]
+pub struct Prepared {
+    pub program: Arc<Program>,
+    pub warnings: Vec<Problem>,
+    /// Typed and complete.
+    pub inputs: Map,
+    pub target: Option<String>,
+    pub reason: Option<String>,
+    pub incident: Option<String>,
+    /// The effects it may have, mildest first.
+    pub effects: Vec<Effect>,
+    /// Every step that may change something, in order.
+    pub changes: Vec<Change>,
+    pub(super) settings: Target,
+    pub(super) target_source: Option<(String, Arc<Source>)>,
+}
+
+/// A step that may change something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    pub step: String,
+    pub action: String,
+    pub effect: Effect,
+}
+
+impl Runs {
+    /// Checks a request whole: runbook, inputs, target, secrets. No side effect.
+    ///
+    /// # Errors
+    /// What is wrong with it, all at once where that can be said.
+    pub fn prepare(&self, request: &StartRequest) -> Result<Prepared, RunsError> {
+        let (program, problems) = self.check(&request.runbook)?;
+        let Some(program) = program else {
+            return Err(RunsError::invalid(&format!("runbook `{}`", request.runbook), problems));
+        };
+        let warnings = problems.into_iter().filter(|problem| problem.severity == Severity::Warning).collect();
+        let (settings, target_source) = match &request.target {
+            None => (Target::default(), None),
+            Some(name) => {
+                let (settings, source, name) = self.project().target(name)?;
+                (settings, Some((name, source)))
+            }
+        };
+        let file = request.inputs_file.as_ref().map(|(shown, text)| inputs::read_file(shown, text)).transpose()?;
+        let inputs = inputs::complete(&program.runbook, &request.inputs, file, &settings)?;
+        self.secrets_have_sources(&program, &settings, request.target.as_deref())?;
+        Ok(Prepared {
+            effects: program.effects.clone(),
+            changes: changes(&program),
+            warnings,
+            inputs,
+            target: target_source.as_ref().map(|(name, _)| name.clone()),
+            reason: request.reason.clone(),
+            incident: request.incident.clone(),
+            settings,
+            target_source,
+            program: Arc::new(program),
+        })
+    }
+
+    fn secrets_have_sources(
+        &self,
+        program: &Program,
+        settings: &Target,
+        target: Option<&str>,
+    ) -> Result<(), RunsError> {
+        let missing: Vec<String> =
+            secrets_of(program).into_iter().filter(|name| !settings.secrets.contains_key(name)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let needs = format!("`{}` needs the secret(s) {}", program.runbook.name, missing.join(", "));
+        Err(match target {
+            Some(target) => RunsError::new(ErrorKind::Usage, format!("{needs}, which target `{target}` doesn't name"))
+                .hint(format!("add them under `secrets:` in targets/{target}.yaml")),
+            None => {
+                let known: Vec<String> = self.project().targets().into_iter().map(|listed| listed.name).collect();
+                let said = RunsError::new(ErrorKind::Usage, format!("{needs}, and secrets come from a target"));
+                match known.is_empty() {
+                    true => said.hint("write targets/NAME.yaml with `secrets:`, then give --target NAME"),
+                    false => said.hint(format!("give --target; there is: {}", known.join(", "))),
+                }
+            }
+        })
+    }
+}
+
+/// Names of all secrets a program may use.
+pub(super) fn secrets_of(program: &Program) -> BTreeSet<String> {
+    let books = std::iter::once(&program.runbook).chain(program.actions.values());
+    books.flat_map(|book| book.secrets.iter().map(|name| name.value.clone())).collect()
+}
+
+fn changes(program: &Program) -> Vec<Change> {
+    let mut found = Vec::new();
+    let runbook: &Runbook = &program.runbook;
+    for (prefix, block) in [("", &runbook.steps), ("on_failure/", &runbook.on_failure), ("finally/", &runbook.finally)]
+    {
+        walk(block, &mut |step| {
+            for site in sites::of_step(step) {
+                let effect = program.specs.get(site.name).map_or(Effect::Pure, |spec| site.args.effect(spec));
+                if effect.changes_the_world() {
+                    let step = format!("{prefix}{}", step.id);
+                    found.push(Change { step, action: site.name.to_owned(), effect });
+                }
+            }
+        });
+    }
+    found
+}
