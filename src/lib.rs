@@ -11,3 +11,4 @@ pub mod runbook;
 pub mod runs;
 pub mod script;
 pub mod steps;
+pub mod transcript;

@@ -1,0 +1,311 @@
+//! One event as the lines people read: live, in `show`, and in the log of a run without a terminal.
+
+use jiff::Timestamp;
+
+use crate::engine::event::{Actor, Body, Decision, Event, RunStarted, StepFinished, StepStarted, Suggest};
+use crate::engine::facts::Facts;
+use crate::engine::ids::StepPath;
+use crate::engine::outcome::{Failure, Outcome, RunOutcome};
+use crate::runbook::model::Level;
+use crate::script::value::Value;
+use crate::transcript::text::{Line, Mark, Marks, Tone};
+use crate::transcript::{escape, words};
+
+/// Wide enough for most step paths; longer ones push the rest to the right.
+const NAME_WIDTH: usize = 14;
+/// Wide enough for an action and a short URL.
+const WHAT_WIDTH: usize = 44;
+/// Wide enough for the usual result before the duration.
+const RESULT_WIDTH: usize = 18;
+/// Where text below a step's line begins.
+const INDENT: usize = 6;
+
+/// How much is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// What needs eyes: failures, doubts, questions, findings, the end.
+    Quiet,
+    /// Every step that ended, and what people did.
+    Steps,
+    /// Every event, with its time.
+    Events,
+}
+
+/// How lines are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    pub marks: Marks,
+    pub detail: Detail,
+}
+
+/// The lines of one event. `facts` is the fold up to this event, or further.
+pub fn lines(event: &Event, facts: &Facts, style: Style) -> Vec<Line> {
+    if style.detail == Detail::Quiet && !needs_eyes(&event.body) {
+        return Vec::new();
+    }
+    let drawn = draw(event, facts, style);
+    if style.detail != Detail::Events {
+        return drawn;
+    }
+    let time = words::clock(event.ts);
+    drawn.into_iter().map(|line| line.after(Line::new().add(Tone::Dim, &format!("{time} ")))).collect()
+}
+
+fn needs_eyes(body: &Body) -> bool {
+    match body {
+        Body::StepFinished(finished) => !finished.outcome.lets_the_run_go_on(),
+        Body::AskAsked { .. } | Body::Finding { .. } | Body::RunFinished { .. } | Body::RunPaused { .. } => true,
+        _ => false,
+    }
+}
+
+fn draw(event: &Event, facts: &Facts, style: Style) -> Vec<Line> {
+    let marks = style.marks;
+    let every_event = style.detail == Detail::Events;
+    match &event.body {
+        Body::RunStarted(started) => header(started),
+        Body::RunResumed { actor, reason, .. } => vec![by_person("resumed", actor, reason.as_deref(), marks)],
+        Body::RunCancelled { actor, reason } => vec![by_person("asked to stop", actor, reason.as_deref(), marks)],
+        Body::RunPaused { reason } => {
+            vec![sign(Mark::Waiting, marks).add(Tone::Strong, "paused: ").add(Tone::Plain, reason)]
+        }
+        Body::RunFinished { outcome, message, .. } => vec![ending(*outcome, message.as_deref(), facts)],
+        Body::StepStarted(intent) if every_event => vec![started(intent, marks)],
+        Body::StepObserved { step, look, result, .. } if every_event => {
+            let seen = words::result(uses_of(facts, step), result);
+            vec![labelled(Mark::Info, step, marks).add(Tone::Dim, &format!("look {look}: {seen}"))]
+        }
+        Body::StepStarted(_) | Body::StepObserved { .. } => Vec::new(),
+        Body::StepFinished(end) => finished(end, event.ts, facts, marks),
+        Body::StepSkipped { step, condition, values } => {
+            let line = labelled(Mark::Skipped, step, marks).add(Tone::Dim, &format!("skipped: `{condition}` is false"));
+            let read = words::values(values).join(", ");
+            vec![if read.is_empty() { line } else { line.add(Tone::Dim, &format!(" ({read})")) }]
+        }
+        Body::AskAsked { step, text, choices, by, expires } => {
+            let mut drawn = vec![labelled(Mark::Waiting, step, marks).add(Tone::Strong, text)];
+            let mut terms = Vec::new();
+            if !choices.is_empty() {
+                terms.push(format!("choices: {}", choices.join(", ")));
+            }
+            if !by.is_empty() {
+                terms.push(format!("asked: {}", by.join(" or ")));
+            }
+            if let Some(expires) = expires {
+                terms.push(format!("until {}", words::clock(*expires)));
+            }
+            drawn.extend(Line::block(Tone::Dim, &terms.join("   "), INDENT));
+            drawn
+        }
+        Body::AskAnswered { step, answer, actor, .. } => {
+            let text = format!("{} answered: {}", person(actor), words::value(answer));
+            vec![labelled(Mark::Info, step, marks).add(Tone::Plain, &text)]
+        }
+        Body::Finding { level, say, suggest, .. } => finding(*level, say, suggest.as_ref(), facts, marks),
+        Body::Note { text, actor, .. } => {
+            let who = actor.as_ref().map_or_else(|| "note".to_owned(), |actor| format!("note by {}", person(actor)));
+            vec![sign(Mark::Info, marks).add(Tone::Plain, &format!("{who}: {text}"))]
+        }
+        Body::Log { step, text } => vec![labelled(Mark::Info, step, marks).add(Tone::Dim, text)],
+        Body::OutcomeSet { step, decision, actor, reason, .. } => {
+            let what = match decision {
+                Decision::Done => "settled as done",
+                Decision::NotDone => "settled as not done: sent again",
+                Decision::Retry => "to be tried anew",
+                Decision::Skip => "to be skipped",
+            };
+            let text = format!("{what} by {}: {reason}", person(actor));
+            vec![labelled(Mark::Info, step, marks).add(Tone::Plain, &text)]
+        }
+        Body::Evidence { step, outcome, .. } => {
+            let text = format!("a late result says {}; the run had moved on, so it changes nothing", outcome.word());
+            vec![labelled(Mark::Unknown, step, marks).add(Tone::Plain, &text)]
+        }
+    }
+}
+
+/// `crash-loop/7k3q9d  Crash loop …   production   operator: ada   INC-42`
+pub fn header(started: &RunStarted) -> Vec<Line> {
+    let mut line = Line::of(Tone::Strong, &format!("{}/{}", started.runbook, started.run))
+        .add(Tone::Plain, &format!("  {}", started.title));
+    if let Some(target) = &started.target {
+        line = line.add(Tone::Strong, &format!("   {target}"));
+    }
+    line = line.add(Tone::Dim, &format!("   operator: {}", person(&started.actor)));
+    if let Some(incident) = &started.incident {
+        line = line.add(Tone::Dim, &format!("   {incident}"));
+    }
+    let mut drawn = vec![line];
+    if let Some(reason) = &started.reason {
+        drawn.push(Line::new().add(Tone::Dim, &format!("  reason: {reason}")));
+    }
+    drawn
+}
+
+/// `✗ critical  The certificate expired.` and the next run, ready to be copied.
+pub fn finding(level: Level, say: &str, suggest: Option<&Suggest>, facts: &Facts, marks: Marks) -> Vec<Line> {
+    let (mark, word) = match level {
+        Level::Ok => (Mark::Done, "ok"),
+        Level::Info => (Mark::Info, "info"),
+        Level::Warning => (Mark::Warning, "warning"),
+        Level::Critical => (Mark::Failed, "critical"),
+    };
+    let mut drawn = vec![sign(mark, marks).column(mark.tone(), word, 10).add(Tone::Plain, say)];
+    if let Some(suggest) = suggest {
+        let command = suggestion(suggest, facts);
+        drawn.push(Line::new().add(Tone::Dim, &format!("      {} ", marks.arrow())).add(Tone::Strong, &command));
+    }
+    drawn
+}
+
+/// `rerail run NAME -i key=value`, against the target of the run that suggests it.
+pub fn suggestion(suggest: &Suggest, facts: &Facts) -> String {
+    let target = facts.started.as_ref().and_then(|started| started.target.as_ref());
+    let target = target.map(|target| format!(" --target {}", escape::shell(target)));
+    let name = escape::shell(&suggest.runbook);
+    format!("rerail run {name}{}{}", words::inputs(&suggest.with), target.unwrap_or_default())
+}
+
+fn started(intent: &StepStarted, marks: Marks) -> Line {
+    let attempt = if intent.attempt > 1 { format!(" (attempt {})", intent.attempt) } else { String::new() };
+    let effect = intent.effect.word();
+    let text = format!("started: {}, {effect}{attempt}", what(intent));
+    let line = labelled(Mark::Info, &intent.step, marks).add(Tone::Dim, &text);
+    let why = words::values(&intent.why).join(", ");
+    if why.is_empty() { line } else { line.add(Tone::Dim, &format!(" because {why}")) }
+}
+
+fn finished(end: &StepFinished, at: Timestamp, facts: &Facts, marks: Marks) -> Vec<Line> {
+    let record = facts.step(&end.step);
+    let intent = record.and_then(|record| record.started.as_ref()).map(|started| &started.intent);
+    let mark = match end.outcome {
+        Outcome::Done => Mark::Done,
+        Outcome::Refused | Outcome::Failed | Outcome::Rejected => Mark::Failed,
+        Outcome::InDoubt => Mark::Unknown,
+        Outcome::Skipped | Outcome::NotRun | Outcome::Cancelled => Mark::Skipped,
+        Outcome::Planned => Mark::Changed,
+    };
+    let what = intent.map(what).unwrap_or_default();
+    let result = match (end.outcome, &end.planned) {
+        (_, Some(planned)) => planned.summary.clone(),
+        (Outcome::Done, _) => words::result(intent.map_or("", |intent| uses_word(intent)), &end.outputs),
+        (outcome, _) => outcome_words(outcome).to_owned(),
+    };
+    let attempt = if end.attempt > 1 { format!("  attempt {}", end.attempt) } else { String::new() };
+    // The attempt of a poll is its last look; people want to know how long they waited.
+    let polled = record.and_then(|record| record.started.as_ref()).filter(|started| started.intent.within_ms.is_some());
+    let ms = polled.map_or(end.ms, |started| words::between(started.first_at, at));
+    let line = labelled(mark, &end.step, marks)
+        .column(Tone::Plain, &what, WHAT_WIDTH)
+        .column(mark.tone_of_result(), &result, RESULT_WIDTH)
+        .add(Tone::Dim, &words::duration(ms))
+        .add(Tone::Dim, &attempt);
+    let mut drawn = vec![line];
+    if let Some(failure) = &end.error {
+        drawn.extend(failure_lines(failure, repeats_an_inner_failure(&end.step, failure, facts)));
+    }
+    drawn
+}
+
+/// The failure below a step's line: its picture if there is one, and what was read.
+pub fn failure_lines(failure: &Failure, shown_before: bool) -> Vec<Line> {
+    if failure.picture.is_empty() || shown_before {
+        return Line::block(Tone::Bad, &words::failure(failure), INDENT);
+    }
+    let mut drawn = Line::block(Tone::Plain, &failure.picture, INDENT);
+    for (at, value) in words::values(&failure.values).into_iter().enumerate() {
+        let front = if at == 0 { "= values: " } else { "          " };
+        drawn.push(Line::new().add(Tone::Dim, &format!("{}{front}{value}", " ".repeat(INDENT))));
+    }
+    drawn
+}
+
+/// An action that failed because of a step inside carries that step's picture along.
+fn repeats_an_inner_failure(path: &StepPath, failure: &Failure, facts: &Facts) -> bool {
+    facts.below(path).any(|(_, record)| {
+        let inner = record.finished.as_ref().and_then(|end| end.error.as_ref());
+        inner.is_some_and(|inner| inner.picture == failure.picture)
+    })
+}
+
+/// `success after 4m12s: message`
+pub fn ending(outcome: RunOutcome, message: Option<&str>, facts: &Facts) -> Line {
+    let took = facts.finished.as_ref().map_or(0, |end| words::between(facts.started_at, end.at));
+    let tone = if outcome == RunOutcome::Success { Tone::Good } else { Tone::Bad };
+    let line = Line::of(tone, outcome.word()).add(Tone::Plain, &format!(" after {}", words::duration(took)));
+    match message {
+        Some(message) => line.add(Tone::Plain, &format!(": {message}")),
+        None => line,
+    }
+}
+
+fn by_person(verb: &str, actor: &Actor, reason: Option<&str>, marks: Marks) -> Line {
+    let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    sign(Mark::Info, marks).add(Tone::Plain, &format!("{} {verb}{reason}", person(actor)))
+}
+
+/// `ana`, or `ana via chat` from anywhere but this terminal.
+pub fn person(actor: &Actor) -> String {
+    if actor.via == "cli" { actor.id.clone() } else { format!("{} via {}", actor.id, actor.via) }
+}
+
+fn sign(mark: Mark, marks: Marks) -> Line {
+    Line::of(Tone::Plain, "  ").add(mark.tone(), marks.sign(mark)).add(Tone::Plain, " ")
+}
+
+fn labelled(mark: Mark, step: &StepPath, marks: Marks) -> Line {
+    sign(mark, marks).column(Tone::Strong, step.as_str(), NAME_WIDTH)
+}
+
+/// What a step does, in words: its rendered name, else the action and its main argument.
+pub fn what(intent: &StepStarted) -> String {
+    if let Some(name) = &intent.name {
+        return name.clone();
+    }
+    match &intent.uses {
+        Some(uses) => format!("{uses} {}", words::subject(uses, &intent.with)).trim_end().to_owned(),
+        None => intent.body.clone(),
+    }
+}
+
+fn uses_word(intent: &StepStarted) -> &str {
+    match intent.body.as_str() {
+        "findings" => "findings",
+        _ => intent.uses.as_deref().unwrap_or(&intent.body),
+    }
+}
+
+fn uses_of<'a>(facts: &'a Facts, step: &StepPath) -> &'a str {
+    let started = facts.step(step).and_then(|record| record.started.as_ref());
+    started.and_then(|started| started.intent.uses.as_deref()).unwrap_or_default()
+}
+
+/// An outcome for people.
+pub fn outcome_words(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::InDoubt => "outcome unknown",
+        Outcome::NotRun => "not run",
+        outcome => outcome.word(),
+    }
+}
+
+/// Outputs of a step as `key = value` lines, for `show --step`.
+pub fn output_lines(outputs: &Value, indent: usize) -> Vec<Line> {
+    match outputs {
+        Value::Null => Vec::new(),
+        Value::Map(map) => words::values(map).iter().flat_map(|text| Line::block(Tone::Plain, text, indent)).collect(),
+        other => Line::block(Tone::Plain, &words::quoted(other), indent),
+    }
+}
+
+impl Mark {
+    fn tone_of_result(self) -> Tone {
+        match self {
+            Mark::Done => Tone::Plain,
+            mark => mark.tone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

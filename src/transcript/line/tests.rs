@@ -1,0 +1,91 @@
+use super::*;
+use crate::engine::event::Suggest;
+use crate::engine::outcome::FailureKind;
+use crate::runbook::spec::Effect;
+use crate::transcript::story::{Story, map};
+use serde_json::{Value as Json, json};
+
+fn incident() -> Story {
+    let mut story = Story::begun();
+    story.read("health", "http.probe").after_ms(40).done("health", json!({"ok": false, "status": 502, "ms": 40}));
+    story.starts("gap", None, "script", Effect::Pure, json!({})).done("gap", json!({"copy": [1, 2], "nowhere": []}));
+    story.tell(Body::StepSkipped {
+        step: "rare".into(),
+        condition: "steps.gap.outputs.nowhere.len() > 0".into(),
+        values: map(json!({"steps.gap.outputs.nowhere": "[]"})),
+    });
+    story.asks("schema", "Is the old code safe?").after_ms(41_000).answered("schema", "safe", "bob");
+    story.done("schema", json!({"answer": "safe", "by": "bob"}));
+    story.write("copy").after_ms(1_204).done("copy", json!({"status": 201, "ms": 1204}));
+    let suggest = Suggest { runbook: "rollback-backend".into(), with: map(json!({"service": "back end"})) };
+    story.finds("verdict", Level::Critical, "Variables are missing.", Some(suggest));
+    story.notes("TODO: add an alert");
+    story.read("verify", "http.probe").after_ms(90_000).fails("verify", "expected status 200, got 502");
+    story.failed_at("verify", "expected status 200, got 502");
+    story
+}
+
+#[test]
+fn a_run_reads_top_down() {
+    insta::assert_snapshot!(incident().shown(Marks::Unicode, Detail::Steps));
+}
+
+#[test]
+fn every_event_has_its_time_in_a_log() {
+    let text = incident().shown(Marks::Ascii, Detail::Events);
+    assert!(text.is_ascii(), "{text}");
+    assert!(text.lines().all(|line| line.starts_with("14:0")), "{text}");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn quiet_shows_what_needs_eyes() {
+    insta::assert_snapshot!(incident().shown(Marks::Unicode, Detail::Quiet));
+}
+
+#[test]
+fn a_failure_is_drawn_once_with_its_picture_and_the_values_read() {
+    let failure = Failure {
+        picture: "error[R0410]: the list has a wildcard\n --> runbooks/cors.yaml:40:24\n   |\n40 | throw\n   | ^^^^^\n"
+            .into(),
+        values: map(json!({"inputs.variable": "ALLOWED\nORIGINS", "inputs.n": 3})),
+        ..Failure::new(FailureKind::Script, "the list has a wildcard")
+    };
+    let mut story = Story::begun();
+    story.starts("fix", Some("cors.fix"), "uses", Effect::Write, json!({}));
+    story.starts("fix/edit", None, "script", Effect::Pure, json!({}));
+    story.ends("fix/edit", Outcome::Failed, Json::Null, Some(failure.clone()));
+    let outer = Failure { message: "`fix/edit`: the list has a wildcard".into(), ..failure };
+    story.ends("fix", Outcome::Failed, Json::Null, Some(outer));
+    let shown = story.shown(Marks::Unicode, Detail::Steps);
+    assert_eq!(shown.matches("R0410").count(), 1);
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn nothing_from_outside_reaches_the_terminal_as_a_command() {
+    let evil = "x\x1b]0;owned\x07\x1b[2K\r\u{202e}evil\u{200b}\n  ✓ fake";
+    let mut story = Story::begun();
+    story.starts(evil, Some("http.probe"), "uses", Effect::Read, json!({ "url": evil }));
+    story.ends(evil, Outcome::Failed, Json::Null, Some(Failure::new(FailureKind::Status, evil)));
+    story.starts("s", None, "script", Effect::Pure, json!({}));
+    story.tell(Body::Log { step: "s".into(), text: evil.into() }).done("s", json!({ evil: evil }));
+    story.finds("f", Level::Warning, evil, Some(Suggest { runbook: evil.into(), with: map(json!({ evil: evil })) }));
+    story.asks("q", evil).answered("q", evil, evil).notes(evil);
+    story.tell(Body::RunPaused { reason: evil.into() });
+    for detail in [Detail::Quiet, Detail::Steps, Detail::Events] {
+        let shown = story.shown(Marks::Unicode, detail);
+        let bad = |c: char| c != '\n' && (c.is_control() || crate::runbook::render::is_invisible(c));
+        assert!(!shown.chars().any(bad), "{shown:?}");
+        // Only a failure's message may take lines of its own, and those are indented deeper than a step's.
+        assert!(!shown.lines().any(|line| line.starts_with("  ✓ fake")), "{shown}");
+    }
+}
+
+#[test]
+fn an_unknown_outcome_is_neither_done_nor_failed() {
+    let mut story = Story::begun();
+    story.write("copy").after_ms(10_000).doubts("copy");
+    let shown = story.shown(Marks::Unicode, Detail::Steps);
+    assert!(shown.contains("  ? copy") && shown.contains("outcome unknown"), "{shown}");
+}

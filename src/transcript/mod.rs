@@ -1,0 +1,18 @@
+//! Events in, text out. Pure: nothing here prints, asks the clock or touches a file, so what was shown
+//! live and what is shown a year later come from the same functions over the same events.
+
+pub mod escape;
+pub mod jsonl;
+pub mod line;
+pub mod markdown;
+pub mod plan;
+#[cfg(test)]
+pub(crate) mod story;
+pub mod summary;
+pub mod text;
+pub mod timeline;
+pub mod words;
+
+pub use line::Detail;
+pub use plan::Plan;
+pub use text::{Line, Marks, Tone};

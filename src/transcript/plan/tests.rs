@@ -1,0 +1,103 @@
+use super::*;
+use crate::engine::event::Planned;
+use crate::runbook::model::{Kind as FileKind, Runbook};
+use crate::transcript::story::Story;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+fn program() -> Program {
+    let runbook = Runbook {
+        name: "crash-loop".into(),
+        kind: FileKind::Runbook,
+        title: String::new(),
+        owner: None,
+        reviewed: None,
+        tags: Vec::new(),
+        meaning: None,
+        impact: None,
+        inputs: Vec::new(),
+        secrets: Vec::new(),
+        vars: Vec::new(),
+        steps: Arc::new([]),
+        on_failure: Arc::new([]),
+        finally: Arc::new([]),
+        outputs: Vec::new(),
+    };
+    Program {
+        runbook: Arc::new(runbook),
+        actions: BTreeMap::new(),
+        specs: BTreeMap::new(),
+        modules: Vec::new(),
+        files: Vec::new(),
+        effects: Vec::new(),
+    }
+}
+
+fn planned(summary: &str) -> Option<Planned> {
+    Some(Planned { summary: summary.into(), may_call: Vec::new() })
+}
+
+fn unknown(origin: &str) -> serde_json::Value {
+    json!({ "$unknown": origin })
+}
+
+fn rehearsal() -> Story {
+    let mut story = Story::begun();
+    story.read("have", "http.probe").done("have", json!({"ok": true, "status": 200, "ms": 12}));
+    story.write("copy");
+    let summary = "POST https://api.example.com/vars (12 bytes of JSON, not sent)";
+    story.ends_planned("copy", Outcome::Planned, unknown("copy"), None, planned(summary));
+    story.read("healthy", "http.probe");
+    story.ends_planned("healthy", Outcome::Planned, unknown("healthy"), None, planned("now: 502 in 40ms"));
+    story.maybe = true;
+    story.starts("next", Some("http.request"), "uses", Effect::Write, json!({"url": unknown("copy")}));
+    let summary = "needs what is known after `copy`";
+    story.ends_planned("next", Outcome::Planned, unknown("next"), None, planned(summary));
+    story.starts("facts", None, "script", Effect::Write, json!({}));
+    let may = Planned { summary: "goes on after `copy`".into(), may_call: vec!["email.send".into()] };
+    story.ends_planned("facts", Outcome::Planned, unknown("facts"), None, Some(may));
+    story.finished();
+    story
+}
+
+#[test]
+fn a_plan_counts_what_it_knows_and_says_what_it_does_not() {
+    let story = rehearsal();
+    let plan = Plan::of(&story.events, &story.facts, &program());
+    let text: Vec<String> = plan.lines(&story.facts, Marks::Unicode).iter().map(Line::plain).collect();
+    insta::assert_snapshot!(text.join("\n"));
+    assert!(plan.changes_something() && !plan.complete);
+    assert_eq!(plan.counts, Counts { writes: 2, notifies: 0, unknown: 1, maybe: 1, questions: 0 });
+}
+
+#[test]
+fn a_plan_of_reads_changes_nothing() {
+    let mut story = Story::begun();
+    story.read("have", "http.probe").done("have", json!({"ok": true, "status": 200})).finished();
+    let plan = Plan::of(&story.events, &story.facts, &program());
+    assert!(!plan.changes_something() && plan.complete && plan.stopped.is_none());
+}
+
+#[test]
+fn a_rehearsal_that_fails_says_where_it_stopped() {
+    let mut story = Story::begun();
+    story.read("have", "http.probe").fails("have", "connection refused").failed_at("have", "connection refused");
+    let plan = Plan::of(&story.events, &story.facts, &program());
+    assert_eq!(plan.stopped, Some(("have".into(), "connection refused".into())));
+    assert!(plan.not_covered.is_empty());
+}
+
+#[test]
+fn an_action_around_a_change_is_not_counted_twice() {
+    let mut story = Story::begun();
+    story.starts("fix", Some("railway.fix"), "uses", Effect::Write, json!({}));
+    story.write("fix/set");
+    story.ends_planned("fix/set", Outcome::Planned, unknown("fix/set"), None, planned("POST"));
+    story.done("fix", json!({})).finished();
+    let mut program = program();
+    program.actions.insert("railway.fix".into(), Arc::clone(&program.runbook));
+    let plan = Plan::of(&story.events, &story.facts, &program);
+    assert_eq!(plan.counts.writes, 1);
+    assert_eq!(plan.rows.last().map(|row| row.kind), Some(Kind::Change));
+}

@@ -1,0 +1,218 @@
+//! Where a run stands: what is known, and what a person can do, as commands to copy.
+
+use crate::engine::event::Actor;
+use crate::engine::facts::{Facts, Finding, Record, RunState};
+use crate::engine::ids::StepPath;
+use crate::engine::outcome::{Outcome, RunOutcome};
+use crate::transcript::line;
+use crate::transcript::text::{Line, Tone};
+use crate::transcript::{escape, words};
+
+/// The status as people say it.
+pub fn status_words(word: &str) -> &str {
+    match word {
+        "in_doubt" => "outcome unknown",
+        other => other,
+    }
+}
+
+/// Findings, worst first; those of one level in the order they were made.
+pub fn ranked(facts: &Facts) -> Vec<&Finding> {
+    let mut ranked: Vec<&Finding> = facts.findings.iter().collect();
+    ranked.sort_by_key(|finding| std::cmp::Reverse(finding.level));
+    ranked
+}
+
+/// What is known of a run that doesn't move by itself, and the commands that move it.
+/// Nothing for a run that ended well or is being driven.
+pub fn next_steps(facts: &Facts) -> Vec<Line> {
+    let Some(started) = &facts.started else { return Vec::new() };
+    let run = started.run.short();
+    match facts.state() {
+        RunState::InDoubt => facts.doubts().flat_map(|(path, record)| doubt(&run, path, record)).collect(),
+        RunState::Waiting => questions(&run, facts),
+        RunState::Paused => {
+            let why = facts.paused.as_deref().unwrap_or_default();
+            let mut lines = vec![said("Paused: ", why)];
+            lines.extend(commands("When that is mended:", &[(format!("rerail resume {run}"), "")]));
+            lines
+        }
+        RunState::Running => {
+            let mut lines: Vec<Line> = under_way(facts).map(|(path, record)| open(path, record)).collect();
+            let text = "No end is recorded. If no process drives it any more, it goes on from here with:";
+            lines.extend(commands(text, &[(format!("rerail resume {run}"), "")]));
+            if let Some(actor) = &facts.cancelled {
+                lines.insert(0, said("Stopping: ", &format!("asked by {}", line::person(actor))));
+            }
+            lines
+        }
+        RunState::Ended(RunOutcome::Failed | RunOutcome::Rejected) => failed(&run, facts),
+        RunState::Ended(RunOutcome::Cancelled) => {
+            let done = still_done(facts);
+            if done.is_empty() {
+                return vec![said("Nothing was changed before it was stopped.", "")];
+            }
+            let names = done.iter().map(|path| path.as_str()).collect::<Vec<_>>().join(" ");
+            vec![said("Changed before it was stopped: ", &names)]
+        }
+        RunState::Ended(RunOutcome::Success) => Vec::new(),
+    }
+}
+
+/// The line `resuming …; N steps done before are not repeated (…)`.
+pub fn resuming(facts: &Facts) -> Line {
+    let done: Vec<&str> = facts
+        .steps
+        .iter()
+        .filter(|(path, record)| path.depth() == 1 && record.end().is_some_and(|end| end.outcome.lets_the_run_go_on()))
+        .map(|(path, _)| path.as_str())
+        .collect();
+    let text = match done.len() {
+        0 => "resuming; no step was done before".to_owned(),
+        n => format!("resuming; {} done before are not repeated ({})", words::count(n, "step"), done.join(" ")),
+    };
+    Line::of(Tone::Dim, &text)
+}
+
+fn doubt(run: &str, path: &StepPath, record: &Record) -> Vec<Line> {
+    let (what, sent) = match &record.started {
+        Some(started) => (line::what(&started.intent), words::clock(started.at)),
+        None => (String::new(), String::new()),
+    };
+    let why = record.finished.as_ref().and_then(|end| end.error.as_ref()).map(words::failure);
+    let mut lines = vec![
+        Line::of(Tone::Warn, "? ")
+            .add(Tone::Strong, path.as_str())
+            .add(Tone::Plain, &format!("  {what} was sent at {sent}, and its answer is not known")),
+    ];
+    if let Some(why) = why {
+        lines.push(said("  Known: ", &why));
+    }
+    let step = escape::shell(path.as_str());
+    lines.extend(commands(
+        "  It may have happened; it is not repeated by itself. Look on the other side, then choose:",
+        &[
+            (format!("rerail resume {run} --set-outcome {step}=done --reason TEXT"), "it happened: go on after it"),
+            (format!("rerail resume {run} --set-outcome {step}=not-done --reason TEXT"), "it did not: send it again"),
+            (format!("rerail resume {run} --retry {step} --reason TEXT"), "start it anew, with fresh arguments"),
+            (format!("rerail resume {run} --skip {step} --reason TEXT"), "go on without it"),
+        ],
+    ));
+    lines
+}
+
+fn questions(run: &str, facts: &Facts) -> Vec<Line> {
+    let open: Vec<(&StepPath, &Record)> = facts.questions().collect();
+    let mut lines = Vec::new();
+    for (path, record) in &open {
+        let Some(asked) = &record.asked else { continue };
+        lines.push(Line::of(Tone::Warn, "Waiting for an answer: ").add(Tone::Strong, path.as_str()).add(
+            Tone::Plain,
+            &format!(
+                "  {}{}",
+                asked.text,
+                asked.expires.map(|at| format!("  (until {})", words::date_time(at))).unwrap_or_default()
+            ),
+        ));
+        let key = if open.len() > 1 { path.as_str() } else { "answer" };
+        let answers: Vec<(String, &str)> = if asked.choices.is_empty() {
+            vec![(format!("rerail answer {run} {}", escape::shell(&format!("{key}=TEXT"))), "")]
+        } else {
+            let word = |choice: &String| escape::shell(&format!("{key}={choice}"));
+            asked.choices.iter().map(|choice| (format!("rerail answer {run} {}", word(choice)), "")).collect()
+        };
+        lines.extend(commands("", &answers));
+    }
+    lines
+}
+
+fn failed(run: &str, facts: &Facts) -> Vec<Line> {
+    let Some(end) = &facts.finished else { return Vec::new() };
+    let mut lines = Vec::new();
+    let message = end.error.as_ref().map(words::failure).unwrap_or_default();
+    let Some(step) = end.failed_step.as_ref().filter(|step| can_be_decided(facts, step)) else {
+        let place = end.failed_step.as_ref().map(|step| format!("`{step}`: ")).unwrap_or_default();
+        return vec![said("Failed: ", &format!("{place}{message}"))];
+    };
+    lines.push(said(&format!("Failed at `{step}`: "), &message));
+    let word = escape::shell(step.as_str());
+    lines.extend(commands(
+        "Put it right by hand if need be, then:",
+        &[
+            (format!("rerail resume {run} --retry {word} --reason TEXT"), "try it again and go on"),
+            (format!("rerail resume {run} --skip {word} --reason TEXT"), "go on without it"),
+        ],
+    ));
+    lines
+}
+
+/// A person can decide on steps that have an end; an `outputs:` of the runbook that failed has none.
+fn can_be_decided(facts: &Facts, step: &StepPath) -> bool {
+    facts.step(step).is_some_and(|record| record.finished.is_some())
+}
+
+/// Steps that have begun and have no end yet, without the actions and scripts around them.
+pub fn under_way(facts: &Facts) -> impl Iterator<Item = (&StepPath, &Record)> {
+    facts.steps.iter().filter(|(path, record)| record.is_open() && facts.below(path).next().is_none())
+}
+
+fn open(path: &StepPath, record: &Record) -> Line {
+    let (what, since) = match &record.started {
+        Some(started) => (line::what(&started.intent), words::clock(started.at)),
+        None => (String::new(), String::new()),
+    };
+    let seen = record.observed.as_ref().map_or_else(String::new, |seen| format!("; last seen: {}", words::value(seen)));
+    let risk = match record.is_sending() {
+        true => "; a write: if its process is gone, whether it happened is unknown",
+        false => "",
+    };
+    said("Under way: ", &format!("{path}  {what} since {since}{seen}{risk}"))
+}
+
+/// Writes and messages that happened in the order they began, innermost calls left to those around them.
+pub fn still_done(facts: &Facts) -> Vec<&StepPath> {
+    let changed = |record: &Record| {
+        let wrote = record.started.as_ref().is_some_and(|started| started.intent.effect.changes_the_world());
+        wrote && record.end().is_some_and(|end| end.outcome == Outcome::Done)
+    };
+    let mut done: Vec<&StepPath> = Vec::new();
+    for (path, record) in &facts.steps {
+        if changed(record) && !done.iter().any(|above| path.is_below(above)) {
+            done.push(path);
+        }
+    }
+    done.sort_by_key(|path| facts.step(path).map(|record| record.seq));
+    done
+}
+
+/// Everybody who did something, each once, in order of appearance.
+pub fn people<'a>(actors: impl IntoIterator<Item = &'a Actor>) -> Vec<String> {
+    let mut people = Vec::new();
+    for actor in actors {
+        let name = line::person(actor);
+        if !people.contains(&name) {
+            people.push(name);
+        }
+    }
+    people
+}
+
+fn said(front: &str, text: &str) -> Line {
+    Line::of(Tone::Strong, front).add(Tone::Plain, text)
+}
+
+fn commands(text: &str, commands: &[(String, &str)]) -> Vec<Line> {
+    let mut lines = Vec::new();
+    if !text.is_empty() {
+        lines.push(Line::of(Tone::Plain, text));
+    }
+    let width = commands.iter().map(|(command, _)| command.chars().count()).max().unwrap_or(0) + 3;
+    for (command, meaning) in commands {
+        let line = Line::of(Tone::Plain, "    ").column(Tone::Strong, command, width);
+        lines.push(line.add(Tone::Dim, meaning));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,83 @@
+use super::*;
+use crate::runbook::model::Level;
+use crate::transcript::story::{Story, ana};
+use serde_json::json;
+
+fn text(facts: &Facts) -> String {
+    next_steps(facts).iter().map(Line::plain).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn an_unknown_outcome_names_every_decision_and_what_it_means() {
+    let mut story = Story::begun();
+    story.starts("deploy", Some("redeploy"), "uses", crate::runbook::spec::Effect::Write, json!({}));
+    story.write("deploy/http.request#1").after_ms(10_000).doubts("deploy/http.request#1");
+    insta::assert_snapshot!(text(&story.facts));
+}
+
+#[test]
+fn a_question_comes_with_one_command_an_answer() {
+    let mut story = Story::begun();
+    story.asks("schema", "Is the old code safe?");
+    insta::assert_snapshot!(text(&story.facts));
+}
+
+#[test]
+fn several_questions_name_their_step() {
+    let mut story = Story::begun();
+    story.asks("a", "first?").asks("b", "second?");
+    let text = text(&story.facts);
+    assert!(text.contains(" a=safe") && text.contains(" 'b=not safe'"), "{text}");
+}
+
+#[test]
+fn a_failed_run_can_be_retried_where_it_failed() {
+    let mut story = Story::begun();
+    story.read("verify", "http.probe").fails("verify", "expected status 200, got 502");
+    story.failed_at("verify", "expected status 200, got 502");
+    insta::assert_snapshot!(text(&story.facts));
+}
+
+#[test]
+fn a_failure_outside_all_steps_offers_no_decision_on_one() {
+    let mut story = Story::begun();
+    story.failed_at("outputs", "no such key");
+    assert_eq!(text(&story.facts), "Failed: `outputs`: no such key");
+}
+
+#[test]
+fn a_paused_run_says_why_and_how_to_go_on() {
+    let mut story = Story::begun();
+    story.tell(crate::engine::event::Body::RunPaused { reason: "disk full".into() });
+    let text = text(&story.facts);
+    assert!(text.starts_with("Paused: disk full\n") && text.contains("rerail resume "), "{text}");
+}
+
+#[test]
+fn a_cancelled_run_says_what_it_had_changed() {
+    let mut story = Story::begun();
+    story.write("copy").done("copy", json!({"status": 201}));
+    story.tell(crate::engine::event::Body::RunCancelled { actor: ana(), reason: None });
+    story.ended(RunOutcome::Cancelled, None, None);
+    assert_eq!(text(&story.facts), "Changed before it was stopped: copy");
+}
+
+#[test]
+fn a_run_that_ended_well_asks_for_nothing() {
+    assert!(next_steps(&Story::begun().finished().facts).is_empty());
+}
+
+#[test]
+fn the_worst_finding_comes_first() {
+    let mut story = Story::begun();
+    story.finds("a", Level::Ok, "fine", None).finds("b", Level::Critical, "broken", None);
+    let levels: Vec<Level> = ranked(&story.facts).iter().map(|finding| finding.level).collect();
+    assert_eq!(levels, [Level::Critical, Level::Ok]);
+}
+
+#[test]
+fn resuming_names_what_is_not_repeated() {
+    let mut story = Story::begun();
+    story.read("have", "http.probe").done("have", json!({})).write("copy").doubts("copy");
+    assert_eq!(resuming(&story.facts).plain(), "resuming; 1 step done before are not repeated (have)");
+}
