@@ -11,4 +11,5 @@ pub mod runbook;
 pub mod runs;
 pub mod script;
 pub mod steps;
+pub mod surfaces;
 pub mod transcript;

@@ -1,0 +1,66 @@
+//! From arguments to an exit code: parse, dispatch, show the error once.
+
+use std::process::ExitCode;
+
+use clap::FromArgMatches;
+
+use crate::surfaces::cli::args::{Cli, Command, command};
+use crate::surfaces::cli::error::CliError;
+use crate::surfaces::cli::exit::Exit;
+use crate::surfaces::cli::session::Session;
+use crate::surfaces::cli::{
+    actions, answer, cancel, check, demo, describe, export, list, logging, note, resume, run, runs, show, verify,
+    version,
+};
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let parsed = command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Also `--help` and `--version`; a closed pipe is no error.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::USAGE.0));
+        }
+    };
+    let session = Session::new(&cli.globals);
+    if let Err(why) = logging::start(session.ui.redactor()) {
+        session.ui.error(&why);
+        return Exit::USAGE.into();
+    }
+    match dispatch(&session, cli.command) {
+        Ok(exit) => match session.ui.lost() {
+            // What was asked for is not where it was sent, whatever else went well.
+            Some(why) => {
+                session.ui.error(&format!("writing the result failed: {why}"));
+                if exit == Exit::SUCCESS { Exit::TOOL_FAILED.into() } else { exit.into() }
+            }
+            None => exit.into(),
+        },
+        Err(error) => {
+            error.show(&session.ui);
+            error.exit.into()
+        }
+    }
+}
+
+fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
+    match command {
+        Command::Run(args) => run::run(session, args),
+        Command::Resume(args) => resume::resume(session, args),
+        Command::Cancel(args) => cancel::cancel(session, args),
+        Command::List(args) => list::list(session, &args),
+        Command::Describe(args) => describe::describe(session, &args),
+        Command::Runs(args) => runs::runs(session, &args),
+        Command::Show(args) => show::show(session, &args),
+        Command::Export(args) => export::export(session, &args),
+        Command::Verify(args) => verify::verify(session, &args),
+        Command::Answer(args) => answer::answer(session, &args),
+        Command::Note(args) => note::note(session, &args),
+        Command::Check(args) => check::check(session, &args),
+        Command::Actions(args) => actions::actions(session, &args),
+        Command::Demo => demo::run(session),
+        Command::Version => version::version(session),
+    }
+}

@@ -1,0 +1,162 @@
+//! The command line: global flags and the tree of commands.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::surfaces::cli::exit::Exit;
+use crate::surfaces::cli::{
+    actions, answer, cancel, check, describe, export, list, note, resume, run, runs, show, verify,
+};
+
+/// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
+#[derive(Debug, Parser)]
+#[command(name = "rerail", version, disable_help_subcommand = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    pub globals: Globals,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Global options")]
+pub struct Globals {
+    /// Form of the result on standard output
+    #[arg(short, long, global = true, value_enum, default_value_t = Output::Human, env = "RERAIL_OUTPUT")]
+    pub output: Output,
+    /// Short for `--output json`
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Show only what needs eyes
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Show every event
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// When to use colour; it is never the only sign
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
+    pub color: Colour,
+    /// Never ask anything
+    #[arg(long, global = true, env = "RERAIL_NO_INPUT", value_parser = clap::builder::FalseyValueParser::new())]
+    pub no_input: bool,
+    /// Use ASCII signs only
+    #[arg(long, global = true)]
+    pub ascii: bool,
+    /// Directory of the journal [default: $XDG_STATE_HOME/rerail]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+}
+
+impl Globals {
+    /// The form asked for by either flag.
+    pub fn output(&self) -> Output {
+        if self.json { Output::Json } else { self.output }
+    }
+}
+
+/// Forms of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    Human,
+    /// One JSON value
+    Json,
+    /// One JSON value a line
+    Jsonl,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal that can, unless NO_COLOR is set
+    Auto,
+    Always,
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a runbook
+    Run(run::RunArgs),
+    /// Take a run up again, with a decision about a step if it needs one
+    Resume(resume::ResumeArgs),
+    /// Stop a run at its next safe point
+    Cancel(cancel::CancelArgs),
+    /// List runbooks
+    List(list::ListArgs),
+    /// Say what a runbook means, needs and may change
+    Describe(describe::DescribeArgs),
+    /// List runs, newest first
+    Runs(runs::RunsArgs),
+    /// Show a run: its steps, where it stands, what can be done
+    Show(show::ShowArgs),
+    /// Write a run out as a postmortem or as events
+    Export(export::ExportArgs),
+    /// Check that the journal is what was written
+    Verify(verify::VerifyArgs),
+    /// Answer a question of a run
+    Answer(answer::AnswerArgs),
+    /// Add a note to a run's timeline
+    Note(note::NoteArgs),
+    /// Check runbooks, actions, targets and the project file
+    Check(check::CheckArgs),
+    /// List actions, or explain one
+    Actions(actions::ActionsArgs),
+    /// See it work on a small broken world in this process
+    Demo,
+    /// Show the version and the formats it knows
+    Version,
+}
+
+/// Commands as `rerail --help` groups them.
+const GROUPS: [(&str, &[&str]); 5] = [
+    ("Run", &["run", "resume", "cancel"]),
+    ("Look", &["list", "describe", "runs", "show", "export", "verify"]),
+    ("Decide", &["answer", "note"]),
+    ("Author", &["check", "actions"]),
+    ("Other", &["demo", "version"]),
+];
+
+/// The clap command with its commands grouped in the help.
+pub fn command() -> clap::Command {
+    let command = <Cli as clap::CommandFactory>::command();
+    let mut help = String::from("{about}\n\n{usage-heading} {usage}\n");
+    for (heading, names) in GROUPS {
+        help.push_str(&format!("\n{heading}:\n"));
+        for name in names {
+            let about = command.find_subcommand(name).and_then(clap::Command::get_about);
+            let about = about.map(ToString::to_string).unwrap_or_default();
+            help.push_str(&format!("  {name:<10}{about}\n"));
+        }
+    }
+    help.push_str("\nGlobal options:\n{options}\n{after-help}\n");
+    let mut codes = String::from("Exit codes:\n");
+    for (exit, meaning) in Exit::ALL {
+        codes.push_str(&format!("  {:>3}  {meaning}\n", exit.0));
+    }
+    let run = "RUN is a short id, the beginning of one, NAME/ID, @last or @last:NAME.";
+    command.help_template(help).after_help(run).after_long_help(format!("{run}\n\n{codes}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_stands_in_one_group_of_the_help() {
+        let command = command();
+        let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        let mut known: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+        grouped.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(grouped, known);
+    }
+}

@@ -1,0 +1,184 @@
+//! `rerail describe`: what a runbook means, needs and may change.
+
+use clap::Args;
+use serde_json::{Value as Json, json};
+
+use crate::runbook::model::{Block, Body, Input, Step};
+use crate::runbook::program::Program;
+use crate::runbook::spec::Effect;
+use crate::surfaces::cli::error::CliError;
+use crate::surfaces::cli::exit::Exit;
+use crate::surfaces::cli::session::Session;
+use crate::surfaces::cli::ui::Ui;
+use crate::transcript::{Line, Tone, words};
+
+/// Columns of a step's line.
+const ID_WIDTH: usize = 16;
+const EFFECT_WIDTH: usize = 13;
+
+#[derive(Args, Debug)]
+pub struct DescribeArgs {
+    /// Runbook by name or path
+    #[arg(value_name = "RUNBOOK")]
+    runbook: String,
+}
+
+/// Describes a runbook.
+pub fn describe(session: &Session, args: &DescribeArgs) -> Result<Exit, CliError> {
+    let runs = session.runs()?;
+    let (program, problems) = runs.check(&args.runbook)?;
+    let Some(program) = program else {
+        let said = CliError::new(Exit::INVALID, format!("runbook `{}` has problems", args.runbook));
+        return Err(CliError { problems, ..said });
+    };
+    match session.ui.human() {
+        true => show(&session.ui, &program),
+        false => session.ui.result_json(&to_json(&program)),
+    }
+    Ok(Exit::SUCCESS)
+}
+
+fn show(ui: &Ui, program: &Program) {
+    let book = &program.runbook;
+    let field = |name: &str, text: Option<&str>| {
+        if let Some(text) = text {
+            for (at, line) in text.trim_end().lines().enumerate() {
+                let name = if at == 0 { name } else { "" };
+                ui.result(&Line::new().column(Tone::Dim, name, 10).add(Tone::Plain, line));
+            }
+        }
+    };
+    ui.result(&Line::of(Tone::Strong, &book.name).add(Tone::Plain, &format!("  {}", book.title)));
+    field("meaning", book.meaning.as_deref());
+    field("impact", book.impact.as_deref());
+    field("owner", book.owner.as_deref());
+    field("reviewed", book.reviewed.as_deref());
+    let effects: Vec<&str> = program.effects.iter().map(|effect| effect.word()).collect();
+    field("effects", Some(&effects.join(" ")));
+    let secrets: Vec<&str> = book.secrets.iter().map(|name| name.value.as_str()).collect();
+    if !secrets.is_empty() {
+        field("secrets", Some(&secrets.join(" ")));
+    }
+    if !book.inputs.is_empty() {
+        heading(ui, "Inputs");
+        book.inputs.iter().for_each(|input| ui.result(&input_line(input)));
+    }
+    for (title, block) in [("Steps", &book.steps), ("On failure", &book.on_failure), ("Finally", &book.finally)] {
+        if !block.is_empty() {
+            heading(ui, title);
+            steps(ui, program, block, 1);
+        }
+    }
+}
+
+fn heading(ui: &Ui, text: &str) {
+    ui.result(&Line::new());
+    ui.result(&Line::of(Tone::Strong, text));
+}
+
+fn input_line(input: &Input) -> Line {
+    let need = match (&input.default, input.required) {
+        (Some(default), _) => format!("default {}", words::quoted(default)),
+        (None, true) => "required".to_owned(),
+        (None, false) => "optional".to_owned(),
+    };
+    Line::of(Tone::Plain, "  ")
+        .column(Tone::Strong, &input.name.value, ID_WIDTH)
+        .column(Tone::Plain, input.ty.name(), 10)
+        .column(Tone::Dim, &need, 24)
+        .add(Tone::Plain, input.description.as_deref().unwrap_or_default())
+}
+
+fn steps(ui: &Ui, program: &Program, block: &Block, depth: usize) {
+    for step in block.iter() {
+        let effect = effect(program, step);
+        let tone = if effect.changes_the_world() { Tone::Warn } else { Tone::Dim };
+        let mut line = Line::of(Tone::Plain, &"  ".repeat(depth))
+            .column(Tone::Strong, &step.id, ID_WIDTH)
+            .column(tone, effect.word(), EFFECT_WIDTH)
+            .add(Tone::Plain, &what(step));
+        if let Some(condition) = &step.condition {
+            line = line.add(Tone::Dim, &format!("   if {}", condition.text.trim()));
+        }
+        if let Some(poll) = &step.poll {
+            line = line.add(Tone::Dim, &format!("   until {}", poll.until.text.trim()));
+        }
+        ui.result(&line);
+        if let Body::Steps(inner) = &step.body {
+            steps(ui, program, inner, depth + 1);
+        }
+    }
+}
+
+fn what(step: &Step) -> String {
+    match &step.body {
+        Body::Uses { action, .. } => action.value.clone(),
+        body => body.key().to_owned(),
+    }
+}
+
+/// The greatest effect a step can have, as far as its text says.
+fn effect(program: &Program, step: &Step) -> Effect {
+    let spec = |name: &str| program.specs.get(name);
+    match &step.body {
+        Body::Uses { action, with } => spec(&action.value).map_or(Effect::Pure, |spec| {
+            let keys = with.iter().map(|(key, _)| key.value.as_str());
+            let literals = with.iter().filter_map(|(key, t)| Some((key.value.clone(), t.literal()?))).collect();
+            spec.effect_as_written(Some(keys), &literals)
+        }),
+        Body::Script(snippet) => {
+            let effects = snippet.code.calls.iter().filter_map(|call| {
+                let keys = call.keys.as_ref().map(|keys| keys.iter().map(|(key, _)| key.as_str()));
+                Some(spec(&call.name)?.effect_as_written(keys, &call.literals))
+            });
+            effects.max().unwrap_or(Effect::Pure)
+        }
+        Body::Steps(inner) => inner.iter().map(|step| effect(program, step)).max().unwrap_or(Effect::Pure),
+        Body::Assert(_) | Body::Findings(_) => Effect::Pure,
+    }
+}
+
+fn to_json(program: &Program) -> Json {
+    let book = &program.runbook;
+    let inputs = book.inputs.iter().map(|input| {
+        json!({
+            "name": input.name.value,
+            "type": input.ty.name(),
+            "required": input.required && input.default.is_none(),
+            "default": input.default.as_ref().map(|default| default.to_plain()),
+            "description": input.description,
+        })
+    });
+    json!({
+        "name": book.name,
+        "title": book.title,
+        "owner": book.owner,
+        "reviewed": book.reviewed,
+        "tags": book.tags,
+        "meaning": book.meaning,
+        "impact": book.impact,
+        "effects": program.effects.iter().map(|effect| effect.word()).collect::<Vec<_>>(),
+        "secrets": book.secrets.iter().map(|name| name.value.as_str()).collect::<Vec<_>>(),
+        "inputs": inputs.collect::<Vec<_>>(),
+        "steps": steps_json(program, &book.steps),
+        "on_failure": steps_json(program, &book.on_failure),
+        "finally": steps_json(program, &book.finally),
+    })
+}
+
+fn steps_json(program: &Program, block: &Block) -> Json {
+    let rows = block.iter().map(|step| {
+        json!({
+            "id": step.id,
+            "what": what(step),
+            "effect": effect(program, step).word(),
+            "if": step.condition.as_ref().map(|condition| condition.text.trim()),
+            "until": step.poll.as_ref().map(|poll| poll.until.text.trim()),
+            "steps": match &step.body {
+                Body::Steps(inner) => steps_json(program, inner),
+                _ => Json::Null,
+            },
+        })
+    });
+    Json::Array(rows.collect())
+}

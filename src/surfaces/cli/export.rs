@@ -1,0 +1,70 @@
+//! `rerail export`: a run as a postmortem or as its events.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::runs::{Hash, RunRow, Runs};
+use crate::surfaces::cli::error::CliError;
+use crate::surfaces::cli::exit::Exit;
+use crate::surfaces::cli::session::Session;
+use crate::transcript::jsonl::{self, Links};
+use crate::transcript::markdown;
+
+#[derive(Args, Debug)]
+pub struct ExportArgs {
+    /// The run
+    #[arg(value_name = "RUN")]
+    run: String,
+    /// Form of the export
+    #[arg(long, value_enum, default_value_t = Format::Md)]
+    format: Format,
+    /// Write to a new file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// Forms of an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A postmortem, filled in as far as is known
+    Md,
+    /// The events with their hashes, one a line
+    Jsonl,
+}
+
+/// Writes a run out.
+pub fn export(session: &Session, args: &ExportArgs) -> Result<Exit, CliError> {
+    let runs = session.runs()?;
+    let run = runs.find(&args.run)?;
+    let text = match args.format {
+        Format::Md => markdown::postmortem(&runs.events(&run)?, &runs.facts(&run)?),
+        Format::Jsonl => events(&runs, &run)?,
+    };
+    let Some(path) = &args.out else {
+        session.ui.result_text(&text);
+        return Ok(Exit::SUCCESS);
+    };
+    let text = session.ui.redactor().redact(&text);
+    // An export may replace evidence by accident: only new files are written.
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).open(path);
+    let shown = path.display().to_string();
+    file.and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+        .map_err(|error| CliError::io("writing", &shown, &error))?;
+    session.ui.remark(&format!("wrote {shown}"));
+    Ok(Exit::SUCCESS)
+}
+
+fn events(runs: &Runs, run: &RunRow) -> Result<String, CliError> {
+    let mut text = String::new();
+    let mut prev: Option<Hash> = None;
+    for line in runs.lines(run)? {
+        let (before, hash) = (prev.map(|hash| hash.to_string()), line.hash.to_string());
+        let links = Links { prev: before.as_deref(), hash: &hash };
+        text.push_str(&jsonl::line(&line.json, run.run, line.seq == 0, Some(links)));
+        text.push('\n');
+        prev = Some(line.hash);
+    }
+    Ok(text)
+}

@@ -1,0 +1,146 @@
+//! What a run came to, for people and for machines.
+
+use serde_json::{Value as Json, json};
+
+use crate::engine::facts::{Facts, Finding, RunState};
+use crate::engine::outcome::Failure;
+use crate::runs::{Left, Why};
+use crate::script::value::Value;
+use crate::surfaces::cli::args::Output;
+use crate::surfaces::cli::exit::Exit;
+use crate::surfaces::cli::session::Session;
+use crate::transcript::{Line, Tone, line, summary, words};
+
+/// Shows the result of a run that was driven here.
+pub fn show(session: &Session, left: &Left, exit: Exit) {
+    let ui = &session.ui;
+    match ui.output {
+        Output::Human => {
+            for line in lines(&left.facts, &left.why, ui.marks) {
+                ui.result(&line);
+            }
+        }
+        Output::Json => {
+            let mut json = of_run(&left.facts);
+            json["exit_code"] = json!(exit.0);
+            ui.result_json(&json);
+        }
+        // The events were the result.
+        Output::Jsonl => {}
+    }
+    for line in summary::next_steps(&left.facts) {
+        ui.progress(&line);
+    }
+}
+
+fn lines(facts: &Facts, why: &Why, marks: crate::transcript::Marks) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for finding in summary::ranked(facts) {
+        lines.extend(line::finding(finding.level, &finding.say, finding.suggest.as_ref(), facts, marks));
+    }
+    let name = facts.started.as_ref().map(|started| format!("{}/{}", started.runbook, started.run));
+    let name = name.unwrap_or_default();
+    if let Some(end) = &facts.finished {
+        for text in words::values(&end.outputs) {
+            lines.push(Line::of(Tone::Plain, &format!("  {text}")));
+        }
+    }
+    lines.push(ending(facts, why).add(Tone::Dim, &format!("   {name}")));
+    lines
+}
+
+fn ending(facts: &Facts, why: &Why) -> Line {
+    if let Some(end) = &facts.finished {
+        return line::ending(end.outcome, end.message.as_deref(), facts);
+    }
+    match why {
+        Why::Paused(reason) => Line::of(Tone::Warn, "paused").add(Tone::Plain, &format!(": {reason}")),
+        Why::Interrupted => Line::of(Tone::Warn, "left").add(Tone::Plain, " before its end"),
+        Why::Waiting => Line::of(Tone::Warn, "waiting").add(Tone::Plain, " for a person"),
+        Why::InDoubt => Line::of(Tone::Warn, "outcome unknown"),
+        Why::Ended => Line::of(Tone::Plain, facts.state().word()),
+    }
+}
+
+/// A run as one plain object.
+pub fn of_run(facts: &Facts) -> Json {
+    let started = facts.started.as_ref();
+    let end = facts.finished.as_ref();
+    let outcome = match facts.state() {
+        RunState::Ended(outcome) => Some(outcome.word()),
+        _ => None,
+    };
+    json!({
+        "run": started.map(|started| started.run.short()),
+        "id": started.map(|started| started.run.uuid()),
+        "runbook": started.map(|started| started.runbook.as_str()),
+        "target": started.and_then(|started| started.target.as_deref()),
+        "incident": started.and_then(|started| started.incident.as_deref()),
+        "operator": started.map(|started| started.actor.id.as_str()),
+        "status": facts.state().word(),
+        "outcome": outcome,
+        "started_at": facts.started_at.to_string(),
+        "ended_at": end.map(|end| end.at.to_string()),
+        "inputs": started.map(|started| Value::Map(started.inputs.clone()).to_plain()),
+        "findings": summary::ranked(facts).into_iter().map(|found| finding(found, facts)).collect::<Vec<_>>(),
+        "outputs": end.map(|end| Value::Map(end.outputs.clone()).to_plain()),
+        "message": end.and_then(|end| end.message.as_deref()),
+        "failed_step": end.and_then(|end| end.failed_step.as_ref()).map(|step| step.as_str()),
+        "error": end.and_then(|end| end.error.as_ref()).map(failure),
+        "in_doubt": facts.doubts().map(|(path, _)| path.as_str()).collect::<Vec<_>>(),
+        "questions": facts.questions().map(|(path, record)| {
+            let asked = record.asked.as_ref();
+            json!({
+                "step": path.as_str(),
+                "text": asked.map(|asked| asked.text.as_str()),
+                "choices": asked.map(|asked| asked.choices.as_slice()),
+                "expires": asked.and_then(|asked| asked.expires).map(|at| at.to_string()),
+            })
+        }).collect::<Vec<_>>(),
+    })
+}
+
+/// The steps of a run as plain objects, in the order they began.
+pub fn steps(facts: &Facts) -> Json {
+    let mut records: Vec<_> = facts.steps.iter().collect();
+    records.sort_by_key(|(_, record)| record.seq);
+    let rows = records.into_iter().map(|(path, record)| {
+        let started = record.started.as_ref();
+        let end = record.finished.as_ref();
+        let outcome = match (end, &record.skipped) {
+            (Some(end), _) => Some(end.outcome.word()),
+            (None, Some(_)) => Some("skipped"),
+            (None, None) => None,
+        };
+        json!({
+            "step": path.as_str(),
+            "uses": started.and_then(|started| started.intent.uses.as_deref()),
+            "effect": started.map(|started| started.intent.effect.word()),
+            "attempt": started.map(|started| started.intent.attempt),
+            "outcome": outcome,
+            "started_at": started.map(|started| started.first_at.to_string()),
+            "ms": end.map(|end| end.ms),
+            "inputs": started.map(|started| Value::Map(started.intent.with.clone()).to_plain()),
+            "outputs": end.map(|end| end.outputs.to_plain()),
+            "error": end.and_then(|end| end.error.as_ref()).map(failure),
+        })
+    });
+    Json::Array(rows.collect())
+}
+
+fn finding(found: &Finding, facts: &Facts) -> Json {
+    json!({
+        "step": found.step.as_str(),
+        "level": found.level,
+        "say": found.say,
+        "suggest": found.suggest.as_ref().map(|suggest| json!({
+            "runbook": suggest.runbook,
+            "with": Value::Map(suggest.with.clone()).to_plain(),
+            "command": line::suggestion(suggest, facts),
+        })),
+    })
+}
+
+fn failure(failure: &Failure) -> Json {
+    json!({ "kind": failure.kind.word(), "message": failure.message, "transient": failure.transient })
+}

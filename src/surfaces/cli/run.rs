@@ -1,0 +1,225 @@
+//! `rerail run`: start a runbook, or rehearse it.
+
+use std::io::Read;
+
+use clap::Args;
+
+use crate::engine::event::Event;
+use crate::engine::facts::Facts;
+use crate::engine::machine::Waits;
+use crate::runbook::problem::render;
+use crate::runbook::spec::Effect;
+use crate::runs::{Change, Foreground, Prepared, Runs, StartRequest, Watcher};
+use crate::surfaces::cli::args::Output;
+use crate::surfaces::cli::error::CliError;
+use crate::surfaces::cli::exit::Exit;
+use crate::surfaces::cli::session::Session;
+use crate::surfaces::cli::{foreground, prompt};
+use crate::transcript::text::Mark;
+use crate::transcript::{Line, Plan, Tone, jsonl};
+
+/// Bytes of `--inputs`: values for a runbook, not a data set.
+const INPUTS_BYTES_MAX: u64 = 1024 * 1024;
+
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// Runbook by name, or by path if it has a `/` or ends in `.yaml`
+    #[arg(value_name = "RUNBOOK")]
+    runbook: String,
+    /// An input (can be repeated)
+    #[arg(short = 'i', long = "input", value_name = "KEY=VALUE", value_parser = pair)]
+    input: Vec<(String, String)>,
+    /// Inputs from a YAML or JSON file, `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    inputs: Option<String>,
+    /// The target to run against: values, secrets and rules of targets/NAME.yaml
+    #[arg(long, value_name = "NAME")]
+    target: Option<String>,
+    /// Rehearse: reads are real, nothing is changed or recorded
+    #[arg(long)]
+    dry_run: bool,
+    /// With --dry-run: exit 20 if the plan would change something
+    #[arg(long, requires = "dry_run")]
+    detailed_exitcode: bool,
+    /// Start without the question that lists the changes
+    #[arg(short = 'y', long)]
+    yes: bool,
+    /// Confirm destructive changes by naming the target (the runbook, if there is no target)
+    #[arg(long, value_name = "NAME")]
+    confirm: Option<String>,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// The incident this belongs to, for the record
+    #[arg(long, value_name = "ID")]
+    incident: Option<String>,
+}
+
+/// Splits `key=value`.
+pub fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE".to_owned()),
+    }
+}
+
+/// Starts or rehearses a runbook.
+pub fn run(session: &Session, args: RunArgs) -> Result<Exit, CliError> {
+    let runs = session.runs()?;
+    let request = StartRequest {
+        runbook: args.runbook,
+        inputs: args.input,
+        inputs_file: args.inputs.map(|path| read_inputs(&path)).transpose()?,
+        target: args.target,
+        reason: args.reason,
+        incident: args.incident,
+    };
+    let prepared = runs.prepare(&request)?;
+    if !prepared.warnings.is_empty() {
+        session.ui.progress_text(&render(&prepared.warnings, session.ui.colours_progress()));
+        session.ui.progress_text("");
+    }
+    if args.dry_run {
+        return rehearse(session, &runs, prepared, args.detailed_exitcode);
+    }
+    match consent(session, &prepared, args.yes, args.confirm.as_deref())? {
+        Consent::Given => foreground::drive(session, |foreground| runs.start(prepared, foreground)),
+        Consent::Declined => {
+            session.ui.remark("nothing was started");
+            Ok(Exit::CANCELLED)
+        }
+        Consent::Interrupted => Ok(Exit::INTERRUPTED),
+    }
+}
+
+fn read_inputs(path: &str) -> Result<(String, String), CliError> {
+    let mut text = String::new();
+    let read = match path {
+        "-" => std::io::stdin().take(INPUTS_BYTES_MAX + 1).read_to_string(&mut text),
+        path => std::fs::File::open(path).and_then(|file| file.take(INPUTS_BYTES_MAX + 1).read_to_string(&mut text)),
+    };
+    let bytes = read.map_err(|error| CliError { exit: Exit::USAGE, ..CliError::io("reading", path, &error) })?;
+    if bytes as u64 > INPUTS_BYTES_MAX {
+        return Err(CliError::usage(format!("`{path}` has more than {INPUTS_BYTES_MAX} bytes of inputs")));
+    }
+    Ok((path.to_owned(), text))
+}
+
+enum Consent {
+    Given,
+    Declined,
+    Interrupted,
+}
+
+/// Asks once, after listing what may be changed; before this nothing has happened.
+fn consent(session: &Session, prepared: &Prepared, yes: bool, confirm: Option<&str>) -> Result<Consent, CliError> {
+    let ui = &session.ui;
+    let worst = prepared.effects.iter().max().copied().unwrap_or(Effect::Pure);
+    let name = &prepared.program.runbook.name;
+    let place = prepared.target.as_ref().unwrap_or(name);
+    if worst >= Effect::Notify && ui.human() {
+        ui.progress(&Line::of(Tone::Strong, name).add(Tone::Plain, " may do more than look:"));
+        for change in &prepared.changes {
+            ui.progress(&change_line(change, ui.marks));
+        }
+    }
+    if worst == Effect::Destructive {
+        return destructive(session, place, confirm);
+    }
+    if worst < Effect::Write || yes {
+        return Ok(Consent::Given);
+    }
+    if !ui.asks {
+        let count = prepared.changes.iter().filter(|change| change.effect >= Effect::Write).count();
+        let steps = crate::transcript::words::count(count, "step");
+        return Err(CliError::usage(format!("`{name}` may change something in {steps}, and nobody can be asked here"))
+            .hint("look first with --dry-run, then start it with --yes"));
+    }
+    let question = match &prepared.target {
+        Some(target) => format!("Start {name} on {target}?"),
+        None => format!("Start {name}?"),
+    };
+    Ok(match prompt::confirm(&question) {
+        Some(true) => Consent::Given,
+        Some(false) => Consent::Declined,
+        None => Consent::Interrupted,
+    })
+}
+
+/// `--yes` never stands in for a destructive step: the name must be typed or given.
+fn destructive(session: &Session, place: &str, confirm: Option<&str>) -> Result<Consent, CliError> {
+    let wrong = |given: &str| CliError::usage(format!("confirmed for `{given}`, but this runs on `{place}`"));
+    match confirm {
+        Some(given) if given == place => return Ok(Consent::Given),
+        Some(given) => return Err(wrong(given)),
+        None => {}
+    }
+    if !session.ui.asks {
+        let said = CliError::usage("it may destroy something, and nobody can be asked here");
+        return Err(said.hint(format!("look first with --dry-run, then start it with --confirm {place}")));
+    }
+    match prompt::typed(&format!("This may destroy something. Type `{place}` to start:")) {
+        Some(typed) if typed.trim() == place => Ok(Consent::Given),
+        Some(typed) => Err(wrong(typed.trim())),
+        None => Ok(Consent::Interrupted),
+    }
+}
+
+fn change_line(change: &Change, marks: crate::transcript::Marks) -> Line {
+    Line::of(Tone::Plain, "  ")
+        .add(Tone::Warn, marks.sign(Mark::Changed))
+        .add(Tone::Plain, " ")
+        .column(Tone::Strong, &change.step, 14)
+        .column(Tone::Plain, &change.action, 24)
+        .add(Tone::Warn, change.effect.word())
+}
+
+/// Rehearses and shows the plan.
+///
+/// # Errors
+/// If the rehearsal can't begin.
+pub fn rehearse(session: &Session, runs: &Runs, prepared: Prepared, detailed: bool) -> Result<Exit, CliError> {
+    let ui = &session.ui;
+    // A rehearsal hears nobody: Ctrl-C ends the process, and there is nothing to put in order.
+    let (_, control) = tokio::sync::mpsc::unbounded_channel();
+    let foreground = Foreground { watcher: Box::new(Unwatched), control, attended: false, actor: session.actor() };
+    let rehearsed = runs.rehearse(prepared, foreground)?;
+    let plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
+    match ui.output {
+        Output::Human => {
+            for line in plan.lines(&rehearsed.facts, ui.marks) {
+                ui.result(&line);
+            }
+        }
+        Output::Json => ui.result_json(&plan.to_json()),
+        Output::Jsonl => {
+            let run = rehearsed.facts.started.as_ref().map(|started| started.run);
+            for event in &rehearsed.events {
+                if let Some(run) = run {
+                    ui.result_text(&(jsonl::event(event, run) + "\n"));
+                }
+            }
+        }
+    }
+    Ok(if detailed && plan.changes_something() { Exit::PLAN_CHANGES } else { Exit::SUCCESS })
+}
+
+/// A plan is shown whole at its end.
+struct Unwatched;
+
+impl Watcher for Unwatched {
+    fn events(&mut self, _: &[Event], _: &Facts) {}
+    fn waiting(&mut self, _: &Waits, _: &Facts) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_splits_at_its_first_equals_sign() {
+        assert_eq!(pair("a=b=c"), Ok(("a".into(), "b=c".into())));
+        assert_eq!(pair("a="), Ok(("a".into(), String::new())));
+        assert!(pair("=b").is_err() && pair("a").is_err());
+    }
+}

@@ -1,0 +1,142 @@
+//! `rerail runs`: runs, newest first.
+
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value as Json, json};
+
+use crate::runbook::types::parse_duration;
+use crate::runs::{RunFilter, RunRow, Status};
+use crate::surfaces::cli::error::CliError;
+use crate::surfaces::cli::exit::Exit;
+use crate::surfaces::cli::session::Session;
+use crate::surfaces::cli::table;
+use crate::transcript::{Line, Tone, summary, words};
+
+/// Runs on one page: a screen or two.
+const LIMIT_DEFAULT: u32 = 50;
+
+#[derive(Args, Debug)]
+pub struct RunsArgs {
+    /// Only runs of this status: running, waiting, paused, in_doubt, stuck, success, failed, rejected, cancelled
+    #[arg(long, value_name = "STATUS", value_parser = status)]
+    status: Option<Status>,
+    /// Only runs of this runbook
+    #[arg(long, value_name = "NAME")]
+    runbook: Option<String>,
+    /// Only runs of this incident
+    #[arg(long, value_name = "ID")]
+    incident: Option<String>,
+    /// Only runs started by me
+    #[arg(long)]
+    mine: bool,
+    /// Only runs started since then: a duration such as 24h, or a time such as 2026-11-21T14:00Z
+    #[arg(long, value_name = "WHEN")]
+    since: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = LIMIT_DEFAULT)]
+    limit: u32,
+    /// Only runs started before this one: the next page
+    #[arg(long, value_name = "RUN")]
+    before: Option<String>,
+}
+
+fn status(word: &str) -> Result<Status, String> {
+    Status::from_word(word).ok_or_else(|| {
+        let words: Vec<&str> = Status::ALL.iter().map(|status| status.word()).collect();
+        format!("expected one of {}", words.join(", "))
+    })
+}
+
+/// Lists runs.
+pub fn runs(session: &Session, args: &RunsArgs) -> Result<Exit, CliError> {
+    let ui = &session.ui;
+    let runs = session.runs()?;
+    let now = Timestamp::now();
+    let filter = RunFilter {
+        status: args.status,
+        runbook: args.runbook.clone(),
+        actor: args.mine.then(|| session.actor().id),
+        incident: args.incident.clone(),
+        since: args.since.as_deref().map(|text| since(text, now)).transpose().map_err(CliError::usage)?,
+        before: args.before.as_deref().map(|text| runs.find(text)).transpose()?.map(|row| row.number),
+        limit: Some(args.limit),
+    };
+    let rows = runs.list(&filter)?;
+    if !ui.human() {
+        ui.result_rows(rows.iter().map(of_row).collect());
+        return Ok(Exit::SUCCESS);
+    }
+    if rows.is_empty() {
+        ui.remark("no runs");
+        return Ok(Exit::SUCCESS);
+    }
+    let heading = ["RUN", "STATUS", "TARGET", "BY", "STARTED", "TOOK", "INCIDENT"];
+    table::print(ui, &heading, rows.iter().map(cells).collect());
+    for row in rows.iter().filter(|row| row.status == Status::InDoubt) {
+        let name = format!("{}/{}", row.runbook, row.run);
+        ui.progress(
+            &Line::of(Tone::Warn, &format!("{name}: outcome unknown; see "))
+                .add(Tone::Strong, &format!("rerail show {}", row.run)),
+        );
+    }
+    if rows.len() as u64 >= u64::from(args.limit)
+        && let Some(last) = rows.last()
+    {
+        ui.remark(&format!("older ones: --before {}", last.run));
+    }
+    Ok(Exit::SUCCESS)
+}
+
+fn since(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Ok(at);
+    }
+    let expected = || format!("--since takes a duration such as 24h or a time such as 2026-11-21T14:00Z, not `{text}`");
+    let duration = parse_duration(text).map_err(|_| expected())?;
+    let duration = SignedDuration::try_from(duration).map_err(|_| expected())?;
+    Ok(now.checked_sub(duration).unwrap_or(Timestamp::MIN))
+}
+
+fn cells(row: &RunRow) -> Vec<String> {
+    let took = row.ended_at.map(|ended| words::duration(words::between(row.started_at, ended)));
+    vec![
+        format!("{}/{}", row.runbook, row.run),
+        summary::status_words(row.status.word()).to_owned(),
+        row.target.clone().unwrap_or_else(|| "-".to_owned()),
+        row.actor.id.clone(),
+        words::date_time(row.started_at),
+        took.unwrap_or_else(|| "-".to_owned()),
+        row.incident.clone().unwrap_or_default(),
+    ]
+}
+
+fn of_row(row: &RunRow) -> Json {
+    json!({
+        "run": row.run.short(),
+        "id": row.run.uuid(),
+        "number": row.number,
+        "runbook": row.runbook,
+        "title": row.title,
+        "status": row.status.word(),
+        "target": row.target,
+        "operator": row.actor.id,
+        "via": row.actor.via,
+        "incident": row.incident,
+        "started_at": row.started_at.to_string(),
+        "ended_at": row.ended_at.map(|at| at.to_string()),
+        "events": row.last_seq + 1,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn since_takes_a_duration_or_a_time() {
+        let now = "2026-11-21T14:00:00Z".parse().unwrap();
+        assert_eq!(since("24h", now), Ok("2026-11-20T14:00:00Z".parse().unwrap()));
+        assert_eq!(since("2026-11-21T13:00:00Z", now), Ok("2026-11-21T13:00:00Z".parse().unwrap()));
+        assert!(since("yesterday", now).is_err());
+    }
+}

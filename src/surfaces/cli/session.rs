@@ -1,0 +1,88 @@
+//! What every command stands on: the terminal, the operator, and the door to runs.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::engine::event::Actor;
+use crate::project::Project;
+use crate::redact::Redactor;
+use crate::runs::Runs;
+use crate::surfaces::cli::args::Globals;
+use crate::surfaces::cli::error::CliError;
+use crate::surfaces::cli::exit::Exit;
+use crate::surfaces::cli::operator;
+use crate::surfaces::cli::ui::Ui;
+
+/// One invocation.
+pub struct Session {
+    pub ui: Arc<Ui>,
+    state_dir: Option<PathBuf>,
+}
+
+impl Session {
+    /// Opens nothing yet.
+    pub fn new(globals: &Globals) -> Session {
+        let ui = Arc::new(Ui::new(globals, Redactor::new()));
+        Session { ui, state_dir: globals.state_dir.clone() }
+    }
+
+    /// The door, for the project that the working directory lies in.
+    ///
+    /// # Errors
+    /// If the project file has problems, or there is no place for state.
+    pub fn runs(&self) -> Result<Runs, CliError> {
+        let here = std::env::current_dir().map_err(|error| CliError::io("finding", "the working directory", &error))?;
+        let project = Project::discover(&here)?;
+        Ok(Runs::open(self.state_dir()?, project, self.ui.redactor().clone()))
+    }
+
+    /// Who acts.
+    pub fn actor(&self) -> Actor {
+        operator::actor()
+    }
+
+    /// Where the journal is.
+    ///
+    /// # Errors
+    /// If neither flag nor environment say, not even a home directory.
+    pub fn state_dir(&self) -> Result<PathBuf, CliError> {
+        let found = choose_state_dir(self.state_dir.clone(), |name| std::env::var_os(name));
+        found.ok_or_else(|| {
+            CliError::new(Exit::USAGE, "no place for the journal: HOME is not set").hint("give --state-dir DIR")
+        })
+    }
+}
+
+/// `--state-dir`, `RERAIL_STATE_DIR`, `$XDG_STATE_HOME/rerail`, `~/.local/state/rerail`.
+fn choose_state_dir(flag: Option<PathBuf>, env: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let set = |name: &str| env(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let absolute = |path: &PathBuf| path.is_absolute();
+    flag.or_else(|| set("RERAIL_STATE_DIR"))
+        // The XDG specification says to ignore relative paths.
+        .or_else(|| set("XDG_STATE_HOME").filter(absolute).map(|base| base.join("rerail")))
+        .or_else(|| set("HOME").filter(absolute).map(|home| home.join(".local/state/rerail")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_word_about_the_state_directory_counts() {
+        let all = |name: &str| match name {
+            "RERAIL_STATE_DIR" => Some("/own".into()),
+            "XDG_STATE_HOME" => Some("/xdg".into()),
+            "HOME" => Some("/home/ana".into()),
+            _ => None,
+        };
+        let without = |hidden: &'static [&str]| move |name: &str| if hidden.contains(&name) { None } else { all(name) };
+        assert_eq!(choose_state_dir(Some("flag".into()), all), Some("flag".into()));
+        assert_eq!(choose_state_dir(None, all), Some("/own".into()));
+        assert_eq!(choose_state_dir(None, without(&["RERAIL_STATE_DIR"])), Some("/xdg/rerail".into()));
+        let home = Some("/home/ana/.local/state/rerail".into());
+        assert_eq!(choose_state_dir(None, without(&["RERAIL_STATE_DIR", "XDG_STATE_HOME"])), home);
+        let relative = |name: &str| (name == "XDG_STATE_HOME" || name == "HOME").then(|| "relative".into());
+        assert_eq!(choose_state_dir(None, relative), None);
+    }
+}

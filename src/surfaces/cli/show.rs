@@ -1,0 +1,180 @@
+//! `rerail show`: one run, where it stands, and what can be done.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::engine::event::Event;
+use crate::engine::facts::{Facts, RunState};
+use crate::engine::ids::StepPath;
+use crate::runbook::nearest::nearest;
+use crate::runs::{RunRow, Runs};
+use crate::surfaces::cli::args::Output;
+use crate::surfaces::cli::error::CliError;
+use crate::surfaces::cli::exit::Exit;
+use crate::surfaces::cli::result;
+use crate::surfaces::cli::session::Session;
+use crate::transcript::line::{self, Style};
+use crate::transcript::{Line, Tone, jsonl, summary, timeline, words};
+
+/// How often `--follow` looks: soon enough for eyes, cheap enough for hours.
+const FOLLOW_EVERY: Duration = Duration::from_millis(500);
+
+#[derive(Args, Debug)]
+pub struct ShowArgs {
+    /// The run
+    #[arg(value_name = "RUN", default_value = "@last")]
+    run: String,
+    /// One step with its arguments, outputs and attempts
+    #[arg(long, value_name = "STEP")]
+    step: Option<String>,
+    /// A picture of where the time went
+    #[arg(long, conflicts_with = "step")]
+    timeline: bool,
+    /// Go on showing until the run ends or needs a person
+    #[arg(short, long, conflicts_with_all = ["step", "timeline"])]
+    follow: bool,
+}
+
+/// Shows a run.
+pub fn show(session: &Session, args: &ShowArgs) -> Result<Exit, CliError> {
+    let runs = session.runs()?;
+    let run = runs.find(&args.run)?;
+    let events = runs.events(&run)?;
+    let facts = runs.facts(&run)?;
+    let ui = &session.ui;
+    if let Some(step) = &args.step {
+        return show_step(session, &facts, step);
+    }
+    if args.timeline && ui.human() {
+        let width = ui.width.saturating_sub(40).min(timeline::WIDTH_DEFAULT);
+        timeline::lines(&events, &facts, width, ui.marks).iter().for_each(|line| ui.result(line));
+        return Ok(Exit::SUCCESS);
+    }
+    match ui.output {
+        Output::Human => {}
+        Output::Json if !args.follow => {
+            let mut json = result::of_run(&facts);
+            json["steps"] = result::steps(&facts);
+            json["pending"] = json!(runs.pending(&run)?);
+            ui.result_json(&json);
+            return Ok(Exit::SUCCESS);
+        }
+        _ => {}
+    }
+    let mut shown = Facts::default();
+    draw(session, &events, &mut shown)?;
+    if args.follow {
+        follow(session, &runs, &run, &mut shown)?;
+    }
+    if ui.human() {
+        stands(session, &runs, &run, &shown)?;
+    }
+    Ok(Exit::SUCCESS)
+}
+
+fn draw(session: &Session, events: &[Event], shown: &mut Facts) -> Result<(), CliError> {
+    let ui = &session.ui;
+    let from = shown.next_seq;
+    for event in events.iter().skip_while(|event| event.seq < from) {
+        shown.apply(event).map_err(|error| CliError::new(Exit::DAMAGED, error.to_string()))?;
+        if ui.human() {
+            let style = Style { marks: ui.marks, detail: ui.detail };
+            line::lines(event, shown, style).iter().for_each(|line| ui.result(line));
+        } else if let Some(started) = &shown.started {
+            ui.result_text(&(jsonl::event(event, started.run) + "\n"));
+        }
+    }
+    Ok(())
+}
+
+fn follow(session: &Session, runs: &Runs, run: &RunRow, shown: &mut Facts) -> Result<(), CliError> {
+    while shown.state() == RunState::Running {
+        std::thread::sleep(FOLLOW_EVERY);
+        draw(session, &runs.events(run)?, shown)?;
+    }
+    Ok(())
+}
+
+/// Where it stands: nothing that is still being driven needs a person.
+fn stands(session: &Session, runs: &Runs, run: &RunRow, facts: &Facts) -> Result<(), CliError> {
+    let ui = &session.ui;
+    let pending = runs.pending(run)?;
+    for signal in &pending {
+        ui.result(&Line::of(Tone::Warn, "not taken up yet: ").add(Tone::Plain, signal));
+    }
+    if !pending.is_empty() && run.ended_at.is_none() {
+        ui.hint(&format!("if nobody drives it, it acts on this with  rerail resume {}", run.run));
+    }
+    if facts.state() == RunState::Running
+        && let Some(holder) = runs.holder(run)?
+    {
+        ui.result(&Line::of(Tone::Dim, &format!("last driven by {holder}")));
+    }
+    summary::next_steps(facts).iter().for_each(|line| ui.result(line));
+    Ok(())
+}
+
+fn show_step(session: &Session, facts: &Facts, name: &str) -> Result<Exit, CliError> {
+    let ui = &session.ui;
+    let path = StepPath::new(name);
+    let Some(record) = facts.step(&path) else {
+        let near = nearest(name, facts.steps.keys().map(StepPath::as_str));
+        let said = CliError::usage(format!("step `{name}` is not in this run"));
+        return Err(match near {
+            Some(near) => said.hint(format!("did you mean `{near}`?")),
+            None => said,
+        });
+    };
+    if !ui.human() {
+        let steps = result::steps(facts);
+        let found = steps.as_array().and_then(|rows| rows.iter().find(|row| row["step"] == name));
+        ui.result_json(found.unwrap_or(&serde_json::Value::Null));
+        return Ok(Exit::SUCCESS);
+    }
+    let field = |name: &str, text: &str| ui.result(&Line::new().column(Tone::Dim, name, 10).add(Tone::Plain, text));
+    ui.result(&Line::of(Tone::Strong, name));
+    if let Some(started) = &record.started {
+        field("what", &line::what(&started.intent));
+        field("effect", started.intent.effect.word());
+        field("started", &words::date_time(started.first_at));
+        field("attempt", &started.intent.attempt.to_string());
+        if let Some(key) = &started.intent.key {
+            field("key", key);
+        }
+        values(session, "because", &started.intent.why);
+        values(session, "inputs", &started.intent.with);
+    }
+    if let Some(skipped) = &record.skipped {
+        field("outcome", "skipped");
+        field("condition", &skipped.condition);
+        values(session, "values", &skipped.values);
+    }
+    if let Some(end) = &record.finished {
+        field("outcome", line::outcome_words(end.outcome));
+        field("took", &words::duration(end.ms));
+        if let Some(failure) = &end.error {
+            line::failure_lines(failure, false).iter().for_each(|line| ui.result(line));
+        }
+        let outputs = line::output_lines(&end.outputs, 2);
+        if !outputs.is_empty() {
+            ui.result(&Line::of(Tone::Dim, "outputs"));
+        }
+        outputs.iter().for_each(|line| ui.result(line));
+    }
+    if let Some((actor, reason)) = &record.settled {
+        field("settled", &format!("by {}: {reason}", line::person(actor)));
+    }
+    Ok(Exit::SUCCESS)
+}
+
+fn values(session: &Session, heading: &str, map: &crate::script::value::Map) {
+    if map.is_empty() {
+        return;
+    }
+    session.ui.result(&Line::of(Tone::Dim, heading));
+    for text in words::values(map) {
+        session.ui.result(&Line::of(Tone::Plain, &format!("  {text}")));
+    }
+}

@@ -1,0 +1,3 @@
+//! What people and machines meet. A surface acts only through [`crate::runs`].
+
+pub mod cli;
