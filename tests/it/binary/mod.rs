@@ -1,0 +1,13 @@
+//! What the product promises, proved on the real binary: killed, starved, swallowed, raced and lied to.
+
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test stops where something is wrong")]
+
+mod doubt;
+mod gate;
+mod hostile;
+mod kill;
+mod kit;
+mod leak;
+mod rehearsal;
+mod storage;
+mod two;

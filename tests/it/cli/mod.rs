@@ -1,0 +1,7 @@
+//! The binary as people and scripts meet it.
+
+mod commands;
+mod help;
+mod kit;
+mod runs;
+mod terminal;

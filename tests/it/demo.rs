@@ -1,0 +1,192 @@
+//! `rerail demo` as a newcomer runs it: the real binary, a real outage on loopback, a real journal.
+
+#![expect(clippy::unwrap_used, reason = "a test whose world can't be set up has failed")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use base64::Engine as _;
+use expectrl::Expect;
+use expectrl::process::unix::WaitStatus;
+
+/// What must never be seen anywhere, in the forms it could be written in.
+const SECRETS: [&str; 2] = ["demo-platform-token-of-a-world-on-loopback", "demo-session-secret-of-a-world-on-loopback"];
+
+/// The demo in a directory for temporary files of its own.
+fn demo(tmp: &Path) -> Command {
+    let mut command = rerail(tmp);
+    command.arg("demo");
+    command
+}
+
+fn rerail(tmp: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rerail"));
+    command.env_clear().env("TMPDIR", tmp).env("HOME", tmp).env("LANG", "C.UTF-8").env("TERM", "xterm");
+    command.current_dir(tmp).stdin(Stdio::null());
+    command
+}
+
+fn text(output: &Output) -> (String, String) {
+    (String::from_utf8(output.stdout.clone()).unwrap(), String::from_utf8(output.stderr.clone()).unwrap())
+}
+
+/// The one directory the demo leaves behind.
+fn left_behind(tmp: &Path) -> PathBuf {
+    let mut dirs: Vec<PathBuf> = std::fs::read_dir(tmp).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(dirs.len(), 1, "{dirs:?}");
+    dirs.remove(0)
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+fn assert_no_secret(what: &str, bytes: &[u8]) {
+    for secret in SECRETS {
+        let encoded = base64::engine::general_purpose::STANDARD.encode(secret);
+        for needle in [secret, encoded.trim_end_matches('='), &secret.replace('-', "%2D")] {
+            let found = bytes.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle.as_bytes()));
+            assert!(!found, "{what} holds {needle}");
+        }
+    }
+}
+
+/// The texts stand in this order.
+fn assert_in_order(text: &str, parts: &[&str]) {
+    let mut rest = text;
+    for part in parts {
+        let at = rest.find(part).unwrap_or_else(|| panic!("`{part}` is not where it should be in:\n{text}"));
+        rest = &rest[at + part.len()..];
+    }
+}
+
+#[test]
+fn without_a_terminal_the_demo_answers_for_itself_finds_the_cause_and_heals_the_backend() {
+    let tmp = tempfile::tempdir().unwrap();
+    let output = demo(tmp.path()).output().unwrap();
+    let (stdout, stderr) = text(&output);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert_in_order(
+        &stdout,
+        &[
+            "Plan for demo",
+            "reads were real, nothing was changed",
+            "~ set",
+            "~ redeploy",
+            "SESSION_SECRET is not set",
+            "Writes: 2",
+            "SESSION_SECRET is not set",
+            "The backend is well again",
+            "healed = true",
+            "success",
+            "✓ redeploy",
+        ],
+    );
+    assert_in_order(
+        &stderr,
+        &[
+            "A backend is down at http://127.0.0.1:",
+            "the demo answers yes for itself",
+            "✓ health",
+            "502",
+            "✓ cause",
+            "✓ set",
+            "✓ redeploy",
+            "✓ healthy",
+            "200",
+            "✓ verify",
+            "show @last",
+        ],
+    );
+
+    assert_no_secret("standard output", &output.stdout);
+    assert_no_secret("standard error", &output.stderr);
+    let left = left_behind(tmp.path());
+    assert!(!left.join("project").exists());
+    let files = files(&left);
+    assert!(files.iter().any(|file| file.file_name().is_some_and(|name| name == "journal.db")), "{files:?}");
+    for file in files {
+        assert_no_secret(&file.display().to_string(), &std::fs::read(&file).unwrap());
+    }
+}
+
+#[test]
+fn what_the_demo_leaves_behind_can_be_shown_exported_and_verified() {
+    let tmp = tempfile::tempdir().unwrap();
+    assert!(demo(tmp.path()).output().unwrap().status.success());
+    let state = left_behind(tmp.path()).join("state");
+    let ask = |args: &[&str]| {
+        let output = rerail(tmp.path()).arg("--state-dir").arg(&state).args(args).output().unwrap();
+        let (stdout, stderr) = text(&output);
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {stderr}");
+        assert_no_secret(&args.join(" "), &output.stdout);
+        stdout
+    };
+    assert_in_order(&ask(&["show", "@last"]), &["health", "cause", "set", "redeploy", "healthy", "verify"]);
+    let postmortem = ask(&["export", "@last"]);
+    assert!(postmortem.contains("the demo answered for itself") && postmortem.contains("SESSION\\_SECRET is not set"));
+    ask(&["verify"]);
+}
+
+#[test]
+fn machines_get_one_object() {
+    let tmp = tempfile::tempdir().unwrap();
+    let output = demo(tmp.path()).arg("--json").output().unwrap();
+    let run: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&run["outcome"], &run["exit_code"]), (&"success".into(), &0.into()));
+    assert_eq!(run["outputs"]["healed"], true);
+}
+
+fn at_a_terminal(tmp: &Path) -> expectrl::session::OsSession {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rerail"));
+    command.env_clear().env("TMPDIR", tmp).env("HOME", tmp).env("LANG", "C.UTF-8").env("TERM", "xterm").arg("demo");
+    let mut session = expectrl::Session::spawn(command).unwrap();
+    session.set_expect_timeout(Some(std::time::Duration::from_secs(30)));
+    session
+}
+
+fn exit_code(session: &expectrl::session::OsSession) -> Option<i32> {
+    match session.get_process().wait().unwrap() {
+        WaitStatus::Exited(_, code) => Some(code),
+        _ => None,
+    }
+}
+
+#[test]
+fn at_a_terminal_it_asks_once_and_a_yes_heals() {
+    let tmp = tempfile::tempdir().unwrap();
+    let mut session = at_a_terminal(tmp.path());
+    session.expect("Start demo on demo?").unwrap();
+    session.send_line("y").unwrap();
+    session.expect("The backend is well again").unwrap();
+    session.expect("Try next:").unwrap();
+    session.expect(expectrl::Eof).unwrap();
+    assert_eq!(exit_code(&session), Some(0));
+}
+
+#[test]
+fn at_a_terminal_a_no_changes_nothing() {
+    let tmp = tempfile::tempdir().unwrap();
+    let mut session = at_a_terminal(tmp.path());
+    session.expect("Start demo on demo?").unwrap();
+    session.send_line("n").unwrap();
+    session.expect("nothing was changed").unwrap();
+    session.expect(expectrl::Eof).unwrap();
+    assert_eq!(exit_code(&session), Some(15));
+    assert!(files(&left_behind(tmp.path())).is_empty());
+}
+
+#[test]
+fn ctrl_c_stops_the_repair_and_says_so() {
+    let tmp = tempfile::tempdir().unwrap();
+    let mut session = at_a_terminal(tmp.path());
+    session.expect("Start demo on demo?").unwrap();
+    session.send_line("y").unwrap();
+    // It polls now: the time it has been at it, of all it may take.
+    session.expect("of 30.0s").unwrap();
+    session.send(expectrl::ControlCode::EndOfText).unwrap();
+    session.expect("stopping after what is running").unwrap();
+    session.expect(expectrl::Eof).unwrap();
+    assert_eq!(exit_code(&session), Some(15));
+}

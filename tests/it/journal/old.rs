@@ -1,0 +1,59 @@
+//! Journals of every released format are read for ever.
+
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+
+use rerail::engine::event::Body;
+use rerail::journal::{Append, Filter, Journal, Status, Store, verify};
+
+use super::kit::{event, holder};
+
+/// Builds a store from a committed dump, as if its file had been kept.
+fn restored(version: &str, dir: &Path) -> Store {
+    let dump = format!("{}/tests/journals/{version}/journal.sql", env!("CARGO_MANIFEST_DIR"));
+    std::fs::DirBuilder::new().mode(0o700).create(dir).unwrap();
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let db = rusqlite::Connection::open(dir.join("journal.db")).unwrap();
+    db.execute_batch("PRAGMA journal_mode = WAL").unwrap();
+    db.execute_batch(&std::fs::read_to_string(dump).unwrap()).unwrap();
+    Store::open(dir).unwrap()
+}
+
+#[test]
+fn version_1_is_read_whole() {
+    let base = tempfile::tempdir().unwrap();
+    let store = restored("v1", &base.path().join("store"));
+    let report = verify(&store, None).unwrap();
+    assert!(report.is_clean(), "{report:?}");
+    assert_eq!(report.runs, 2);
+
+    let rows = store.runs(&Filter::default()).unwrap();
+    let seen: Vec<_> = rows.iter().map(|row| (row.runbook.as_str(), row.status)).collect();
+    assert_eq!(
+        seen,
+        [
+            ("crash-loop", Status::Waiting),
+            ("backend-down", Status::Ended(rerail::engine::outcome::RunOutcome::Success))
+        ]
+    );
+    let words: Vec<_> = store.events(rows[1].run).unwrap().iter().map(|event| event.body.word()).collect();
+    let all = "run.started step.started step.observed step.finished finding log step.skipped ask.asked ask.answered \
+               step.started run.paused run.resumed evidence outcome.set note run.cancelled run.finished";
+    assert_eq!(words.join(" "), all);
+    for row in &rows {
+        for (event, line) in store.events(row.run).unwrap().iter().zip(store.lines(row.run).unwrap()) {
+            assert_eq!(serde_json::to_string(event).unwrap(), line.json, "written again as it was read");
+        }
+    }
+    let pending = store.pending_signals(rows[0].run).unwrap();
+    assert!(matches!(pending[0].body, Ok(Body::AskAnswered { .. })));
+
+    let drive = store.acquire(rows[0].run, holder()).unwrap();
+    assert_eq!(drive.fence(), 2, "its last driver died with fence 1");
+    let answer = Append {
+        consumed: vec![pending[0].id],
+        ..Append::events(drive.run(), drive.fence(), vec![event(2, pending[0].body.clone().unwrap())])
+    };
+    store.append(answer).wait().unwrap();
+    assert!(verify(&store, None).unwrap().is_clean(), "written on as it was begun");
+}

@@ -1,0 +1,27 @@
+//! Tests that need more than one module: scenarios, processes, real disks, the binary.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that can't go on stops where it stands, and a skipped one says so"
+)]
+
+mod binary;
+mod checks;
+mod cli;
+mod crash;
+mod demo;
+mod door;
+mod driver;
+mod engine;
+mod house;
+mod journal;
+mod layering;
+mod people;
+mod project;
+mod readme;
+mod runbooks;
+mod scenario;
+mod servers;
+mod steps;
+mod tmpfs;

@@ -1,0 +1,10 @@
+//! Primitives against real sockets: servers that break off, lie, wait for ever or echo secrets.
+
+#![expect(clippy::unwrap_used, reason = "a test whose world can't be set up has failed")]
+
+mod faults;
+mod kit;
+mod names;
+mod requests;
+mod secrets;
+mod tls;
