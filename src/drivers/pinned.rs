@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::engine::digest;
 use crate::engine::event::{ENGINE_SEMANTICS, PinnedFile, RunStarted};
 use crate::journal::{Blob, Error as JournalError, Journal};
 use crate::runbook::program::{FileKind, Library, Looked, Program, load};
@@ -35,11 +34,18 @@ pub fn pin(program: &Program, target: Option<&(String, Arc<Source>)>) -> (Vec<Pi
     let target = target.map(|(name, source)| (FileKind::Target, name.as_str(), source));
     let texts = program.files.iter().map(|file| (file.kind, file.name.as_str(), &file.source)).chain(target);
     for (kind, name, source) in texts {
-        let digest = digest::name(source.text.as_bytes());
-        files.push(PinnedFile { kind, name: name.to_owned(), shown: source.shown.clone(), digest });
-        blobs.push(Blob::new("text", source.text.clone().into_bytes()));
+        let (file, blob) = pin_file(kind, name, source);
+        files.push(file);
+        blobs.push(blob);
     }
     (files, blobs)
+}
+
+/// One file as a run records it, and its text under the same digest.
+pub fn pin_file(kind: FileKind, name: &str, source: &Source) -> (PinnedFile, Blob) {
+    let blob = Blob::new("text", source.text.clone().into_bytes());
+    let digest = blob.digest().to_owned();
+    (PinnedFile { kind, name: name.to_owned(), shown: source.shown.clone(), digest }, blob)
 }
 
 /// The program and target of a run, from its pinned texts alone.

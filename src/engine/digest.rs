@@ -2,9 +2,11 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::script::hex::hex;
+
 /// The digest in lower-case hex, 64 digits.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bytes))
 }
 
 /// The digest as it stands in events: `sha256:` and 64 hex digits.

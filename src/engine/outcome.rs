@@ -130,8 +130,6 @@ pub enum FailureKind {
     Outputs,
     /// `run.fail`.
     Stopped,
-    /// A step inside failed.
-    Inner,
     /// The process that performed it died before its outcome was known.
     EngineDied,
     /// A person did not answer in time.
@@ -161,7 +159,6 @@ impl FailureKind {
             FailureKind::File => "file",
             FailureKind::Outputs => "outputs",
             FailureKind::Stopped => "stopped",
-            FailureKind::Inner => "inner",
             FailureKind::EngineDied => "engine_died",
             FailureKind::Expired => "expired",
             FailureKind::Mismatch => "mismatch",

@@ -88,10 +88,8 @@ impl TryFrom<String> for Hash {
     }
 }
 
-/// `sha256:` and 64 hex digits: the name of a blob or a pinned file.
-pub fn digest(bytes: &[u8]) -> String {
-    format!("sha256:{}", Hash(Sha256::digest(bytes).into()))
-}
+/// The name of a blob or a pinned file: the same for both, so that one finds the other.
+pub use crate::engine::digest::name as digest;
 
 /// The end of a run's chain: its last event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -81,7 +81,7 @@ fn encodings(text: &str, forms: &mut BTreeSet<String>) {
     let everything: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
     forms.insert(everything.to_lowercase());
     forms.insert(everything);
-    let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = crate::script::hex::hex(text.as_bytes());
     forms.insert(hex.to_uppercase());
     forms.insert(hex);
     let json = json_escaped(text);

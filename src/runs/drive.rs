@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use crate::drivers::clock::now;
 use crate::drivers::local::Local;
-use crate::drivers::pinned::{pin, unpin};
+use crate::drivers::pinned::{pin, pin_file, unpin};
 use crate::drivers::rehearsal::rehearse;
 use crate::drivers::watch::{Foreground, Why};
-use crate::engine::digest;
-use crate::engine::event::{Actor, Body, Event, PinnedFile};
+use crate::engine::event::{Actor, Body, Event};
 use crate::engine::facts::Facts;
 use crate::engine::ids::RunId;
 use crate::engine::machine::{Machine, Signal, Start};
@@ -161,10 +160,9 @@ impl Runs {
         let (mut files, mut texts) = pin(&prepared.program, prepared.target_source.as_ref());
         let project = self.project().source.as_ref();
         if let Some(source) = project {
-            let digest = digest::name(source.text.as_bytes());
-            let (name, shown) = (source.shown.clone(), source.shown.clone());
-            files.push(PinnedFile { kind: FileKind::Project, name, shown, digest });
-            texts.push(Blob::new("text", source.text.clone().into_bytes()));
+            let (file, text) = pin_file(FileKind::Project, &source.shown, source);
+            files.push(file);
+            texts.push(text);
         }
         let target = prepared.target_source.as_ref().map(|(_, source)| source);
         let sources = prepared.program.files.iter().map(|file| &file.source).chain(target).chain(project);

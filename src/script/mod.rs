@@ -13,6 +13,7 @@ mod current;
 mod errors;
 mod functions;
 mod guards;
+pub mod hex;
 mod leaves;
 pub mod limits;
 mod lists;

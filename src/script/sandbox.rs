@@ -17,6 +17,7 @@ use rhai::{Dynamic, Engine, Module, NativeCallContext, Scope, Shared, Stmt};
 
 use crate::script::compile::{self, CONTEXTS, Code, CompileError, CompileErrorKind, Position};
 use crate::script::current::{self, End, Failure};
+use crate::script::hex::hex;
 use crate::script::value::{Map, Unknown, Value};
 use crate::script::{convert, errors, functions, guards, leaves, limits, lists, operators};
 
@@ -67,7 +68,7 @@ impl Recorded {
 pub fn arguments_digest(args: &Map) -> String {
     use sha2::Digest as _;
     let text = Value::Map(args.clone()).to_json().to_string();
-    sha2::Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex(&sha2::Sha256::digest(text)[..16])
 }
 
 /// How a recorded call goes on.

@@ -7,6 +7,8 @@ use base64::Engine as _;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value as Json, json};
 
+use crate::script::hex::hex;
+
 /// A text built from at least one secret, as an expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretText {
@@ -192,7 +194,7 @@ pub fn url_encode(text: &str) -> String {
 pub fn hmac_sha256_hex(key: &str, text: &str) -> String {
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key.as_bytes()).expect("HMAC takes a key of any length");
     mac.update(text.as_bytes());
-    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&mac.finalize().into_bytes())
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::engine::outcome::{Attempt, Failure, FailureKind};
 use crate::runbook::spec::{ActionSpec, Effect};
 use crate::runbook::types::Type;
+use crate::script::hex::hex;
 use crate::script::value::{Map, Value};
 use crate::steps::args::{int, invalid, text};
 use crate::steps::regular_file;
@@ -119,7 +120,7 @@ fn digest(mut file: File, kept_max: usize, deadline: Instant) -> std::io::Result
         size += count as u64;
         kept.extend_from_slice(&read[..count.min(kept_max - kept.len())]);
     }
-    Ok((kept, size, hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+    Ok((kept, size, hex(&hash.finalize())))
 }
 
 /// As text; a character that the limit cut in two is left out.

@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::engine::outcome::{Failure, FailureKind};
 use crate::failpoint;
+use crate::script::hex::hex;
 use crate::steps::classify::{Evidence, Expected, Nature, Progress};
 use crate::steps::http::answer::Answer;
 use crate::steps::http::message::{Message, shown};
@@ -110,7 +111,7 @@ async fn read(
             Err(_) => break Some(timed_out(what, started, Progress::Connected, true)),
         }
     };
-    let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex(&hash.finalize());
     (Answer { status, headers, kept, bytes, sha256, ms: ms_since(started) }, failure)
 }
 
