@@ -157,7 +157,7 @@ fn step(reader: &mut Reader, node: &Node, ids: &mut Ids) -> Option<Step> {
     let continue_on_failure = fields.get("continue_on_failure");
     let continue_on_failure =
         continue_on_failure.and_then(|node| reader.boolean(node, "`continue_on_failure`")).unwrap_or(false);
-    let poll = poll(reader, &fields);
+    let (poll, within) = poll(reader, &fields).unzip();
     let outputs = fields.has("outputs").then(|| named_templates(reader, &fields, "outputs"));
     let reason = fields.get("reason").and_then(|node| reader.text(node, "`reason`"));
     let explicit = explicit_id(reader, &fields, ids);
@@ -170,7 +170,25 @@ fn step(reader: &mut Reader, node: &Node, ids: &mut Ids) -> Option<Step> {
         None => ids.generate(&base_id(body_entry), span),
     };
     let body = body_of(reader, &fields, body_entry, ids)?;
-    Some(Step { id, span, name, condition, body, poll, timeout, continue_on_failure, outputs, reason })
+    Some(Step {
+        id,
+        span,
+        name,
+        condition,
+        foreach: None,
+        body,
+        poll,
+        fail_if: None,
+        within,
+        timeout,
+        retry: None,
+        effect: None,
+        repeat: None,
+        settle: None,
+        continue_on_failure,
+        outputs,
+        reason,
+    })
 }
 
 /// The one key that is the body.
@@ -221,7 +239,8 @@ fn beside(reader: &mut Reader, fields: &Fields<'_>, body: &str) {
     }
 }
 
-fn poll(reader: &mut Reader, fields: &Fields<'_>) -> Option<Poll> {
+/// The wait of a step, and its deadline.
+fn poll(reader: &mut Reader, fields: &Fields<'_>) -> Option<(Poll, Template)> {
     let Some(until) = fields.get("until") else {
         for key in ["every", "in_a_row"] {
             if let Some(entry) = fields.entry(key) {
@@ -248,7 +267,7 @@ fn poll(reader: &mut Reader, fields: &Fields<'_>) -> Option<Poll> {
             None
         }
     };
-    Some(Poll { until: until?, every, within: within?, in_a_row })
+    Some((Poll { until: until?, every, in_a_row }, within?))
 }
 
 fn explicit_id(reader: &mut Reader, fields: &Fields<'_>, ids: &mut Ids) -> Option<Spanned<String>> {

@@ -86,7 +86,7 @@ impl Walker<'_> {
         for step in sites::steps(file) {
             let before = totals.steps;
             totals.steps = totals.steps.saturating_add(1);
-            if !matches!(step.body, Body::Uses { .. } | Body::Steps(_)) {
+            if step.body.inner().is_none() && !matches!(step.body, Body::Uses { .. }) {
                 totals.effects.insert(Effect::Pure);
             }
             let mut greatest = 0;

@@ -47,6 +47,8 @@ pub enum Repeat {
     Repeatable,
     /// The other side drops a second request with the same key for this many seconds.
     Keyed { window_s: u64 },
+    /// Its step can find out whether it happened.
+    Verifiable,
 }
 
 /// The contract of one action.

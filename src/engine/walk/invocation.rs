@@ -230,7 +230,7 @@ impl Invocation {
         // Each pause is longer than the one before: the other side is busy or coming up.
         let at = after(record.finished_at?, SETTLE_PAUSE * record.unanswered);
         match started.intent.repeat {
-            Repeat::Once => None,
+            Repeat::Once | Repeat::Verifiable => None,
             Repeat::Repeatable => Some(at),
             Repeat::Keyed { window_s } => {
                 let age = at.max(env.now).as_second() - started.sent_first_at.as_second();
@@ -263,7 +263,7 @@ impl Invocation {
         let with = typed(spec, given)?;
         let timeout_ms =
             manner.step.and_then(|step| step.timeout.as_ref()).map(|t| duration_ms(&evaluator, t, "timeout"));
-        let within_ms = manner.poll().map(|poll| duration_ms(&evaluator, &poll.within, "within"));
+        let within_ms = manner.step.and_then(|step| step.within.as_ref()).map(|t| duration_ms(&evaluator, t, "within"));
         let vars = match env.program.actions.get(&self.uses) {
             Some(action) => compute_vars(env.sandbox, env.facts, self.inner_scope(action, with.clone(), Map::new()))?,
             None => Map::new(),

@@ -7,7 +7,7 @@ use crate::engine::outcome::{Failure, FailureKind, Outcome};
 use crate::engine::scope::{Broken, Scope, StepResult};
 use crate::engine::walk::step::StepTask;
 use crate::engine::walk::{BlockEnd, Progress, StepEnd};
-use crate::runbook::model::{Block, Body, Step, walk};
+use crate::runbook::model::{Block, Step, walk};
 use crate::script::value::{Unknown, Value};
 
 /// One pass over a block.
@@ -88,7 +88,7 @@ pub(crate) fn mark_all(scope: &mut Scope, block: &Block, outcome: Outcome) {
 fn has_begun(env: &Env, scope: &Scope, step: &Step) -> bool {
     let known = |id: &str| env.facts.step(&scope.prefix.join(id)).is_some();
     let mut begun = known(&step.id);
-    if let Body::Steps(inner) = &step.body {
+    if let Some(inner) = step.body.inner() {
         walk(inner, &mut |step| begun |= known(&step.id));
     }
     begun

@@ -58,7 +58,7 @@ impl StepTask {
 
     /// The end of a step that may not run at all: neither it nor anything inside is known.
     fn undecided(&self, scope: &mut Scope, end: StepEnd) -> StepEnd {
-        if let Body::Steps(inner) = &self.step.body {
+        if let Some(inner) = self.step.body.inner() {
             mark_all(scope, inner, Outcome::Planned);
         }
         let maybe_over = end.maybe_over || end.finish.is_some() || !end.result.outcome.lets_the_run_go_on();
@@ -113,7 +113,7 @@ impl StepTask {
                 State::Script(ScriptTask::default())
             }
             Body::Assert(_) | Body::Findings(_) => State::Pure,
-            Body::Steps(block) => {
+            Body::Steps(block) | Body::Parallel(block) => {
                 if known_unstarted(env, &self.path) && step.condition.is_some() && !self.maybe {
                     start(env, scope, &step, &self.path, Effect::Pure, std::mem::take(&mut self.why));
                 }
@@ -125,7 +125,7 @@ impl StepTask {
 
     /// Steps inside a skipped group are skipped as well.
     fn skip_inside(&self, scope: &mut Scope) {
-        if let Body::Steps(inner) = &self.step.body {
+        if let Some(inner) = self.step.body.inner() {
             mark_all(scope, inner, Outcome::Skipped);
         }
     }

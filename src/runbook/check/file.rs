@@ -120,7 +120,7 @@ impl<'a> Checker<'a> {
         }
         let mark = scope.mark();
         way.guards.extend(&step.condition);
-        if let Body::Steps(inner) = &step.body {
+        if let Some(inner) = step.body.inner() {
             way.around.push(&step.id);
             self.block(inner, scope, way);
             way.around.pop();
@@ -132,7 +132,7 @@ impl<'a> Checker<'a> {
             self.template(template, Place::StepOutputs, &way.view(scope, id, result.clone()));
         }
         way.guards.truncate(way.guards.len() - usize::from(step.condition.is_some()));
-        if matches!(step.body, Body::Steps(_)) {
+        if step.body.inner().is_some() {
             scope.leave_group(step, mark);
         }
         scope.leave(step, self.facts);
@@ -167,7 +167,7 @@ impl<'a> Checker<'a> {
                     }
                 }
             }
-            Body::Steps(_) => {}
+            Body::Steps(_) | Body::Parallel(_) => {}
         }
     }
 

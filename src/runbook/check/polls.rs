@@ -20,7 +20,9 @@ impl<'a> Checker<'a> {
             if let Some(every) = &poll.every {
                 self.time(every, "every", view);
             }
-            self.time(&poll.within, "within", view);
+        }
+        if let Some(within) = &step.within {
+            self.time(within, "within", view);
         }
         if let Some(timeout) = &step.timeout {
             self.time(timeout, "timeout", view);

@@ -18,6 +18,9 @@ fn program() -> Program {
         impact: None,
         inputs: Vec::new(),
         secrets: Vec::new(),
+        timeout: None,
+        concurrency: None,
+        plan: None,
         vars: Vec::new(),
         steps: Arc::new([]),
         on_failure: Arc::new([]),
@@ -27,6 +30,7 @@ fn program() -> Program {
     Program {
         runbook: Arc::new(runbook),
         actions: BTreeMap::new(),
+        children: BTreeMap::new(),
         specs: BTreeMap::new(),
         modules: Vec::new(),
         files: Vec::new(),
