@@ -6,6 +6,7 @@ pub mod http;
 pub mod world;
 
 mod args;
+mod chat_post;
 mod dial;
 mod dns_resolve;
 mod egress;
