@@ -105,6 +105,8 @@ pub struct ArgSpec {
     pub required: bool,
     pub default: Option<Value>,
     pub doc: String,
+    /// Why a text of the right type can't be meant; asked by checks where it is written out.
+    pub fault: Option<fn(&str) -> Option<String>>,
 }
 
 /// One output of an action.

@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use crate::runbook::spec::ActionSpec;
 use crate::steps::{
-    Entry, chat_post, dns_resolve, env_read, file_read, file_write, http_probe, http_request, human_ask, run_fail,
-    run_finish, run_note, tcp_connect, time_now, time_sleep, tls_inspect,
+    Entry, chat_post, dns_resolve, env_read, file_read, file_write, graphql_mutate, graphql_query, http_probe,
+    http_request, human_ask, run_fail, run_finish, run_note, tcp_connect, time_now, time_sleep, tls_inspect,
 };
 
 /// All primitives, by name.
@@ -16,6 +16,8 @@ static CATALOG: LazyLock<Vec<Entry>> = LazyLock::new(|| {
         env_read::entry(),
         file_read::entry(),
         file_write::entry(),
+        graphql_mutate::entry(),
+        graphql_query::entry(),
         http_probe::entry(),
         http_request::entry(),
         human_ask::entry(),

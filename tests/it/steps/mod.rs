@@ -4,6 +4,7 @@
 
 mod chat;
 mod faults;
+mod graphql;
 mod kit;
 mod names;
 mod requests;
