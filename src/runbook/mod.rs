@@ -6,6 +6,7 @@ pub mod contexts;
 pub mod lower;
 pub mod lower_inputs;
 pub mod lower_steps;
+pub mod mail;
 pub mod model;
 pub mod modules;
 pub mod nearest;

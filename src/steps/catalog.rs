@@ -4,8 +4,9 @@ use std::sync::LazyLock;
 
 use crate::runbook::spec::ActionSpec;
 use crate::steps::{
-    Entry, chat_post, dns_resolve, env_read, file_read, file_write, graphql_mutate, graphql_query, http_probe,
-    http_request, human_ask, run_fail, run_finish, run_note, tcp_connect, time_now, time_sleep, tls_inspect,
+    Entry, chat_post, dns_resolve, email_send, env_read, file_read, file_write, graphql_mutate, graphql_query,
+    http_probe, http_request, human_ask, run_fail, run_finish, run_note, tcp_connect, time_now, time_sleep,
+    tls_inspect,
 };
 
 /// All primitives, by name.
@@ -13,6 +14,7 @@ static CATALOG: LazyLock<Vec<Entry>> = LazyLock::new(|| {
     vec![
         chat_post::entry(),
         dns_resolve::entry(),
+        email_send::entry(),
         env_read::entry(),
         file_read::entry(),
         file_write::entry(),

@@ -6,6 +6,7 @@ mod chat;
 mod faults;
 mod graphql;
 mod kit;
+mod mail;
 mod names;
 mod requests;
 mod secrets;
