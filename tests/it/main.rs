@@ -24,5 +24,6 @@ mod readme;
 mod runbooks;
 mod scenario;
 mod servers;
+mod services;
 mod steps;
 mod tmpfs;
