@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod codes;
+pub mod commands;
 pub mod contexts;
 pub mod lower;
 pub mod lower_inputs;

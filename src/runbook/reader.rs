@@ -286,6 +286,17 @@ impl Reader {
         None
     }
 
+    /// One of a few words, each with what it stands for.
+    pub fn word<T: Copy>(&mut self, node: &Node, thing: &str, words: &[(&str, T)]) -> Option<T> {
+        let text = self.text(node, thing)?;
+        let found = words.iter().find(|(word, _)| *word == text.value).map(|(_, meant)| *meant);
+        if found.is_none() {
+            let expected = words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
+            self.wrong(node, thing, &format!("one of {expected}"));
+        }
+        found
+    }
+
     /// The items of a list.
     pub fn list<'n>(&mut self, node: &'n Node, thing: &str, expected: &str) -> Option<&'n [Node]> {
         match &node.kind {

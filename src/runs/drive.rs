@@ -102,7 +102,8 @@ impl Runs {
         let Some(Body::RunStarted(started)) = events.first().map(|event| &event.body) else {
             return Err(RunsError::new(ErrorKind::Damaged, "the journal has no `run.started`"));
         };
-        let (program, target) = unpin(store, started)?;
+        let ground = self.ground_of(started)?;
+        let (program, target) = unpin(store, started, &ground.settings.exec)?;
         let facts = Facts::fold(&events).map_err(|error| RunsError::new(ErrorKind::Damaged, error.to_string()))?;
         let decisions = settle(&facts, decisions)?;
         if let (Some(end), true) = (&facts.finished, decisions.is_empty()) {
@@ -110,7 +111,7 @@ impl Runs {
             let hint = "to go on after a failed step:  rerail resume RUN --retry STEP --reason TEXT";
             return Err(RunsError::new(ErrorKind::Usage, said).hint(hint));
         }
-        let (world, redactor) = self.world(&program, &target, &self.ground_of(started)?)?;
+        let (world, redactor) = self.world(&program, &target, &ground)?;
         check_optional(&redactor, "the reason", reason.as_deref())?;
         for request in &decisions {
             check_text(&redactor, &format!("the reason about `{}`", request.step), &request.reason)?;
