@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use crate::runbook::spec::ActionSpec;
 use crate::steps::{
-    Entry, dns_resolve, env_read, file_read, file_write, http_probe, http_request, human_ask, run_fail, run_finish,
-    run_note, tcp_connect, time_now, time_sleep, tls_inspect,
+    Entry, dns_resolve, env_read, exec_run, file_read, file_write, http_probe, http_request, human_ask, run_fail,
+    run_finish, run_note, tcp_connect, time_now, time_sleep, tls_inspect,
 };
 
 /// All primitives, by name.
@@ -13,6 +13,7 @@ static CATALOG: LazyLock<Vec<Entry>> = LazyLock::new(|| {
     vec![
         dns_resolve::entry(),
         env_read::entry(),
+        exec_run::entry(),
         file_read::entry(),
         file_write::entry(),
         http_probe::entry(),

@@ -1,5 +1,6 @@
 //! Built-in steps: one primitive a file, one line in the catalog.
 
+pub mod blobs;
 pub mod catalog;
 pub mod classify;
 pub mod http;
@@ -10,6 +11,8 @@ mod dial;
 mod dns_resolve;
 mod egress;
 mod env_read;
+mod exec;
+mod exec_run;
 mod file_read;
 mod file_write;
 mod http_probe;

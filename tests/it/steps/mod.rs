@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test whose world can't be set up has failed")]
 
+mod exec;
 mod faults;
 mod kit;
 mod names;
