@@ -8,6 +8,7 @@ use include_dir::{Dir, include_dir};
 use crate::project::ProjectError;
 use crate::project::files::{self, Fault, Links};
 use crate::project::folder::{Contents, Folder, Names, Origin};
+use crate::runbook::commands::Commands;
 use crate::runbook::nearest::nearest;
 use crate::runbook::problem::{Problem, has_errors};
 use crate::runbook::program::{Library, Looked};
@@ -164,6 +165,10 @@ impl Library for Project {
 
     fn runbook_names(&self) -> Vec<String> {
         self.runbook_folder().names()
+    }
+
+    fn commands(&self) -> Commands {
+        self.settings.exec.clone()
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod codes;
+pub mod commands;
 pub mod contexts;
 pub mod fields;
 pub mod lower;

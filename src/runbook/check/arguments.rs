@@ -140,7 +140,7 @@ impl<'a> Checker<'a> {
     /// Whether secrets may stand in an argument; without a spec nothing is held against them.
     fn argument_place(&self, action: &str, arg: Option<&ArgSpec>) -> Place {
         let secrets = match arg {
-            _ if self.facts.shows_its_arguments(action) => Err("what is given here is shown or kept as text"),
+            Some(arg) if self.facts.shows(action, &arg.name) => Err("what is given here is shown or kept as text"),
             Some(arg) if !takes_secrets(&arg.ty) => Err("this argument is looked into"),
             _ => Ok(()),
         };
