@@ -14,7 +14,7 @@ use crate::runbook::snippet::Template;
 use crate::runbook::source::{Source, Span, Spanned};
 use crate::runbook::words;
 
-const RUNBOOK: Keys = Keys {
+pub(super) const RUNBOOK: Keys = Keys {
     what: "runbook",
     known: &[
         "version",

@@ -13,7 +13,7 @@ use crate::runbook::snippet::Template;
 use crate::runbook::source::{Span, Spanned};
 use crate::runbook::words::{self, quoted};
 
-const STEP: Keys = Keys {
+pub(super) const STEP: Keys = Keys {
     what: "step",
     known: &[
         "id",
@@ -63,25 +63,25 @@ const STEP: Keys = Keys {
     ],
 };
 
-const BODIES: [&str; 5] = ["uses", "script", "assert", "findings", "steps"];
+pub(super) const BODIES: [&str; 5] = ["uses", "script", "assert", "findings", "steps"];
 /// What needs a body that is attempted: a call or a script.
 const ATTEMPT_KEYS: [&str; 6] = ["until", "every", "within", "in_a_row", "timeout", "outputs"];
 /// First segments of paths that aren't steps.
 const PATH_PREFIXES: [&str; 3] = ["on_failure", "finally", "undo"];
 
-const ASSERTION: Keys = Keys {
+pub(super) const ASSERTION: Keys = Keys {
     what: "assertion",
     known: &["that", "else"],
     later: &[],
     foreign: &[("message", "write `else`"), ("if", "write `that`"), ("when", "write `that`")],
 };
-const FINDING: Keys = Keys {
+pub(super) const FINDING: Keys = Keys {
     what: "finding",
     known: &["when", "level", "say", "suggest"],
     later: &[],
     foreign: &[("if", "write `when`"), ("severity", "write `level`"), ("message", "write `say`")],
 };
-const SUGGESTION: Keys = Keys {
+pub(super) const SUGGESTION: Keys = Keys {
     what: "suggestion",
     known: &["runbook", "with"],
     later: &[],
@@ -89,6 +89,9 @@ const SUGGESTION: Keys = Keys {
 };
 const LEVELS: [(&str, Level); 4] =
     [("ok", Level::Ok), ("info", Level::Info), ("warning", Level::Warning), ("critical", Level::Critical)];
+
+/// The words of [`LEVELS`].
+pub(super) const LEVEL_WORDS: [&str; 4] = [LEVELS[0].0, LEVELS[1].0, LEVELS[2].0, LEVELS[3].0];
 
 /// Ids of a file: those written anywhere in it, and those given so far.
 pub struct Ids {
@@ -121,7 +124,8 @@ impl Ids {
     }
 }
 
-fn collect_ids(node: &Node, found: &mut BTreeSet<String>) {
+/// Every text behind an `id:`, wherever it stands.
+pub(super) fn collect_ids(node: &Node, found: &mut BTreeSet<String>) {
     match &node.kind {
         NodeKind::List(items) => items.iter().for_each(|item| collect_ids(item, found)),
         NodeKind::Map(entries) => {
@@ -358,8 +362,8 @@ fn level(reader: &mut Reader, node: &Node) -> Option<Level> {
     if let Some((_, level)) = LEVELS.iter().find(|(name, _)| *name == word.value) {
         return Some(*level);
     }
-    let names = LEVELS.map(|(name, _)| name);
-    let help = did_you_mean(&word.value, names).unwrap_or_else(|| format!("levels are {}", names.join(", ")));
+    let help =
+        did_you_mean(&word.value, LEVEL_WORDS).unwrap_or_else(|| format!("levels are {}", LEVEL_WORDS.join(", ")));
     let span = reader.first_line(word.span);
     reader.push(
         Problem::error("E0107", &reader.source, span, format!("unknown level {}", quoted(&word.value)))

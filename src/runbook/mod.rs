@@ -16,6 +16,7 @@ pub mod reach;
 pub mod reader;
 pub mod render;
 pub mod scalar;
+pub mod schema;
 pub mod settings;
 pub mod sites;
 pub mod snippet;

@@ -8,6 +8,7 @@ use crate::runbook::model::Kind;
 use crate::runbook::problem::Problem;
 use crate::runbook::program::load;
 use crate::runbook::reach::reach;
+use crate::runbook::schema::{SchemaKind, schema};
 use crate::runbook::source::Source;
 use crate::runbook::spec::ActionSpec;
 use crate::runs::Runs;
@@ -43,6 +44,12 @@ impl Runs {
         }
         found.sort_by(|a, b| a.spec.name.cmp(&b.spec.name));
         found
+    }
+
+    /// The JSON Schema of a kind of file, with calls typed by the actions there are.
+    pub fn schema(&self, kind: SchemaKind) -> serde_json::Value {
+        let actions = self.actions();
+        schema(kind, &actions.iter().map(|action| &*action.spec).collect::<Vec<_>>())
     }
 
     /// Checks every action file, also those no runbook calls. Gives their number and their problems.

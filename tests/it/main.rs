@@ -22,6 +22,7 @@ mod project;
 mod readme;
 mod runbooks;
 mod scenario;
+mod schema;
 mod servers;
 mod steps;
 mod tmpfs;

@@ -9,8 +9,8 @@ use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{
-    actions, answer, cancel, check, demo, describe, export, list, logging, note, resume, run, runs, show, verify,
-    version,
+    actions, answer, cancel, check, demo, describe, export, list, logging, note, resume, run, runs, schema, show,
+    verify, version,
 };
 
 /// Runs the command line of this process.
@@ -60,6 +60,7 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Note(args) => note::note(session, &args),
         Command::Check(args) => check::check(session, &args),
         Command::Actions(args) => actions::actions(session, &args),
+        Command::Schema(args) => schema::schema(session, &args),
         Command::Demo => demo::run(session),
         Command::Version => version::version(session),
     }
