@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::FromArgMatches;
 
-use crate::surfaces::cli::args::{Cli, Command, command};
+use crate::surfaces::cli::args::{Cli, Command, Output, command};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
@@ -46,6 +46,9 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
+    if session.ui.output == Output::Sarif && !matches!(command, Command::Check(_)) {
+        return Err(CliError::usage("only `check` writes SARIF").hint("the others take `-o json` and `-o jsonl`"));
+    }
     match command {
         Command::Run(args) => run::run(session, args),
         Command::Resume(args) => resume::resume(session, args),

@@ -65,6 +65,8 @@ pub enum Output {
     Json,
     /// One JSON value a line
     Jsonl,
+    /// SARIF 2.1.0, from `check` only
+    Sarif,
 }
 
 /// When to use colour.
