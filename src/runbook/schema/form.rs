@@ -1,7 +1,11 @@
 //! What may stand behind a key, as JSON Schema.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value as Json, json};
 
+use crate::runbook::contexts::{FAILURE_KINDS, NEVER_RETRIED, RETRY_WORDS};
+use crate::runbook::model::{Foreach, Retry};
 use crate::runbook::spec::ArgSpec;
 use crate::runbook::types::Type;
 use crate::runbook::words::NAME_CHARS_MAX;
@@ -29,8 +33,14 @@ pub(super) enum Form {
     /// `true` or `false`, and no other word for it.
     Bool,
     Date,
-    /// A number from this one on.
+    /// A whole number from this one on.
     Count(u32),
+    /// The same, or an expression that gives one.
+    CountOrTemplate(u32),
+    /// Attempts of a `retry`.
+    Attempts,
+    /// A number from 1 on.
+    Factor,
     /// `30s`, or an expression that gives one.
     Duration,
     /// One Rhai expression.
@@ -51,8 +61,14 @@ pub(super) enum Form {
     Named,
     /// Arguments of a call, or inputs of a runbook.
     With,
+    /// Items to go through.
+    Items,
+    /// Kinds of failure that may be tried again.
+    Failures,
     /// One of these words.
     Words(&'static [&'static str]),
+    /// One of these words, or a map with known keys.
+    WordsOrMap(&'static [&'static str], &'static str),
     /// A map with known keys.
     Map(&'static str),
     /// A list of such maps, with at least one.
@@ -65,7 +81,7 @@ impl Form {
     /// The definition it refers to.
     pub(super) fn refers_to(self) -> Option<&'static str> {
         match self {
-            Form::Map(name) | Form::List(name) | Form::Maps(name) => Some(name),
+            Form::Map(name) | Form::List(name) | Form::Maps(name) | Form::WordsOrMap(_, name) => Some(name),
             _ => None,
         }
     }
@@ -80,6 +96,14 @@ impl Form {
             Form::Bool => json!({ "type": "boolean" }),
             Form::Date => json!({ "type": "string", "pattern": DATE }),
             Form::Count(least) => json!({ "type": "integer", "minimum": least }),
+            Form::CountOrTemplate(least) => template_or(json!({ "type": "integer", "minimum": least })),
+            Form::Attempts => json!({ "type": "integer", "minimum": 1, "maximum": Retry::ATTEMPTS_MAX }),
+            Form::Factor => json!({ "type": "number", "minimum": 1 }),
+            Form::Items => json!({ "type": ["array", "string"], "minItems": 1, "maxItems": Foreach::ITEMS_MAX }),
+            Form::Failures => {
+                let kinds = RETRY_WORDS.into_iter().chain(FAILURE_KINDS).filter(|kind| !NEVER_RETRIED.contains(kind));
+                json!({ "type": "array", "minItems": 1, "items": { "enum": kinds.collect::<BTreeSet<_>>() } })
+            }
             Form::Duration => template_or(json!({ "type": "string", "pattern": DURATION, "minLength": 2 })),
             Form::Any => json!({}),
             Form::Id => json!({ "type": "string", "pattern": SNAKE, "maxLength": NAME_CHARS_MAX }),
@@ -90,12 +114,24 @@ impl Form {
             Form::Named => json!({ "type": "object", "propertyNames": { "pattern": SNAKE } }),
             Form::With => json!({ "type": ["object", "null"], "propertyNames": { "pattern": SNAKE } }),
             Form::Words(words) => json!({ "enum": words }),
+            Form::WordsOrMap(words, name) => json!({ "anyOf": [{ "enum": words }, refer(name)] }),
             // A reference takes no neighbours in draft 7.
             Form::Map(name) => json!({ "allOf": [refer(name)] }),
             Form::List(name) => json!({ "type": "array", "minItems": 1, "items": refer(name) }),
             Form::Maps(name) => json!({ "type": "object", "additionalProperties": refer(name) }),
         }
     }
+}
+
+/// The words of a closed list with their meanings.
+pub(super) const fn words<T, const N: usize>(list: &[(&'static str, T); N]) -> [&'static str; N] {
+    let mut words = [""; N];
+    let mut at = 0;
+    while at < N {
+        words[at] = list[at].0;
+        at += 1;
+    }
+    words
 }
 
 /// This, or text that gives it at run time.

@@ -10,10 +10,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::runbook::lower_steps::{GOES_WITH, OF_FOREACH};
+use crate::runbook::lower_whole::BELONGS;
+use crate::runbook::model::Kind;
 use crate::runbook::schema::form::argument;
-use crate::runbook::schema::table::{
-    ACTION_ONLY, DEFINITIONS, Definition, PROJECT, RUNBOOK, RUNBOOK_ONLY, STEP, TARGET, closure,
-};
+use crate::runbook::schema::table::{DEFINITIONS, Definition, PROJECT, RUNBOOK, STEP, TARGET, closure};
 use crate::runbook::spec::ActionSpec;
 
 /// What a schema is for.
@@ -36,6 +37,15 @@ impl SchemaKind {
             SchemaKind::Action => "action",
             SchemaKind::Target => "target",
             SchemaKind::Project => "project",
+        }
+    }
+
+    /// Which of the two kinds of files with steps it is.
+    fn of_file(self) -> Option<Kind> {
+        match self {
+            SchemaKind::Runbook => Some(Kind::Runbook),
+            SchemaKind::Action => Some(Kind::Action),
+            SchemaKind::Target | SchemaKind::Project => None,
         }
     }
 
@@ -65,13 +75,10 @@ pub fn schema(kind: SchemaKind, actions: &[&ActionSpec]) -> Json {
         Some(Json::Object(whole)) => whole,
         _ => Map::new(),
     };
-    let foreign: &[&str] = match kind {
-        SchemaKind::Runbook => &ACTION_ONLY,
-        SchemaKind::Action => &RUNBOOK_ONLY,
-        SchemaKind::Target | SchemaKind::Project => &[],
-    };
-    if let Some(Json::Object(properties)) = whole.get_mut("properties") {
-        properties.retain(|key, _| !foreign.contains(&key.as_str()));
+    if let (Some(kind), Some(Json::Object(properties))) = (kind.of_file(), whole.get_mut("properties")) {
+        for (key, ..) in BELONGS.iter().filter(|(_, owner, ..)| *owner != kind) {
+            properties.remove(*key);
+        }
     }
     whole.insert("$schema".to_owned(), json!("http://json-schema.org/draft-07/schema#"));
     whole.insert("title".to_owned(), json!(format!("rerail {}, version 1", kind.word())));
@@ -105,11 +112,25 @@ fn written(definition: &Definition) -> Json {
         let ways: Vec<Json> = definition.one_of.iter().map(|key| json!({ "required": [key] })).collect();
         object["oneOf"] = Json::Array(ways);
     }
-    if !definition.needs.is_empty() {
-        let needs = definition.needs.iter().map(|(key, others)| ((*key).to_owned(), json!(others)));
-        object["dependencies"] = Json::Object(needs.collect());
+    let mut needs: Map<String, Json> =
+        definition.needs.iter().map(|(key, others)| ((*key).to_owned(), one_of_these(others.iter()))).collect();
+    if definition.name == STEP.name {
+        for (key, bodies) in GOES_WITH {
+            let around = OF_FOREACH.contains(&key).then_some(&"foreach");
+            let bodies = one_of_these(bodies.iter().chain(around));
+            let both = needs.remove(key).map(|own| json!({ "allOf": [own, bodies] }));
+            needs.insert(key.to_owned(), both.unwrap_or(bodies));
+        }
+    }
+    if !needs.is_empty() {
+        object["dependencies"] = Json::Object(needs);
     }
     object
+}
+
+/// At least one of these keys.
+fn one_of_these<'k>(keys: impl Iterator<Item = &'k &'k str>) -> Json {
+    json!({ "anyOf": keys.map(|key| json!({ "required": [key] })).collect::<Vec<_>>() })
 }
 
 fn with_name(spec: &ActionSpec) -> String {

@@ -3,9 +3,9 @@
 //! The readers say which keys there are; that both agree is tested, so that no key comes without its line.
 
 use crate::runbook::reader::Keys;
-use crate::runbook::schema::form::Form;
+use crate::runbook::schema::form::{Form, words};
 use crate::runbook::types::Type;
-use crate::runbook::{lower, lower_inputs, lower_steps, settings};
+use crate::runbook::{lower, lower_inputs, lower_steps, lower_times, lower_whole, lower_writes, settings};
 
 /// A map with known keys.
 pub(super) struct Definition {
@@ -17,7 +17,7 @@ pub(super) struct Definition {
     pub(super) required: &'static [&'static str],
     /// Keys of which exactly one is given.
     pub(super) one_of: &'static [&'static str],
-    /// Keys that need others beside them.
+    /// Keys that need one of others beside them.
     pub(super) needs: &'static [(&'static str, &'static [&'static str])],
 }
 
@@ -32,10 +32,10 @@ const fn row(key: &'static str, form: Form, doc: &'static str) -> Row {
     Row { key, form, doc }
 }
 
-/// Keys on top of a file that an action can't have.
-pub(super) const RUNBOOK_ONLY: [&str; 0] = [];
-/// Keys on top of a file that a runbook can't have.
-pub(super) const ACTION_ONLY: [&str; 0] = [];
+const LEVELS: [&str; 4] = words(&lower_steps::LEVELS);
+const EFFECTS: [&str; 5] = words(&lower_writes::EFFECTS);
+const REPEATS: [&str; 3] = words(&lower_writes::REPEATS);
+const IF_BUSY: [&str; 3] = words(&lower_whole::IF_BUSY);
 
 const VERSION: Row = row("version", Form::Version, "Version of the language: 1.");
 
@@ -62,9 +62,13 @@ pub(super) const RUNBOOK: Definition = Definition {
             "Names of the secrets it uses; a target says where they come from. Read as `secrets.NAME`.",
         ),
         row("vars", Form::Named, "Values computed once at the start, in this order; read as `vars.NAME`."),
+        row("timeout", Form::Duration, "How long the whole run may take, 4h unless given."),
+        row("concurrency", Form::Map("concurrency"), "Which runs may not happen at the same time."),
+        row("defaults", Form::Map("defaults"), "What every `uses` of this file has unless it says otherwise."),
         row("steps", Form::List("step"), "What is done, in this order."),
         row("on_failure", Form::List("step"), "Steps after a run that failed, was rejected or timed out."),
         row("finally", Form::List("step"), "Steps at the end of every run, however it went."),
+        row("plan", Form::Map("plan"), "What a rehearsal says of this action as a whole."),
         row("outputs", Form::Named, "What it gives to whoever called it, by name."),
     ],
 };
@@ -91,25 +95,132 @@ pub(super) const STEP: Definition = Definition {
     keys: &lower_steps::STEP,
     required: &[],
     one_of: &lower_steps::BODIES,
-    needs: &[("with", &["uses"]), ("until", &["within"]), ("every", &["until"]), ("in_a_row", &["until"])],
+    needs: &[
+        ("max_parallel", &["foreach"]),
+        ("until", &["within", "foreach"]),
+        ("every", &["until"]),
+        ("in_a_row", &["until"]),
+    ],
     rows: &[
         row("id", Form::Id, "Its name in expressions: `steps.ID.outputs`. snake_case."),
         row("name", Form::Text, "One line for people."),
         row("if", Form::Expression, "Run it only if this is true; else it is skipped."),
+        row("foreach", Form::Items, "Run the body once for each item: a list, or an expression that gives one."),
+        row("max_parallel", Form::CountOrTemplate(1), "How many items at a time; one after another without it."),
         row("uses", Form::Action, "The action to call: a primitive such as `http.probe`, or a file of `actions/`."),
         row("with", Form::With, "Arguments of the action."),
         row("script", Form::Text, "Rhai code; its last expression is the step's output."),
         row("assert", Form::List("assertion"), "What must hold for the run to go on."),
         row("findings", Form::List("finding"), "What to tell people, under which condition."),
         row("steps", Form::List("step"), "A group of steps."),
+        row("parallel", Form::List("step"), "Branches that run side by side, each to its own end."),
         row("until", Form::Expression, "Look again until this is true of `result`; reads only."),
+        row("fail_if", Form::Expression, "End the step as failed if this is true of `result`; reads only."),
         row("every", Form::Duration, "Pause between two looks, 5s unless given."),
-        row("within", Form::Duration, "How long the step may take with all its looks."),
+        row("within", Form::Duration, "How long the step may take with all its attempts, looks and pauses."),
         row("in_a_row", Form::Count(1), "How many looks in a row must be good."),
         row("timeout", Form::Duration, "How long one attempt may take; a write that reaches it is in doubt."),
+        row("retry", Form::Map("retry"), "Try again after failures that another attempt may not have."),
+        row(
+            "effect",
+            Form::Words(&EFFECTS),
+            "What the call may do, if that is more than its action says; less needs a `reason`.",
+        ),
+        row(
+            "repeat",
+            Form::WordsOrMap(&REPEATS, "keyed"),
+            "Whether the write may be sent again when nobody knows if it happened.",
+        ),
+        row("settle", Form::Map("settle"), "How to find out whether a write in doubt has happened."),
         row("continue_on_failure", Form::Bool, "Go on with the next step if this one fails."),
         row("outputs", Form::Named, "What the step gives instead of `result`, by name."),
         row("reason", Form::Text, "Why more trust is put into this step than its action asks for."),
+    ],
+};
+
+const RETRY: Definition = Definition {
+    name: "retry",
+    doc: "Try again after failures that another attempt may not have.",
+    keys: &lower_times::RETRY,
+    required: &["attempts"],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row("attempts", Form::Attempts, "How often in all, the first one included."),
+        row("delay", Form::Duration, "Pause before the second attempt, 1s unless given."),
+        row("backoff", Form::Factor, "Each pause is so many times the one before, 2 unless given."),
+        row("max_delay", Form::Duration, "Longest pause, 1m unless given."),
+        row("on", Form::Failures, "Failures that are worth it; all that may be retried without it."),
+    ],
+};
+
+const DEFAULTS: Definition = Definition {
+    name: "defaults",
+    doc: "What every `uses` of this file has unless it says otherwise.",
+    keys: &lower_times::DEFAULTS,
+    required: &[],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row("retry", Form::Map("retry"), "For calls that may be retried."),
+        row("timeout", Form::Duration, "How long one attempt may take."),
+    ],
+};
+
+const SETTLE: Definition = Definition {
+    name: "settle",
+    doc: "How to find out whether a write in doubt has happened.",
+    keys: &lower_writes::SETTLE,
+    required: &["steps", "happened"],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row("steps", Form::List("step"), "Reads that look for the write."),
+        row("happened", Form::Expression, "True if it has happened."),
+        row(
+            "not_happened",
+            Form::Expression,
+            "True if it has not: it is sent again. If neither is true a person decides.",
+        ),
+        row("outputs", Form::Named, "What the step gives if it has happened, by name."),
+    ],
+};
+
+const KEYED: Definition = Definition {
+    name: "keyed",
+    doc: "The other side drops a second request with the same key.",
+    keys: &lower_writes::KEYED,
+    required: &["keyed"],
+    one_of: &[],
+    needs: &[],
+    rows: &[row("keyed", Form::Duration, "How long the other side remembers a key, such as 24h.")],
+};
+
+const CONCURRENCY: Definition = Definition {
+    name: "concurrency",
+    doc: "Which runs may not happen at the same time.",
+    keys: &lower_whole::CONCURRENCY,
+    required: &["group"],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row("group", Form::Text, "Runs with the same text here exclude each other."),
+        row("if_busy", Form::Words(&IF_BUSY), "What a start does while the group is taken: refuse, unless given."),
+    ],
+};
+
+const PLAN: Definition = Definition {
+    name: "plan",
+    doc: "What a rehearsal says of this action as a whole.",
+    keys: &lower_whole::PLAN,
+    required: &["summary"],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row("summary", Form::Text, "One line: what it would do."),
+        row("before", Form::Any, "What is there now."),
+        row("after", Form::Any, "What would be there then."),
+        row("reversible", Form::Any, "Whether it can be taken back."),
     ],
 };
 
@@ -135,11 +246,7 @@ const FINDING: Definition = Definition {
     needs: &[],
     rows: &[
         row("when", Form::Expression, "Under which condition it is told."),
-        row(
-            "level",
-            Form::Words(&lower_steps::LEVEL_WORDS),
-            "How bad it is; a critical one ends the run with exit code 10.",
-        ),
+        row("level", Form::Words(&LEVELS), "How bad it is; a critical one ends the run with exit code 10."),
         row("say", Form::Text, "What to tell people."),
         row("suggest", Form::Map("suggestion"), "What to run next."),
     ],
@@ -215,8 +322,24 @@ const ALLOW: Definition = Definition {
 };
 
 /// All of them. Three are files, and each of those stands alone.
-pub(super) const DEFINITIONS: [&Definition; 10] =
-    [&RUNBOOK, &INPUT, &STEP, &ASSERTION, &FINDING, &SUGGESTION, &TARGET, &SECRET, &PROJECT, &ALLOW];
+pub(super) const DEFINITIONS: [&Definition; 16] = [
+    &RUNBOOK,
+    &INPUT,
+    &STEP,
+    &RETRY,
+    &DEFAULTS,
+    &SETTLE,
+    &KEYED,
+    &CONCURRENCY,
+    &PLAN,
+    &ASSERTION,
+    &FINDING,
+    &SUGGESTION,
+    &TARGET,
+    &SECRET,
+    &PROJECT,
+    &ALLOW,
+];
 
 /// A definition with all it refers to.
 pub(super) fn closure(root: &'static Definition) -> Vec<&'static Definition> {
