@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::runbook::check::{Facts, check};
 use crate::runbook::commands::Commands;
-use crate::runbook::lower::read_runbook;
+use crate::runbook::gaps::Gaps;
+use crate::runbook::lower::{Reading, read_partly};
 use crate::runbook::model::{Kind, Runbook};
 use crate::runbook::problem::{self, Problem};
 use crate::runbook::reach::reach;
@@ -88,13 +89,16 @@ pub fn load(
     library: &dyn Library,
     primitives: &[&ActionSpec],
 ) -> (Option<Program>, Vec<Problem>) {
-    let (runbook, mut problems) = read_runbook(name, Kind::Runbook, &source);
+    let Reading { runbook, gaps, mut problems } = read_partly(name, Kind::Runbook, &source);
     let Some(runbook) = runbook else { return (None, problems) };
     let (reached, totals) = reach(&runbook, &source, library, primitives, &mut problems);
     let facts = Facts::new(&reached, library, primitives);
-    problems.extend(check(&runbook, &source, &facts));
+    problems.extend(check(&runbook, &source, &gaps, &facts));
     for action in reached.actions.values() {
-        problems.extend(check(&action.runbook, &action.source, &facts));
+        problems.extend(check(&action.runbook, &action.source, &Gaps::default(), &facts));
+    }
+    for partial in &reached.partial {
+        problems.extend(check(&partial.runbook, &partial.source, &partial.gaps, &facts));
     }
     drop(facts);
     problem::sort(&mut problems);

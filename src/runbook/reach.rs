@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::runbook::lower::read_runbook;
+use crate::runbook::gaps::Gaps;
+use crate::runbook::lower::{Reading, read_partly};
 use crate::runbook::model::{Body, Kind, Runbook};
 use crate::runbook::modules::Modules;
 use crate::runbook::problem::Problem;
@@ -32,6 +33,13 @@ pub struct Action {
     pub totals: Totals,
 }
 
+/// An action file with mistakes of form.
+pub struct Partial {
+    pub runbook: Runbook,
+    pub source: Arc<Source>,
+    pub gaps: Gaps,
+}
+
 /// What a file amounts to with everything below it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -51,6 +59,8 @@ pub struct Reached {
     pub specs: BTreeMap<String, Arc<ActionSpec>>,
     /// Actions that exist but have no usable spec: their own problems are told, none that would follow.
     pub unusable: BTreeSet<String>,
+    /// Those of the unusable that could be read in part: the rest of them is checked all the same.
+    pub partial: Vec<Partial>,
     pub modules: Modules,
 }
 
@@ -171,8 +181,8 @@ impl Walker<'_> {
             self.reached.unusable.insert(site.name.to_owned());
             return;
         }
-        let (runbook, found) = read_runbook(site.name, Kind::Action, &source);
-        self.problems.extend(found);
+        let Reading { runbook, gaps, problems } = read_partly(site.name, Kind::Action, &source);
+        self.problems.extend(problems);
         let Some(runbook) = runbook else {
             self.reached.unusable.insert(site.name.to_owned());
             return;
@@ -185,6 +195,11 @@ impl Walker<'_> {
         self.path.push(site.name.to_owned());
         let totals = self.file(&runbook, &source);
         self.path.pop();
+        if gaps.any() {
+            self.reached.unusable.insert(site.name.to_owned());
+            self.reached.partial.push(Partial { runbook, source, gaps });
+            return;
+        }
         let spec = Arc::new(spec_of(&runbook, &totals));
         self.reached.specs.insert(runbook.name.clone(), spec.clone());
         let action = Action { runbook: Arc::new(runbook), source, spec, totals };

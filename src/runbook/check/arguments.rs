@@ -34,7 +34,10 @@ impl<'a> Checker<'a> {
                 self.argument_value(arg, value, view);
             }
         }
-        if let Some(spec) = spec {
+        // Behind a mistake of form may stand what seems to be missing.
+        if let Some(spec) = spec
+            && !self.gaps.hides_step_at(action.span)
+        {
             let given: Vec<&str> = with.iter().map(|(key, _)| key.value.as_str()).collect();
             self.missing_arguments(spec, &given, action.span);
         }

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
-    actions, answer, cancel, check, describe, export, list, note, resume, run, runs, show, verify,
+    actions, answer, cancel, check, describe, export, list, note, resume, run, runs, schema, show, verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
@@ -65,6 +65,8 @@ pub enum Output {
     Json,
     /// One JSON value a line
     Jsonl,
+    /// SARIF 2.1.0, from `check` only
+    Sarif,
 }
 
 /// When to use colour.
@@ -105,6 +107,8 @@ pub enum Command {
     Check(check::CheckArgs),
     /// List actions, or explain one
     Actions(actions::ActionsArgs),
+    /// Print the JSON Schema of a kind of file, for editors
+    Schema(schema::SchemaArgs),
     /// See it work on a small broken world in this process
     Demo,
     /// Show the version and the formats it knows
@@ -116,7 +120,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Run", &["run", "resume", "cancel"]),
     ("Look", &["list", "describe", "runs", "show", "export", "verify"]),
     ("Decide", &["answer", "note"]),
-    ("Author", &["check", "actions"]),
+    ("Author", &["check", "actions", "schema"]),
     ("Other", &["demo", "version"]),
 ];
 

@@ -22,6 +22,8 @@ pub mod result;
 pub mod resume;
 pub mod run;
 pub mod runs;
+pub mod sarif;
+pub mod schema;
 pub mod session;
 pub mod show;
 pub mod table;

@@ -20,7 +20,7 @@ pub fn show(session: &Session, left: &Left, exit: Exit) {
                 ui.result(&line);
             }
         }
-        Output::Json => {
+        Output::Json | Output::Sarif => {
             let mut json = of_run(&left.facts);
             json["exit_code"] = json!(exit.0);
             ui.result_json(&json);
