@@ -1,6 +1,7 @@
 //! The binary as people and scripts meet it.
 
 mod commands;
+mod exports;
 mod help;
 mod kit;
 mod runs;
