@@ -3,6 +3,7 @@
 
 pub mod bars;
 pub mod escape;
+pub mod graph;
 #[cfg(test)]
 pub(crate) mod hostile;
 pub mod html;

@@ -57,3 +57,18 @@ fn what_a_target_answers_is_text_in_every_form() {
     let html = place.run(&["export", "@last", "--format", "html"]).expect(0).out;
     assert!(!html.contains("<script"), "{html}");
 }
+
+#[test]
+fn a_runbook_is_drawn_as_a_diagram_and_as_a_picture() {
+    let place = Place::new();
+    let diagram = place.run(&["graph", "fix"]).expect(0).out;
+    assert!(diagram.starts_with("flowchart TD\n") && diagram.contains("http.request, write"), "{diagram}");
+    let picture = place.run(&["graph", "fix", "--format", "svg"]).expect(0).out;
+    assert!(roxmltree::Document::parse(&picture).is_ok(), "{picture}");
+    let json = place.run(&["graph", "fix", "-o", "json"]).expect(0).json();
+    assert_eq!((&json["nodes"][1]["name"], &json["nodes"][2]["effect"]), (&"sure".into(), &"write".into()));
+    assert_eq!(json["reads"][0], serde_json::json!({ "from": 1, "to": 2 }));
+    place.run(&["graph", "nothing"]).expect(2);
+    place.file("runbooks/broken.yaml", "version: 1\ntitle: x\nsteps:\n  - use: http.probe\n");
+    assert!(place.run(&["graph", "broken"]).expect(3).err.contains("error[E0103]"));
+}
