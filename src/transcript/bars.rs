@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::engine::event::{Body, Decision, Event, StepStarted};
+use crate::engine::event::{Body, Decision, Event, StepStarted, Verdict};
 use crate::engine::facts::{Facts, Record};
 use crate::engine::ids::StepPath;
 use crate::engine::outcome::Outcome;
@@ -197,6 +197,29 @@ impl Drawing {
                     }
                 }
             }
+            Body::StepRetrying(again) => {
+                if let Some(row) = self.at(&again.step) {
+                    let open = self.open.get_mut(&row);
+                    match (&again.error, open) {
+                        // Another look: the time until it belongs to the poll.
+                        (None, Some((_, fill))) => {
+                            *fill = Fill::Polling;
+                            self.rows[row].looks = self.rows[row].looks.max(again.attempt);
+                        }
+                        _ => self.close(row, at),
+                    }
+                }
+            }
+            Body::StepSettled { step, verdict, .. } => {
+                if let Some(row) = self.at(step) {
+                    self.close(row, at);
+                    match verdict {
+                        Verdict::Happened => self.rows[row].state = State::Ended(Outcome::Done),
+                        Verdict::NotHappened => {}
+                        Verdict::Unknown => drop(self.open.insert(row, (at, Fill::Waiting))),
+                    }
+                }
+            }
             Body::AskAsked { step, .. } => self.turn(step, at, Fill::Waiting, None),
             Body::AskAnswered { step, actor, at: given, .. } => {
                 let said = format!("answered by {}", line::person(actor));
@@ -236,13 +259,17 @@ impl Drawing {
 
     fn start(&mut self, intent: &StepStarted, at: Timestamp) {
         let number = self.row(&intent.step);
+        // The next look of a poll goes on with it, and is not an attempt of its own.
+        if self.open.get(&number).is_some_and(|(_, fill)| *fill == Fill::Polling) {
+            return;
+        }
         self.close(number, at);
         let row = &mut self.rows[number];
         row.what = line::what(intent);
         row.effect = intent.effect.word();
         row.attempts.push(at);
-        row.group |= matches!(intent.body.as_str(), "steps" | "parallel");
-        row.state = if intent.body == "steps" { State::Begun } else { State::Running };
+        row.group |= matches!(intent.body.as_str(), "steps" | "parallel" | "foreach" | "iteration");
+        row.state = if matches!(intent.body.as_str(), "steps" | "parallel") { State::Begun } else { State::Running };
         self.open.insert(number, (at, Fill::Working));
     }
 
@@ -295,26 +322,16 @@ fn state_of(record: &Record) -> Option<State> {
 
 /// Finds out which rows enclose which.
 fn nest(rows: &mut [Row]) {
-    let known: BTreeMap<String, usize> =
-        rows.iter().enumerate().map(|(at, row)| (row.step.as_str().to_owned(), at)).collect();
+    let known: BTreeMap<StepPath, usize> = rows.iter().enumerate().map(|(at, row)| (row.step.clone(), at)).collect();
     let mut groups = BTreeSet::new();
     for row in rows.iter_mut() {
-        let above: Vec<usize> = above(row.step.as_str()).filter_map(|path| known.get(path).copied()).collect();
+        let above: Vec<usize> = row.step.ancestors().filter_map(|path| known.get(&path).copied()).collect();
         row.depth = above.len();
         groups.extend(above);
     }
     for at in groups {
         rows[at].group = true;
     }
-}
-
-/// The paths above a path, nearest first: `a[0]/b` stands in `a[0]`, which stands in `a`.
-pub fn above(path: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(path), |path| {
-        let cut = if path.ends_with(']') { path.rfind('[') } else { path.rfind('/') };
-        cut.map(|at| &path[..at])
-    })
-    .skip(1)
 }
 
 #[cfg(test)]

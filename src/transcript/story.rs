@@ -65,6 +65,7 @@ impl Story {
             reason: Some("pager".into()),
             incident: Some("INC-42".into()),
             effects: vec![Effect::Read, Effect::Write],
+            timeout_ms: None,
             rehearsal: false,
             root: None,
             store: None,

@@ -4,8 +4,8 @@ use crate::engine::event::Actor;
 use crate::engine::facts::{Facts, Finding, Record, RunState};
 use crate::engine::ids::StepPath;
 use crate::engine::outcome::{Outcome, RunOutcome};
+use crate::transcript::line;
 use crate::transcript::text::{Line, Tone};
-use crate::transcript::{bars, line};
 use crate::transcript::{escape, words};
 
 /// The status as people say it.
@@ -178,7 +178,7 @@ pub fn still_done(facts: &Facts) -> Vec<&StepPath> {
     let mut done: Vec<&StepPath> = Vec::new();
     for (path, record) in &facts.steps {
         // An action's write is told once, as the action.
-        let told = bars::above(path.as_str()).any(|above| facts.steps.get(above).is_some_and(changed));
+        let told = path.ancestors().any(|above| facts.steps.get(&above).is_some_and(changed));
         if changed(record) && !told {
             done.push(path);
         }

@@ -47,7 +47,7 @@ pub fn svg(graph: &Graph) -> String {
         0 => String::new(),
         count => format!("{} more are not drawn   ", words::count(count, "step")),
     };
-    let legend = "dashed: one after another   double: side by side   thick: changes something   arc: reads";
+    let legend = "dashed: one after another   solid: side by side   thick: changes something   arc: reads";
     text(&mut page, LEFT, height - 10.0, "dim", &format!("{more}{legend}"));
     page.tag("</svg>\n");
     page.finish()

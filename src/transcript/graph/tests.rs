@@ -1,10 +1,8 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::runbook::model::{Foreach, Retry, Runbook};
-use crate::runbook::source::Span;
+use crate::runbook::model::Runbook;
 use crate::runbook::testing::Shelf;
-use crate::script::value::Value;
 use crate::transcript::hostile::{CORPUS, assert_inert, assert_plain};
 
 const BODY: &str = "
@@ -40,21 +38,17 @@ fn program() -> Program {
 
 /// The same with what the group holds side by side, and for each item.
 fn side_by_side() -> Program {
-    let mut program = program();
-    let mut book: Runbook = (*program.runbook).clone();
-    let mut steps: Vec<Arc<Step>> = book.steps.to_vec();
-    let mut group = (*steps[1]).clone();
-    let Body::Steps(inner) = group.body else { panic!("`again` is a group") };
-    group.body = Body::Parallel(inner);
-    let literal = |value| Template { span: Span::default(), node: TemplateNode::Literal(value) };
-    let items = literal(Value::List(vec![Value::Int(1)]));
-    group.foreach = Some(Foreach { items, max_parallel: Some(literal(Value::Int(3))) });
-    group.retry = Some(Retry { attempts: 3, delay: None, backoff: 2.0, max_delay: None, on: Vec::new() });
-    group.continue_on_failure = true;
-    steps[1] = Arc::new(group);
-    book.steps = steps.into();
-    program.runbook = Arc::new(book);
-    program
+    let group = "parallel:\n      # again";
+    let looped = BODY
+        .replace("    if: not(steps.seen.outputs.ok)\n    steps:\n", &format!("    continue_on_failure: true\n    {group}\n"))
+        .replace(
+            "  - id: verdict\n",
+            "  - id: all\n    foreach: \"${{ [1, 2, steps.seen.outputs.status] }}\"\n    max_parallel: 3\n    \
+             retry: { attempts: 3 }\n    uses: look.at\n    with: { url: \"https://api.example.com/${{ each.value }}\" }\n  \
+             - id: verdict\n",
+        );
+    let (program, problems) = Shelf::default().load(&looped);
+    program.unwrap_or_else(|| panic!("{problems:?}"))
 }
 
 #[test]
