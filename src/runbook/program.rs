@@ -9,9 +9,10 @@ use crate::runbook::check::{Facts, check};
 use crate::runbook::commands::Commands;
 use crate::runbook::gaps::Gaps;
 use crate::runbook::lower::{Reading, read_partly};
-use crate::runbook::model::{Kind, Runbook};
+use crate::runbook::model::{Kind, Runbook, Step};
 use crate::runbook::problem::{self, Problem};
 use crate::runbook::reach::reach;
+use crate::runbook::sites;
 use crate::runbook::source::Source;
 use crate::runbook::spec::{ActionSpec, Effect};
 
@@ -39,6 +40,19 @@ pub struct Child {
     pub runbook: Arc<Runbook>,
     /// Its inputs as arguments, its outputs and effect.
     pub spec: Arc<ActionSpec>,
+}
+
+impl Program {
+    /// The greatest effect a step can have, with the steps inside it, as far as its text says.
+    pub fn effect_of(&self, step: &Step) -> Effect {
+        if let Some(declared) = &step.effect {
+            return declared.value;
+        }
+        let sites = sites::of_step(step);
+        let own = sites.iter().filter_map(|site| Some(site.args.effect(self.specs.get(site.name)?)));
+        let inside = step.body.inner().into_iter().flat_map(|block| block.iter()).map(|step| self.effect_of(step));
+        own.chain(inside).max().unwrap_or(Effect::Pure)
+    }
 }
 
 /// One text of a program.

@@ -9,7 +9,7 @@ use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{
-    actions, answer, cancel, check, demo, describe, export, list, logging, note, resume, run, runs, schema, show,
+    actions, answer, cancel, check, demo, describe, export, graph, list, logging, note, resume, run, runs, schema, show,
     verify, version,
 };
 
@@ -58,6 +58,7 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Runs(args) => runs::runs(session, &args),
         Command::Show(args) => show::show(session, &args),
         Command::Export(args) => export::export(session, &args),
+        Command::Graph(args) => graph::graph(session, &args),
         Command::Verify(args) => verify::verify(session, &args),
         Command::Answer(args) => answer::answer(session, &args),
         Command::Note(args) => note::note(session, &args),

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
-    actions, answer, cancel, check, describe, export, list, note, resume, run, runs, schema, show, verify,
+    actions, answer, cancel, check, describe, export, graph, list, note, resume, run, runs, schema, show, verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
@@ -95,8 +95,10 @@ pub enum Command {
     Runs(runs::RunsArgs),
     /// Show a run: its steps, where it stands, what can be done
     Show(show::ShowArgs),
-    /// Write a run out as a postmortem or as events
+    /// Write a run out: a postmortem, a page, a picture, its events
     Export(export::ExportArgs),
+    /// Draw a runbook: its steps, what they may change, which reads which
+    Graph(graph::GraphArgs),
     /// Check that the journal is what was written
     Verify(verify::VerifyArgs),
     /// Answer a question of a run
@@ -118,7 +120,7 @@ pub enum Command {
 /// Commands as `rerail --help` groups them.
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Run", &["run", "resume", "cancel"]),
-    ("Look", &["list", "describe", "runs", "show", "export", "verify"]),
+    ("Look", &["list", "describe", "runs", "show", "export", "graph", "verify"]),
     ("Decide", &["answer", "note"]),
     ("Author", &["check", "actions", "schema"]),
     ("Other", &["demo", "version"]),

@@ -12,6 +12,7 @@ pub mod error;
 pub mod exit;
 pub mod export;
 pub mod foreground;
+pub mod graph;
 pub mod list;
 pub mod live;
 pub mod logging;
