@@ -64,7 +64,9 @@ pub fn unpin(journal: &dyn Journal, started: &RunStarted) -> Result<(Program, Ta
         let bytes = journal.blob(&file.digest)?.ok_or_else(missing)?;
         let source = Source::new(file.shown.as_str(), String::from_utf8_lossy(&bytes).into_owned());
         match file.kind {
-            FileKind::Runbook => root = Some((file.name.clone(), source)),
+            // The first one is what was started; the others are run by it.
+            FileKind::Runbook if root.is_none() => root = Some((file.name.clone(), source)),
+            FileKind::Runbook => drop(texts.runbooks.insert(file.name.clone(), source)),
             FileKind::Action => drop(texts.actions.insert(file.name.clone(), source)),
             FileKind::Module => drop(texts.modules.insert(file.name.clone(), source)),
             FileKind::Target => target = read_target(&source).0,
@@ -83,12 +85,17 @@ pub fn unpin(journal: &dyn Journal, started: &RunStarted) -> Result<(Program, Ta
 #[derive(Default)]
 struct Pinned {
     actions: BTreeMap<String, Arc<Source>>,
+    runbooks: BTreeMap<String, Arc<Source>>,
     modules: BTreeMap<String, Arc<Source>>,
 }
 
 impl Library for Pinned {
     fn action(&self, name: &str) -> Looked {
         Ok(self.actions.get(name).cloned())
+    }
+
+    fn runbook(&self, name: &str) -> Looked {
+        Ok(self.runbooks.get(name).cloned())
     }
 
     fn module(&self, path: &str) -> Looked {
@@ -100,6 +107,6 @@ impl Library for Pinned {
     }
 
     fn runbook_names(&self) -> Vec<String> {
-        Vec::new()
+        self.runbooks.keys().cloned().collect()
     }
 }

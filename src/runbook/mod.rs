@@ -3,6 +3,9 @@
 pub mod check;
 pub mod codes;
 pub mod contexts;
+pub mod defaults;
+pub mod effects;
+pub mod fields;
 pub mod lower;
 pub mod lower_inputs;
 pub mod lower_steps;

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use crate::runbook::spec::ActionSpec;
 use crate::steps::{
     Entry, dns_resolve, env_read, file_read, file_write, http_probe, http_request, human_ask, run_fail, run_finish,
-    run_note, tcp_connect, time_now, time_sleep, tls_inspect,
+    run_note, run_undo, runbook, tcp_connect, time_now, time_sleep, tls_inspect,
 };
 
 /// All primitives, by name.
@@ -21,6 +21,8 @@ static CATALOG: LazyLock<Vec<Entry>> = LazyLock::new(|| {
         run_fail::entry(),
         run_finish::entry(),
         run_note::entry(),
+        run_undo::entry(),
+        runbook::entry(),
         tcp_connect::entry(),
         time_now::entry(),
         time_sleep::entry(),
@@ -41,7 +43,7 @@ pub fn specs() -> Vec<&'static ActionSpec> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runbook::spec::Effect;
+    use crate::runbook::spec::{Effect, RUN_CHILD, RUN_UNDO};
     use crate::script::value::{Map, Value};
     use crate::steps::Primitive;
 
@@ -84,6 +86,10 @@ mod tests {
             match entry.primitive {
                 Primitive::Read(_) => assert_eq!(spec.effect, Effect::Read, "{}", spec.name),
                 Primitive::Write(_) | Primitive::ReadOrWrite(..) => assert_eq!(spec.effect, Effect::Write),
+                // They have the effect of what they run, which can be any.
+                Primitive::Engine if [RUN_CHILD, RUN_UNDO].contains(&spec.name.as_str()) => {
+                    assert_eq!(spec.effect, Effect::Destructive);
+                }
                 Primitive::Engine => assert!(!spec.effect.changes_the_world(), "{}", spec.name),
             }
         }
