@@ -9,8 +9,8 @@ use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{
-    actions, answer, cancel, check, demo, describe, export, graph, list, logging, note, resume, run, runs, schema, show,
-    verify, version,
+    actions, answer, cancel, check, demo, describe, export, graph, list, logging, note, resume, run, runs, schema,
+    show, verify, version,
 };
 
 /// Runs the command line of this process.
