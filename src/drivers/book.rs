@@ -179,6 +179,9 @@ mod tests {
             reason: None,
             incident: None,
             effects: Vec::new(),
+            fence: 0,
+            group: None,
+            previous: None,
             rehearsal: false,
             store: None,
         }));

@@ -101,7 +101,7 @@ impl Local<'_> {
                 facts.apply(event).expect("what has happened was folded in this order when it was picked");
             }
             if let Some(why) = pause {
-                let body = Body::RunPaused { reason: why.to_owned() };
+                let body = Body::RunPaused { reason: why.to_owned(), actor: None };
                 let event = Event { v: EVENT_VERSION, seq: facts.next_seq, ts: now(), body };
                 // A run that has ended has nothing to pause.
                 if facts.apply(&event).is_ok() {

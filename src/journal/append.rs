@@ -354,7 +354,7 @@ mod tests {
         assert_eq!(status(), Status::Waiting);
         append(&store, &drive, vec![note(2)]).unwrap();
         assert_eq!(status(), Status::Waiting, "an append that says nothing leaves it");
-        append(&store, &drive, vec![event(3, Body::RunPaused { reason: "disk".into() })]).unwrap();
+        append(&store, &drive, vec![event(3, Body::RunPaused { reason: "disk".into(), actor: None })]).unwrap();
         assert_eq!(status(), Status::Paused);
         append(&store, &drive, vec![finished(4)]).unwrap();
         let row = store.run(drive.run()).unwrap();

@@ -181,6 +181,9 @@ impl Runs {
             actor: foreground.actor.clone(),
             reason: prepared.reason.clone(),
             incident: prepared.incident.clone(),
+            fence: 0,
+            group: None,
+            previous: None,
             rehearsal,
         };
         Ok((start, texts))

@@ -178,6 +178,9 @@ fn start(run: RunId) -> Start {
         actor: ana(),
         reason: None,
         incident: None,
+        fence: 0,
+        group: None,
+        previous: None,
         rehearsal: false,
     }
 }

@@ -14,6 +14,7 @@ mod demo;
 mod door;
 mod driver;
 mod engine;
+mod hold;
 mod house;
 mod journal;
 mod layering;

@@ -94,15 +94,30 @@ impl Invocation {
                 Status::Ended(result) => {
                     return Progress::Ended(step::ended(env, &self.path, result));
                 }
-                Status::Start(Resend::Fresh) => self.start(env, scope, arguments, manner),
-                Status::Start(Resend::Same) => self.start_again(env),
+                Status::Start(resend) => {
+                    let begun = match resend {
+                        Resend::Fresh => self.start(env, scope, arguments, manner),
+                        Resend::Same => self.start_again(env),
+                    };
+                    match begun {
+                        Progress::Ended(()) => {}
+                        Progress::Pending if env.stopping() => {
+                            let result = StepResult::bare(&self.path, Outcome::Cancelled);
+                            return Progress::Ended(StepEnd::plain(result));
+                        }
+                        Progress::Pending => return Progress::Pending,
+                    }
+                }
                 Status::Lost => {
                     let message = "the process that sent it ended before the answer was known";
                     let failure = Failure::new(FailureKind::EngineDied, message);
                     step::end(env, &self.path, Attempt::in_doubt(failure), None, step::End::default());
                 }
                 Status::InDoubt => match self.settles_at(env) {
-                    Some(at) if env.now >= at => self.start_again(env),
+                    Some(at) if env.now >= at => match self.start_again(env) {
+                        Progress::Ended(()) => {}
+                        Progress::Pending => return Progress::Pending,
+                    },
                     Some(at) => {
                         env.decided.waits.timer(at);
                         return Progress::Pending;
@@ -148,8 +163,8 @@ impl Invocation {
         }
     }
 
-    /// Evaluates the arguments and records the intent.
-    fn start(&mut self, env: &mut Env, scope: &Scope, arguments: &Arguments, manner: &Manner) {
+    /// Evaluates the arguments and records the intent; pending while a hold keeps it from starting.
+    fn start(&mut self, env: &mut Env, scope: &Scope, arguments: &Arguments, manner: &Manner) -> Progress<()> {
         self.leaf = Leaf::default();
         self.inner = None;
         let spec = env.program.specs.get(&self.uses).map(Arc::clone);
@@ -189,6 +204,9 @@ impl Invocation {
                 let unknown = Value::Map(prepared.with.clone()).unknown().cloned();
                 let effect = prepared.effect;
                 let action = env.program.actions.contains_key(&self.uses);
+                if !action && env.held(effect) {
+                    return Progress::Pending;
+                }
                 env.emit(Fact::StepStarted(Box::new(StepStarted {
                     effect,
                     repeat: prepared.repeat,
@@ -209,15 +227,21 @@ impl Invocation {
                 }
             }
         }
+        Progress::Ended(())
     }
 
-    /// Records the intent to send the same again.
-    fn start_again(&mut self, env: &mut Env) {
+    /// Records the intent to send the same again; pending while a hold keeps it from starting.
+    fn start_again(&mut self, env: &mut Env) -> Progress<()> {
         self.leaf = Leaf::default();
-        let Some(record) = env.facts.step(&self.path) else { return };
-        let Some(started) = &record.started else { return };
-        let intent = StepStarted { attempt: record.next_attempt(), ..started.intent.clone() };
+        let again =
+            env.facts.step(&self.path).and_then(|record| Some((record.started.as_ref()?, record.next_attempt())));
+        let Some((started, attempt)) = again else { return Progress::Ended(()) };
+        let intent = StepStarted { attempt, ..started.intent.clone() };
+        if intent.key.is_some() && env.held(intent.effect) {
+            return Progress::Pending;
+        }
         env.emit(Fact::StepStarted(Box::new(intent)));
+        Progress::Ended(())
     }
 
     /// When an in-doubt write may be sent again without asking anybody; `None` if never.

@@ -72,7 +72,7 @@ fn nothing_from_outside_reaches_the_terminal_as_a_command() {
     story.tell(Body::Log { step: "s".into(), text: evil.into() }).done("s", json!({ evil: evil }));
     story.finds("f", Level::Warning, evil, Some(Suggest { runbook: evil.into(), with: map(json!({ evil: evil })) }));
     story.asks("q", evil).answered("q", evil, evil).notes(evil);
-    story.tell(Body::RunPaused { reason: evil.into() });
+    story.tell(Body::RunPaused { reason: evil.into(), actor: None });
     for detail in [Detail::Quiet, Detail::Steps, Detail::Events] {
         let shown = story.shown(Marks::Unicode, detail);
         let bad = |c: char| c != '\n' && (c.is_control() || crate::runbook::render::is_invisible(c));
