@@ -58,6 +58,7 @@ pub(super) fn started(run: RunId, runbook: &str) -> Event {
             fence: 0,
             group: None,
             previous: None,
+            timeout_ms: None,
             rehearsal: false,
             store: None,
         })),

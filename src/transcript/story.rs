@@ -68,6 +68,7 @@ impl Story {
             fence: 0,
             group: None,
             previous: None,
+            timeout_ms: None,
             rehearsal: false,
             root: None,
             store: None,

@@ -9,6 +9,7 @@
 mod binary;
 mod checks;
 mod cli;
+mod composites;
 mod crash;
 mod demo;
 mod door;

@@ -61,6 +61,7 @@ pub fn started(run: RunId) -> Event {
             fence: 0,
             group: None,
             previous: None,
+            timeout_ms: None,
             rehearsal: false,
             store: None,
         })),
