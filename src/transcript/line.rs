@@ -78,7 +78,7 @@ fn draw(event: &Event, facts: &Facts, style: Style) -> Vec<Line> {
                 Tone::Plain,
                 &format!(" since {} by {}: {}", words::date_time(hold.since), person(&hold.actor), hold.reason),
             ),
-            Line::of(Tone::Dim, &format!("{}this one goes on by itself after  rerail hold off", " ".repeat(INDENT))),
+            Line::of(Tone::Dim, &format!("{}reads go on; lift it with  rerail hold off", " ".repeat(INDENT))),
         ],
         Body::HoldOff { actor } => {
             let by = actor.as_ref().map(|actor| format!(" by {}", person(actor))).unwrap_or_default();
