@@ -25,5 +25,6 @@ mod readme;
 mod runbooks;
 mod scenario;
 mod servers;
+mod services;
 mod steps;
 mod tmpfs;
