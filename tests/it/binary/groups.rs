@@ -235,3 +235,61 @@ outputs: { n: '7' }
     typo.ask(&["check", "typo"]).exits(3).says(&["`run.previous` has no field `outcom`"]);
     assert_eq!(typo.json(&["show", "@last"])["outputs"], json!({ "n": "7" }));
 }
+
+#[test]
+fn killed_at_every_boundary_a_group_is_held_by_what_is_recorded_and_by_nothing_else() {
+    let book = "
+inputs: { base: { type: url } }
+concurrency: { group: one }
+steps:
+  - { id: look, uses: http.probe, with: { url: '${{ inputs.base }}/' } }
+  - { id: say, uses: run.note, with: { text: seen } }
+";
+    let gate = Gate::serve();
+    let input = gate.input();
+    let run = ["run", "one", "-i", &input];
+    let (mut held, mut free) = (0, 0);
+    for k in 1u64.. {
+        let place = Place::new().runbook("one", book);
+        let mut command = place.rerail(&run);
+        command.env("RERAIL_CRASH_AT", k.to_string());
+        let said = Said::of(&run, command.output().unwrap());
+        if !said.was_killed() {
+            said.exits(0);
+            break;
+        }
+        let when = format!("killed at point {k}");
+        let facts = place.facts();
+        if facts.started.is_some() && facts.finished.is_none() {
+            held += 1;
+            place.ask(&run).exits(18).says(&["no process drives it"]);
+            place.ask(&["resume", "@last"]).exits(0);
+        } else {
+            free += 1;
+        }
+        place.ask(&run).exits(0);
+        place.assert_journal_is_whole(&when);
+    }
+    assert!(held >= 2 && free >= 2, "{held} left open, {free} not begun or over");
+}
+
+#[test]
+fn a_group_that_is_no_name_is_refused_before_anything_begins() {
+    let long = "x".repeat(201);
+    for (group, why) in [
+        ("${{ inputs.name }}", "gives an empty text"),
+        ("${{ 1 + 1 }}", "gives 2, expected a text"),
+        (long.as_str(), "has 201 characters, at most 200"),
+    ] {
+        let body = format!(
+            "inputs: {{ name: {{ type: string, default: '' }} }}
+concurrency: {{ group: '{group}' }}
+steps: [ {{ uses: run.note, with: {{ text: x }} }} ]
+outputs: {{ name: '${{{{ inputs.name }}}}' }}
+"
+        );
+        let place = Place::new().runbook("bad", &body);
+        place.ask(&["run", "bad"]).exits(2).says(&["`concurrency.group`", why]);
+        assert_eq!(place.json(&["runs"]), json!([]));
+    }
+}

@@ -259,3 +259,36 @@ fn a_reader_that_goes_away_does_not_stop_a_run() {
     each_once(&gate);
     assert_eq!(place.end_of("@last")["outcome"], "success");
 }
+
+#[test]
+fn what_ends_while_a_pause_waits_for_the_rest_is_recorded_at_once() {
+    let gate = Gate::serve();
+    let body = "
+inputs: { base: { type: url } }
+steps:
+  - id: both
+    parallel:
+      - { id: look, uses: http.probe, with: { url: '${{ inputs.base }}/held/look', timeout: 1m } }
+      - { id: write, uses: http.request, with: { method: POST, url: '${{ inputs.base }}/held/write', text: held, timeout: 1m } }
+      - { id: other, uses: http.request, with: { method: POST, url: '${{ inputs.base }}/held/other', text: other, timeout: 1m } }
+  - { id: last, uses: http.request, with: { method: POST, url: '${{ inputs.base }}/', text: last } }
+";
+    let place = Place::new().runbook("slow", body);
+    let heard = Heard::start(&place, place.rerail(&["run", "slow", "-i", &gate.input(), "--yes"]));
+    for name in ["look", "write", "other"] {
+        gate.arrived(name);
+    }
+    place.ask(&["pause", "@last"]).exits(0);
+    heard.says("nothing new starts");
+    gate.opens("write");
+    until("the write's end is recorded", || outcome(&place, "write") == Some(Outcome::Done));
+    gate.opens("other");
+    until("the other's end is recorded", || outcome(&place, "other") == Some(Outcome::Done));
+    // The process dies while it waits for the look: no doubt is left of what had ended.
+    heard.signal(Signal::KILL);
+    drop(heard);
+    gate.opens("look");
+    place.ask(&["resume", "@last"]).exits(0);
+    assert_eq!(["held", "other", "last"].map(|body| gate.ledger.times(body)), [1, 1, 1]);
+    place.assert_journal_is_whole("after a death in a pause");
+}
