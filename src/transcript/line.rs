@@ -56,7 +56,8 @@ pub fn lines(event: &Event, facts: &Facts, style: Style) -> Vec<Line> {
 fn needs_eyes(body: &Body) -> bool {
     match body {
         Body::StepFinished(finished) => !finished.outcome.lets_the_run_go_on(),
-        Body::AskAsked { .. } | Body::Finding { .. } | Body::RunFinished { .. } | Body::RunPaused { .. } => true,
+        Body::AskAsked { .. } | Body::Finding { .. } | Body::RunFinished { .. } => true,
+        Body::RunPaused { .. } | Body::HoldOn(_) => true,
         _ => false,
     }
 }
@@ -68,7 +69,22 @@ fn draw(event: &Event, facts: &Facts, style: Style) -> Vec<Line> {
         Body::RunStarted(started) => header(started),
         Body::RunResumed { actor, reason, .. } => vec![by_person("resumed", actor, reason.as_deref(), marks)],
         Body::RunCancelled { actor, reason } => vec![by_person("asked to stop", actor, reason.as_deref(), marks)],
-        Body::RunPaused { reason } => {
+        Body::RunPaused { reason, actor: Some(actor) } => {
+            let reason = Some(reason.as_str()).filter(|reason| !reason.is_empty());
+            vec![by_person("paused it", actor, reason, marks)]
+        }
+        Body::HoldOn(hold) => vec![
+            sign(Mark::Waiting, marks).add(Tone::Strong, "all writes are on hold").add(
+                Tone::Plain,
+                &format!(" since {} by {}: {}", words::date_time(hold.since), person(&hold.actor), hold.reason),
+            ),
+            Line::of(Tone::Dim, &format!("{}reads go on; lift it with  rerail hold off", " ".repeat(INDENT))),
+        ],
+        Body::HoldOff { actor } => {
+            let by = actor.as_ref().map(|actor| format!(" by {}", person(actor))).unwrap_or_default();
+            vec![sign(Mark::Info, marks).add(Tone::Plain, &format!("the hold was lifted{by}"))]
+        }
+        Body::RunPaused { reason, actor: None } => {
             vec![sign(Mark::Waiting, marks).add(Tone::Strong, "paused: ").add(Tone::Plain, reason)]
         }
         Body::RunFinished { outcome, message, .. } => vec![ending(*outcome, message.as_deref(), facts)],

@@ -32,9 +32,15 @@ pub fn next_steps(facts: &Facts) -> Vec<Line> {
         RunState::InDoubt => facts.doubts().flat_map(|(path, record)| doubt(&run, path, record)).collect(),
         RunState::Waiting => questions(&run, facts),
         RunState::Paused => {
-            let why = facts.paused.as_deref().unwrap_or_default();
-            let mut lines = vec![said("Paused: ", why)];
-            lines.extend(commands("When that is mended:", &[(format!("rerail resume {run}"), "")]));
+            let (why, when) = match (&facts.paused, &facts.held) {
+                (None, Some(hold)) => {
+                    let why = format!("all writes are on hold by {}: {}", line::person(&hold.actor), hold.reason);
+                    (why, "When the hold is lifted (rerail hold off):")
+                }
+                (why, _) => (why.clone().unwrap_or_default(), "To go on:"),
+            };
+            let mut lines = vec![said("Paused: ", &why)];
+            lines.extend(commands(when, &[(format!("rerail resume {run}"), "")]));
             lines
         }
         RunState::Running => {

@@ -9,8 +9,8 @@ use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{
-    actions, answer, cancel, check, demo, describe, export, graph, list, logging, note, resume, run, runs, schema,
-    show, verify, version,
+    actions, answer, cancel, check, demo, describe, export, graph, hold, list, logging, note, pause, resume, run, runs,
+    schema, show, verify, version,
 };
 
 /// Runs the command line of this process.
@@ -53,6 +53,8 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Run(args) => run::run(session, args),
         Command::Resume(args) => resume::resume(session, args),
         Command::Cancel(args) => cancel::cancel(session, args),
+        Command::Pause(args) => pause::pause(session, args),
+        Command::Hold(args) => hold::hold(session, &args),
         Command::List(args) => list::list(session, &args),
         Command::Describe(args) => describe::describe(session, &args),
         Command::Runs(args) => runs::runs(session, &args),
