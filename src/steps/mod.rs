@@ -21,6 +21,8 @@ mod http_probe;
 mod http_request;
 mod human_ask;
 mod names;
+mod postgres;
+mod postgres_query;
 mod refusal;
 mod regular_file;
 mod run_fail;

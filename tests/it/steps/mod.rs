@@ -5,9 +5,10 @@
 mod chat;
 mod faults;
 mod graphql;
-mod kit;
+pub mod kit;
 mod mail;
 mod names;
+mod postgres;
 mod requests;
 mod secrets;
 mod tls;
