@@ -23,6 +23,7 @@ mod human_ask;
 mod names;
 mod postgres;
 mod postgres_query;
+mod redis_ping;
 mod refusal;
 mod regular_file;
 mod run_fail;

@@ -119,6 +119,59 @@ impl Postgres {
     }
 }
 
+/// A Redis of this process, with and without TLS.
+pub struct Redis {
+    pub port: u16,
+    pub tls_port: u16,
+    /// What vouches for its certificate, which is for `localhost`.
+    pub ca: String,
+    /// Holds the pipe.
+    _child: Child,
+}
+
+impl Redis {
+    /// Of the default user.
+    pub const PASSWORD: &str = "not-a-real-password";
+    /// Of `looker`, who may log in and ping.
+    pub const LOOKER: &str = "not-a-real-lookers-password";
+
+    /// The one all tests share; `None`, and a word about it, where there is none.
+    pub fn shared() -> Option<&'static Redis> {
+        static SHARED: OnceLock<Option<Redis>> = OnceLock::new();
+        SHARED.get_or_init(Redis::start).as_ref()
+    }
+
+    fn start() -> Option<Redis> {
+        if Command::new("redis-server").arg("--version").output().is_err() {
+            skipped("no Redis here, its step was NOT tested");
+            return None;
+        }
+        let directory = tempfile::tempdir().unwrap().keep();
+        let place = |name: &str| directory.join(name).to_str().unwrap().to_owned();
+        let authority = Authority::for_localhost();
+        std::fs::copy(authority.path(), place("ca.pem")).unwrap();
+        std::fs::copy(authority.with_key().path(), place("server.pem")).unwrap();
+        let (port, tls_port) = (crate::servers::refused_port(), crate::servers::refused_port());
+        let settings = [
+            format!("port {port}"),
+            format!("tls-port {tls_port}"),
+            "bind 127.0.0.1".to_owned(),
+            "save \"\"".to_owned(),
+            format!("dir {}", directory.display()),
+            format!("tls-cert-file {}", place("server.pem")),
+            format!("tls-key-file {}", place("server.pem")),
+            "tls-auth-clients no".to_owned(),
+            format!("requirepass {}", Redis::PASSWORD),
+            format!("user looker on >{} +ping +auth", Redis::LOOKER),
+        ];
+        std::fs::write(place("redis.conf"), settings.join("\n")).unwrap();
+        let mut child = until_the_end(&["redis-server", &place("redis.conf")], Some(&directory));
+        listening(port, &mut child);
+        listening(tls_port, &mut child);
+        Some(Redis { port, tls_port, ca: place("ca.pem"), _child: child })
+    }
+}
+
 /// An SMTP server by other people (aiosmtpd), which wants STARTTLS and a login.
 pub struct Mailbox {
     pub port: u16,

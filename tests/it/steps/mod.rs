@@ -9,6 +9,7 @@ pub mod kit;
 mod mail;
 mod names;
 mod postgres;
+mod redis;
 mod requests;
 mod secrets;
 mod tls;
