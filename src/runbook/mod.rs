@@ -3,6 +3,7 @@
 pub mod check;
 pub mod codes;
 pub mod contexts;
+pub mod locate;
 pub mod lower;
 pub mod lower_inputs;
 pub mod lower_steps;

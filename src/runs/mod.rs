@@ -7,6 +7,7 @@ mod actions;
 mod checking;
 mod drive;
 mod error;
+mod eval;
 mod ground;
 mod inputs;
 mod look;

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
-    actions, answer, cancel, check, describe, export, graph, list, note, resume, run, runs, show, verify,
+    actions, answer, cancel, check, describe, diff, eval, export, graph, list, note, resume, run, runs, show, verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
@@ -93,10 +93,14 @@ pub enum Command {
     Runs(runs::RunsArgs),
     /// Show a run: its steps, where it stands, what can be done
     Show(show::ShowArgs),
+    /// Compare two runs
+    Diff(diff::DiffArgs),
     /// Write a run out: a postmortem, a page, a picture, its events
     Export(export::ExportArgs),
     /// Draw a runbook: its steps, what they may change, which reads which
     Graph(graph::GraphArgs),
+    /// Evaluate an expression with what a run has seen
+    Eval(eval::EvalArgs),
     /// Check that the journal is what was written
     Verify(verify::VerifyArgs),
     /// Answer a question of a run
@@ -116,9 +120,9 @@ pub enum Command {
 /// Commands as `rerail --help` groups them.
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Run", &["run", "resume", "cancel"]),
-    ("Look", &["list", "describe", "runs", "show", "export", "graph", "verify"]),
+    ("Look", &["list", "describe", "runs", "show", "diff", "export", "graph", "verify"]),
     ("Decide", &["answer", "note"]),
-    ("Author", &["check", "actions"]),
+    ("Author", &["check", "actions", "eval"]),
     ("Other", &["demo", "version"]),
 ];
 

@@ -40,11 +40,13 @@ impl Exit {
     pub const PAUSED: Exit = Exit(19);
     /// `run --dry-run --detailed-exitcode`: the plan would change something.
     pub const PLAN_CHANGES: Exit = Exit(20);
+    /// `diff --exit-code`: the runs differ.
+    pub const DIFFERENT: Exit = Exit(21);
     /// Interrupted before anything had to be said about a run.
     pub const INTERRUPTED: Exit = Exit(130);
 
     /// Every code with its meaning, for help and documentation.
-    pub const ALL: [(Exit, &'static str); 16] = [
+    pub const ALL: [(Exit, &'static str); 17] = [
         (Exit::SUCCESS, "success; for a run: every step is done"),
         (Exit::TOOL_FAILED, "the tool itself failed: input or output, journal, a bug"),
         (Exit::USAGE, "wrong usage; nothing was started"),
@@ -60,6 +62,7 @@ impl Exit {
         (Exit::BUSY, "somebody else drives the run"),
         (Exit::PAUSED, "the run is paused: it can't be recorded or decided for now"),
         (Exit::PLAN_CHANGES, "--dry-run --detailed-exitcode: the plan would change something"),
+        (Exit::DIFFERENT, "diff --exit-code: the runs differ"),
         (Exit::INTERRUPTED, "interrupted"),
     ];
 

@@ -1,5 +1,6 @@
 //! The binary as people and scripts meet it.
 
+mod asking;
 mod commands;
 mod exports;
 mod help;
