@@ -29,7 +29,7 @@ pub fn eval(session: &Session, args: &EvalArgs) -> Result<Exit, CliError> {
     match runs.evaluate(&run, &args.expression, args.at.as_deref())? {
         Ok(value) => show(session, &value),
         Err(failure) => {
-            if failure.picture.is_empty() {
+            if failure.picture.is_empty() || !ui.human() {
                 return Err(CliError::usage(failure.message));
             }
             line::failure_lines(&failure, false).iter().for_each(|line| ui.progress(line));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use jiff::Timestamp;
 
 use crate::engine::event::Event;
 use crate::engine::facts::{Facts, RunState};
@@ -106,7 +107,8 @@ fn stands(session: &Session, runs: &Runs, run: &RunRow, facts: &Facts) -> Result
     for signal in &pending {
         ui.result(&Line::of(Tone::Warn, "not taken up yet: ").add(Tone::Plain, signal));
     }
-    if !pending.is_empty() && run.ended_at.is_none() {
+    let answered = runs.answered(run)?;
+    if pending.len() > answered.len() && run.ended_at.is_none() {
         ui.hint(&format!("if nobody drives it, it acts on this with  rerail resume {}", run.run));
     }
     if facts.state() == RunState::Running
@@ -114,7 +116,7 @@ fn stands(session: &Session, runs: &Runs, run: &RunRow, facts: &Facts) -> Result
     {
         ui.result(&Line::of(Tone::Dim, &format!("last driven by {holder}")));
     }
-    summary::next_steps(facts).iter().for_each(|line| ui.result(line));
+    summary::next_steps_now(facts, Some(Timestamp::now()), &answered).iter().for_each(|line| ui.result(line));
     Ok(())
 }
 
