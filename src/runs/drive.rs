@@ -221,7 +221,7 @@ impl Runs {
     }
 }
 
-fn sandbox(program: &Program) -> Result<Arc<Sandbox>, RunsError> {
+pub(super) fn sandbox(program: &Program) -> Result<Arc<Sandbox>, RunsError> {
     let actions: Vec<String> = program.specs.keys().cloned().collect();
     let sandbox = Sandbox::new(&actions, &program.modules).map_err(|(module, error)| {
         RunsError::new(ErrorKind::Invalid, format!("module `{module}`: {}", error.message))
@@ -248,7 +248,7 @@ fn on_event_loop<T>(work: impl Future<Output = T>) -> Result<T, RunsError> {
 }
 
 /// Runs the engine on a thread whose stack fits the deepest allowed script.
-fn on_engine_thread<T: Send>(work: impl FnOnce() -> Result<T, RunsError> + Send) -> Result<T, RunsError> {
+pub(super) fn on_engine_thread<T: Send>(work: impl FnOnce() -> Result<T, RunsError> + Send) -> Result<T, RunsError> {
     let broken = |why: &str| RunsError::new(ErrorKind::Internal, why.to_owned());
     std::thread::scope(|scope| {
         let thread =

@@ -8,6 +8,7 @@ mod checking;
 mod drive;
 mod entry;
 mod error;
+mod eval;
 mod follow;
 mod ground;
 mod holding;

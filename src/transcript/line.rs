@@ -174,18 +174,31 @@ pub fn header(started: &RunStarted) -> Vec<Line> {
 
 /// `✗ critical  The certificate expired.` and the next run, ready to be copied.
 pub fn finding(level: Level, say: &str, suggest: Option<&Suggest>, facts: &Facts, marks: Marks) -> Vec<Line> {
-    let mark = match level {
-        Level::Ok => Mark::Done,
-        Level::Info => Mark::Info,
-        Level::Warning => Mark::Warning,
-        Level::Critical => Mark::Failed,
-    };
+    let mark = mark_of_level(level);
     let mut drawn = vec![sign(mark, marks).column(mark.tone(), words::level(level), 10).add(Tone::Plain, say)];
     if let Some(suggest) = suggest {
         let command = suggestion(suggest, facts);
         drawn.push(Line::new().add(Tone::Dim, &format!("      {} ", marks.arrow())).add(Tone::Strong, &command));
     }
     drawn
+}
+
+/// That a finding was made, where what it says comes later: `14:03:02Z ✗ verdict  finding: critical`
+pub fn finding_made(at: Timestamp, step: &StepPath, level: Level, marks: Marks) -> Line {
+    let mark = mark_of_level(level);
+    let text = format!("finding: {}", words::level(level));
+    let line = labelled(mark, step, marks).add(mark.tone_of_result(), &text);
+    line.after(Line::new().add(Tone::Dim, &format!("{} ", words::clock(at))))
+}
+
+/// The sign of a finding.
+pub fn mark_of_level(level: Level) -> Mark {
+    match level {
+        Level::Ok => Mark::Done,
+        Level::Info => Mark::Info,
+        Level::Warning => Mark::Warning,
+        Level::Critical => Mark::Failed,
+    }
 }
 
 /// `rerail run NAME -i key=value`, against the target of the run that suggests it.

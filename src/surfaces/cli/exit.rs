@@ -40,6 +40,8 @@ impl Exit {
     pub const PAUSED: Exit = Exit(19);
     /// `run --dry-run --detailed-exitcode`: the plan would change something.
     pub const PLAN_CHANGES: Exit = Exit(20);
+    /// `diff --exit-code`: the runs differ.
+    pub const DIFFERENT: Exit = Exit(21);
     /// The terminal went away (SIGHUP); the run can be resumed.
     pub const HUNG_UP: Exit = Exit(129);
     /// Interrupted before anything had to be said about a run.
@@ -48,7 +50,7 @@ impl Exit {
     pub const TERMINATED: Exit = Exit(143);
 
     /// Every code with its meaning, for help and documentation.
-    pub const ALL: [(Exit, &'static str); 18] = [
+    pub const ALL: [(Exit, &'static str); 19] = [
         (Exit::SUCCESS, "success; for a run: every step is done"),
         (Exit::TOOL_FAILED, "the tool itself failed: input or output, journal, a bug"),
         (Exit::USAGE, "wrong usage; nothing was started"),
@@ -64,6 +66,7 @@ impl Exit {
         (Exit::BUSY, "somebody else drives the run or holds its group, or all writes are on hold"),
         (Exit::PAUSED, "the run is paused: somebody asked for it, or it can't be recorded or decided for now"),
         (Exit::PLAN_CHANGES, "--dry-run --detailed-exitcode: the plan would change something"),
+        (Exit::DIFFERENT, "diff --exit-code: the runs differ"),
         (Exit::HUNG_UP, "the terminal went away; the run can be resumed"),
         (Exit::INTERRUPTED, "interrupted"),
         (Exit::TERMINATED, "terminated; the run can be resumed"),

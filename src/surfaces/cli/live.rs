@@ -97,9 +97,13 @@ impl Live {
             }
             return;
         }
-        // On a terminal findings and the end come once, as the result.
+        // Findings and the end come once, as the result; a log says when one was made, and its level.
         let comes_later = matches!(event.body, Body::Finding { .. } | Body::RunFinished { .. });
-        if comes_later && self.ui.watched && self.ui.human() {
+        if comes_later && self.ui.human() && (self.ui.watched || self.style.detail == Detail::Quiet) {
+            return;
+        }
+        if let (Body::Finding { step, level, .. }, true) = (&event.body, self.ui.human()) {
+            self.ui.progress(&line::finding_made(event.ts, step, *level, self.ui.marks));
             return;
         }
         for line in line::lines(event, facts, self.style) {

@@ -136,6 +136,10 @@ pub fn steps(facts: &Facts) -> Json {
             "effect": started.map(|started| started.intent.effect.word()),
             "attempt": started.map(|started| started.intent.attempt),
             "outcome": outcome,
+            "condition": record.skipped.as_ref().map(|skipped| skipped.condition.as_str()),
+            "why": record.skipped.as_ref().map(|skipped| &skipped.values)
+                .or_else(|| started.map(|started| &started.intent.why).filter(|why| !why.is_empty()))
+                .map(|values| Value::Map(values.clone()).to_plain()),
             "started_at": started.map(|started| started.first_at.to_string()),
             "ms": end.map(|end| end.ms),
             "inputs": started.map(|started| Value::Map(started.intent.with.clone()).to_plain()),
