@@ -15,6 +15,7 @@ mod demo;
 mod door;
 mod driver;
 mod engine;
+mod generated;
 mod house;
 mod journal;
 mod layering;
