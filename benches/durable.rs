@@ -38,7 +38,7 @@ fn writes(url: &str, count: usize) -> String {
     format!("steps:\n{}", (0..count).map(step).collect::<String>())
 }
 
-fn run<'a>(name: &'a str) -> [&'a str; 3] {
+fn run(name: &str) -> [&str; 3] {
     ["run", name, "--yes"]
 }
 
