@@ -59,7 +59,7 @@ pub async fn rehearse(
                     match (wrote, perform.poll) {
                         (true, _) => planned(perform, seen),
                         (false, true) => Completion {
-                            planned: Some(Planned { summary: seen, may_call: Vec::new() }),
+                            planned: Some(Planned { summary: seen, ..Planned::default() }),
                             ms,
                             ..plain(perform, result)
                         },
@@ -93,12 +93,12 @@ async fn look_or_stop(
         tokio::select! {
             seen = &mut looking => return (seen.unwrap_or_else(Attempt::failed), false),
             Some(control) = foreground.control.recv() => match control {
-                Control::Interrupt => {
-                    let failure = Failure::new(FailureKind::Stopped, "stopped by Ctrl-C");
+                Control::Interrupt | Control::Leave(_) => {
+                    let failure = Failure::new(FailureKind::Stopped, "stopped");
                     return (Attempt { outcome: Outcome::Cancelled, ..Attempt::failed(failure) }, true);
                 }
-                // A rehearsal asks nobody.
-                Control::Answer { .. } => {}
+                // A rehearsal asks nobody, and has nothing to come back to.
+                Control::Answer { .. } | Control::Pause => {}
             },
         }
     }
@@ -117,7 +117,7 @@ fn plain(perform: &Perform, result: Attempt) -> Completion {
 fn planned(perform: &Perform, summary: String) -> Completion {
     let outputs = Value::Unknown(Unknown { origin: perform.step.to_string() });
     let result = Attempt { outcome: Outcome::Planned, outputs, failure: None };
-    Completion { planned: Some(Planned { summary, may_call: Vec::new() }), ..plain(perform, result) }
+    Completion { planned: Some(Planned { summary, ..Planned::default() }), ..plain(perform, result) }
 }
 
 /// A look in a few words.

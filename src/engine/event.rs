@@ -45,9 +45,14 @@ pub enum Body {
     /// Somebody asked to stop: no new step starts.
     #[serde(rename = "run.cancelled")]
     RunCancelled { actor: Actor, reason: Option<String> },
-    /// Nothing more can be recorded or decided for now.
+    /// Nothing more can be recorded or decided for now, or a person wants nothing new to start.
     #[serde(rename = "run.paused")]
-    RunPaused { reason: String },
+    RunPaused {
+        reason: String,
+        /// Who asked for it; nobody if the run could not go on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        actor: Option<Actor>,
+    },
     #[serde(rename = "run.finished")]
     RunFinished {
         outcome: RunOutcome,
@@ -63,10 +68,25 @@ pub enum Body {
     StepObserved { step: StepPath, attempt: u32, look: u32, result: Value },
     #[serde(rename = "step.finished")]
     StepFinished(Box<StepFinished>),
+    /// The attempt is over and another one begins: after a failure, or because `until` was not met.
+    #[serde(rename = "step.retrying")]
+    StepRetrying(Box<StepRetrying>),
+    /// Reads told what had become of an in-doubt write, or could not tell.
+    #[serde(rename = "step.settled")]
+    StepSettled { step: StepPath, attempt: u32, verdict: Verdict, outputs: Map, values: Map },
     #[serde(rename = "step.skipped")]
     StepSkipped { step: StepPath, condition: String, values: Map },
     #[serde(rename = "ask.asked")]
-    AskAsked { step: StepPath, text: String, choices: Vec<String>, by: Vec<String>, expires: Option<Timestamp> },
+    AskAsked {
+        step: StepPath,
+        text: String,
+        choices: Vec<String>,
+        /// What is asked for by name, declared like inputs; empty for a question with one answer.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        fields: Map,
+        by: Vec<String>,
+        expires: Option<Timestamp>,
+    },
     #[serde(rename = "ask.answered")]
     AskAnswered {
         step: StepPath,
@@ -86,6 +106,16 @@ pub enum Body {
     /// A person settled what the engine can't know, or reopened a step.
     #[serde(rename = "outcome.set")]
     OutcomeSet { step: StepPath, decision: Decision, outputs: Map, actor: Actor, reason: String },
+    /// The run met a hold of its store: no write starts until it is lifted.
+    #[serde(rename = "hold.on")]
+    HoldOn(Hold),
+    /// The hold was lifted, and the run goes on.
+    #[serde(rename = "hold.off")]
+    HoldOff {
+        /// Who lifted it, as far as that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        actor: Option<Actor>,
+    },
     /// A result that arrived after its driver had lost the run: kept as evidence, changes nothing.
     #[serde(rename = "evidence")]
     Evidence { step: StepPath, attempt: u32, outcome: Outcome, outputs: Value },
@@ -103,6 +133,8 @@ impl Body {
             Body::StepStarted(_) => "step.started",
             Body::StepObserved { .. } => "step.observed",
             Body::StepFinished(_) => "step.finished",
+            Body::StepRetrying(_) => "step.retrying",
+            Body::StepSettled { .. } => "step.settled",
             Body::StepSkipped { .. } => "step.skipped",
             Body::AskAsked { .. } => "ask.asked",
             Body::AskAnswered { .. } => "ask.answered",
@@ -110,6 +142,8 @@ impl Body {
             Body::Note { .. } => "note",
             Body::Log { .. } => "log",
             Body::OutcomeSet { .. } => "outcome.set",
+            Body::HoldOn(_) => "hold.on",
+            Body::HoldOff { .. } => "hold.off",
             Body::Evidence { .. } => "evidence",
         }
     }
@@ -136,6 +170,18 @@ pub struct RunStarted {
     pub incident: Option<String>,
     /// What the operator was shown before the start: the effects the run may have.
     pub effects: Vec<Effect>,
+    /// Fencing number of the driver that started it; 0 in journals from before it was recorded.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub fence: u64,
+    /// What the run holds against others until it has ended: the text of `concurrency.group`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// The run of its kind that had ended last when this one started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Box<Previous>>,
+    /// Limit of the whole run in milliseconds; absent in journals from before there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
     /// Rehearsal only, never in a store.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rehearsal: bool,
@@ -143,6 +189,28 @@ pub struct RunStarted {
     /// that a removed run shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<StoreLink>,
+}
+
+/// How the last ended run of the same runbook, target and group ended: what expressions see as `run.previous`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Previous {
+    pub run: RunId,
+    pub outcome: RunOutcome,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub outputs: Map,
+    pub ended_at: Timestamp,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// A hold: while it is on, no write starts in any run of its store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    pub actor: Actor,
+    pub since: Timestamp,
+    pub reason: String,
 }
 
 /// A file as it was when the run started.
@@ -175,7 +243,7 @@ pub struct StepStarted {
     /// Rendered `name:`, if the step has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// `uses script assert findings steps`.
+    /// `uses script assert findings steps parallel foreach`, or `iteration` for a group as one item of a loop.
     pub body: String,
     /// The action, for `uses` and calls from scripts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -183,7 +251,7 @@ pub struct StepStarted {
     pub effect: Effect,
     #[serde(default, skip_serializing_if = "is_once")]
     pub repeat: Repeat,
-    /// Resolved arguments, secrets as references. For an action: its inputs.
+    /// Resolved arguments, secrets as references. For an action: its inputs. For a loop: `items` and `max_parallel`.
     pub with: Map,
     /// Digest of the arguments as a script gave them, before they were typed and completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -236,14 +304,59 @@ fn is_null(value: &Value) -> bool {
     *value == Value::Null
 }
 
-/// What a rehearsal says of a step instead of performing or waiting.
+/// Another attempt of a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepRetrying {
+    pub step: StepPath,
+    /// The attempt that is over.
+    pub attempt: u32,
+    /// When the next one begins.
+    pub at: Timestamp,
+    /// What it failed with; absent after a look that ended well and was not enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+    /// What the look saw.
+    #[serde(default, skip_serializing_if = "is_null")]
+    pub result: Value,
+    /// Whether `until` held and has to hold again (`in_a_row`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub met: bool,
+    /// Steps inside that run anew; those below the step's own path do anyway.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forget: Vec<StepPath>,
+}
+
+/// What reads said of an in-doubt write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Happened,
+    NotHappened,
+    Unknown,
+}
+
+/// What a rehearsal says of a step instead of performing or waiting.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Planned {
     /// `would POST https://… (not sent)`, `now: 502 in 40 ms`.
     pub summary: String,
+    /// What an action's `plan` says of the change; absent where it says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<PlannedChange>,
     /// What a script may call after the place where the rehearsal had to stop.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub may_call: Vec<String>,
+}
+
+/// The change an action announces, as its `plan` words it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlannedChange {
+    #[serde(default, skip_serializing_if = "is_null")]
+    pub before: Value,
+    #[serde(default, skip_serializing_if = "is_null")]
+    pub after: Value,
+    #[serde(default, skip_serializing_if = "is_null")]
+    pub reversible: Value,
 }
 
 /// A suggested next run.

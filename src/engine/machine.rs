@@ -15,12 +15,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::engine::evaluate::Evaluator;
-use crate::engine::event::{Actor, Body, Decision, ENGINE_SEMANTICS, EVENT_VERSION, Event, Planned, RunStarted};
+use crate::engine::event::{
+    Actor, Body, Decision, ENGINE_SEMANTICS, EVENT_VERSION, Event, Hold, Planned, Previous, RunStarted,
+};
 use crate::engine::facts::{Facts, FoldError};
 use crate::engine::ids::StepPath;
-use crate::engine::outcome::{Attempt, Failure, Outcome, RunOutcome};
+use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome, RunOutcome};
 use crate::engine::scope::Scope;
+use crate::engine::walk::invocation::duration_ms;
 use crate::engine::walk::run::RunTask;
+use crate::runbook::model::Runbook;
 use crate::runbook::program::Program;
 use crate::runbook::spec::Effect;
 use crate::script::sandbox::Sandbox;
@@ -32,6 +36,8 @@ pub const STEPS_MAX: usize = 10_000;
 pub const STEPS_RESERVE: usize = 1_000;
 /// Depth of actions in actions and calls in scripts.
 pub const NESTING_MAX: usize = 16;
+/// Characters of `concurrency.group`: a name people read in a message.
+pub const GROUP_CHARS_MAX: usize = 200;
 /// Time of `on_failure`, and again of `finally`: a clean-up that hangs must not hold a run for ever.
 pub const AFTERWARDS_BUDGET: Duration = Duration::from_secs(15 * 60);
 
@@ -46,6 +52,17 @@ pub struct Machine {
     completions: BTreeMap<StepPath, Completion>,
     /// Events of signals, waiting for the next decision to be handed out.
     recorded: Vec<Event>,
+    holding: Holding,
+}
+
+/// Whether writes may start, as the driver has last heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holding {
+    On(Hold),
+    Off {
+        /// Who lifted the last hold.
+        by: Option<Actor>,
+    },
 }
 
 /// What to do now.
@@ -92,11 +109,15 @@ pub struct Waits {
     pub in_flight: usize,
     /// The next timer.
     pub until: Option<Timestamp>,
+    /// When the time of something that is being walked is up; not a timer either.
+    pub limit: Option<Timestamp>,
     /// When the first open question expires; not a timer, because a run may be left until then.
     pub expires: Option<Timestamp>,
     pub questions: Vec<StepPath>,
     pub doubts: Vec<StepPath>,
     pub finished: Option<RunOutcome>,
+    /// The hold that keeps a write from starting.
+    pub held: Option<Hold>,
     /// Why the run can't go on without a person, beside questions and doubts.
     pub paused: Option<String>,
 }
@@ -104,6 +125,10 @@ pub struct Waits {
 impl Waits {
     pub(crate) fn timer(&mut self, at: Timestamp) {
         self.until = Some(self.until.map_or(at, |until| until.min(at)));
+    }
+
+    pub(crate) fn limit(&mut self, at: Timestamp) {
+        self.limit = Some(self.limit.map_or(at, |limit| limit.min(at)));
     }
 
     pub(crate) fn question(&mut self, step: &StepPath, expires: Option<Timestamp>) {
@@ -145,6 +170,12 @@ pub enum Signal {
         text: String,
         actor: Actor,
     },
+    /// Start nothing new. The driver lets what is running end first.
+    Pause {
+        actor: Actor,
+        /// Empty if none was given.
+        reason: String,
+    },
     Resume {
         actor: Actor,
         reason: Option<String>,
@@ -171,6 +202,12 @@ pub struct Start {
     pub actor: Actor,
     pub reason: Option<String>,
     pub incident: Option<String>,
+    /// See [`RunStarted::fence`].
+    pub fence: u64,
+    /// See [`RunStarted::group`].
+    pub group: Option<String>,
+    /// See [`RunStarted::previous`].
+    pub previous: Option<Box<Previous>>,
     pub rehearsal: bool,
 }
 
@@ -185,41 +222,42 @@ impl Machine {
         start: Start,
         now: Timestamp,
     ) -> Result<Machine, Failure> {
-        let started = RunStarted {
-            semantics: ENGINE_SEMANTICS,
-            run: start.run,
-            runbook: program.runbook.name.clone(),
-            title: program.runbook.title.clone(),
-            files: start.files,
-            target: start.target,
-            root: start.root,
-            inputs: start.inputs,
-            vars: Map::new(),
-            actor: start.actor,
-            reason: start.reason,
-            incident: start.incident,
-            effects: program.effects.clone(),
-            rehearsal: start.rehearsal,
-            store: None,
-        };
-        let mut facts = Facts { started: Some(Box::new(started.clone())), started_at: now, ..Facts::default() };
-        let scope = Scope {
-            runbook: Arc::clone(&program.runbook),
-            prefix: StepPath::root(),
-            inputs: started.inputs.clone(),
-            vars: Map::new(),
-            results: BTreeMap::new(),
-            failure: None,
-            ending: None,
-        };
-        let vars = compute_vars(&sandbox, &facts, scope)?;
-        facts.started = None;
-        let body = Body::RunStarted(Box::new(RunStarted { vars, ..started }));
+        let (started, scope) = before_start(&program, &sandbox, start, now)?;
+        let body = Body::RunStarted(Box::new(RunStarted { vars: Arc::unwrap_or_clone(scope.vars), ..started }));
         let event = Event { v: EVENT_VERSION, seq: 0, ts: now, body };
         let mut machine = Machine::new(program, sandbox, Facts::default());
         machine.facts.apply(&event).expect("`run.started` is always a legal first event");
         machine.recorded.push(event);
         Ok(machine)
+    }
+
+    /// The text that excludes other runs, for a run that would start so; `None` if its runbook excludes nobody.
+    /// Computed before it is known which run went before, so `run.previous` is `()` in it.
+    ///
+    /// # Errors
+    /// If an expression fails, or gives no text of 1 to [`GROUP_CHARS_MAX`] characters without a secret.
+    pub fn group(
+        program: &Program,
+        sandbox: &Sandbox,
+        start: Start,
+        now: Timestamp,
+    ) -> Result<Option<String>, Failure> {
+        let Some(concurrency) = &program.runbook.concurrency else { return Ok(None) };
+        let (started, scope) = before_start(program, sandbox, start, now)?;
+        let facts = Facts { started: Some(Box::new(started)), started_at: now, ..Facts::default() };
+        let value = Evaluator { sandbox, facts: &facts, scope: &scope, result: None }.template(&concurrency.group)?;
+        let wrong = |why: &str| Failure::new(FailureKind::Argument, format!("`concurrency.group` {why}"));
+        if value.has_secret() {
+            return Err(wrong("holds a secret, and is kept as text"));
+        }
+        let Value::Text(text) = value else {
+            return Err(wrong(&format!("gives {}, expected a text", crate::engine::evaluate::quote(&value))));
+        };
+        match text.chars().count() {
+            _ if text.trim().is_empty() => Err(wrong("gives an empty text")),
+            long if long > GROUP_CHARS_MAX => Err(wrong(&format!("has {long} characters, at most {GROUP_CHARS_MAX}"))),
+            _ => Ok(Some(text)),
+        }
     }
 
     /// Takes a run up from its events.
@@ -232,6 +270,7 @@ impl Machine {
     }
 
     fn new(program: Arc<Program>, sandbox: Arc<Sandbox>, facts: Facts) -> Machine {
+        let holding = facts.held.clone().map_or(Holding::Off { by: None }, Holding::On);
         Machine {
             program,
             sandbox,
@@ -240,7 +279,13 @@ impl Machine {
             in_flight: BTreeMap::new(),
             completions: BTreeMap::new(),
             recorded: Vec::new(),
+            holding,
         }
+    }
+
+    /// Says whether writes may start from now on; the run notes it when it meets it.
+    pub fn hold(&mut self, holding: Holding) {
+        self.holding = holding;
     }
 
     /// The fold of everything recorded and decided so far.
@@ -260,8 +305,10 @@ impl Machine {
             decided: Decided { events: std::mem::take(&mut self.recorded), ..Decided::default() },
             maybe: 0,
             afterwards: false,
-            budget: None,
+            deadline: None,
+            holding: &self.holding,
         };
+        env.go_on_after_hold();
         if env.facts.finished.is_none() && env.facts.paused.is_none() {
             self.task.advance(&mut env);
         }
@@ -297,6 +344,7 @@ impl Machine {
                 (Body::OutcomeSet { step, decision, outputs, actor, reason }, what)
             }
             Signal::Note { text, actor } => (Body::Note { text, actor: Some(actor), step: None }, String::new()),
+            Signal::Pause { actor, reason } => (Body::RunPaused { reason, actor: Some(actor) }, "pause".to_owned()),
             Signal::Resume { actor, reason, fence } => (Body::RunResumed { actor, reason, fence }, String::new()),
             Signal::Evidence { step, attempt, outcome, outputs } => {
                 (Body::Evidence { step, attempt, outcome, outputs }, String::new())
@@ -325,6 +373,8 @@ impl Machine {
         match &event.body {
             Body::StepFinished(finished) => drop(self.in_flight.remove(&finished.step)),
             Body::OutcomeSet { .. } | Body::RunResumed { .. } => self.task = RunTask::default(),
+            Body::HoldOn(hold) => self.holding = Holding::On(hold.clone()),
+            Body::HoldOff { actor } => self.holding = Holding::Off { by: actor.clone() },
             _ => {}
         }
         Ok(())
@@ -337,7 +387,12 @@ impl Machine {
 
     /// Stops deciding until the run is resumed, and says why. For a driver that can't go on.
     pub fn pause(&mut self, reason: String, now: Timestamp) {
-        let event = Event { v: EVENT_VERSION, seq: self.facts.next_seq, ts: now, body: Body::RunPaused { reason } };
+        let event = Event {
+            v: EVENT_VERSION,
+            seq: self.facts.next_seq,
+            ts: now,
+            body: Body::RunPaused { reason, actor: None },
+        };
         if self.facts.apply(&event).is_ok() {
             self.recorded.push(event);
         }
@@ -357,11 +412,39 @@ pub(crate) struct Env<'a> {
     pub maybe: u32,
     /// In `on_failure` or `finally`, which a cancel doesn't stop.
     pub afterwards: bool,
-    /// When the time of `on_failure` or `finally` is up.
-    pub budget: Option<Timestamp>,
+    /// When the time of what is being walked is up: of the run, of a step around, or of what runs afterwards.
+    pub deadline: Option<Timestamp>,
+    holding: &'a Holding,
 }
 
 impl Env<'_> {
+    /// Whether a hold keeps this effect from starting now; the run's journal says once that it met it.
+    pub(crate) fn held(&mut self, effect: Effect) -> bool {
+        let Holding::On(hold) = self.holding else { return false };
+        if !effect.changes_the_world() {
+            return false;
+        }
+        if self.facts.held.is_none() {
+            self.emit(Body::HoldOn(hold.clone()));
+        }
+        self.decided.waits.held = Some(hold.clone());
+        if let Some(deadline) = self.deadline {
+            self.decided.waits.limit(deadline);
+        }
+        true
+    }
+
+    /// Records that a hold the run had met is over, or is another one.
+    fn go_on_after_hold(&mut self) {
+        let by = match (self.holding, &self.facts.held) {
+            (_, None) => return,
+            (Holding::On(hold), Some(met)) if hold == met => return,
+            (Holding::On(_), _) => None,
+            (Holding::Off { by }, _) => by.clone(),
+        };
+        self.emit(Body::HoldOff { actor: by });
+    }
+
     /// Records a fact.
     pub(crate) fn emit(&mut self, body: Body) {
         let event = Event { v: EVENT_VERSION, seq: self.facts.next_seq, ts: self.now, body };
@@ -378,16 +461,43 @@ impl Env<'_> {
             return;
         }
         self.decided.waits.paused = Some(reason.clone());
-        let event =
-            Event { v: EVENT_VERSION, seq: self.facts.next_seq, ts: self.now, body: Body::RunPaused { reason } };
+        let event = Event {
+            v: EVENT_VERSION,
+            seq: self.facts.next_seq,
+            ts: self.now,
+            body: Body::RunPaused { reason, actor: None },
+        };
         if self.facts.apply(&event).is_ok() {
             self.decided.events.push(event);
         }
     }
 
-    /// Whether nothing new may start here: cancelled, or the time of what runs afterwards is up.
+    /// Whether nothing new may start here: cancelled, or its time is up.
     pub(crate) fn stopping(&self) -> bool {
-        (self.facts.cancelled.is_some() && !self.afterwards) || self.budget.is_some_and(|until| self.now >= until)
+        self.is_cancelled() || self.deadline.is_some_and(|until| self.now >= until)
+    }
+
+    /// Whether somebody stopped the run, and this is a part of it that is stopped by that.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.facts.cancelled.is_some() && !self.afterwards
+    }
+
+    /// Does `work` within a limit, beside those around it.
+    pub(crate) fn limited<T>(&mut self, limit: Option<Timestamp>, work: impl FnOnce(&mut Self) -> T) -> T {
+        let around = self.deadline;
+        self.deadline = [around, limit].into_iter().flatten().min();
+        let done = work(self);
+        self.deadline = around;
+        done
+    }
+
+    /// Does `work` that is not stopped by what stops the main steps, and has its own time.
+    pub(crate) fn aside<T>(&mut self, budget: Timestamp, work: impl FnOnce(&mut Self) -> T) -> T {
+        let around = (self.afterwards, self.deadline);
+        (self.afterwards, self.deadline) = (true, Some(budget));
+        let done = work(self);
+        (self.afterwards, self.deadline) = around;
+        done
     }
 
     /// Hands an effect to the driver.
@@ -409,12 +519,66 @@ impl Env<'_> {
     }
 }
 
+/// What a run starts with, and the scope of its first expressions, `vars` included.
+fn before_start(
+    program: &Program,
+    sandbox: &Sandbox,
+    start: Start,
+    now: Timestamp,
+) -> Result<(RunStarted, Scope), Failure> {
+    let started = RunStarted {
+        semantics: ENGINE_SEMANTICS,
+        run: start.run,
+        runbook: program.runbook.name.clone(),
+        title: program.runbook.title.clone(),
+        files: start.files,
+        target: start.target,
+        root: start.root,
+        inputs: start.inputs,
+        vars: Map::new(),
+        actor: start.actor,
+        reason: start.reason,
+        incident: start.incident,
+        effects: program.effects.clone(),
+        fence: start.fence,
+        group: start.group,
+        previous: start.previous,
+        timeout_ms: None,
+        rehearsal: start.rehearsal,
+        store: None,
+    };
+    let facts =
+        Facts { started: Some(Box::new(started.clone())), started_at: now, fence: started.fence, ..Facts::default() };
+    let scope = Scope {
+        runbook: Arc::clone(&program.runbook),
+        prefix: StepPath::root(),
+        inputs: Arc::new(started.inputs.clone()),
+        vars: Arc::default(),
+        results: BTreeMap::new(),
+        failure: None,
+        ending: None,
+        each: None,
+    };
+    let vars = compute_vars(sandbox, &facts, scope.clone())?;
+    let scope = Scope { vars: Arc::new(vars), ..scope };
+    let timeout_ms = Some(run_timeout(sandbox, &facts, &scope)?);
+    Ok((RunStarted { timeout_ms, ..started }, scope))
+}
+
 /// Computes the `vars` of a scope in order, each seeing those before it.
 pub(crate) fn compute_vars(sandbox: &Sandbox, facts: &Facts, mut scope: Scope) -> Result<Map, Failure> {
     let runbook = Arc::clone(&scope.runbook);
     for (name, template) in &runbook.vars {
         let value = Evaluator { sandbox, facts, scope: &scope, result: None }.template(template)?;
-        scope.vars.insert(name.value.clone(), value);
+        Arc::make_mut(&mut scope.vars).insert(name.value.clone(), value);
     }
-    Ok(scope.vars)
+    Ok(Arc::unwrap_or_clone(scope.vars))
+}
+
+/// The time a run has, in milliseconds.
+fn run_timeout(sandbox: &Sandbox, facts: &Facts, scope: &Scope) -> Result<u64, Failure> {
+    let evaluator = Evaluator { sandbox, facts, scope, result: None };
+    let given = scope.runbook.timeout.as_ref().map(|template| duration_ms(&evaluator, template, "timeout"));
+    let default = u64::try_from(Runbook::TIMEOUT_DEFAULT.as_millis()).unwrap_or(u64::MAX);
+    Ok(given.transpose()?.flatten().unwrap_or(default))
 }

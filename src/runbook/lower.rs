@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::runbook::gaps::Gaps;
 use crate::runbook::lower_inputs::inputs;
 use crate::runbook::lower_steps::{self, Ids};
+use crate::runbook::lower_times;
+use crate::runbook::lower_whole;
 use crate::runbook::model::{Block, Kind, Runbook};
 use crate::runbook::node::{Node, NodeKind};
 use crate::runbook::problem::Problem;
@@ -14,7 +17,7 @@ use crate::runbook::snippet::Template;
 use crate::runbook::source::{Source, Span, Spanned};
 use crate::runbook::words;
 
-const RUNBOOK: Keys = Keys {
+pub(super) const RUNBOOK: Keys = Keys {
     what: "runbook",
     known: &[
         "version",
@@ -28,12 +31,16 @@ const RUNBOOK: Keys = Keys {
         "inputs",
         "secrets",
         "vars",
+        "timeout",
+        "concurrency",
+        "defaults",
         "steps",
         "on_failure",
         "finally",
+        "plan",
         "outputs",
     ],
-    later: &["triggers", "timeout", "concurrency", "defaults", "plan", "effect", "repeat", "settle"],
+    later: &["triggers", "effect", "repeat"],
     foreign: &[
         ("on", "a runbook is started by a person: there is no `on`"),
         ("jobs", "a runbook has one list of `steps`"),
@@ -41,15 +48,33 @@ const RUNBOOK: Keys = Keys {
         ("description", "write `meaning` for what is wrong and `impact` for whom it hurts"),
         ("params", "write `inputs`"),
         ("env", "write `vars` for computed values, `secrets` for secret ones"),
+        ("settle", "it stands on the step that writes"),
+        ("retry", "it stands on a step, or for all of them below `defaults`"),
     ],
 };
 
+/// A file as far as it could be read.
+pub struct Reading {
+    /// With errors among the problems it is good for further checks only.
+    pub runbook: Option<Runbook>,
+    pub gaps: Gaps,
+    /// Mistakes of form, by place.
+    pub problems: Vec<Problem>,
+}
+
 /// Reads a runbook or action: the model if its form is right, and every problem found.
 pub fn read_runbook(name: &str, kind: Kind, source: &Arc<Source>) -> (Option<Runbook>, Vec<Problem>) {
+    let reading = read_partly(name, kind, source);
+    (reading.runbook.filter(|_| !reading.gaps.any()), reading.problems)
+}
+
+/// Reads what can be read of a runbook or action; the gaps say what mistakes of form hide.
+pub fn read_partly(name: &str, kind: Kind, source: &Arc<Source>) -> Reading {
     let (mut reader, root) = Reader::open(source);
-    let runbook = root.and_then(|root| lower(&mut reader, name, kind, &root));
-    let whole = !reader.has_errors();
-    (runbook.filter(|_| whole), reader.finish())
+    let runbook = root.as_ref().and_then(|root| lower(&mut reader, name, kind, root));
+    let problems = reader.finish();
+    let gaps = root.map(|root| Gaps::of(&root, source, &problems)).unwrap_or_default();
+    Reading { runbook, gaps, problems }
 }
 
 fn lower(reader: &mut Reader, name: &str, kind: Kind, root: &Node) -> Option<Runbook> {
@@ -73,6 +98,11 @@ fn lower(reader: &mut Reader, name: &str, kind: Kind, root: &Node) -> Option<Run
         fields.get("secrets").map(|node| reader.names(node, "`secrets`", words::secret_fault)).unwrap_or_default();
     let vars = named_templates(reader, &fields, "vars");
 
+    lower_whole::belongs(reader, &fields, kind);
+    let timeout = fields.get("timeout").and_then(|node| reader.duration_template(node, "`timeout`"));
+    let concurrency = fields.get("concurrency").and_then(|node| lower_whole::concurrency(reader, node));
+    let defaults = fields.get("defaults").map(|node| lower_times::defaults(reader, node)).unwrap_or_default();
+
     let mut ids = Ids::of(root);
     let steps = match reader.required(&fields, "steps") {
         Some(node) => lower_steps::block(reader, node, &mut ids, "steps"),
@@ -84,11 +114,12 @@ fn lower(reader: &mut Reader, name: &str, kind: Kind, root: &Node) -> Option<Run
     };
     let on_failure = end_block(reader, "on_failure");
     let finally = end_block(reader, "finally");
+    let plan = fields.get("plan").and_then(|node| lower_whole::plan(reader, node));
     let outputs = named_templates(reader, &fields, "outputs");
     Some(Runbook {
         name: name.to_owned(),
         kind,
-        title: title?,
+        title: title.unwrap_or_default(),
         owner,
         reviewed,
         tags: tags.into_iter().map(|tag| tag.value).collect(),
@@ -96,6 +127,10 @@ fn lower(reader: &mut Reader, name: &str, kind: Kind, root: &Node) -> Option<Run
         impact,
         inputs,
         secrets,
+        timeout,
+        concurrency,
+        plan,
+        defaults,
         vars,
         steps,
         on_failure,
@@ -155,6 +190,9 @@ fn is_sealed(node: &Node) -> bool {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod whole_language;
 
 #[cfg(test)]
 mod hostile;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::engine::outcome::{Attempt, Failure, FailureKind};
-use crate::runbook::spec::{ActionSpec, Effect};
+use crate::runbook::spec::{ActionSpec, By, Effect};
 use crate::runbook::types::Type;
 use crate::script::value::{Map, Value};
 use crate::steps::args::{duration, flag, given, int, invalid, optional_text, text};
@@ -39,7 +39,7 @@ fn spec() -> ActionSpec {
         name: "postgres.query".to_owned(),
         title: "Ask a PostgreSQL server, or change something there".to_owned(),
         effect: Effect::Write,
-        effect_of: Some(effect_of),
+        effect_of: Some(By::Arguments(effect_of)),
         repeat_of: None,
         args: vec![
             required("url", Type::String, "`postgres://USER:PASSWORD@HOST:PORT/DATABASE`; usually a secret as a whole"),

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
-use crate::engine::event::{Actor, Body, Decision, Event, RunStarted, StepFinished, StepStarted, Suggest};
+use crate::engine::event::{
+    Actor, Body, Decision, Event, RunStarted, StepFinished, StepRetrying, StepStarted, Suggest, Verdict,
+};
 use crate::engine::facts::Facts;
 use crate::engine::ids::StepPath;
 use crate::engine::outcome::{Failure, Outcome, RunOutcome};
@@ -54,7 +56,8 @@ pub fn lines(event: &Event, facts: &Facts, style: Style) -> Vec<Line> {
 fn needs_eyes(body: &Body) -> bool {
     match body {
         Body::StepFinished(finished) => !finished.outcome.lets_the_run_go_on(),
-        Body::AskAsked { .. } | Body::Finding { .. } | Body::RunFinished { .. } | Body::RunPaused { .. } => true,
+        Body::AskAsked { .. } | Body::Finding { .. } | Body::RunFinished { .. } => true,
+        Body::RunPaused { .. } | Body::HoldOn(_) => true,
         _ => false,
     }
 }
@@ -66,7 +69,22 @@ fn draw(event: &Event, facts: &Facts, style: Style) -> Vec<Line> {
         Body::RunStarted(started) => header(started),
         Body::RunResumed { actor, reason, .. } => vec![by_person("resumed", actor, reason.as_deref(), marks)],
         Body::RunCancelled { actor, reason } => vec![by_person("asked to stop", actor, reason.as_deref(), marks)],
-        Body::RunPaused { reason } => {
+        Body::RunPaused { reason, actor: Some(actor) } => {
+            let reason = Some(reason.as_str()).filter(|reason| !reason.is_empty());
+            vec![by_person("paused it", actor, reason, marks)]
+        }
+        Body::HoldOn(hold) => vec![
+            sign(Mark::Waiting, marks).add(Tone::Strong, "all writes are on hold").add(
+                Tone::Plain,
+                &format!(" since {} by {}: {}", words::date_time(hold.since), person(&hold.actor), hold.reason),
+            ),
+            Line::of(Tone::Dim, &format!("{}reads go on; lift it with  rerail hold off", " ".repeat(INDENT))),
+        ],
+        Body::HoldOff { actor } => {
+            let by = actor.as_ref().map(|actor| format!(" by {}", person(actor))).unwrap_or_default();
+            vec![sign(Mark::Info, marks).add(Tone::Plain, &format!("the hold was lifted{by}"))]
+        }
+        Body::RunPaused { reason, actor: None } => {
             vec![sign(Mark::Waiting, marks).add(Tone::Strong, "paused: ").add(Tone::Plain, reason)]
         }
         Body::RunFinished { outcome, message, .. } => vec![ending(*outcome, message.as_deref(), facts)],
@@ -77,16 +95,28 @@ fn draw(event: &Event, facts: &Facts, style: Style) -> Vec<Line> {
         }
         Body::StepStarted(_) | Body::StepObserved { .. } => Vec::new(),
         Body::StepFinished(end) => finished(end, event.ts, facts, marks),
+        Body::StepRetrying(again) => retrying(again, every_event, marks),
+        Body::StepSettled { step, verdict, .. } => {
+            let text = match verdict {
+                Verdict::Happened => "it happened, says what was read; taken as done",
+                Verdict::NotHappened => "it did not happen, says what was read; sent again",
+                Verdict::Unknown => "what was read can't tell whether it happened",
+            };
+            vec![labelled(Mark::Info, step, marks).add(Tone::Plain, text)]
+        }
         Body::StepSkipped { step, condition, values } => {
             let line = labelled(Mark::Skipped, step, marks).add(Tone::Dim, &format!("skipped: `{condition}` is false"));
             let read = words::values(values).join(", ");
             vec![if read.is_empty() { line } else { line.add(Tone::Dim, &format!(" ({read})")) }]
         }
-        Body::AskAsked { step, text, choices, by, expires } => {
+        Body::AskAsked { step, text, choices, fields, by, expires } => {
             let mut drawn = vec![labelled(Mark::Waiting, step, marks).add(Tone::Strong, text)];
             let mut terms = Vec::new();
             if !choices.is_empty() {
                 terms.push(format!("choices: {}", choices.join(", ")));
+            }
+            if !fields.is_empty() {
+                terms.push(format!("asks for: {}", fields.keys().map(String::as_str).collect::<Vec<_>>().join(", ")));
             }
             if !by.is_empty() {
                 terms.push(format!("asked: {}", by.join(" or ")));
@@ -144,13 +174,13 @@ pub fn header(started: &RunStarted) -> Vec<Line> {
 
 /// `✗ critical  The certificate expired.` and the next run, ready to be copied.
 pub fn finding(level: Level, say: &str, suggest: Option<&Suggest>, facts: &Facts, marks: Marks) -> Vec<Line> {
-    let (mark, word) = match level {
-        Level::Ok => (Mark::Done, "ok"),
-        Level::Info => (Mark::Info, "info"),
-        Level::Warning => (Mark::Warning, "warning"),
-        Level::Critical => (Mark::Failed, "critical"),
+    let mark = match level {
+        Level::Ok => Mark::Done,
+        Level::Info => Mark::Info,
+        Level::Warning => Mark::Warning,
+        Level::Critical => Mark::Failed,
     };
-    let mut drawn = vec![sign(mark, marks).column(mark.tone(), word, 10).add(Tone::Plain, say)];
+    let mut drawn = vec![sign(mark, marks).column(mark.tone(), words::level(level), 10).add(Tone::Plain, say)];
     if let Some(suggest) = suggest {
         let command = suggestion(suggest, facts);
         drawn.push(Line::new().add(Tone::Dim, &format!("      {} ", marks.arrow())).add(Tone::Strong, &command));
@@ -175,16 +205,20 @@ fn started(intent: &StepStarted, marks: Marks) -> Line {
     if why.is_empty() { line } else { line.add(Tone::Dim, &format!(" because {why}")) }
 }
 
+/// The pause before another attempt. Looks that were not enough are told only where every event is.
+fn retrying(again: &StepRetrying, every_event: bool, marks: Marks) -> Vec<Line> {
+    let text = match &again.error {
+        Some(_) => format!("attempt {} failed; again at {}", again.attempt, words::clock(again.at)),
+        None if every_event => format!("look {}: {}", again.attempt, words::quoted(&again.result)),
+        None => return Vec::new(),
+    };
+    vec![labelled(Mark::Info, &again.step, marks).add(Tone::Dim, &text)]
+}
+
 fn finished(end: &StepFinished, at: Timestamp, facts: &Facts, marks: Marks) -> Vec<Line> {
     let record = facts.step(&end.step);
-    let intent = record.and_then(|record| record.started.as_ref()).map(|started| &started.intent);
-    let mark = match end.outcome {
-        Outcome::Done => Mark::Done,
-        Outcome::Refused | Outcome::Failed | Outcome::Rejected => Mark::Failed,
-        Outcome::InDoubt => Mark::Unknown,
-        Outcome::Skipped | Outcome::NotRun | Outcome::Cancelled => Mark::Skipped,
-        Outcome::Planned => Mark::Changed,
-    };
+    let intent = record.and_then(|record| record.started.as_ref()).map(|started| &*started.intent);
+    let mark = mark_of(end.outcome);
     let what = intent.map(what).unwrap_or_default();
     let result = match (end.outcome, &end.planned) {
         (_, Some(planned)) => planned.summary.clone(),
@@ -221,7 +255,7 @@ pub fn failure_lines(failure: &Failure, shown_before: bool) -> Vec<Line> {
 }
 
 /// An action that failed because of a step inside carries that step's picture along.
-fn repeats_an_inner_failure(path: &StepPath, failure: &Failure, facts: &Facts) -> bool {
+pub fn repeats_an_inner_failure(path: &StepPath, failure: &Failure, facts: &Facts) -> bool {
     facts.below(path).any(|(_, record)| {
         let inner = record.finished.as_ref().and_then(|end| end.error.as_ref());
         inner.is_some_and(|inner| inner.picture == failure.picture)
@@ -268,7 +302,8 @@ pub fn what(intent: &StepStarted) -> String {
     }
 }
 
-fn uses_word(intent: &StepStarted) -> &str {
+/// The word by which the outputs of a step are read.
+pub fn uses_word(intent: &StepStarted) -> &str {
     match intent.body.as_str() {
         "findings" => "findings",
         _ => intent.uses.as_deref().unwrap_or(&intent.body),
@@ -278,6 +313,17 @@ fn uses_word(intent: &StepStarted) -> &str {
 fn uses_of<'a>(facts: &'a Facts, step: &StepPath) -> &'a str {
     let started = facts.step(step).and_then(|record| record.started.as_ref());
     started.and_then(|started| started.intent.uses.as_deref()).unwrap_or_default()
+}
+
+/// The sign of an outcome.
+pub fn mark_of(outcome: Outcome) -> Mark {
+    match outcome {
+        Outcome::Done => Mark::Done,
+        Outcome::Refused | Outcome::Failed | Outcome::Rejected => Mark::Failed,
+        Outcome::InDoubt => Mark::Unknown,
+        Outcome::Skipped | Outcome::NotRun | Outcome::Cancelled => Mark::Skipped,
+        Outcome::Planned => Mark::Changed,
+    }
 }
 
 /// An outcome for people.

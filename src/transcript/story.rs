@@ -16,7 +16,7 @@ use crate::transcript::line::{Detail, Style, lines};
 use crate::transcript::text::Marks;
 use crate::transcript::words;
 
-/// A run's id, whose short form is `0g5j3t`.
+/// A run's id, whose short form is `04bc3t`.
 pub(crate) const RUN: &str = "01930000-0000-7000-8000-00000045b07a";
 
 pub(crate) fn run_id() -> RunId {
@@ -65,6 +65,10 @@ impl Story {
             reason: Some("pager".into()),
             incident: Some("INC-42".into()),
             effects: vec![Effect::Read, Effect::Write],
+            fence: 0,
+            group: None,
+            previous: None,
+            timeout_ms: None,
             rehearsal: false,
             root: None,
             store: None,
@@ -162,6 +166,7 @@ impl Story {
             step: step.into(),
             text: text.into(),
             choices: vec!["safe".into(), "not safe".into()],
+            fields: Map::new(),
             by: vec!["oncall".into()],
             expires: Some("2026-11-21T14:18:02Z".parse().unwrap()),
         })

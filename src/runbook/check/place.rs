@@ -19,10 +19,20 @@ pub(super) enum Place {
     Say,
     Suggest,
     Until,
-    /// `every`, `within`, `timeout`.
+    FailIf,
+    /// `foreach`, `max_parallel`: how often, and for what.
+    Items(&'static str),
+    /// `every`, `within`, `timeout`, `delay`, `max_delay`.
     Time(&'static str),
     StepOutputs,
+    /// `happened`, `not_happened` of a `settle`.
+    Settles(&'static str),
+    /// `outputs` of a `settle`.
+    Adopted,
     Outputs,
+    /// Top-level keys that are evaluated before any step: `timeout`, `group`.
+    Whole(&'static str),
+    Plan,
 }
 
 impl Place {
@@ -40,22 +50,24 @@ impl Place {
             Place::Say => "say",
             Place::Suggest => "suggest",
             Place::Until => "until",
-            Place::Time(key) => key,
-            Place::StepOutputs | Place::Outputs => "outputs",
+            Place::FailIf => "fail_if",
+            Place::Items(key) | Place::Time(key) | Place::Settles(key) | Place::Whole(key) => key,
+            Place::StepOutputs | Place::Adopted | Place::Outputs => "outputs",
+            Place::Plan => "plan",
         }
     }
 
-    /// The contexts this place can read, in the order of the language.
-    pub(super) fn contexts(self) -> Vec<&'static str> {
-        CONTEXTS.into_iter().filter(|context| self.sees(context)).collect()
+    /// The contexts this place can read, in the order of the language. `each` is one of them inside a `foreach`.
+    pub(super) fn contexts(self, in_foreach: bool) -> Vec<&'static str> {
+        CONTEXTS.into_iter().filter(|context| self.sees(context) && (in_foreach || *context != "each")).collect()
     }
 
     /// Whether a context can be read here.
     pub(super) fn sees(self, context: &str) -> bool {
         match context {
             "inputs" | "vars" | "run" => true,
-            "steps" | "secrets" => self != Place::Var,
-            "result" => matches!(self, Place::Until | Place::StepOutputs),
+            "steps" | "secrets" | "each" => !matches!(self, Place::Var | Place::Whole(_)),
+            "result" => matches!(self, Place::Until | Place::FailIf | Place::StepOutputs),
             _ => false,
         }
     }
@@ -64,10 +76,15 @@ impl Place {
     pub(super) fn takes_secrets(self) -> Result<(), &'static str> {
         match self {
             Place::Argument { secrets } => secrets,
-            Place::Script | Place::StepOutputs | Place::Outputs | Place::Var => Ok(()),
-            Place::If | Place::Assert | Place::When | Place::Until => Err("a condition can't look into a secret"),
+            Place::Script | Place::StepOutputs | Place::Adopted | Place::Outputs | Place::Var => Ok(()),
+            Place::If | Place::Assert | Place::When | Place::Until | Place::FailIf | Place::Settles(_) => {
+                Err("a condition can't look into a secret")
+            }
+            Place::Whole("group") => Err("this text is shown to whoever finds the group busy"),
+            Place::Plan => Err("a plan is shown to people"),
+            Place::Items(_) => Err("each item is a step of the journal, which holds no secret"),
             Place::Name | Place::Else | Place::Say | Place::Suggest => Err("this text is shown to people"),
-            Place::Time(_) => Err("a time can't be secret"),
+            Place::Time(_) | Place::Whole(_) => Err("a time can't be secret"),
         }
     }
 }
