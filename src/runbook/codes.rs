@@ -51,6 +51,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("E0226", "an action with the name of a primitive or a built-in function"),
     ("E0227", "a condition that can't be true or false"),
     ("E0228", "a `foreach` over something that is no list, or a number that is none"),
+    ("E0240", "a pattern that can't be one"),
     // Expressions and scripts.
     ("E0301", "an expression or script that doesn't compile"),
     ("E0302", "a reserved word of Rhai used as a name"),
@@ -65,6 +66,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("W0404", "an `if` that is always the same"),
     ("W0405", "a suggested runbook that doesn't exist"),
     ("W0406", "a file in a project's folders that has no name"),
+    ("W0407", "a runbook without an owner, or without the day of its last review"),
 ];
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ pub mod check;
 pub mod codes;
 pub mod contexts;
 pub mod gaps;
+pub mod habits;
 pub mod kinds;
 pub mod lower;
 pub mod lower_inputs;

@@ -11,7 +11,8 @@ fn check_reads_each_file_as_what_it_is() {
     place.file("actions/team/restart.yaml", "version: 1\ntitle: x\nsteps:\n  - uses: time.now\n");
     place.file("modules/text.rhai", "fn shout(t) { t + \"!\" }\n");
     place.file("drafts/target.yaml", "version: 1\nallow_hosts: [a.example.com]\n");
-    place.file("drafts/book.yaml", "version: 1\ntitle: x\nsteps:\n  - uses: time.now\n");
+    place
+        .file("drafts/book.yaml", "version: 1\ntitle: x\nowner: o\nreviewed: 2026-11-01\nsteps:\n  - uses: time.now\n");
     for path in [
         "targets/production.yaml",
         "actions/team/restart.yaml",
@@ -70,6 +71,23 @@ fn check_of_what_has_no_file_says_why() {
     assert!(done.err.contains("built in") && done.err.contains("rerail actions http.probe"), "{}", done.err);
     assert!(place.run(&["check", "lok"]).expect(2).err.contains("did you mean `look`?"));
     assert!(place.run(&["check", "nowhere/x.yaml"]).expect(2).err.contains("nowhere/x.yaml"));
+}
+
+#[test]
+fn a_runbook_nobody_keeps_true_is_warned_of_in_check_and_not_when_it_is_needed() {
+    let place = Place::new();
+    place.file("runbooks/orphan.yaml", "version: 1\ntitle: x\nowner: o\nsteps:\n  - uses: time.now\n");
+    let rows = place.run(&["check", "orphan", "--json"]).expect(0).json();
+    assert_eq!(
+        (&rows[0]["code"], &rows[0]["line"], &rows[0]["severity"]),
+        (&"W0407".into(), &2.into(), &"warning".into())
+    );
+    assert!(rows[0]["message"].as_str().unwrap().ends_with("no `reviewed`"), "{rows}");
+    let ran = place.run(&["run", "orphan"]).expect(0);
+    assert!(!ran.err.contains("reviewed") && !ran.out.contains("reviewed"), "{}", ran.shown());
+    // Actions are looked after with the runbooks that call them.
+    place.file("actions/bare.yaml", "version: 1\ntitle: x\nsteps:\n  - uses: time.now\n");
+    assert_eq!(place.run(&["check", "bare", "--json"]).expect(0).json(), serde_json::json!([]));
 }
 
 #[test]
