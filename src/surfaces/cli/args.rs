@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
-    actions, answer, cancel, check, describe, export, list, note, resume, run, runs, schema, show, verify,
+    actions, answer, cancel, check, describe, export, list, new, note, resume, run, runs, schema, show, verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
@@ -107,6 +107,8 @@ pub enum Command {
     Check(check::CheckArgs),
     /// List actions, or explain one
     Actions(actions::ActionsArgs),
+    /// Write a runbook, action, target or project to start from
+    New(new::NewArgs),
     /// Print the JSON Schema of a kind of file, for editors
     Schema(schema::SchemaArgs),
     /// See it work on a small broken world in this process
@@ -120,7 +122,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Run", &["run", "resume", "cancel"]),
     ("Look", &["list", "describe", "runs", "show", "export", "verify"]),
     ("Decide", &["answer", "note"]),
-    ("Author", &["check", "actions", "schema"]),
+    ("Author", &["new", "check", "actions", "schema"]),
     ("Other", &["demo", "version"]),
 ];
 

@@ -15,6 +15,7 @@ pub mod foreground;
 pub mod list;
 pub mod live;
 pub mod logging;
+pub mod new;
 pub mod note;
 pub mod operator;
 pub mod prompt;

@@ -131,3 +131,64 @@ fn schema_knows_the_actions_of_the_project() {
     }
     assert_eq!(place.run(&["schema", "nonsense"]).expect(2).out, "");
 }
+
+#[test]
+fn what_new_writes_passes_check_and_runs() {
+    let place = Place::new();
+    for (kind, name, path) in [
+        ("runbook", "restart-api", "runbooks/restart-api.yaml"),
+        ("action", "team.web.look", "actions/team/web/look.yaml"),
+        ("target", "staging", "targets/staging.yaml"),
+    ] {
+        let done = place.run(&["new", kind, name]).expect(0);
+        assert_eq!(done.out, format!("wrote {path}\n"));
+        assert!(done.err.contains(&format!("rerail check {name}")), "{}", done.err);
+        let checked = place.run(&["check", name, "--deny", "warnings"]).expect(0);
+        assert!(checked.out.contains("no problems"), "{}", checked.out);
+        let text = std::fs::read_to_string(place.path().join(path)).unwrap();
+        assert!(text.starts_with("# yaml-language-server: $schema=../"), "{text}");
+        // A second one is refused, and the first is as it was.
+        let again = place.run(&["new", kind, name]).expect(2);
+        assert!(again.err.contains("already"), "{}", again.err);
+        assert_eq!(std::fs::read_to_string(place.path().join(path)).unwrap(), text);
+        assert!(place.path().join(format!(".rerail/{kind}.v1.schema.json")).is_file());
+    }
+    // Nothing answers there: it finds that out, and that is a success.
+    let done = place.run(&["run", "restart-api", "-i", "url=http://127.0.0.1:1/"]).expect(0);
+    assert!(done.out.contains("does not answer"), "{}", done.shown());
+    place.run(&["run", "restart-api", "--target", "staging", "--dry-run", "-i", "url=http://127.0.0.1:1/"]).expect(0);
+}
+
+#[test]
+fn a_new_project_runs_at_once() {
+    let place = Place::new();
+    let done = place.run(&["new", "project", "book"]).expect(0);
+    assert_eq!(
+        done.out,
+        "wrote book/rerail.yaml\nwrote book/runbooks/first-look.yaml\nwrote book/targets/example.yaml\n"
+    );
+    let inside = |args: &[&str]| {
+        let mut command = place.command(args);
+        crate::cli::kit::Done::of(command.current_dir(place.path().join("book")).output().unwrap())
+    };
+    assert!(inside(&["check", "--deny", "warnings"]).expect(0).out.contains("no problems"));
+    inside(&["check", ".", "--deny", "warnings"]).expect(0);
+    inside(&["run", "first-look"]).expect(0);
+    assert!(place.run(&["new", "project", "book"]).expect(2).err.contains("`rerail.yaml` is there already"));
+}
+
+#[test]
+fn new_needs_a_project_and_a_usable_name() {
+    let place = Place::new();
+    let refused = |args: &[&str], why: &str| {
+        let done = place.run(args).expect(2);
+        assert!(done.err.contains(why), "{args:?}: {}", done.err);
+    };
+    refused(&["new", "runbook", "Restart API"], "must be kebab-case");
+    refused(&["new", "action", "restart-api"], "must be dotted snake_case");
+    refused(&["new", "action", "http.probe"], "there is an action `http.probe` already");
+    refused(&["new", "runbook", "demo"], "there is a runbook `demo` already");
+    refused(&["new", "target", "../x"], "must be kebab-case");
+    std::fs::remove_file(place.path().join("rerail.yaml")).unwrap();
+    refused(&["new", "runbook", "x"], "there is no project here");
+}
