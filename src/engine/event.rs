@@ -72,7 +72,16 @@ pub enum Body {
     #[serde(rename = "step.skipped")]
     StepSkipped { step: StepPath, condition: String, values: Map },
     #[serde(rename = "ask.asked")]
-    AskAsked { step: StepPath, text: String, choices: Vec<String>, by: Vec<String>, expires: Option<Timestamp> },
+    AskAsked {
+        step: StepPath,
+        text: String,
+        choices: Vec<String>,
+        /// What is asked for by name, declared like inputs; empty for a question with one answer.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        fields: Map,
+        by: Vec<String>,
+        expires: Option<Timestamp>,
+    },
     #[serde(rename = "ask.answered")]
     AskAnswered {
         step: StepPath,

@@ -130,6 +130,8 @@ pub enum Resend {
 pub struct Asked {
     pub text: String,
     pub choices: Vec<String>,
+    /// As in [`crate::runbook::fields`]; empty for a question with one answer.
+    pub fields: Map,
     pub by: Vec<String>,
     pub expires: Option<Timestamp>,
 }
@@ -369,9 +371,14 @@ impl Facts {
                 self.record(step, event.seq).skipped =
                     Some(Skipped { condition: condition.clone(), values: values.clone() });
             }
-            Body::AskAsked { step, text, choices, by, expires } => {
-                self.record(step, event.seq).asked =
-                    Some(Asked { text: text.clone(), choices: choices.clone(), by: by.clone(), expires: *expires });
+            Body::AskAsked { step, text, choices, fields, by, expires } => {
+                self.record(step, event.seq).asked = Some(Asked {
+                    text: text.clone(),
+                    choices: choices.clone(),
+                    fields: fields.clone(),
+                    by: by.clone(),
+                    expires: *expires,
+                });
                 self.asked.push(Wait { step: step.clone(), from: at, until: None });
             }
             Body::AskAnswered { step, answer, actor, at } => {

@@ -9,6 +9,7 @@ use crate::project::ProjectError;
 use crate::project::files::{self, Fault, Links};
 use crate::project::folder::{Contents, Folder, Names, Origin};
 use crate::project::place::{MODULE, place};
+use crate::runbook::commands::Commands;
 use crate::runbook::nearest::nearest;
 use crate::runbook::problem::{Problem, has_errors};
 use crate::runbook::program::{FileKind, Library, Looked};
@@ -187,6 +188,10 @@ impl Library for Project {
 
     fn runbook_names(&self) -> Vec<String> {
         self.runbook_folder().names()
+    }
+
+    fn commands(&self) -> Commands {
+        self.settings.exec.clone()
     }
 }
 

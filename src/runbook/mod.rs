@@ -2,7 +2,9 @@
 
 pub mod check;
 pub mod codes;
+pub mod commands;
 pub mod contexts;
+pub mod fields;
 pub mod gaps;
 pub mod habits;
 pub mod kinds;
@@ -12,6 +14,7 @@ pub mod lower_steps;
 pub mod lower_times;
 pub mod lower_whole;
 pub mod lower_writes;
+pub mod mail;
 pub mod model;
 pub mod modules;
 pub mod nearest;

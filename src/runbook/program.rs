@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::runbook::check::{Facts, check};
+use crate::runbook::commands::Commands;
 use crate::runbook::gaps::Gaps;
 use crate::runbook::lower::{Reading, read_partly};
 use crate::runbook::model::{Kind, Runbook};
@@ -72,6 +73,10 @@ pub trait Library {
     fn action_names(&self) -> Vec<String>;
     /// Names of all runbooks, for `suggest` and nearest names.
     fn runbook_names(&self) -> Vec<String>;
+    /// The commands this host allows; none unless it says so.
+    fn commands(&self) -> Commands {
+        Commands::default()
+    }
 }
 
 /// Checks a runbook and all it reaches. `primitives` are the specs of the catalog.

@@ -122,8 +122,8 @@ impl Walker<'_> {
     /// Follows one call; gives the number of steps inside the action.
     fn site(&mut self, site: &Site<'_>, source: &Arc<Source>, totals: &mut Totals) -> u64 {
         if let Some(spec) = self.primitives.get(site.name).copied() {
-            totals.effects.insert(site.args.effect(spec));
-            self.primitive(spec);
+            let spec = self.primitive(spec);
+            totals.effects.insert(site.args.effect(&spec));
             return 0;
         }
         let Some(text) = self.known_or_new(site.name) else { return 0 };
@@ -137,16 +137,19 @@ impl Walker<'_> {
         self.reached.actions.get(site.name).map_or(0, |action| action.totals.steps)
     }
 
-    fn primitive(&mut self, spec: &ActionSpec) {
-        if self.reached.specs.contains_key(&spec.name) {
-            return;
+    /// The contract of a primitive on this host.
+    fn primitive(&mut self, spec: &ActionSpec) -> Arc<ActionSpec> {
+        if let Some(known) = self.reached.specs.get(&spec.name) {
+            return Arc::clone(known);
         }
-        self.reached.specs.insert(spec.name.clone(), Arc::new(spec.clone()));
+        let here = Arc::new(spec.under(&self.library.commands()));
+        self.reached.specs.insert(spec.name.clone(), Arc::clone(&here));
         if let Ok(Some(shadow)) = self.library.action(&spec.name) {
             let message = format!("action `{}` carries the name of a primitive", spec.name);
             let help = "a primitive can't be replaced: give the action another name";
             self.problem("E0226", message, &shadow, Span::default(), "never used", Some(help));
         }
+        here
     }
 
     /// The text of an action that isn't read yet, or nothing to read if it is; `None` if there is no such action.
@@ -234,6 +237,7 @@ fn spec_of(file: &Runbook, totals: &Totals) -> ActionSpec {
         required: input.required && input.default.is_none(),
         default: input.default.clone(),
         doc: input.description.clone().unwrap_or_default(),
+        fault: None,
     });
     let outputs =
         file.outputs.iter().map(|(name, _)| OutputSpec { name: name.value.clone(), ty: Type::Any, doc: String::new() });

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::runbook::commands::{Commands, read_commands};
+use crate::runbook::mail::{self, Mail};
 use crate::runbook::nearest::did_you_mean;
 use crate::runbook::node::Node;
 use crate::runbook::problem::Problem;
 use crate::runbook::reader::{Keys, Reader};
 use crate::runbook::source::{Source, Spanned};
-use crate::runbook::words::{self, quoted};
+use crate::runbook::words::{self, quoted, variable_fault};
 use crate::script::value::Map;
 
 /// A project's `rerail.yaml`.
@@ -18,6 +20,10 @@ pub struct Settings {
     pub env: Vec<String>,
     /// Directories files may be written below; relative ones are relative to the project.
     pub file_write: Vec<String>,
+    /// Commands that may be run.
+    pub exec: Commands,
+    /// How messages leave; without it none do.
+    pub mail: Option<Mail>,
 }
 
 /// A target: named input values, where its secrets come from, what may be reached.
@@ -50,9 +56,9 @@ pub enum From {
 }
 
 pub(super) const SETTINGS: Keys =
-    Keys { what: "project file", known: &["version", "allow"], later: &["people", "mail", "limits"], foreign: &[] };
+    Keys { what: "project file", known: &["version", "allow", "mail"], later: &["people", "limits"], foreign: &[] };
 pub(super) const ALLOW: Keys =
-    Keys { what: "list of permissions", known: &["env", "file_write"], later: &["exec"], foreign: &[] };
+    Keys { what: "list of permissions", known: &["env", "file_write", "exec"], later: &[], foreign: &[] };
 pub(super) const TARGET: Keys = Keys {
     what: "target",
     known: &["version", "title", "inputs", "secrets", "allow_hosts", "ca"],
@@ -81,7 +87,11 @@ pub fn read_settings(source: &Arc<Source>) -> (Settings, Vec<Problem>) {
             if let Some(node) = allow.get("file_write") {
                 settings.file_write = values(reader.names(node, "`file_write`", path_fault));
             }
+            if let Some(node) = allow.get("exec") {
+                settings.exec = read_commands(&mut reader, node);
+            }
         }
+        settings.mail = fields.get("mail").and_then(|node| mail::read(&mut reader, node));
     }
     (settings, reader.finish())
 }
@@ -163,7 +173,7 @@ fn secret(reader: &mut Reader, name: &str, node: &Node) -> Option<SecretSource> 
     Some(SecretSource { from, hosts })
 }
 
-fn hosts(reader: &mut Reader, node: &Node) -> Vec<String> {
+pub(super) fn hosts(reader: &mut Reader, node: &Node) -> Vec<String> {
     values(reader.names(node, "hosts", host_fault)).into_iter().map(|host| host.to_ascii_lowercase()).collect()
 }
 
@@ -176,13 +186,6 @@ fn values(names: Vec<Spanned<String>>) -> Vec<String> {
     names.into_iter().map(|name| name.value).collect()
 }
 
-/// Why a text can't name an environment variable; `None` if it can.
-fn variable_fault(name: &str) -> Option<String> {
-    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let good = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(word);
-    (!good).then(|| "must be letters, digits and `_`, such as `API_TOKEN`".to_owned())
-}
-
 /// Why a text can't be a path; `None` if it can.
 fn path_fault(path: &str) -> Option<String> {
     if path.trim().is_empty() {
@@ -192,7 +195,7 @@ fn path_fault(path: &str) -> Option<String> {
 }
 
 /// Why a text can't be a host pattern; `None` if it can: `api.example.com`, `*.example.com`, `[::1]`.
-fn host_fault(pattern: &str) -> Option<String> {
+pub(super) fn host_fault(pattern: &str) -> Option<String> {
     if pattern == "*" {
         return Some("would match every host: leave the list out, or name them".to_owned());
     }
@@ -275,8 +278,7 @@ mod tests {
             (settings.env.len(), settings.file_write.as_slice(), codes.len()),
             (2, ["out".to_owned()].as_slice(), 0)
         );
-        assert_eq!(read("version: 1\npeople: {}\nmail: {}\nlimits: {}\n").1, ["E0108"; 3]);
-        assert_eq!(read("version: 1\nallow: { exec: [] }\n").1, ["E0108"]);
+        assert_eq!(read("version: 1\npeople: {}\nlimits: {}\n").1, ["E0108"; 2]);
         assert_eq!(read("allow: { env: [\"A B\"] }\n").1, ["E0106", "E0105"]);
         assert_eq!(read("").1, ["E0106"]);
     }

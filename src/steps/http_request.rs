@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::header::{HeaderName, HeaderValue};
 
 use crate::engine::outcome::{Attempt, Failure};
-use crate::runbook::spec::{ActionSpec, Effect, Repeat};
+use crate::runbook::spec::{ActionSpec, By, Effect, Repeat};
 use crate::runbook::types::{Type, parse_duration};
 use crate::script::value::{Map, Value};
 use crate::steps::args::{duration, flag, given, invalid, map, optional_text};
@@ -35,8 +35,8 @@ fn spec() -> ActionSpec {
         name: "http.request".to_owned(),
         title: "Send one HTTP request".to_owned(),
         effect: Effect::Write,
-        effect_of: Some(effect_of),
-        repeat_of: Some(repeat_of),
+        effect_of: Some(By::Arguments(effect_of)),
+        repeat_of: Some(By::Arguments(repeat_of)),
         args: vec![
             required(
                 "method",
@@ -172,7 +172,7 @@ fn outputs(answer: &Answer) -> Value {
 }
 
 /// The header of the key and how long the other side remembers it.
-fn idempotency(args: &Map) -> Result<Option<(HeaderName, Duration)>, Failure> {
+pub(super) fn idempotency(args: &Map) -> Result<Option<(HeaderName, Duration)>, Failure> {
     let Some(given) = map(args, "idempotency")? else { return Ok(None) };
     if let Some(unknown) = given.keys().find(|key| !matches!(key.as_str(), "header" | "window")) {
         return Err(invalid("idempotency", &format!("expected header and window, got `{unknown}`")));

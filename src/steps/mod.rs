@@ -1,17 +1,25 @@
 //! Built-in steps: one primitive a file, one line in the catalog.
 
+pub mod blobs;
 pub mod catalog;
 pub mod classify;
 pub mod http;
 pub mod world;
 
 mod args;
+mod chat_post;
 mod dial;
 mod dns_resolve;
 mod egress;
+mod email_send;
 mod env_read;
+mod exec;
+mod exec_run;
 mod file_read;
 mod file_write;
+mod graphql;
+mod graphql_mutate;
+mod graphql_query;
 mod http_probe;
 mod http_request;
 mod human_ask;
@@ -23,6 +31,7 @@ mod run_finish;
 mod run_note;
 mod schema;
 mod secrets;
+mod smtp;
 mod tcp_connect;
 mod time_now;
 mod time_sleep;

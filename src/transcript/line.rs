@@ -93,11 +93,14 @@ fn draw(event: &Event, facts: &Facts, style: Style) -> Vec<Line> {
             let read = words::values(values).join(", ");
             vec![if read.is_empty() { line } else { line.add(Tone::Dim, &format!(" ({read})")) }]
         }
-        Body::AskAsked { step, text, choices, by, expires } => {
+        Body::AskAsked { step, text, choices, fields, by, expires } => {
             let mut drawn = vec![labelled(Mark::Waiting, step, marks).add(Tone::Strong, text)];
             let mut terms = Vec::new();
             if !choices.is_empty() {
                 terms.push(format!("choices: {}", choices.join(", ")));
+            }
+            if !fields.is_empty() {
+                terms.push(format!("asks for: {}", fields.keys().map(String::as_str).collect::<Vec<_>>().join(", ")));
             }
             if !by.is_empty() {
                 terms.push(format!("asked: {}", by.join(" or ")));

@@ -163,6 +163,7 @@ impl Story {
             step: step.into(),
             text: text.into(),
             choices: vec!["safe".into(), "not safe".into()],
+            fields: Map::new(),
             by: vec!["oncall".into()],
             expires: Some("2026-11-21T14:18:02Z".parse().unwrap()),
         })

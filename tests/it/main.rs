@@ -26,5 +26,6 @@ mod runbooks;
 mod scenario;
 mod schema;
 mod servers;
+mod services;
 mod steps;
 mod tmpfs;

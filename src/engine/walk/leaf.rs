@@ -372,10 +372,18 @@ fn ask(env: &mut Env, path: &StepPath, intent: &StepStarted) -> Option<Attempt> 
             }
         };
         let expires = after(env.now, expires);
+        let fields = match intent.with.get("fields") {
+            Some(Value::Map(declared)) => declared.clone(),
+            _ => Map::new(),
+        };
+        if let Err(why) = crate::runbook::fields::fields(&fields) {
+            return Some(Attempt::failed(Failure::new(FailureKind::Argument, format!("`fields`: {why}"))));
+        }
         env.emit(Fact::AskAsked {
             step: path.clone(),
             text: intent.with.get("text").map(Value::to_string).unwrap_or_default(),
             choices: texts("choices"),
+            fields,
             by: texts("by"),
             expires: Some(expires),
         });

@@ -106,7 +106,9 @@ impl<'a> Checker<'a> {
 
     /// A literal value must be of the argument's type.
     pub(super) fn literal(&mut self, arg: &ArgSpec, value: &Value, span: Span) {
-        if let Err(fault) = arg.ty.accept(value) {
+        let judged = arg.fault.zip(value.as_text());
+        let fault = arg.ty.accept(value).err().or_else(|| judged.and_then(|(judge, text)| judge(text)));
+        if let Some(fault) = fault {
             let message = format!("argument `{}`: {fault}", arg.name);
             self.push(self.error("E0206", span, message, "wrong type or value"));
         }
@@ -141,7 +143,7 @@ impl<'a> Checker<'a> {
     /// Whether secrets may stand in an argument; without a spec nothing is held against them.
     fn argument_place(&self, action: &str, arg: Option<&ArgSpec>) -> Place {
         let secrets = match arg {
-            _ if self.facts.shows_its_arguments(action) => Err("what is given here is shown or kept as text"),
+            Some(arg) if self.facts.shows(action, &arg.name) => Err("what is given here is shown or kept as text"),
             Some(arg) if !takes_secrets(&arg.ty) => Err("this argument is looked into"),
             _ => Ok(()),
         };

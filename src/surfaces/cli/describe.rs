@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 
 use crate::runbook::model::{Block, Body, Input, Step};
 use crate::runbook::program::Program;
+use crate::runbook::sites;
 use crate::runbook::spec::Effect;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
@@ -119,18 +120,10 @@ fn what(step: &Step) -> String {
 
 /// The greatest effect a step can have, as far as its text says.
 fn effect(program: &Program, step: &Step) -> Effect {
-    let spec = |name: &str| program.specs.get(name);
     match &step.body {
-        Body::Uses { action, with } => spec(&action.value).map_or(Effect::Pure, |spec| {
-            let keys = with.iter().map(|(key, _)| key.value.as_str());
-            let literals = with.iter().filter_map(|(key, t)| Some((key.value.clone(), t.literal()?))).collect();
-            spec.effect_as_written(Some(keys), &literals)
-        }),
-        Body::Script(snippet) => {
-            let effects = snippet.code.calls.iter().filter_map(|call| {
-                let keys = call.keys.as_ref().map(|keys| keys.iter().map(|(key, _)| key.as_str()));
-                Some(spec(&call.name)?.effect_as_written(keys, &call.literals))
-            });
+        Body::Uses { .. } | Body::Script(_) => {
+            let sites = sites::of_step(step);
+            let effects = sites.iter().filter_map(|site| Some(site.args.effect(program.specs.get(site.name)?)));
             effects.max().unwrap_or(Effect::Pure)
         }
         Body::Steps(inner) | Body::Parallel(inner) => {
