@@ -1,5 +1,6 @@
 //! What a file is checked against: the actions and modules around it.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -19,6 +20,8 @@ pub struct Facts<'a> {
     primitives: BTreeSet<&'a str>,
     pub(super) modules: &'a Modules,
     pub(super) library: &'a dyn Library,
+    /// Names of all runbooks, once somebody asks: a project lists its folder for them.
+    runbooks: OnceCell<Vec<String>>,
     /// Secrets the reached actions declare, so that a runbook's own declaration of them is no idle one.
     pub(super) secrets_below: BTreeSet<&'a str>,
 }
@@ -42,6 +45,7 @@ impl<'a> Facts<'a> {
             primitives: primitives.iter().map(|spec| spec.name.as_str()).collect(),
             modules: &reached.modules,
             library,
+            runbooks: OnceCell::new(),
             secrets_below: secrets.map(|name| name.value.as_str()).collect(),
         }
     }
@@ -73,6 +77,11 @@ impl<'a> Facts<'a> {
 
     pub(super) fn shows(&self, action: &str, argument: &str) -> bool {
         self.is_primitive(action) && shows(action, argument)
+    }
+
+    /// Names of all runbooks there are.
+    pub(super) fn runbook_names(&self) -> &[String] {
+        self.runbooks.get_or_init(|| self.library.runbook_names())
     }
 
     /// Names of all actions there are, for guesses.
