@@ -192,3 +192,27 @@ fn new_needs_a_project_and_a_usable_name() {
     std::fs::remove_file(place.path().join("rerail.yaml")).unwrap();
     refused(&["new", "runbook", "x"], "there is no project here");
 }
+
+#[test]
+fn every_action_has_an_example_that_check_accepts() {
+    let place = Place::new();
+    place.file(
+        "actions/team/look.yaml",
+        "version: 1\ntitle: Look\ninputs:\n  url: { type: url }\n  mode: { type: choice, choices: [fast, slow] }\n  deep: { type: bool, default: false }\nsteps:\n  - uses: run.note\n    with: { text: \"${{ inputs.url }} ${{ inputs.mode }} ${{ inputs.deep }}\" }\n",
+    );
+    let all = place.run(&["actions", "--json"]).expect(0).json();
+    for action in all.as_array().unwrap() {
+        let docs = action["docs"].as_str().unwrap();
+        let example = docs.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
+        assert!(example.is_some_and(|example| example.contains("uses: ")), "{}: {docs}", action["name"]);
+    }
+    let look = place.run(&["actions", "team.look", "--json"]).expect(0).json();
+    assert_eq!((&look["arguments"][1]["choices"][0], &look["repeat"]), (&"fast".into(), &serde_json::Value::Null));
+    let example = look["docs"].as_str().unwrap().split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let steps: String = example.lines().map(|line| format!("  {line}\n")).collect();
+    place
+        .file("runbooks/tried.yaml", &format!("version: 1\ntitle: x\nowner: o\nreviewed: 2026-11-01\nsteps:\n{steps}"));
+    place.run(&["check", "tried", "--deny", "warnings"]).expect(0);
+    let shown = place.run(&["actions", "http.request"]).expect(0).out;
+    assert!(shown.contains("sent again only if its arguments allow it") && shown.contains("(GET, HEAD, "), "{shown}");
+}
