@@ -9,8 +9,8 @@ use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{
-    actions, answer, cancel, check, demo, describe, export, list, logging, new, note, resume, run, runs, schema, show,
-    verify, version,
+    actions, answer, cancel, check, demo, describe, export, graph, hold, list, logging, new, note, pause, resume, run,
+    runs, schema, show, verify, version,
 };
 
 /// Runs the command line of this process.
@@ -53,11 +53,14 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Run(args) => run::run(session, args),
         Command::Resume(args) => resume::resume(session, args),
         Command::Cancel(args) => cancel::cancel(session, args),
+        Command::Pause(args) => pause::pause(session, args),
+        Command::Hold(args) => hold::hold(session, &args),
         Command::List(args) => list::list(session, &args),
         Command::Describe(args) => describe::describe(session, &args),
         Command::Runs(args) => runs::runs(session, &args),
         Command::Show(args) => show::show(session, &args),
         Command::Export(args) => export::export(session, &args),
+        Command::Graph(args) => graph::graph(session, &args),
         Command::Verify(args) => verify::verify(session, &args),
         Command::Answer(args) => answer::answer(session, &args),
         Command::Note(args) => note::note(session, &args),

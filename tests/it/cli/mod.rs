@@ -2,6 +2,7 @@
 
 mod authoring;
 mod commands;
+mod exports;
 mod help;
 mod kit;
 mod runs;
