@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::runbook::lower::read_runbook;
+use crate::runbook::gaps::Gaps;
+use crate::runbook::lower::{Reading, read_partly};
 use crate::runbook::model::{Body, Kind, Runbook};
 use crate::runbook::modules::Modules;
 use crate::runbook::problem::Problem;
@@ -32,6 +33,13 @@ pub struct Action {
     pub totals: Totals,
 }
 
+/// An action file with mistakes of form.
+pub struct Partial {
+    pub runbook: Runbook,
+    pub source: Arc<Source>,
+    pub gaps: Gaps,
+}
+
 /// What a file amounts to with everything below it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -51,6 +59,8 @@ pub struct Reached {
     pub specs: BTreeMap<String, Arc<ActionSpec>>,
     /// Actions that exist but have no usable spec: their own problems are told, none that would follow.
     pub unusable: BTreeSet<String>,
+    /// Those of the unusable that could be read in part: the rest of them is checked all the same.
+    pub partial: Vec<Partial>,
     pub modules: Modules,
 }
 
@@ -112,8 +122,8 @@ impl Walker<'_> {
     /// Follows one call; gives the number of steps inside the action.
     fn site(&mut self, site: &Site<'_>, source: &Arc<Source>, totals: &mut Totals) -> u64 {
         if let Some(spec) = self.primitives.get(site.name).copied() {
-            totals.effects.insert(site.args.effect(spec));
-            self.primitive(spec);
+            let spec = self.primitive(spec);
+            totals.effects.insert(site.args.effect(&spec));
             return 0;
         }
         let Some(text) = self.known_or_new(site.name) else { return 0 };
@@ -127,16 +137,19 @@ impl Walker<'_> {
         self.reached.actions.get(site.name).map_or(0, |action| action.totals.steps)
     }
 
-    fn primitive(&mut self, spec: &ActionSpec) {
-        if self.reached.specs.contains_key(&spec.name) {
-            return;
+    /// The contract of a primitive on this host.
+    fn primitive(&mut self, spec: &ActionSpec) -> Arc<ActionSpec> {
+        if let Some(known) = self.reached.specs.get(&spec.name) {
+            return Arc::clone(known);
         }
-        self.reached.specs.insert(spec.name.clone(), Arc::new(spec.clone()));
+        let here = Arc::new(spec.under(&self.library.commands()));
+        self.reached.specs.insert(spec.name.clone(), Arc::clone(&here));
         if let Ok(Some(shadow)) = self.library.action(&spec.name) {
             let message = format!("action `{}` carries the name of a primitive", spec.name);
             let help = "a primitive can't be replaced: give the action another name";
             self.problem("E0226", message, &shadow, Span::default(), "never used", Some(help));
         }
+        here
     }
 
     /// The text of an action that isn't read yet, or nothing to read if it is; `None` if there is no such action.
@@ -168,8 +181,8 @@ impl Walker<'_> {
             self.reached.unusable.insert(site.name.to_owned());
             return;
         }
-        let (runbook, found) = read_runbook(site.name, Kind::Action, &source);
-        self.problems.extend(found);
+        let Reading { runbook, gaps, problems } = read_partly(site.name, Kind::Action, &source);
+        self.problems.extend(problems);
         let Some(runbook) = runbook else {
             self.reached.unusable.insert(site.name.to_owned());
             return;
@@ -182,6 +195,11 @@ impl Walker<'_> {
         self.path.push(site.name.to_owned());
         let totals = self.file(&runbook, &source);
         self.path.pop();
+        if gaps.any() {
+            self.reached.unusable.insert(site.name.to_owned());
+            self.reached.partial.push(Partial { runbook, source, gaps });
+            return;
+        }
         let spec = Arc::new(spec_of(&runbook, &totals));
         self.reached.specs.insert(runbook.name.clone(), spec.clone());
         let action = Action { runbook: Arc::new(runbook), source, spec, totals };

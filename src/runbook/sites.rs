@@ -26,8 +26,7 @@ impl Args<'_> {
     pub fn effect(&self, spec: &ActionSpec) -> Effect {
         match self {
             Args::With(with) => {
-                let literal = |(key, value): &(Spanned<String>, Template)| Some((key.value.clone(), value.literal()?));
-                let literals = with.iter().filter_map(literal).collect();
+                let literals = with.iter().map(|(key, value)| (key.value.clone(), value.as_written())).collect();
                 spec.effect_as_written(Some(with.iter().map(|(key, _)| key.value.as_str())), &literals)
             }
             Args::Script(_, call) => {

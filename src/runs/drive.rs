@@ -1,5 +1,6 @@
 //! Starting, rehearsing and resuming: builds what a driver needs and runs it on its own thread.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::drivers::clock::now;
@@ -54,7 +55,7 @@ impl Runs {
         let store = self.store()?;
         let run = RunId::new(uuid::Uuid::now_v7());
         let ground = self.ground()?;
-        let (world, redactor) = self.world(&prepared.program, &prepared.settings, &ground)?;
+        let (world, redactor) = self.world(&prepared.program, &prepared.settings, &ground, Some(self.blobs()))?;
         let (mut start, texts) = self.begin(&prepared, run, &ground, &foreground, &redactor, false)?;
         let sandbox = sandbox(&prepared.program)?;
         let drive = Arc::new(store.acquire(run, holder(&foreground.actor))?);
@@ -87,7 +88,8 @@ impl Runs {
     pub fn rehearse(&self, prepared: Prepared, mut foreground: Foreground) -> Result<Rehearsed, RunsError> {
         let run = RunId::new(uuid::Uuid::now_v7());
         let ground = self.ground()?;
-        let (world, redactor) = self.world(&prepared.program, &prepared.settings, &ground)?;
+        // What a rehearsal keeps goes with it.
+        let (world, redactor) = self.world(&prepared.program, &prepared.settings, &ground, None)?;
         let (start, _) = self.begin(&prepared, run, &ground, &foreground, &redactor, true)?;
         let sandbox = sandbox(&prepared.program)?;
         let program = Arc::clone(&prepared.program);
@@ -117,7 +119,8 @@ impl Runs {
         let Some(Body::RunStarted(started)) = events.first().map(|event| &event.body) else {
             return Err(RunsError::new(ErrorKind::Damaged, "the journal has no `run.started`"));
         };
-        let (program, target) = unpin(store, started)?;
+        let ground = self.ground_of(started)?;
+        let (program, target) = unpin(store, started, &ground.settings.exec)?;
         let facts = Facts::fold(&events).map_err(|error| RunsError::new(ErrorKind::Damaged, error.to_string()))?;
         let decisions = settle(&facts, decisions)?;
         if let (Some(end), true) = (&facts.finished, decisions.is_empty()) {
@@ -126,7 +129,7 @@ impl Runs {
             return Err(RunsError::new(ErrorKind::Usage, said).hint(hint));
         }
         self.enter_again(&drive, started.group.as_deref())?;
-        let (world, redactor) = self.world(&program, &target, &self.ground_of(started)?)?;
+        let (world, redactor) = self.world(&program, &target, &ground, Some(self.blobs()))?;
         check_optional(&redactor, "the reason", reason.as_deref())?;
         for request in &decisions {
             check_text(&redactor, &format!("the reason about `{}`", request.step), &request.reason)?;
@@ -150,10 +153,22 @@ impl Runs {
         })
     }
 
+    /// Where the files lie that steps keep.
+    fn blobs(&self) -> PathBuf {
+        self.state_dir.join("blobs")
+    }
+
     /// The world of a target, with its secrets read once, so that the redactor knows them from the start.
-    fn world(&self, program: &Program, target: &Target, ground: &Ground) -> Result<(World, Redactor), RunsError> {
+    fn world(
+        &self,
+        program: &Program,
+        target: &Target,
+        ground: &Ground,
+        blobs: Option<PathBuf>,
+    ) -> Result<(World, Redactor), RunsError> {
         let redactor = self.redactor.clone();
-        let world = World::new(WorldSettings::of(&ground.root, &ground.settings, Some(target), &redactor));
+        let allowed = WorldSettings::of(&ground.root, &ground.settings, Some(target), &redactor);
+        let world = World::new(WorldSettings { blobs, ..allowed });
         for name in secrets_of(program) {
             world.learn_secret(&name).map_err(|failure| RunsError::new(ErrorKind::Usage, failure.message))?;
         }

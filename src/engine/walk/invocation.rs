@@ -23,7 +23,7 @@ use crate::runbook::model::{Plan, Poll, Runbook, Settle, Step};
 use crate::runbook::program::{Child, Program};
 use crate::runbook::snippet::Template;
 use crate::runbook::source::Spanned;
-use crate::runbook::spec::{ActionSpec, Effect, Repeat, SHOWS_ITS_ARGUMENTS};
+use crate::runbook::spec::{ActionSpec, Effect, Repeat, shows};
 use crate::runbook::types::parse_duration;
 use crate::script::sandbox::arguments_digest;
 use crate::script::value::{Map, Unknown, Value};
@@ -480,7 +480,7 @@ pub(crate) fn typed(spec: &ActionSpec, mut given: Map) -> Result<Map, Failure> {
                     Failure::new(FailureKind::Argument, format!("`{}` of `{}`: {why}", arg.name, spec.name))
                 })?;
                 // What can be seen in the text of a runbook is refused by the check; the rest is seen only here.
-                if value.has_secret() && SHOWS_ITS_ARGUMENTS.contains(&spec.name.as_str()) {
+                if value.has_secret() && shows(&spec.name, &arg.name) {
                     let message =
                         format!("`{}` of `{}` holds a secret, and is shown or kept as text", arg.name, spec.name);
                     return Err(Failure::new(FailureKind::Secret, message));

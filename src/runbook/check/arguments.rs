@@ -34,7 +34,10 @@ impl<'a> Checker<'a> {
                 self.argument_value(arg, value, view);
             }
         }
-        if let Some(spec) = spec {
+        // Behind a mistake of form may stand what seems to be missing.
+        if let Some(spec) = spec
+            && !self.gaps.hides_step_at(action.span)
+        {
             let given: Vec<&str> = with.iter().map(|(key, _)| key.value.as_str()).collect();
             self.missing_arguments(spec, &given, action.span);
         }
@@ -140,7 +143,7 @@ impl<'a> Checker<'a> {
     /// Whether secrets may stand in an argument; without a spec nothing is held against them.
     fn argument_place(&self, action: &str, arg: Option<&ArgSpec>) -> Place {
         let secrets = match arg {
-            _ if self.facts.shows_its_arguments(action) => Err("what is given here is shown or kept as text"),
+            Some(arg) if self.facts.shows(action, &arg.name) => Err("what is given here is shown or kept as text"),
             Some(arg) if !takes_secrets(&arg.ty) => Err("this argument is looked into"),
             _ => Ok(()),
         };

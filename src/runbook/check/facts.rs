@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::runbook::modules::Modules;
 use crate::runbook::program::Library;
 use crate::runbook::reach::Reached;
-use crate::runbook::spec::{ActionSpec, Effect, SHOWS_ITS_ARGUMENTS};
+use crate::runbook::spec::{ActionSpec, Effect, shows};
 
 /// Primitives the engine carries out itself: they make no attempt at anything outside, so a time-out of
 /// one attempt and a look repeated until it pleases mean nothing there.
@@ -71,8 +71,8 @@ impl<'a> Facts<'a> {
         self.is_primitive(&spec.name) && spec.effect != Effect::Pure && !WITHOUT_ATTEMPTS.contains(&spec.name.as_str())
     }
 
-    pub(super) fn shows_its_arguments(&self, action: &str) -> bool {
-        self.is_primitive(action) && SHOWS_ITS_ARGUMENTS.contains(&action)
+    pub(super) fn shows(&self, action: &str, argument: &str) -> bool {
+        self.is_primitive(action) && shows(action, argument)
     }
 
     /// Names of all actions there are, for guesses.

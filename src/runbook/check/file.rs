@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::runbook::gaps::Gaps;
 use crate::runbook::model::{Block, Body, Foreach, Runbook, Step};
 use crate::runbook::nearest::{did_you_mean, listed};
 use crate::runbook::problem::Problem;
@@ -17,17 +18,18 @@ use super::place::Place;
 use super::scope::{self, Given, Scope};
 use super::unused::Used;
 
-/// Checks one file against its surroundings.
-pub fn check(file: &Runbook, source: &Arc<Source>, facts: &Facts<'_>) -> Vec<Problem> {
+/// Checks one file against its surroundings. Nothing is said that may follow from what `gaps` hide.
+pub fn check(file: &Runbook, source: &Arc<Source>, gaps: &Gaps, facts: &Facts<'_>) -> Vec<Problem> {
     let mut blocks_of_steps = BTreeMap::new();
     for (block, name) in sites::blocks(file).into_iter().zip(BLOCKS) {
         crate::runbook::model::walk(block, &mut |step| {
             blocks_of_steps.insert(step.id.clone(), name);
         });
     }
-    let mut checker =
-        Checker { file, source, facts, blocks_of_steps, vars_known: 0, used: Used::default(), problems: Vec::new() };
+    let used = Used::default();
+    let mut checker = Checker { file, source, gaps, facts, blocks_of_steps, vars_known: 0, used, problems: Vec::new() };
     checker.run();
+    checker.problems.retain(|problem| !gaps.speaks_of(problem.span));
     checker.problems
 }
 
@@ -38,6 +40,7 @@ const BLOCKS: [&str; 3] = ["steps", "on_failure", "finally"];
 pub(super) struct Checker<'a> {
     pub(super) file: &'a Runbook,
     pub(super) source: &'a Arc<Source>,
+    pub(super) gaps: &'a Gaps,
     pub(super) facts: &'a Facts<'a>,
     /// Every step id with the key of the block it stands in.
     pub(super) blocks_of_steps: BTreeMap<String, &'static str>,
@@ -110,7 +113,10 @@ impl<'a> Checker<'a> {
         for (_, template) in &file.outputs {
             self.template(template, Place::Outputs, &way.view(&scope, None, None));
         }
-        self.unused();
+        // What could not be read may be what reads them.
+        if !self.gaps.any() {
+            self.unused();
+        }
     }
 
     fn block(&mut self, block: &'a Block, scope: &mut Scope<'a>, way: &mut Way<'a>) {
@@ -144,8 +150,10 @@ impl<'a> Checker<'a> {
             self.block(inner, scope, way);
             way.around.pop();
         }
+        // What a step with a mistake of form takes and gives is not known.
+        let hidden = self.gaps.hides_step_at(step.span);
         self.body(step, &way.view(scope, id, None));
-        let result = Some(scope::result_of(step, self.facts));
+        let result = Some(if hidden { Given::Open } else { scope::result_of(step, self.facts) });
         self.timing(step, &way.view(scope, id, result.clone()));
         for (_, template) in step.outputs.iter().flatten() {
             self.template(template, Place::StepOutputs, &way.view(scope, id, result.clone()));
@@ -155,7 +163,7 @@ impl<'a> Checker<'a> {
         if step.body.inner().is_some() {
             scope.leave_group(step, mark);
         }
-        scope.leave(step, self.facts);
+        scope.leave(step, hidden, self.facts);
     }
 
     fn body(&mut self, step: &'a Step, view: &View<'_, 'a>) {

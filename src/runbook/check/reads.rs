@@ -75,6 +75,9 @@ impl<'a> Checker<'a> {
         let span = snippet.locate(Some(*position));
         let file = self.file;
         let Some(input) = file.inputs.iter().find(|input| input.name.value == *name) else {
+            if self.gaps.may_declare("inputs", name) {
+                return;
+            }
             let known = file.inputs.iter().map(|input| input.name.value.as_str());
             let help = did_you_mean(name, known);
             self.push(
@@ -99,6 +102,9 @@ impl<'a> Checker<'a> {
         let span = snippet.locate(Some(*position));
         let file = self.file;
         let Some(index) = file.vars.iter().position(|(var, _)| var.value == *name) else {
+            if self.gaps.may_declare("vars", name) {
+                return;
+            }
             let help = did_you_mean(name, file.vars.iter().map(|(var, _)| var.value.as_str()));
             self.push(
                 self.error("E0208", span, format!("no var `{name}` is declared"), "unknown var").maybe_help(help),
@@ -128,6 +134,9 @@ impl<'a> Checker<'a> {
         let span = snippet.locate(Some(*position));
         let file = self.file;
         let Some(declared) = file.secrets.iter().find(|secret| secret.value == *name) else {
+            if self.gaps.may_declare("secrets", name) {
+                return;
+            }
             let help = did_you_mean(name, file.secrets.iter().map(|secret| secret.value.as_str()))
                 .unwrap_or_else(|| format!("list it on top: `secrets: [{name}]`"));
             self.push(
@@ -191,7 +200,9 @@ impl<'a> Checker<'a> {
                 self.field(key, span, &format!("the error of step `{id}`"), &ERROR_FIELDS);
             }
             ("outputs", key) => {
-                if let Some(doubt) = unguarded(seen, snippet, view) {
+                if let Some(doubt) = unguarded(seen, snippet, view)
+                    && !self.may_be_guarded(field_span, view)
+                {
                     let message = format!("outputs of step `{id}` are read, but it {doubt}");
                     self.push(
                         self.warning("W0401", field_span, message, "reading them is an error then")
@@ -203,6 +214,16 @@ impl<'a> Checker<'a> {
             }
             _ => {}
         }
+    }
+
+    /// Whether a mistake of form may hide the condition that guards a place.
+    fn may_be_guarded(&self, place: Span, view: &View<'_, 'a>) -> bool {
+        let mut asked = view.guards.iter().flat_map(|guard| asked_for_done(guard));
+        let lost = |step: &str| match view.scope.get(step) {
+            Some(seen) => self.gaps.hides_conditions_at(seen.step.span),
+            None => self.gaps.any(),
+        };
+        self.gaps.hides_conditions_at(place) || asked.any(lost)
     }
 
     /// An id that can't be read here: says whether it stands elsewhere or nowhere.
@@ -218,6 +239,8 @@ impl<'a> Checker<'a> {
                 true => (format!("step `{id}` runs after this place"), "not run yet", None),
                 false => (format!("step `{id}` stands in `{block}`"), "not visible here", None),
             }
+        } else if self.gaps.may_hold_step(id) {
+            return;
         } else {
             let help = did_you_mean(id, view.scope.ids());
             (format!("no step with id `{id}` before this one"), "unknown step", help)
@@ -255,9 +278,14 @@ impl<'a> Checker<'a> {
 
     fn each_read(&mut self, snippet: &'a Snippet, read: &'a Read, view: &View<'_, 'a>) {
         let Some(items) = view.each else {
+            let at = snippet.locate(Some(read.position));
+            // The `foreach` may be what could not be read.
+            if self.gaps.hides_conditions_at(at) {
+                return;
+            }
             let message = "`each` is read outside of a `foreach`";
             let help = "`each` is the item a `foreach` is at; in `foreach` and `if` beside it there is none yet";
-            self.push(self.error("E0207", snippet.locate(Some(read.position)), message, "no item here").help(help));
+            self.push(self.error("E0207", at, message, "no item here").help(help));
             return;
         };
         let Some((name, position)) = read.path.first() else { return };
