@@ -4,6 +4,8 @@ pub mod check;
 pub mod codes;
 pub mod commands;
 pub mod contexts;
+pub mod defaults;
+pub mod effects;
 pub mod fields;
 pub mod gaps;
 pub mod kinds;
