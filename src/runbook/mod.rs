@@ -12,6 +12,7 @@ pub mod lower_steps;
 pub mod lower_times;
 pub mod lower_whole;
 pub mod lower_writes;
+pub mod mail;
 pub mod model;
 pub mod modules;
 pub mod nearest;

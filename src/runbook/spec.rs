@@ -5,7 +5,8 @@ use crate::runbook::types::Type;
 use crate::script::value::{Map, Unknown, Value};
 
 /// Primitives whose arguments end where people read them or on a disk: no secret may be among them.
-pub const SHOWS_ITS_ARGUMENTS: [&str; 5] = ["human.ask", "run.note", "run.finish", "run.fail", "file.write"];
+pub const SHOWS_ITS_ARGUMENTS: [&str; 6] =
+    ["email.send", "human.ask", "run.note", "run.finish", "run.fail", "file.write"];
 
 /// The primitive that runs another runbook: the one whose contract depends on the value of an argument.
 pub const RUN_CHILD: &str = "runbook";
@@ -120,6 +121,8 @@ pub struct ArgSpec {
     pub required: bool,
     pub default: Option<Value>,
     pub doc: String,
+    /// Why a text of the right type can't be meant; asked by checks where it is written out.
+    pub fault: Option<fn(&str) -> Option<String>>,
 }
 
 /// One output of an action.
