@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::engine::event::{ENGINE_SEMANTICS, PinnedFile, RunStarted};
 use crate::journal::{Blob, Error as JournalError, Journal};
+use crate::runbook::commands::Commands;
 use crate::runbook::program::{FileKind, Library, Looked, Program, load};
 use crate::runbook::settings::{Target, read_target};
 use crate::runbook::source::Source;
@@ -48,15 +49,20 @@ pub fn pin_file(kind: FileKind, name: &str, source: &Source) -> (PinnedFile, Blo
     (PinnedFile { kind, name: name.to_owned(), shown: source.shown.clone(), digest }, blob)
 }
 
-/// The program and target of a run, from its pinned texts alone.
+/// The program and target of a run, from its pinned texts and the commands its host allows now: what may be run
+/// is the host's policy and not a part of the runbook.
 ///
 /// # Errors
 /// If a text is missing or damaged, or this engine would read it differently.
-pub fn unpin(journal: &dyn Journal, started: &RunStarted) -> Result<(Program, Target), PinnedError> {
+pub fn unpin(
+    journal: &dyn Journal,
+    started: &RunStarted,
+    commands: &Commands,
+) -> Result<(Program, Target), PinnedError> {
     if started.semantics != ENGINE_SEMANTICS {
         return Err(PinnedError::Semantics { found: started.semantics });
     }
-    let mut texts = Pinned::default();
+    let mut texts = Pinned { commands: commands.clone(), ..Pinned::default() };
     let mut root = None;
     let mut target = Target::default();
     for file in &started.files {
@@ -87,6 +93,7 @@ struct Pinned {
     actions: BTreeMap<String, Arc<Source>>,
     runbooks: BTreeMap<String, Arc<Source>>,
     modules: BTreeMap<String, Arc<Source>>,
+    commands: Commands,
 }
 
 impl Library for Pinned {
@@ -108,5 +115,9 @@ impl Library for Pinned {
 
     fn runbook_names(&self) -> Vec<String> {
         self.runbooks.keys().cloned().collect()
+    }
+
+    fn commands(&self) -> Commands {
+        self.commands.clone()
     }
 }

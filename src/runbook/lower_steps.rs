@@ -14,7 +14,7 @@ use crate::runbook::snippet::Template;
 use crate::runbook::source::{Span, Spanned};
 use crate::runbook::words::{self, quoted};
 
-const STEP: Keys = Keys {
+pub(super) const STEP: Keys = Keys {
     what: "step",
     known: &[
         "id",
@@ -64,9 +64,9 @@ const STEP: Keys = Keys {
     ],
 };
 
-const BODIES: [&str; 6] = ["uses", "script", "assert", "findings", "steps", "parallel"];
+pub(super) const BODIES: [&str; 6] = ["uses", "script", "assert", "findings", "steps", "parallel"];
 /// Keys that go with some bodies only. What stands in none of the lists goes with every body.
-const GOES_WITH: [(&str, &[&str]); 11] = [
+pub(super) const GOES_WITH: [(&str, &[&str]); 11] = [
     ("with", &["uses"]),
     ("until", &["uses", "script", "steps"]),
     ("in_a_row", &["uses", "script", "steps"]),
@@ -80,29 +80,29 @@ const GOES_WITH: [(&str, &[&str]); 11] = [
     ("settle", &["uses"]),
 ];
 /// Keys that a `foreach` around the body takes over: they look at its items, whatever the body is.
-const OF_FOREACH: [&str; 3] = ["until", "in_a_row", "every"];
+pub(super) const OF_FOREACH: [&str; 3] = ["until", "in_a_row", "every"];
 /// Segments of paths that aren't steps.
 const PATH_PREFIXES: [&str; 4] = ["on_failure", "finally", "undo", "settle"];
 
-const ASSERTION: Keys = Keys {
+pub(super) const ASSERTION: Keys = Keys {
     what: "assertion",
     known: &["that", "else"],
     later: &[],
     foreign: &[("message", "write `else`"), ("if", "write `that`"), ("when", "write `that`")],
 };
-const FINDING: Keys = Keys {
+pub(super) const FINDING: Keys = Keys {
     what: "finding",
     known: &["when", "level", "say", "suggest"],
     later: &[],
     foreign: &[("if", "write `when`"), ("severity", "write `level`"), ("message", "write `say`")],
 };
-const SUGGESTION: Keys = Keys {
+pub(super) const SUGGESTION: Keys = Keys {
     what: "suggestion",
     known: &["runbook", "with"],
     later: &[],
     foreign: &[("uses", "write `runbook`"), ("inputs", "write `with`")],
 };
-const LEVELS: [(&str, Level); 4] =
+pub(super) const LEVELS: [(&str, Level); 4] =
     [("ok", Level::Ok), ("info", Level::Info), ("warning", Level::Warning), ("critical", Level::Critical)];
 
 /// Ids of a file: those written anywhere in it, and those given so far.
@@ -136,7 +136,8 @@ impl Ids {
     }
 }
 
-fn collect_ids(node: &Node, found: &mut BTreeSet<String>) {
+/// Every text behind an `id:`, wherever it stands.
+pub(super) fn collect_ids(node: &Node, found: &mut BTreeSet<String>) {
     match &node.kind {
         NodeKind::List(items) => items.iter().for_each(|item| collect_ids(item, found)),
         NodeKind::Map(entries) => {

@@ -12,7 +12,7 @@ use crate::runbook::source::Spanned;
 use crate::runbook::words::quoted;
 use crate::script::value::Value;
 
-const RETRY: Keys = Keys {
+pub(super) const RETRY: Keys = Keys {
     what: "retry",
     known: &["attempts", "delay", "backoff", "max_delay", "on"],
     later: &[],
@@ -26,7 +26,8 @@ const RETRY: Keys = Keys {
         ("when", "write `on`"),
     ],
 };
-const DEFAULTS: Keys = Keys { what: "set of defaults", known: &["retry", "timeout"], later: &[], foreign: &[] };
+pub(super) const DEFAULTS: Keys =
+    Keys { what: "set of defaults", known: &["retry", "timeout"], later: &[], foreign: &[] };
 
 /// Reads `defaults:`.
 pub fn defaults(reader: &mut Reader, node: &Node) -> Defaults {

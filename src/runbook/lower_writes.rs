@@ -10,7 +10,7 @@ use crate::runbook::source::Spanned;
 use crate::runbook::spec::{Effect, Repeat};
 use crate::runbook::types::parse_duration;
 
-const SETTLE: Keys = Keys {
+pub(super) const SETTLE: Keys = Keys {
     what: "way to settle a doubt",
     known: &["steps", "happened", "not_happened", "outputs"],
     later: &[],
@@ -21,16 +21,16 @@ const SETTLE: Keys = Keys {
         ("until", "write `happened`; what waits is a step below `steps`"),
     ],
 };
-const KEYED: Keys =
+pub(super) const KEYED: Keys =
     Keys { what: "`repeat`", known: &["keyed"], later: &[], foreign: &[("window", "write `{ keyed: 24h }`")] };
-const EFFECTS: [(&str, Effect); 5] = [
+pub(super) const EFFECTS: [(&str, Effect); 5] = [
     ("pure", Effect::Pure),
     ("read", Effect::Read),
     ("notify", Effect::Notify),
     ("write", Effect::Write),
     ("destructive", Effect::Destructive),
 ];
-const REPEATS: [(&str, Repeat); 3] =
+pub(super) const REPEATS: [(&str, Repeat); 3] =
     [("repeatable", Repeat::Repeatable), ("once", Repeat::Once), ("verifiable", Repeat::Verifiable)];
 
 /// Reads `effect`.

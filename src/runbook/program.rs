@@ -6,12 +6,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::runbook::check::{Facts, check};
+use crate::runbook::commands::Commands;
 use crate::runbook::defaults;
 use crate::runbook::effects::Callees;
-use crate::runbook::lower::read_runbook;
-use crate::runbook::model::{Kind, Runbook};
+use crate::runbook::gaps::Gaps;
+use crate::runbook::lower::{Reading, read_partly};
+use crate::runbook::model::{Kind, Runbook, Step};
 use crate::runbook::problem::{self, Problem};
 use crate::runbook::reach::{Action, reach};
+use crate::runbook::sites;
 use crate::runbook::source::Source;
 use crate::runbook::spec::{ActionSpec, Effect};
 
@@ -39,6 +42,19 @@ pub struct Child {
     pub runbook: Arc<Runbook>,
     /// Its inputs as arguments, its outputs and effect.
     pub spec: Arc<ActionSpec>,
+}
+
+impl Program {
+    /// The greatest effect a step can have, with the steps inside it, as far as its text says.
+    pub fn effect_of(&self, step: &Step) -> Effect {
+        if let Some(declared) = &step.effect {
+            return declared.value;
+        }
+        let sites = sites::of_step(step);
+        let own = sites.iter().filter_map(|site| Some(site.args.effect(self.specs.get(site.name)?)));
+        let inside = step.body.inner().into_iter().flat_map(|block| block.iter()).map(|step| self.effect_of(step));
+        own.chain(inside).max().unwrap_or(Effect::Pure)
+    }
 }
 
 impl Child {
@@ -95,6 +111,10 @@ pub trait Library {
     fn action_names(&self) -> Vec<String>;
     /// Names of all runbooks, for `suggest` and nearest names.
     fn runbook_names(&self) -> Vec<String>;
+    /// The commands this host allows; none unless it says so.
+    fn commands(&self) -> Commands {
+        Commands::default()
+    }
 }
 
 /// Checks a runbook and all it reaches. `primitives` are the specs of the catalog.
@@ -107,14 +127,17 @@ pub fn load(
     library: &dyn Library,
     primitives: &[&ActionSpec],
 ) -> (Option<Program>, Vec<Problem>) {
-    let (runbook, mut problems) = read_runbook(name, Kind::Runbook, &source);
+    let Reading { runbook, gaps, mut problems } = read_partly(name, Kind::Runbook, &source);
     let Some(runbook) = runbook else { return (None, problems) };
     let (reached, totals) = reach(&runbook, &source, library, primitives, &mut problems);
     let runbook = defaults::applied(runbook, &reached);
     let facts = Facts::new(&reached, library, primitives);
-    problems.extend(check(&runbook, &source, &facts));
+    problems.extend(check(&runbook, &source, &gaps, &facts));
     for below in reached.actions.values().chain(reached.children.values()) {
-        problems.extend(check(&below.runbook, &below.source, &facts));
+        problems.extend(check(&below.runbook, &below.source, &Gaps::default(), &facts));
+    }
+    for partial in &reached.partial {
+        problems.extend(check(&partial.runbook, &partial.source, &partial.gaps, &facts));
     }
     drop(facts);
     problem::sort(&mut problems);

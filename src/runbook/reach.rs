@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use crate::runbook::defaults;
 use crate::runbook::effects::{self, Callees};
-use crate::runbook::lower::read_runbook;
+use crate::runbook::gaps::Gaps;
+use crate::runbook::lower::{Reading, read_partly};
 use crate::runbook::model::{Block, Body, Kind, Runbook, Step};
 use crate::runbook::modules::Modules;
 use crate::runbook::problem::Problem;
@@ -16,7 +17,7 @@ use crate::runbook::program::{Library, Looked};
 use crate::runbook::sites::{self, Site};
 use crate::runbook::snippet::TemplateNode;
 use crate::runbook::source::{Source, Span};
-use crate::runbook::spec::{ActionSpec, ArgSpec, Effect, OutputSpec, Repeat};
+use crate::runbook::spec::{ActionSpec, ArgSpec, By, Effect, OutputSpec, Repeat};
 use crate::runbook::types::Type;
 use crate::runbook::words;
 use crate::script::compile::known_functions;
@@ -34,6 +35,13 @@ pub struct Action {
     pub source: Arc<Source>,
     pub spec: Arc<ActionSpec>,
     pub totals: Totals,
+}
+
+/// An action file with mistakes of form.
+pub struct Partial {
+    pub runbook: Runbook,
+    pub source: Arc<Source>,
+    pub gaps: Gaps,
 }
 
 /// What a file amounts to with everything below it.
@@ -59,6 +67,8 @@ pub struct Reached {
     pub specs: BTreeMap<String, Arc<ActionSpec>>,
     /// Actions that exist but have no usable spec: their own problems are told, none that would follow.
     pub unusable: BTreeSet<String>,
+    /// Those of the unusable that could be read in part: the rest of them is checked all the same.
+    pub partial: Vec<Partial>,
     /// Runbooks likewise.
     pub unusable_children: BTreeSet<String>,
     pub modules: Modules,
@@ -207,16 +217,19 @@ impl Walker<'_> {
         true
     }
 
-    fn primitive(&mut self, spec: &ActionSpec) {
-        if self.reached.specs.contains_key(&spec.name) {
-            return;
+    /// The contract of a primitive on this host.
+    fn primitive(&mut self, spec: &ActionSpec) -> Arc<ActionSpec> {
+        if let Some(known) = self.reached.specs.get(&spec.name) {
+            return Arc::clone(known);
         }
-        self.reached.specs.insert(spec.name.clone(), Arc::new(spec.clone()));
+        let here = Arc::new(spec.under(&self.library.commands()));
+        self.reached.specs.insert(spec.name.clone(), Arc::clone(&here));
         if let Ok(Some(shadow)) = self.library.action(&spec.name) {
             let message = format!("action `{}` carries the name of a primitive", spec.name);
             let help = "a primitive can't be replaced: give the action another name";
             self.problem("E0226", message, &shadow, Span::default(), "never used", Some(help));
         }
+        here
     }
 
     /// What is known of a called file, if it was read and can be used.
@@ -256,8 +269,8 @@ impl Walker<'_> {
             self.unusable(called.kind).insert(called.name.to_owned());
             return;
         }
-        let (runbook, found) = read_runbook(called.name, called.kind, &source);
-        self.problems.extend(found);
+        let Reading { runbook, gaps, problems } = read_partly(called.name, called.kind, &source);
+        self.problems.extend(problems);
         let Some(runbook) = runbook else {
             self.unusable(called.kind).insert(called.name.to_owned());
             return;
@@ -270,6 +283,11 @@ impl Walker<'_> {
         self.path.push((called.kind, called.name.to_owned()));
         let totals = self.file(&runbook, &source);
         self.path.pop();
+        if gaps.any() {
+            self.unusable(called.kind).insert(called.name.to_owned());
+            self.reached.partial.push(Partial { runbook, source, gaps });
+            return;
+        }
         let runbook = Arc::new(defaults::applied(runbook, &self.reached));
         let spec = Arc::new(spec_of(&runbook, &totals));
         let read = Action { runbook, source, spec: spec.clone(), totals };
@@ -368,7 +386,7 @@ fn spec_of(file: &Runbook, totals: &Totals) -> ActionSpec {
         effect: totals.effects.last().copied().unwrap_or(Effect::Pure),
         effect_of: None,
         // Only what holds for every write inside holds for the whole.
-        repeat_of: (!totals.has_unrepeatable).then_some(|_| Repeat::Repeatable),
+        repeat_of: (!totals.has_unrepeatable).then_some(By::Arguments(|_| Repeat::Repeatable)),
         args: args.collect(),
         outputs: outputs.collect(),
         docs: docs.join("\n\n"),

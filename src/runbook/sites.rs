@@ -44,9 +44,7 @@ impl Args<'_> {
     /// The arguments that are literal.
     fn literals(&self) -> Map {
         match self {
-            Args::With(with) => {
-                with.iter().filter_map(|(key, value)| Some((key.value.clone(), value.literal()?))).collect()
-            }
+            Args::With(with) => with.iter().map(|(key, value)| (key.value.clone(), value.as_written())).collect(),
             Args::Script(_, call) => call.literals.clone(),
         }
     }

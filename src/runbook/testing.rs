@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::runbook::problem::Problem;
 use crate::runbook::program::{Library, Looked, Program, load};
 use crate::runbook::source::Source;
-use crate::runbook::spec::{ActionSpec, ArgSpec, Effect, OutputSpec, RUN_CHILD, RUN_UNDO, Repeat};
+use crate::runbook::spec::{ActionSpec, ArgSpec, By, Effect, OutputSpec, RUN_CHILD, RUN_UNDO, Repeat};
 use crate::runbook::types::Type;
 use crate::script::value::{Map, Value};
 
@@ -92,8 +92,8 @@ pub(crate) fn primitives() -> Vec<ActionSpec> {
     let outputs = vec![output("ok", Type::Bool), output("status", Type::Int)];
     vec![
         ActionSpec { outputs: outputs.clone(), ..look },
-        ActionSpec { outputs, effect_of: Some(by_method), ..change },
-        ActionSpec { repeat_of: Some(|_| Repeat::Repeatable), ..set },
+        ActionSpec { outputs, effect_of: Some(By::Arguments(by_method)), ..change },
+        ActionSpec { repeat_of: Some(By::Arguments(|_| Repeat::Repeatable)), ..set },
         note,
         finish,
         child,

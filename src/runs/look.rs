@@ -72,6 +72,7 @@ impl Runs {
             .into_iter()
             .map(|signal| match signal.body {
                 Ok(Body::RunCancelled { actor, .. }) => format!("cancel by {}", actor.id),
+                Ok(Body::RunPaused { actor: Some(actor), .. }) => format!("pause by {}", actor.id),
                 Ok(Body::AskAnswered { step, answer, actor, .. }) => {
                     format!("answer `{answer}` to `{step}` by {}", actor.id)
                 }

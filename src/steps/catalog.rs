@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 
 use crate::runbook::spec::ActionSpec;
 use crate::steps::{
-    Entry, chat_post, dns_resolve, email_send, env_read, file_read, file_write, graphql_mutate, graphql_query,
-    http_probe, http_request, human_ask, run_fail, run_finish, run_note, run_undo, runbook, tcp_connect, time_now,
-    time_sleep, tls_inspect,
+    Entry, chat_post, dns_resolve, email_send, env_read, exec_run, file_read, file_write, graphql_mutate,
+    graphql_query, http_probe, http_request, human_ask, run_fail, run_finish, run_note, run_undo, runbook, tcp_connect,
+    time_now, time_sleep, tls_inspect,
 };
 
 /// All primitives, by name.
@@ -16,6 +16,7 @@ static CATALOG: LazyLock<Vec<Entry>> = LazyLock::new(|| {
         dns_resolve::entry(),
         email_send::entry(),
         env_read::entry(),
+        exec_run::entry(),
         file_read::entry(),
         file_write::entry(),
         graphql_mutate::entry(),

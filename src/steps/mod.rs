@@ -1,5 +1,6 @@
 //! Built-in steps: one primitive a file, one line in the catalog.
 
+pub mod blobs;
 pub mod catalog;
 pub mod classify;
 pub mod http;
@@ -12,6 +13,8 @@ mod dns_resolve;
 mod egress;
 mod email_send;
 mod env_read;
+mod exec;
+mod exec_run;
 mod file_read;
 mod file_write;
 mod graphql;

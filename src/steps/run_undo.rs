@@ -1,6 +1,6 @@
 //! `run.undo`: known, so that a runbook that has it gets a clear answer; this release doesn't undo yet.
 
-use crate::runbook::spec::{ActionSpec, Effect, RUN_UNDO};
+use crate::runbook::spec::{ActionSpec, By, Effect, RUN_UNDO};
 use crate::steps::{Entry, Primitive};
 
 /// The catalog's line.
@@ -9,7 +9,7 @@ pub(super) fn entry() -> Entry {
         name: RUN_UNDO.to_owned(),
         title: "Take back what this run did (not in this release)".to_owned(),
         effect: Effect::Destructive,
-        effect_of: Some(|_| Effect::Destructive),
+        effect_of: Some(By::Arguments(|_| Effect::Destructive)),
         repeat_of: None,
         args: Vec::new(),
         outputs: Vec::new(),

@@ -1,6 +1,6 @@
 //! `runbook`: another runbook as a step, carried out by the engine.
 
-use crate::runbook::spec::{ActionSpec, Effect, RUN_CHILD};
+use crate::runbook::spec::{ActionSpec, By, Effect, RUN_CHILD};
 use crate::runbook::types::Type;
 use crate::steps::schema::{optional, required};
 use crate::steps::{Entry, Primitive};
@@ -12,7 +12,7 @@ pub(super) fn entry() -> Entry {
         title: "Run another runbook".to_owned(),
         // Where the runbook is known, its own effect counts; this is the one it can't pass.
         effect: Effect::Destructive,
-        effect_of: Some(|_| Effect::Destructive),
+        effect_of: Some(By::Arguments(|_| Effect::Destructive)),
         repeat_of: None,
         args: vec![
             required("name", Type::String, "the runbook, by name: it stands in the text, so that all it does is known before the run"),

@@ -17,6 +17,7 @@ use crate::redact::Redactor;
 use crate::runbook::settings::{SecretSource, Settings, Target};
 use crate::script::secret::{Part, SecretText};
 use crate::script::value::Value;
+use crate::steps::blobs::Blobs;
 use crate::steps::egress::{Egress, host_text, read_host};
 use crate::steps::http::clients::Clients;
 use crate::steps::names::Names;
@@ -40,6 +41,8 @@ pub struct WorldSettings {
     pub name_servers: Vec<SocketAddr>,
     /// Learns each secret when it is read.
     pub redactor: Redactor,
+    /// Where files that steps keep lie; `None` = in a directory that goes with the world.
+    pub blobs: Option<PathBuf>,
 }
 
 impl WorldSettings {
@@ -53,6 +56,7 @@ impl WorldSettings {
             ca: target.and_then(|target| target.ca.clone()),
             name_servers: Vec::new(),
             redactor: redactor.clone(),
+            blobs: None,
         }
     }
 }
@@ -78,6 +82,8 @@ pub(super) struct Shared {
     pub secrets: Secrets,
     pub trust: Trust,
     pub clients: Clients,
+    pub redactor: Redactor,
+    pub blobs: Blobs,
 }
 
 impl World {
@@ -86,9 +92,11 @@ impl World {
         let names = Arc::new(Names::new(settings.name_servers));
         let shared = Shared {
             egress: Egress::new(settings.allow_hosts),
-            secrets: Secrets::new(settings.secrets, settings.project.clone(), settings.redactor),
+            secrets: Secrets::new(settings.secrets, settings.project.clone(), settings.redactor.clone()),
             trust: Trust::new(settings.ca.map(|path| settings.project.join(path))),
             clients: Clients::default(),
+            redactor: settings.redactor,
+            blobs: settings.blobs.map_or_else(Blobs::default, Blobs::at),
             names,
             project: settings.project,
             settings: settings.settings,

@@ -32,9 +32,15 @@ pub fn next_steps(facts: &Facts) -> Vec<Line> {
         RunState::InDoubt => facts.doubts().flat_map(|(path, record)| doubt(&run, path, record)).collect(),
         RunState::Waiting => questions(&run, facts),
         RunState::Paused => {
-            let why = facts.paused.as_deref().unwrap_or_default();
-            let mut lines = vec![said("Paused: ", why)];
-            lines.extend(commands("When that is mended:", &[(format!("rerail resume {run}"), "")]));
+            let (why, when) = match (&facts.paused, &facts.held) {
+                (None, Some(hold)) => {
+                    let why = format!("all writes are on hold by {}: {}", line::person(&hold.actor), hold.reason);
+                    (why, "When the hold is lifted (rerail hold off):")
+                }
+                (why, _) => (why.clone().unwrap_or_default(), "To go on:"),
+            };
+            let mut lines = vec![said("Paused: ", &why)];
+            lines.extend(commands(when, &[(format!("rerail resume {run}"), "")]));
             lines
         }
         RunState::Running => {
@@ -177,7 +183,9 @@ pub fn still_done(facts: &Facts) -> Vec<&StepPath> {
     };
     let mut done: Vec<&StepPath> = Vec::new();
     for (path, record) in &facts.steps {
-        if changed(record) && !done.iter().any(|above| path.is_below(above)) {
+        // An action's write is told once, as the action.
+        let told = path.ancestors().any(|above| facts.steps.get(&above).is_some_and(changed));
+        if changed(record) && !told {
             done.push(path);
         }
     }

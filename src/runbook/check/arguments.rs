@@ -53,6 +53,10 @@ impl<'a> Checker<'a> {
                 self.argument_value(arg, value, view);
             }
         }
+        // Behind a mistake of form may stand what seems to be missing.
+        if self.gaps.hides_step_at(at) {
+            return;
+        }
         let given: Vec<&str> = with.iter().map(|(key, _)| key.value.as_str()).collect();
         self.missing_arguments(spec, &given, at);
     }
@@ -168,7 +172,7 @@ impl<'a> Checker<'a> {
     /// Whether secrets may stand in an argument; without a spec nothing is held against them.
     fn argument_place(&self, action: &str, arg: Option<&ArgSpec>) -> Place {
         let secrets = match arg {
-            _ if self.facts.shows_its_arguments(action) => Err("what is given here is shown or kept as text"),
+            Some(arg) if self.facts.shows(action, &arg.name) => Err("what is given here is shown or kept as text"),
             Some(arg) if !takes_secrets(&arg.ty) => Err("this argument is looked into"),
             _ => Ok(()),
         };

@@ -131,8 +131,7 @@ impl<'a> Checker<'a> {
 
     /// The fields of a question, as far as they stand in the text.
     fn question(&mut self, value: &Value, span: Span) {
-        let Value::Map(fields) = value else { return };
-        if let Err(fault) = fields::fields(fields) {
+        if let Err(fault) = fields::read(value) {
             let span = self.source.first_line(span);
             self.push(self.error("E0206", span, format!("argument `fields`: {fault}"), "wrong type or value"));
         }

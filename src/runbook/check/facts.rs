@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::runbook::program::Library;
 use crate::runbook::reach::Reached;
-use crate::runbook::spec::{ActionSpec, SHOWS_ITS_ARGUMENTS};
+use crate::runbook::spec::{ActionSpec, shows};
 
 /// The surroundings of a file.
 pub struct Facts<'a> {
@@ -66,8 +66,8 @@ impl<'a> Facts<'a> {
         self.primitives.contains(name)
     }
 
-    pub(super) fn shows_its_arguments(&self, action: &str) -> bool {
-        self.is_primitive(action) && SHOWS_ITS_ARGUMENTS.contains(&action)
+    pub(super) fn shows(&self, action: &str, argument: &str) -> bool {
+        self.is_primitive(action) && shows(action, argument)
     }
 
     /// Names of all actions there are, for guesses.

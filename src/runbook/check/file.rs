@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::runbook::effects;
+use crate::runbook::gaps::Gaps;
 use crate::runbook::model::{Block, Body, Foreach, Runbook, Step};
 use crate::runbook::nearest::{did_you_mean, listed};
 use crate::runbook::problem::Problem;
@@ -18,15 +19,16 @@ use super::place::Place;
 use super::scope::{self, Given, Scope};
 use super::unused::Used;
 
-/// Checks one file against its surroundings.
-pub fn check(file: &Runbook, source: &Arc<Source>, facts: &Facts<'_>) -> Vec<Problem> {
+/// Checks one file against its surroundings. Nothing is said that may follow from what `gaps` hide.
+pub fn check(file: &Runbook, source: &Arc<Source>, gaps: &Gaps, facts: &Facts<'_>) -> Vec<Problem> {
     let mut stands = BTreeMap::new();
     for (block, name) in sites::blocks(file).into_iter().zip(BLOCKS) {
         stand(block, name, None, false, &mut stands);
     }
-    let mut checker =
-        Checker { file, source, facts, stands, vars_known: 0, used: Used::default(), problems: Vec::new() };
+    let used = Used::default();
+    let mut checker = Checker { file, source, gaps, facts, stands, vars_known: 0, used, problems: Vec::new() };
     checker.run();
+    checker.problems.retain(|problem| !gaps.speaks_of(problem.span));
     checker.problems
 }
 
@@ -68,6 +70,7 @@ const BLOCKS: [&str; 3] = ["steps", "on_failure", "finally"];
 pub(super) struct Checker<'a> {
     pub(super) file: &'a Runbook,
     pub(super) source: &'a Arc<Source>,
+    pub(super) gaps: &'a Gaps,
     pub(super) facts: &'a Facts<'a>,
     /// Every step of the file by id.
     pub(super) stands: BTreeMap<&'a str, Stand<'a>>,
@@ -144,7 +147,10 @@ impl<'a> Checker<'a> {
         if let Some(plan) = &file.plan {
             self.plan(plan, &Way::new(PLAN).view(&before_writing, None, None));
         }
-        self.unused();
+        // What could not be read may be what reads them.
+        if !self.gaps.any() {
+            self.unused();
+        }
     }
 
     /// The main steps; gives what was to be seen before the first of them that writes.
@@ -188,10 +194,13 @@ impl<'a> Checker<'a> {
             self.template(name, Place::Name, &way.view(scope, id, None));
         }
         self.inside(step, scope, way);
+        // What a step with a mistake of form takes and gives is not known.
+        let hidden = self.gaps.hides_step_at(step.span);
         self.body(step, &way.view(scope, id, None));
         self.of_a_write(step, scope, way);
-        self.timing(step, &way.view(scope, id, Some(scope::looked_at(step, self.facts))));
-        let result = Some(scope::result_of(step, self.facts));
+        let seen = |given: Given| Some(if hidden { Given::Open } else { given });
+        self.timing(step, &way.view(scope, id, seen(scope::looked_at(step, self.facts))));
+        let result = seen(scope::result_of(step, self.facts));
         for (_, template) in step.outputs.iter().flatten() {
             self.template(template, Place::StepOutputs, &way.view(scope, id, result.clone()));
         }
@@ -203,7 +212,7 @@ impl<'a> Checker<'a> {
         } else if step.body.inner().is_some() {
             scope.leave_group(step, mark);
         }
-        scope.leave(step, self.facts);
+        scope.leave(step, hidden, self.facts);
     }
 
     /// The steps inside a group, each with what it can see.

@@ -1,8 +1,8 @@
 //! What a snippet reads: contexts of its place, declared names, earlier steps, known fields.
 
 use crate::runbook::contexts::{
-    CONTEXTS_NOT_YET, EACH_FIELDS, ERROR_FIELDS, FOREACH_FIELDS, OUTCOMES, RUN_FIELDS, RUN_FIELDS_NOT_YET,
-    RUN_OUTCOMES, STEP_FIELDS,
+    CONTEXTS_NOT_YET, EACH_FIELDS, ERROR_FIELDS, FOREACH_FIELDS, OUTCOMES, PREVIOUS_FIELDS, RUN_FIELDS, RUN_OUTCOMES,
+    STEP_FIELDS,
 };
 use crate::runbook::model::Body;
 use crate::runbook::nearest::{did_you_mean, listed};
@@ -77,6 +77,9 @@ impl<'a> Checker<'a> {
         let span = snippet.locate(Some(*position));
         let file = self.file;
         let Some(input) = file.inputs.iter().find(|input| input.name.value == *name) else {
+            if self.gaps.may_declare("inputs", name) {
+                return;
+            }
             let known = file.inputs.iter().map(|input| input.name.value.as_str());
             let help = did_you_mean(name, known);
             self.push(
@@ -101,6 +104,9 @@ impl<'a> Checker<'a> {
         let span = snippet.locate(Some(*position));
         let file = self.file;
         let Some(index) = file.vars.iter().position(|(var, _)| var.value == *name) else {
+            if self.gaps.may_declare("vars", name) {
+                return;
+            }
             let help = did_you_mean(name, file.vars.iter().map(|(var, _)| var.value.as_str()));
             self.push(
                 self.error("E0208", span, format!("no var `{name}` is declared"), "unknown var").maybe_help(help),
@@ -130,6 +136,9 @@ impl<'a> Checker<'a> {
         let span = snippet.locate(Some(*position));
         let file = self.file;
         let Some(declared) = file.secrets.iter().find(|secret| secret.value == *name) else {
+            if self.gaps.may_declare("secrets", name) {
+                return;
+            }
             let help = did_you_mean(name, file.secrets.iter().map(|secret| secret.value.as_str()))
                 .unwrap_or_else(|| format!("list it on top: `secrets: [{name}]`"));
             self.push(
@@ -194,7 +203,9 @@ impl<'a> Checker<'a> {
                 self.field(key, span, &format!("the error of step `{id}`"), &ERROR_FIELDS);
             }
             ("outputs", key) => {
-                if let Some(doubt) = unguarded(seen, snippet, view) {
+                if let Some(doubt) = unguarded(seen, snippet, view)
+                    && !self.may_be_guarded(field_span, view)
+                {
                     let message = format!("outputs of step `{id}` are read, but it {doubt}");
                     self.push(
                         self.warning("W0401", field_span, message, "reading them is an error then")
@@ -206,6 +217,16 @@ impl<'a> Checker<'a> {
             }
             _ => {}
         }
+    }
+
+    /// Whether a mistake of form may hide the condition that guards a place.
+    fn may_be_guarded(&self, place: Span, view: &View<'_, 'a>) -> bool {
+        let mut asked = view.guards.iter().flat_map(|guard| asked_for_done(guard));
+        let lost = |step: &str| match view.scope.get(step) {
+            Some(seen) => self.gaps.hides_conditions_at(seen.step.span),
+            None => self.gaps.any(),
+        };
+        self.gaps.hides_conditions_at(place) || asked.any(lost)
     }
 
     /// An id that can't be read here: says whether it stands elsewhere or nowhere.
@@ -225,6 +246,8 @@ impl<'a> Checker<'a> {
                 }
                 false => (format!("step `{id}` stands in `{}`", stand.block), "not visible here", None),
             }
+        } else if self.gaps.may_hold_step(id) {
+            return;
         } else {
             let help = did_you_mean(id, view.scope.ids());
             (format!("no step with id `{id}` before this one"), "unknown step", help)
@@ -308,9 +331,14 @@ impl<'a> Checker<'a> {
 
     fn each_read(&mut self, snippet: &'a Snippet, read: &'a Read, view: &View<'_, 'a>) {
         let Some(items) = view.each else {
+            let at = snippet.locate(Some(read.position));
+            // The `foreach` may be what could not be read.
+            if self.gaps.hides_conditions_at(at) {
+                return;
+            }
             let message = "`each` is read outside of a `foreach`";
             let help = "`each` is the item a `foreach` is at; in `foreach` and `if` beside it there is none yet";
-            self.push(self.error("E0207", snippet.locate(Some(read.position)), message, "no item here").help(help));
+            self.push(self.error("E0207", at, message, "no item here").help(help));
             return;
         };
         let Some((name, position)) = read.path.first() else { return };
@@ -326,12 +354,12 @@ impl<'a> Checker<'a> {
     fn run_read(&mut self, snippet: &'a Snippet, read: &'a Read) {
         let Some((name, position)) = read.path.first() else { return };
         let span = snippet.locate(Some(*position));
-        if RUN_FIELDS_NOT_YET.contains(&name.as_str()) {
-            let message = format!("`run.{name}` is part of the language, but this release can't fill it yet");
-            self.push(self.error("E0108", span, message, "not yet"));
-            return;
-        }
         self.field(name, span, "`run`", &RUN_FIELDS);
+        if name == "previous"
+            && let Some((field, position)) = read.path.get(1)
+        {
+            self.field(field, snippet.locate(Some(*position)), "`run.previous`", &PREVIOUS_FIELDS);
+        }
     }
 
     /// One word of a closed list behind a dot.
@@ -347,7 +375,7 @@ impl<'a> Checker<'a> {
         let path: Vec<&str> = read.path.iter().map(|(name, _)| name.as_str()).collect();
         let words: &[&str] = match (read.root.as_str(), path.as_slice(), read.computed) {
             ("steps", [_, "outcome"], false) => &OUTCOMES,
-            ("run", ["outcome"], false) => &RUN_OUTCOMES,
+            ("run", ["outcome"] | ["previous", "outcome"], false) => &RUN_OUTCOMES,
             _ => return,
         };
         if !words.contains(&word) {
@@ -370,6 +398,7 @@ impl<'a> Checker<'a> {
                 Some(input.ty.clone())
             }
             ("secrets", [_]) => Some(Type::Secret),
+            ("run", ["fence"]) => Some(Type::Int),
             ("steps", [_, "outcome"]) => Some(Type::String),
             ("steps", [id, "outputs" | "outcomes"]) => view.scope.get(id)?.step.foreach.is_some().then_some(Type::List),
             ("each", ["index"]) => Some(Type::Int),

@@ -107,10 +107,12 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// A step ran, or was passed by.
-    pub(super) fn leave(&mut self, step: &'a Step, facts: &Facts<'_>) {
+    /// A step ran, or was passed by. Of a `hidden` one nothing is known but that it is there.
+    pub(super) fn leave(&mut self, step: &'a Step, hidden: bool, facts: &Facts<'_>) {
         let doubt =
             Doubt { conditions: step.condition.iter().collect(), failed: step.continue_on_failure, not_run: false };
+        let doubt = if hidden { Doubt::default() } else { doubt };
+        let given = if hidden { Given::Open } else { given_by(step, facts) };
         if self.finished {
             self.after_finish.push(&step.id);
         }
@@ -118,7 +120,7 @@ impl<'a> Scope<'a> {
             self.finished |= action.value == "run.finish";
         }
         self.order.push(&step.id);
-        self.seen.insert(&step.id, Seen { step, given: given_by(step, facts), doubt });
+        self.seen.insert(&step.id, Seen { step, given, doubt });
     }
 
     /// The steps inside a group stay visible behind it, with the group's own doubts.

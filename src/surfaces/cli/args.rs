@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
-    actions, answer, cancel, check, describe, export, list, note, resume, run, runs, show, verify,
+    actions, answer, cancel, check, describe, export, graph, hold, list, note, pause, resume, run, runs, schema, show,
+    verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
@@ -65,6 +66,8 @@ pub enum Output {
     Json,
     /// One JSON value a line
     Jsonl,
+    /// SARIF 2.1.0, from `check` only
+    Sarif,
 }
 
 /// When to use colour.
@@ -85,6 +88,10 @@ pub enum Command {
     Resume(resume::ResumeArgs),
     /// Stop a run at its next safe point
     Cancel(cancel::CancelArgs),
+    /// Let a run start nothing new until it is resumed
+    Pause(pause::PauseArgs),
+    /// Let no run write until the hold is lifted
+    Hold(hold::HoldArgs),
     /// List runbooks
     List(list::ListArgs),
     /// Say what a runbook means, needs and may change
@@ -93,8 +100,10 @@ pub enum Command {
     Runs(runs::RunsArgs),
     /// Show a run: its steps, where it stands, what can be done
     Show(show::ShowArgs),
-    /// Write a run out as a postmortem or as events
+    /// Write a run out: a postmortem, a page, a picture, its events
     Export(export::ExportArgs),
+    /// Draw a runbook: its steps, what they may change, which reads which
+    Graph(graph::GraphArgs),
     /// Check that the journal is what was written
     Verify(verify::VerifyArgs),
     /// Answer a question of a run
@@ -105,6 +114,8 @@ pub enum Command {
     Check(check::CheckArgs),
     /// List actions, or explain one
     Actions(actions::ActionsArgs),
+    /// Print the JSON Schema of a kind of file, for editors
+    Schema(schema::SchemaArgs),
     /// See it work on a small broken world in this process
     Demo,
     /// Show the version and the formats it knows
@@ -113,10 +124,10 @@ pub enum Command {
 
 /// Commands as `rerail --help` groups them.
 const GROUPS: [(&str, &[&str]); 5] = [
-    ("Run", &["run", "resume", "cancel"]),
-    ("Look", &["list", "describe", "runs", "show", "export", "verify"]),
+    ("Run", &["run", "resume", "pause", "cancel", "hold"]),
+    ("Look", &["list", "describe", "runs", "show", "export", "graph", "verify"]),
     ("Decide", &["answer", "note"]),
-    ("Author", &["check", "actions"]),
+    ("Author", &["check", "actions", "schema"]),
     ("Other", &["demo", "version"]),
 ];
 

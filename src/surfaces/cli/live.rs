@@ -15,7 +15,7 @@ use crate::engine::event::{Body, Event};
 use crate::engine::facts::Facts;
 use crate::engine::ids::StepPath;
 use crate::engine::machine::Waits;
-use crate::runs::Watcher;
+use crate::runs::{InLine, Watcher};
 use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::prompt::Question;
 use crate::surfaces::cli::ui::Ui;
@@ -47,6 +47,8 @@ struct Board {
     /// When something was last said.
     said_at: Option<Instant>,
     begun: bool,
+    /// What keeps the run as a whole from going on, for the heartbeat.
+    stands: Option<String>,
 }
 
 /// A step that is running.
@@ -126,6 +128,18 @@ impl Watcher for Live {
             let _ = questions.send(Question { step: path.clone(), asked });
         }
     }
+
+    fn winding_down(&mut self) {
+        self.ui.remark("nothing new starts; waiting for what is running");
+    }
+
+    fn in_line(&mut self, line: &InLine) {
+        let text = in_line(line);
+        self.ui.remark(&text);
+        let mut board = lock(&self.board);
+        board.said_at = Some(Instant::now());
+        board.stands = Some(text);
+    }
 }
 
 impl Drop for Live {
@@ -165,6 +179,8 @@ impl Board {
             }
             Body::StepFinished(end) => drop(self.open.remove(&end.step)),
             Body::RunFinished { .. } => self.open.clear(),
+            Body::HoldOn(hold) => self.stands = Some(format!("all writes are on hold: {}", hold.reason)),
+            Body::RunStarted(_) | Body::HoldOff { .. } => self.stands = None,
             _ => {}
         }
     }
@@ -279,6 +295,9 @@ fn beat(ui: &Arc<Ui>, board: &Arc<Mutex<Board>>) -> Sender<()> {
                 for (path, open) in board.leaves() {
                     ui.progress(&heartbeat(path, open, now, ui.marks));
                 }
+                if let Some(text) = &board.stands {
+                    ui.remark(&format!("{}   still waiting: {text}", words::clock(now)));
+                }
                 board.said_at = Some(Instant::now());
                 wait = HEARTBEAT_EVERY;
             } else {
@@ -297,6 +316,18 @@ fn heartbeat(path: &StepPath, open: &Open, now: Timestamp, marks: Marks) -> Line
     Line::of(Tone::Dim, &format!("{}   {} ", words::clock(now), marks.sign(crate::transcript::text::Mark::Info)))
         .column(Tone::Strong, path.as_str(), 14)
         .add(Tone::Dim, &text)
+}
+
+/// What a run that has not begun waits for.
+fn in_line(line: &InLine) -> String {
+    let ahead = match line.ahead {
+        0 => "next in line".to_owned(),
+        others => format!("behind {}", words::count(usize::try_from(others).unwrap_or(usize::MAX), "other")),
+    };
+    match &line.holder {
+        Some(holder) => format!("waiting for `{}`, {ahead}; held by {holder}", line.group),
+        None => format!("waiting for `{}`, {ahead}", line.group),
+    }
 }
 
 fn lock(board: &Mutex<Board>) -> MutexGuard<'_, Board> {

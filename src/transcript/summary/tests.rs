@@ -48,7 +48,7 @@ fn a_failure_outside_all_steps_offers_no_decision_on_one() {
 #[test]
 fn a_paused_run_says_why_and_how_to_go_on() {
     let mut story = Story::begun();
-    story.tell(crate::engine::event::Body::RunPaused { reason: "disk full".into() });
+    story.tell(crate::engine::event::Body::RunPaused { reason: "disk full".into(), actor: None });
     let text = text(&story.facts);
     assert!(text.starts_with("Paused: disk full\n") && text.contains("rerail resume "), "{text}");
 }
