@@ -51,8 +51,12 @@ impl Args<'_> {
 
     /// All arguments, if every one of them is literal.
     pub fn all_literal(&self) -> Option<Map> {
-        let literals = self.literals();
-        (self.keys()?.len() == literals.len()).then_some(literals)
+        match self {
+            Args::With(with) => {
+                with.iter().map(|(key, value)| Some((key.value.clone(), value.literal()?))).collect::<Option<_>>()
+            }
+            Args::Script(_, call) => (self.keys()?.len() == call.literals.len()).then(|| call.literals.clone()),
+        }
     }
 
     /// The value and place of a literal text argument.
