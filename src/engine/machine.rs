@@ -168,6 +168,8 @@ pub struct Start {
     /// See [`RunStarted::root`].
     pub root: Option<String>,
     pub files: Vec<crate::engine::event::PinnedFile>,
+    /// See [`RunStarted::providers`].
+    pub providers: Map,
     pub actor: Actor,
     pub reason: Option<String>,
     pub incident: Option<String>,
@@ -195,6 +197,7 @@ impl Machine {
             root: start.root,
             inputs: start.inputs,
             vars: Map::new(),
+            providers: start.providers,
             actor: start.actor,
             reason: start.reason,
             incident: start.incident,

@@ -10,8 +10,20 @@ pub const STEP_FIELDS: [&str; 5] = ["outcome", "outputs", "error", "started_at",
 pub const ERROR_FIELDS: [&str; 2] = ["kind", "message"];
 
 /// What stands behind `run.`
-pub const RUN_FIELDS: [&str; 11] =
-    ["id", "name", "url", "target", "operator", "started_at", "dry_run", "incident", "outcome", "failed_step", "error"];
+pub const RUN_FIELDS: [&str; 12] = [
+    "id",
+    "name",
+    "url",
+    "target",
+    "operator",
+    "started_at",
+    "dry_run",
+    "incident",
+    "outcome",
+    "failed_step",
+    "error",
+    "providers",
+];
 
 /// Fields of `run` that are part of the language and that this release can't fill yet.
 pub const RUN_FIELDS_NOT_YET: [&str; 2] = ["fence", "previous"];

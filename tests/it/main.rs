@@ -20,6 +20,7 @@ mod layering;
 mod people;
 mod project;
 mod readme;
+mod redeploy;
 mod runbooks;
 mod scenario;
 mod servers;

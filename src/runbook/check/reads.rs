@@ -4,6 +4,7 @@ use crate::runbook::contexts::{
     CONTEXTS_NOT_YET, ERROR_FIELDS, OUTCOMES, RUN_FIELDS, RUN_FIELDS_NOT_YET, RUN_OUTCOMES, STEP_FIELDS,
 };
 use crate::runbook::nearest::{did_you_mean, listed};
+use crate::runbook::providers::PROVIDERS;
 use crate::runbook::snippet::Snippet;
 use crate::runbook::source::Span;
 use crate::runbook::types::Type;
@@ -261,6 +262,9 @@ impl<'a> Checker<'a> {
             return;
         }
         self.field(name, span, "`run`", &RUN_FIELDS);
+        if let ("providers", Some((provider, position))) = (name.as_str(), read.path.get(1)) {
+            self.field(provider, snippet.locate(Some(*position)), "`run.providers`", &PROVIDERS);
+        }
     }
 
     /// One word of a closed list behind a dot.
