@@ -134,8 +134,8 @@ pub(super) fn read_commands(reader: &mut Reader, node: &Node) -> Commands {
 fn command(reader: &mut Reader, node: &Node) -> Option<Command> {
     let fields = reader.fields(node, &COMMAND)?;
     let argv = reader.required(&fields, "argv").and_then(|node| pattern(reader, node));
-    let effect = reader.required(&fields, "effect").and_then(|node| reader.word(node, "`effect`", &EFFECTS));
-    let repeat = fields.get("repeat").map(|node| reader.word(node, "`repeat`", &REPEATS));
+    let effect = reader.required(&fields, "effect").and_then(|node| reader.word(node, "effect", &EFFECTS));
+    let repeat = fields.get("repeat").map(|node| reader.word(node, "repeat", &REPEATS));
     let env = fields.get("env").map(|node| reader.names(node, "`env`", variable_fault)).unwrap_or_default();
     let effect = effect?;
     if let (Effect::Read, Some(entry)) = (effect, fields.entry("repeat")) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::runbook::snippet::{Snippet, Template};
 use crate::runbook::source::{Span, Spanned};
+use crate::runbook::spec::{Effect, Repeat};
 use crate::runbook::types::Type;
 use crate::script::value::Value;
 
@@ -30,12 +31,50 @@ pub struct Runbook {
     pub impact: Option<String>,
     pub inputs: Vec<Input>,
     pub secrets: Vec<Spanned<String>>,
+    /// Limit of the whole run; [`Runbook::TIMEOUT_DEFAULT`] without the key. Runbooks only.
+    pub timeout: Option<Template>,
+    /// Who may run beside it. Runbooks only.
+    pub concurrency: Option<Concurrency>,
+    /// What a rehearsal says of it as a whole. Actions only.
+    pub plan: Option<Plan>,
     /// Computed once at start, in this order; each sees those before it.
     pub vars: Vec<(Spanned<String>, Template)>,
     pub steps: Block,
     pub on_failure: Block,
     pub finally: Block,
     pub outputs: Vec<(Spanned<String>, Template)>,
+}
+
+impl Runbook {
+    /// How long a run may take without `timeout`: a run that hangs must not hold its group for ever.
+    pub const TIMEOUT_DEFAULT: std::time::Duration = std::time::Duration::from_secs(4 * 3600);
+}
+
+/// `concurrency:` of a runbook.
+#[derive(Clone, Debug)]
+pub struct Concurrency {
+    /// Runs with the same text exclude each other; sees inputs, vars and run.
+    pub group: Template,
+    pub if_busy: IfBusy,
+}
+
+/// What a start does when its group is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IfBusy {
+    #[default]
+    Refuse,
+    Wait,
+    /// Follow the holder's run, if it is the same runbook with the same inputs.
+    Attach,
+}
+
+/// `plan:` of an action: expressions over its inputs and the reads before its first write.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub summary: Template,
+    pub before: Option<Template>,
+    pub after: Option<Template>,
+    pub reversible: Option<Template>,
 }
 
 /// Steps in order.
@@ -61,10 +100,22 @@ pub struct Step {
     pub span: Span,
     pub name: Option<Template>,
     pub condition: Option<Snippet>,
+    /// Runs the body once for each item; everything beside `if` and `within` is per item.
+    pub foreach: Option<Foreach>,
     pub body: Body,
     pub poll: Option<Poll>,
+    /// Ends a read as failed when true of its `result`.
+    pub fail_if: Option<Snippet>,
+    /// Limit of the whole step with its attempts, looks and pauses, counted from its first start.
+    pub within: Option<Template>,
     /// Limit of one attempt; a write that reaches it is in doubt.
     pub timeout: Option<Template>,
+    pub retry: Option<Retry>,
+    /// Declared stricter than the action's own, or milder with a `reason`.
+    pub effect: Option<Spanned<Effect>>,
+    pub repeat: Option<Spanned<Repeat>>,
+    /// How to find out whether an in-doubt write happened.
+    pub settle: Option<Settle>,
     pub continue_on_failure: bool,
     /// Replaces the body's own outputs; `result` is what the body gave.
     pub outputs: Option<Vec<(Spanned<String>, Template)>>,
@@ -72,15 +123,66 @@ pub struct Step {
     pub reason: Option<Spanned<String>>,
 }
 
-/// `until / every / within / in_a_row`, on reads only.
+/// `until / every / in_a_row`, on reads only. Its deadline is the step's `within`, mandatory but for a
+/// `foreach`, whose items end it as well.
 #[derive(Clone, Debug)]
 pub struct Poll {
     pub until: Snippet,
-    /// Pause between two looks; [`Poll::EVERY_DEFAULT`] without the key.
+    /// Pause between two looks; [`Poll::EVERY_DEFAULT`] without the key, none between items of a `foreach`.
     pub every: Option<Template>,
-    /// The whole step's deadline, counted from its first start.
-    pub within: Template,
     pub in_a_row: u32,
+}
+
+/// `foreach:` with `max_parallel:`.
+#[derive(Clone, Debug)]
+pub struct Foreach {
+    /// Gives a list.
+    pub items: Template,
+    /// Items at a time; one after another without it.
+    pub max_parallel: Option<Template>,
+}
+
+impl Foreach {
+    /// Most items: each is a step of the journal.
+    pub const ITEMS_MAX: usize = 10_000;
+}
+
+/// `retry:`.
+#[derive(Clone, Debug)]
+pub struct Retry {
+    /// Attempts in all, the first one included.
+    pub attempts: u32,
+    /// Pause before the second attempt.
+    pub delay: Option<Template>,
+    /// Each pause is so many times the one before.
+    pub backoff: f64,
+    pub max_delay: Option<Template>,
+    /// Failures that are worth it; all that may be retried when empty.
+    pub on: Vec<Spanned<String>>,
+    /// Where it is written: at the step, or below `defaults`.
+    pub span: Span,
+}
+
+impl Retry {
+    /// Most attempts that may be asked for: more is a poll, which has `until`.
+    pub const ATTEMPTS_MAX: u32 = 20;
+    /// Pause before the second attempt without `delay`.
+    pub const DELAY_DEFAULT: std::time::Duration = std::time::Duration::from_secs(1);
+    /// Growth of the pauses without `backoff`.
+    pub const BACKOFF_DEFAULT: f64 = 2.0;
+    /// Longest pause without `max_delay`.
+    pub const MAX_DELAY_DEFAULT: std::time::Duration = std::time::Duration::from_secs(60);
+}
+
+/// `settle:` of a step that writes.
+#[derive(Clone, Debug)]
+pub struct Settle {
+    /// Reads only; they see what the step sees.
+    pub steps: Block,
+    pub happened: Snippet,
+    pub not_happened: Option<Snippet>,
+    /// Taken as the step's own when it happened.
+    pub outputs: Vec<(Spanned<String>, Template)>,
 }
 
 impl Poll {
@@ -100,6 +202,8 @@ pub enum Body {
     Findings(Vec<FindingRule>),
     /// A plain group: adds no segment to paths.
     Steps(Block),
+    /// Branches side by side; adds no segment either.
+    Parallel(Block),
 }
 
 impl Body {
@@ -111,6 +215,15 @@ impl Body {
             Body::Assert(_) => "assert",
             Body::Findings(_) => "findings",
             Body::Steps(_) => "steps",
+            Body::Parallel(_) => "parallel",
+        }
+    }
+
+    /// The steps inside a group.
+    pub fn inner(&self) -> Option<&Block> {
+        match self {
+            Body::Steps(inner) | Body::Parallel(inner) => Some(inner),
+            Body::Uses { .. } | Body::Script(_) | Body::Assert(_) | Body::Findings(_) => None,
         }
     }
 }
@@ -148,11 +261,11 @@ pub enum Level {
     Critical,
 }
 
-/// Every step below a block, depth first, groups included.
+/// Every step below a block, depth first, groups included; not those that settle a doubt.
 pub fn walk(block: &Block, visit: &mut dyn FnMut(&Arc<Step>)) {
     for step in block.iter() {
         visit(step);
-        if let Body::Steps(inner) = &step.body {
+        if let Some(inner) = step.body.inner() {
             walk(inner, visit);
         }
     }

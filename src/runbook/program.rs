@@ -20,6 +20,8 @@ pub struct Program {
     pub runbook: Arc<Runbook>,
     /// YAML actions it reaches, by dotted name.
     pub actions: BTreeMap<String, Arc<Runbook>>,
+    /// Runbooks it calls by `uses: runbook`, by name.
+    pub children: BTreeMap<String, Child>,
     /// Specs of everything callable that it reaches, primitives and actions.
     pub specs: BTreeMap<String, Arc<ActionSpec>>,
     /// Rhai modules it reaches: path and text.
@@ -28,6 +30,14 @@ pub struct Program {
     pub files: Vec<ProgramFile>,
     /// The effects a run may have, each once, mildest first.
     pub effects: Vec<Effect>,
+}
+
+/// A runbook called by another one.
+#[derive(Clone, Debug)]
+pub struct Child {
+    pub runbook: Arc<Runbook>,
+    /// Its inputs as arguments, its outputs and effect.
+    pub spec: Arc<ActionSpec>,
 }
 
 /// One text of a program.
@@ -100,6 +110,7 @@ pub fn load(
     let program = Program {
         runbook: Arc::new(runbook),
         actions: reached.actions.iter().map(|(name, action)| (name.clone(), action.runbook.clone())).collect(),
+        children: BTreeMap::new(),
         modules: reached.modules.all().map(|(path, module)| (path.clone(), module.source.text.clone())).collect(),
         specs: reached.specs,
         files,

@@ -122,7 +122,7 @@ impl Providing<'_> {
     fn webhook(&mut self, node: &Node) -> Option<Map> {
         let fields = self.reader.fields(node, &WEBHOOK)?;
         let url = self.reader.required(&fields, "url").and_then(|node| self.url(node));
-        let method = fields.get("method").map_or(Some("POST"), |node| self.reader.word(node, "`method`", &METHODS));
+        let method = fields.get("method").map_or(Some("POST"), |node| self.reader.word(node, "method", &METHODS));
         let headers = fields.get("headers").map_or(Some(Value::Map(Map::new())), |node| self.texts_by_name(node));
         let json = fields.get("json").map_or(Some(Value::Null), |node| self.value(node, "`json`"));
         let timeout = self.time(&fields, "timeout", "30s");

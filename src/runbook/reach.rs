@@ -86,7 +86,7 @@ impl Walker<'_> {
         for step in sites::steps(file) {
             let before = totals.steps;
             totals.steps = totals.steps.saturating_add(1);
-            if !matches!(step.body, Body::Uses { .. } | Body::Steps(_)) {
+            if step.body.inner().is_none() && !matches!(step.body, Body::Uses { .. }) {
                 totals.effects.insert(Effect::Pure);
             }
             let mut greatest = 0;
@@ -222,6 +222,7 @@ fn spec_of(file: &Runbook, totals: &Totals) -> ActionSpec {
         required: input.required && input.default.is_none(),
         default: input.default.clone(),
         doc: input.description.clone().unwrap_or_default(),
+        fault: None,
     });
     let outputs =
         file.outputs.iter().map(|(name, _)| OutputSpec { name: name.value.clone(), ty: Type::Any, doc: String::new() });

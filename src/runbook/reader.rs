@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::runbook::nearest::nearest;
+use crate::runbook::nearest::{did_you_mean, nearest};
 use crate::runbook::node::{self, Entry, Node, NodeKind, PROBLEMS_MAX, Scalar, Style};
 use crate::runbook::problem::{Problem, Severity};
 use crate::runbook::scalar::{self, Core};
@@ -286,15 +286,19 @@ impl Reader {
         None
     }
 
-    /// One of a few words, each with what it stands for.
-    pub fn word<T: Copy>(&mut self, node: &Node, thing: &str, words: &[(&str, T)]) -> Option<T> {
-        let text = self.text(node, thing)?;
-        let found = words.iter().find(|(word, _)| *word == text.value).map(|(_, meant)| *meant);
-        if found.is_none() {
-            let expected = words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
-            self.wrong(node, thing, &format!("one of {expected}"));
+    /// One word of a closed list; `what` says what the words are: `level`.
+    pub fn word<T: Copy>(&mut self, node: &Node, what: &str, words: &[(&'static str, T)]) -> Option<T> {
+        let word = self.text(node, &format!("`{what}`"))?;
+        if let Some((_, meant)) = words.iter().find(|(name, _)| *name == word.value) {
+            return Some(*meant);
         }
-        found
+        let names = || words.iter().map(|(name, _)| *name);
+        let help = did_you_mean(&word.value, names())
+            .unwrap_or_else(|| format!("expected one of {}", names().collect::<Vec<_>>().join(", ")));
+        let span = self.first_line(word.span);
+        let problem = Problem::error("E0107", &self.source, span, format!("unknown {what} {}", quoted(&word.value)));
+        self.push(problem.label(format!("no such {what}")).help(help));
+        None
     }
 
     /// The items of a list.

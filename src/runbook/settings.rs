@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::runbook::commands::{Commands, read_commands};
+use crate::runbook::mail::{self, Mail};
 use crate::runbook::nearest::did_you_mean;
 use crate::runbook::node::Node;
 use crate::runbook::problem::Problem;
@@ -22,6 +23,8 @@ pub struct Settings {
     pub file_write: Vec<String>,
     /// Commands that may be run.
     pub exec: Commands,
+    /// How messages leave; without it none do.
+    pub mail: Option<Mail>,
 }
 
 /// A target: named input values, where its secrets come from, what may be reached.
@@ -56,7 +59,7 @@ pub enum From {
 }
 
 const SETTINGS: Keys =
-    Keys { what: "project file", known: &["version", "allow"], later: &["people", "mail", "limits"], foreign: &[] };
+    Keys { what: "project file", known: &["version", "allow", "mail"], later: &["people", "limits"], foreign: &[] };
 const ALLOW: Keys =
     Keys { what: "list of permissions", known: &["env", "file_write", "exec"], later: &[], foreign: &[] };
 const TARGET: Keys = Keys {
@@ -91,6 +94,7 @@ pub fn read_settings(source: &Arc<Source>) -> (Settings, Vec<Problem>) {
                 settings.exec = read_commands(&mut reader, node);
             }
         }
+        settings.mail = fields.get("mail").and_then(|node| mail::read(&mut reader, node));
     }
     (settings, reader.finish())
 }
@@ -176,7 +180,7 @@ fn secret(reader: &mut Reader, name: &str, node: &Node) -> Option<SecretSource> 
     Some(SecretSource { from, hosts })
 }
 
-fn hosts(reader: &mut Reader, node: &Node) -> Vec<String> {
+pub(super) fn hosts(reader: &mut Reader, node: &Node) -> Vec<String> {
     values(reader.names(node, "hosts", host_fault)).into_iter().map(|host| host.to_ascii_lowercase()).collect()
 }
 
@@ -198,7 +202,7 @@ fn path_fault(path: &str) -> Option<String> {
 }
 
 /// Why a text can't be a host pattern; `None` if it can: `api.example.com`, `*.example.com`, `[::1]`.
-fn host_fault(pattern: &str) -> Option<String> {
+pub(super) fn host_fault(pattern: &str) -> Option<String> {
     if pattern == "*" {
         return Some("would match every host: leave the list out, or name them".to_owned());
     }
@@ -281,7 +285,7 @@ mod tests {
             (settings.env.len(), settings.file_write.as_slice(), codes.len()),
             (2, ["out".to_owned()].as_slice(), 0)
         );
-        assert_eq!(read("version: 1\npeople: {}\nmail: {}\nlimits: {}\n").1, ["E0108"; 3]);
+        assert_eq!(read("version: 1\npeople: {}\nlimits: {}\n").1, ["E0108"; 2]);
         assert_eq!(read("allow: { env: [\"A B\"] }\n").1, ["E0106", "E0105"]);
         assert_eq!(read("").1, ["E0106"]);
     }

@@ -55,7 +55,7 @@ pub fn of_step(step: &Step) -> Vec<Site<'_>> {
             vec![Site { name: &action.value, span: action.span, args: Args::With(with) }]
         }
         Body::Script(snippet) => of_script(snippet),
-        Body::Assert(_) | Body::Findings(_) | Body::Steps(_) => Vec::new(),
+        Body::Assert(_) | Body::Findings(_) | Body::Steps(_) | Body::Parallel(_) => Vec::new(),
     }
 }
 
@@ -76,7 +76,7 @@ pub fn blocks(file: &Runbook) -> [&Block; 3] {
     [&file.steps, &file.on_failure, &file.finally]
 }
 
-/// Every step of a file with the steps inside groups, in source order.
+/// Every step of a file with the steps inside groups and those that settle a doubt, in source order.
 pub fn steps(file: &Runbook) -> Vec<&Step> {
     let mut found = Vec::new();
     for block in blocks(file) {
@@ -88,8 +88,11 @@ pub fn steps(file: &Runbook) -> Vec<&Step> {
 fn collect<'a>(block: &'a Block, found: &mut Vec<&'a Step>) {
     for step in block.iter() {
         found.push(step);
-        if let Body::Steps(inner) = &step.body {
+        if let Some(inner) = step.body.inner() {
             collect(inner, found);
+        }
+        if let Some(settle) = &step.settle {
+            collect(&settle.steps, found);
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::runbook::types::Type;
 use crate::script::value::{Map, Unknown, Value};
 
 /// Primitives whose arguments end where people read them or on a disk.
-const SHOW_ALL: [&str; 5] = ["human.ask", "run.note", "run.finish", "run.fail", "file.write"];
+const SHOW_ALL: [&str; 6] = ["email.send", "human.ask", "run.note", "run.finish", "run.fail", "file.write"];
 
 /// Primitives of which only these arguments are kept from other eyes: a list of processes shows the rest.
 const SHOW_ALL_BUT: [(&str, [&str; 2]); 1] = [("exec.run", ["env", "stdin"])];
@@ -57,6 +57,8 @@ pub enum Repeat {
     Repeatable,
     /// The other side drops a second request with the same key for this many seconds.
     Keyed { window_s: u64 },
+    /// Its step can find out whether it happened.
+    Verifiable,
 }
 
 /// The contract of one action.
@@ -154,6 +156,8 @@ pub struct ArgSpec {
     pub required: bool,
     pub default: Option<Value>,
     pub doc: String,
+    /// Why a text of the right type can't be meant; asked by checks where it is written out.
+    pub fault: Option<fn(&str) -> Option<String>>,
 }
 
 /// One output of an action.

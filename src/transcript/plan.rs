@@ -343,7 +343,7 @@ fn holds_changes(facts: &Facts, path: &StepPath) -> bool {
 fn unreached(block: &Block, facts: &Facts) -> Vec<String> {
     let mut ids = Vec::new();
     walk(block, &mut |step| {
-        let group = matches!(step.body, crate::runbook::model::Body::Steps(_));
+        let group = step.body.inner().is_some();
         if !group && facts.step(&StepPath::new(step.id.clone())).is_none() {
             ids.push(step.id.clone());
         }

@@ -9,6 +9,7 @@
 mod binary;
 mod checks;
 mod cli;
+mod composites;
 mod crash;
 mod demo;
 mod door;
@@ -24,5 +25,6 @@ mod redeploy;
 mod runbooks;
 mod scenario;
 mod servers;
+mod services;
 mod steps;
 mod tmpfs;

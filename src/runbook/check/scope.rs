@@ -141,6 +141,6 @@ pub(super) fn result_of(step: &Step, facts: &Facts<'_>) -> Given {
             Callee::Known(_) | Callee::Unusable | Callee::Unknown => Given::Open,
         },
         Body::Script(_) => Given::Open,
-        Body::Assert(_) | Body::Findings(_) | Body::Steps(_) => Given::Nothing(step.body.key()),
+        Body::Assert(_) | Body::Findings(_) | Body::Steps(_) | Body::Parallel(_) => Given::Nothing(step.body.key()),
     }
 }

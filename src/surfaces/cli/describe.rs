@@ -105,7 +105,7 @@ fn steps(ui: &Ui, program: &Program, block: &Block, depth: usize) {
             line = line.add(Tone::Dim, &format!("   until {}", poll.until.text.trim()));
         }
         ui.result(&line);
-        if let Body::Steps(inner) = &step.body {
+        if let Some(inner) = step.body.inner() {
             steps(ui, program, inner, depth + 1);
         }
     }
@@ -126,7 +126,9 @@ fn effect(program: &Program, step: &Step) -> Effect {
             let effects = sites.iter().filter_map(|site| Some(site.args.effect(program.specs.get(site.name)?)));
             effects.max().unwrap_or(Effect::Pure)
         }
-        Body::Steps(inner) => inner.iter().map(|step| effect(program, step)).max().unwrap_or(Effect::Pure),
+        Body::Steps(inner) | Body::Parallel(inner) => {
+            inner.iter().map(|step| effect(program, step)).max().unwrap_or(Effect::Pure)
+        }
         Body::Assert(_) | Body::Findings(_) => Effect::Pure,
     }
 }
@@ -167,10 +169,7 @@ fn steps_json(program: &Program, block: &Block) -> Json {
             "effect": effect(program, step).word(),
             "if": step.condition.as_ref().map(|condition| condition.text.trim()),
             "until": step.poll.as_ref().map(|poll| poll.until.text.trim()),
-            "steps": match &step.body {
-                Body::Steps(inner) => steps_json(program, inner),
-                _ => Json::Null,
-            },
+            "steps": step.body.inner().map(|inner| steps_json(program, inner)),
         })
     });
     Json::Array(rows.collect())
