@@ -9,6 +9,9 @@ pub const EACH_FIELDS: [&str; 3] = ["value", "index", "previous"];
 /// What stands behind `steps.ID.`
 pub const STEP_FIELDS: [&str; 5] = ["outcome", "outputs", "error", "started_at", "ms"];
 
+/// What stands behind `steps.ID.` of a step with `foreach`: its `outputs` are a list, as its `outcomes`.
+pub const FOREACH_FIELDS: [&str; 6] = ["outcome", "outcomes", "outputs", "error", "started_at", "ms"];
+
 /// What stands behind `steps.ID.error.`
 pub const ERROR_FIELDS: [&str; 2] = ["kind", "message"];
 

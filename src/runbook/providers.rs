@@ -18,22 +18,19 @@ use crate::script::value::{Map, Value};
 /// What a target can say how to do. `run.providers` always has all of them: `()` where the target is silent.
 pub const PROVIDERS: [&str; 1] = ["redeploy"];
 
-const PROVIDER_KEYS: Keys = Keys { what: "list of providers", known: &PROVIDERS, later: &[], foreign: &[] };
-const WEBHOOK: Keys = Keys {
-    what: "webhook provider",
-    known: &["use", "url", "method", "headers", "json", "timeout", "idempotency", "wait"],
+pub(super) const LIST: Keys = Keys { what: "list of providers", known: &PROVIDERS, later: &[], foreign: &[] };
+pub(super) const PROVIDER: Keys = Keys {
+    what: "provider",
+    known: &["use", "url", "method", "headers", "json", "idempotency", "argv", "env", "timeout", "wait"],
     later: &[],
-    foreign: &[("body", "write `json`"), ("argv", "that belongs to `use: command`")],
+    foreign: &[("body", "write `json`"), ("command", "write `argv`")],
 };
-const COMMAND: Keys = Keys {
-    what: "command provider",
-    known: &["use", "argv", "env", "timeout", "wait"],
-    later: &[],
-    foreign: &[("command", "write `argv`"), ("url", "that belongs to `use: webhook`")],
-};
-const IDEMPOTENCY: Keys =
+/// Keys of one provider alone.
+const WEBHOOK_ONLY: [&str; 5] = ["url", "method", "headers", "json", "idempotency"];
+const COMMAND_ONLY: [&str; 2] = ["argv", "env"];
+pub(super) const IDEMPOTENCY: Keys =
     Keys { what: "list of idempotency settings", known: &["header", "window"], later: &[], foreign: &[] };
-const WAIT: Keys = Keys {
+pub(super) const WAIT: Keys = Keys {
     what: "list of what to wait for",
     known: &["url", "status", "delay", "every", "within"],
     later: &[],
@@ -42,17 +39,19 @@ const WAIT: Keys = Keys {
 
 /// What actions replace by the name of the service, in every setting that holds no secret.
 const SERVICE: &str = "{service}";
+/// Those that there are.
+pub(super) const USES: [&str; 2] = [WEBHOOK_WORD, COMMAND_WORD];
 const WEBHOOK_WORD: &str = "webhook";
 const COMMAND_WORD: &str = "command";
 /// Providers of the language that come later.
 const LATER: [&str; 3] = ["railway", "vercel", "github"];
 /// Methods that change something.
-const METHODS: [(&str, &str); 3] = [("POST", "POST"), ("PUT", "PUT"), ("PATCH", "PATCH")];
+pub(super) const METHODS: [(&str, &str); 3] = [("POST", "POST"), ("PUT", "PUT"), ("PATCH", "PATCH")];
 
 /// Reads `providers`. `secrets` are those the target has a source for.
 pub(super) fn read_providers(reader: &mut Reader, node: &Node, secrets: &BTreeSet<String>) -> Map {
     let mut read = Map::new();
-    let Some(fields) = reader.fields(node, &PROVIDER_KEYS) else { return read };
+    let Some(fields) = reader.fields(node, &LIST) else { return read };
     for name in PROVIDERS {
         let Some(node) = fields.get(name) else { continue };
         if let Some(provider) = (Providing { reader, secrets }).provider(node) {
@@ -69,27 +68,24 @@ struct Providing<'a> {
 
 impl Providing<'_> {
     fn provider(&mut self, node: &Node) -> Option<Map> {
-        let NodeKind::Map(entries) = &node.kind else {
-            self.reader.wrong(node, "a provider", "a map such as `{ use: webhook, url: … }`");
-            return None;
-        };
-        let Some(entry) = entries.iter().find(|entry| entry.key.value == "use") else {
-            let span = self.reader.first_line(entries.first().map_or(node.span, |entry| entry.key.span));
-            let problem = Problem::error("E0106", &self.reader.source, span, "`use` is missing in this provider");
-            self.reader.push(problem.label("which one?").help("there are `use: webhook` and `use: command`"));
-            return None;
-        };
-        let word = self.reader.text(&entry.value, "`use`")?;
+        let fields = self.reader.fields(node, &PROVIDER)?;
+        let NodeKind::Map(entries) = &node.kind else { return None };
+        let word = self.reader.required(&fields, "use").and_then(|node| self.reader.text(node, "`use`"))?;
         let read = match word.value.as_str() {
-            WEBHOOK_WORD => self.webhook(node),
-            COMMAND_WORD => self.command(node),
+            WEBHOOK_WORD => {
+                self.misplaced(&fields, &COMMAND_ONLY, WEBHOOK_WORD);
+                self.webhook(&fields)
+            }
+            COMMAND_WORD => {
+                self.misplaced(&fields, &WEBHOOK_ONLY, COMMAND_WORD);
+                self.command(&fields)
+            }
             later if LATER.contains(&later) => {
                 self.reader.later(word.span, &format!("use: {later}"));
                 None
             }
             other => {
-                let help = did_you_mean(other, [WEBHOOK_WORD, COMMAND_WORD])
-                    .unwrap_or_else(|| "there are webhook and command".to_owned());
+                let help = did_you_mean(other, USES).unwrap_or_else(|| format!("there are {}", USES.join(" and ")));
                 let message = format!("unknown provider {}", quoted(other));
                 let span = self.reader.first_line(word.span);
                 let problem = Problem::error("E0107", &self.reader.source, span, message);
@@ -119,13 +115,19 @@ impl Providing<'_> {
         Value::List(plain.map(|(key, _)| Value::from(key.as_str())).collect())
     }
 
-    fn webhook(&mut self, node: &Node) -> Option<Map> {
-        let fields = self.reader.fields(node, &WEBHOOK)?;
-        let url = self.reader.required(&fields, "url").and_then(|node| self.url(node));
+    fn misplaced(&mut self, fields: &Fields<'_>, keys: &[&str], word: &str) {
+        for entry in keys.iter().filter_map(|key| fields.entry(key)) {
+            let message = format!("`{}` does not go with `use: {word}`", entry.key.value);
+            self.reader.error("E0115", entry.key.span, message, "belongs to another provider");
+        }
+    }
+
+    fn webhook(&mut self, fields: &Fields<'_>) -> Option<Map> {
+        let url = self.reader.required(fields, "url").and_then(|node| self.url(node));
         let method = fields.get("method").map_or(Some("POST"), |node| self.reader.word(node, "method", &METHODS));
         let headers = fields.get("headers").map_or(Some(Value::Map(Map::new())), |node| self.texts_by_name(node));
         let json = fields.get("json").map_or(Some(Value::Null), |node| self.value(node, "`json`"));
-        let timeout = self.time(&fields, "timeout", "30s");
+        let timeout = self.time(fields, "timeout", "30s");
         let key = fields.get("idempotency").map_or(Some(Value::Null), |node| self.idempotency(node));
         let wait = fields.get("wait").map_or(Some(Value::Null), |node| self.wait(node));
         Some(map([
@@ -139,9 +141,8 @@ impl Providing<'_> {
         ]))
     }
 
-    fn command(&mut self, node: &Node) -> Option<Map> {
-        let fields = self.reader.fields(node, &COMMAND)?;
-        let argv = self.reader.required(&fields, "argv").map(|node| self.reader.texts(node, "`argv`"));
+    fn command(&mut self, fields: &Fields<'_>) -> Option<Map> {
+        let argv = self.reader.required(fields, "argv").map(|node| self.reader.texts(node, "`argv`"));
         if let (Some(words), Some(node)) = (&argv, fields.get("argv"))
             && words.is_empty()
             && !self.reader.has_errors()
@@ -156,7 +157,7 @@ impl Providing<'_> {
                 self.texts_by_name(node).filter(|_| named)
             }
         };
-        let timeout = self.time(&fields, "timeout", "30s");
+        let timeout = self.time(fields, "timeout", "30s");
         let wait = fields.get("wait").map_or(Some(Value::Null), |node| self.wait(node));
         let argv = argv?.into_iter().map(|word| Value::Text(word.value)).collect();
         Some(map([("argv", Value::List(argv)), ("env", env?), ("timeout", timeout?), ("wait", wait?)]))
@@ -367,7 +368,9 @@ mod tests {
             ("{ use: webhook, url: \"${{ secrets.HOOK\" }", "E0107"),
             ("{ use: webhook, url: \"https://a.example.com/{service}/${{ secrets.KEY }}\" }", "E0115"),
             ("{ use: webhook, url: https://a.example.com, method: GET }", "E0107"),
-            ("{ use: webhook, url: https://a.example.com, argv: [a] }", "E0103"),
+            ("{ use: webhook, url: https://a.example.com, argv: [a] }", "E0115"),
+            ("{ use: command, argv: [a], url: https://a.example.com }", "E0115"),
+            ("{ use: command, argv: [a], shell: true }", "E0103"),
             ("{ use: webhook, url: https://a.example.com, timeout: soon }", "E0107"),
             ("{ use: webhook, url: https://a.example.com, headers: { A: [1] } }", "E0107"),
             ("{ use: webhook, url: https://a.example.com, idempotency: { header: A } }", "E0106"),

@@ -137,9 +137,7 @@ impl Reader {
 
     /// A span cut to the line it starts in: a caret under a whole block says nothing.
     pub fn first_line(&self, span: Span) -> Span {
-        let text = &self.source.text[span.start..span.end];
-        let length = text.find('\n').map_or(text.len(), |at| text[..at].trim_end_matches('\r').len());
-        Span::new(span.start, span.start + length)
+        self.source.first_line(span)
     }
 
     /// Reads a map with known keys.

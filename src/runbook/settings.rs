@@ -58,23 +58,23 @@ pub enum From {
     File { path: String },
 }
 
-const SETTINGS: Keys =
+pub(super) const SETTINGS: Keys =
     Keys { what: "project file", known: &["version", "allow", "mail"], later: &["people", "limits"], foreign: &[] };
-const ALLOW: Keys =
+pub(super) const ALLOW: Keys =
     Keys { what: "list of permissions", known: &["env", "file_write", "exec"], later: &[], foreign: &[] };
-const TARGET: Keys = Keys {
+pub(super) const TARGET: Keys = Keys {
     what: "target",
     known: &["version", "title", "inputs", "secrets", "allow_hosts", "ca", "providers"],
     later: &["policy"],
     foreign: &[("hosts", "write `allow_hosts`"), ("variables", "write `inputs`"), ("env", "write `inputs`")],
 };
-const SECRET: Keys = Keys {
+pub(super) const SECRET: Keys = Keys {
     what: "secret",
     known: &["from", "name", "path", "hosts"],
     later: &["argv"],
     foreign: &[("value", "a secret's text never stands in a file: `from: env` or `from: file`")],
 };
-const SOURCES: [&str; 2] = ["env", "file"];
+pub(super) const SOURCES: [&str; 2] = ["env", "file"];
 const SOURCES_LATER: [&str; 3] = ["keyring", "command", "systemd"];
 
 /// Reads a project file. With an error among the problems, what is returned is not to be used.

@@ -29,6 +29,8 @@ mod regular_file;
 mod run_fail;
 mod run_finish;
 mod run_note;
+mod run_undo;
+mod runbook;
 mod schema;
 mod secrets;
 mod smtp;

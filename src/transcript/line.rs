@@ -158,13 +158,13 @@ pub fn header(started: &RunStarted) -> Vec<Line> {
 
 /// `✗ critical  The certificate expired.` and the next run, ready to be copied.
 pub fn finding(level: Level, say: &str, suggest: Option<&Suggest>, facts: &Facts, marks: Marks) -> Vec<Line> {
-    let (mark, word) = match level {
-        Level::Ok => (Mark::Done, "ok"),
-        Level::Info => (Mark::Info, "info"),
-        Level::Warning => (Mark::Warning, "warning"),
-        Level::Critical => (Mark::Failed, "critical"),
+    let mark = match level {
+        Level::Ok => Mark::Done,
+        Level::Info => Mark::Info,
+        Level::Warning => Mark::Warning,
+        Level::Critical => Mark::Failed,
     };
-    let mut drawn = vec![sign(mark, marks).column(mark.tone(), word, 10).add(Tone::Plain, say)];
+    let mut drawn = vec![sign(mark, marks).column(mark.tone(), words::level(level), 10).add(Tone::Plain, say)];
     if let Some(suggest) = suggest {
         let command = suggestion(suggest, facts);
         drawn.push(Line::new().add(Tone::Dim, &format!("      {} ", marks.arrow())).add(Tone::Strong, &command));
@@ -202,13 +202,7 @@ fn retrying(again: &StepRetrying, every_event: bool, marks: Marks) -> Vec<Line> 
 fn finished(end: &StepFinished, at: Timestamp, facts: &Facts, marks: Marks) -> Vec<Line> {
     let record = facts.step(&end.step);
     let intent = record.and_then(|record| record.started.as_ref()).map(|started| &*started.intent);
-    let mark = match end.outcome {
-        Outcome::Done => Mark::Done,
-        Outcome::Refused | Outcome::Failed | Outcome::Rejected => Mark::Failed,
-        Outcome::InDoubt => Mark::Unknown,
-        Outcome::Skipped | Outcome::NotRun | Outcome::Cancelled => Mark::Skipped,
-        Outcome::Planned => Mark::Changed,
-    };
+    let mark = mark_of(end.outcome);
     let what = intent.map(what).unwrap_or_default();
     let result = match (end.outcome, &end.planned) {
         (_, Some(planned)) => planned.summary.clone(),
@@ -245,7 +239,7 @@ pub fn failure_lines(failure: &Failure, shown_before: bool) -> Vec<Line> {
 }
 
 /// An action that failed because of a step inside carries that step's picture along.
-fn repeats_an_inner_failure(path: &StepPath, failure: &Failure, facts: &Facts) -> bool {
+pub fn repeats_an_inner_failure(path: &StepPath, failure: &Failure, facts: &Facts) -> bool {
     facts.below(path).any(|(_, record)| {
         let inner = record.finished.as_ref().and_then(|end| end.error.as_ref());
         inner.is_some_and(|inner| inner.picture == failure.picture)
@@ -292,7 +286,8 @@ pub fn what(intent: &StepStarted) -> String {
     }
 }
 
-fn uses_word(intent: &StepStarted) -> &str {
+/// The word by which the outputs of a step are read.
+pub fn uses_word(intent: &StepStarted) -> &str {
     match intent.body.as_str() {
         "findings" => "findings",
         _ => intent.uses.as_deref().unwrap_or(&intent.body),
@@ -302,6 +297,17 @@ fn uses_word(intent: &StepStarted) -> &str {
 fn uses_of<'a>(facts: &'a Facts, step: &StepPath) -> &'a str {
     let started = facts.step(step).and_then(|record| record.started.as_ref());
     started.and_then(|started| started.intent.uses.as_deref()).unwrap_or_default()
+}
+
+/// The sign of an outcome.
+pub fn mark_of(outcome: Outcome) -> Mark {
+    match outcome {
+        Outcome::Done => Mark::Done,
+        Outcome::Refused | Outcome::Failed | Outcome::Rejected => Mark::Failed,
+        Outcome::InDoubt => Mark::Unknown,
+        Outcome::Skipped | Outcome::NotRun | Outcome::Cancelled => Mark::Skipped,
+        Outcome::Planned => Mark::Changed,
+    }
 }
 
 /// An outcome for people.

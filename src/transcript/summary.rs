@@ -177,7 +177,9 @@ pub fn still_done(facts: &Facts) -> Vec<&StepPath> {
     };
     let mut done: Vec<&StepPath> = Vec::new();
     for (path, record) in &facts.steps {
-        if changed(record) && !done.iter().any(|above| path.is_below(above)) {
+        // An action's write is told once, as the action.
+        let told = path.ancestors().any(|above| facts.steps.get(&above).is_some_and(changed));
+        if changed(record) && !told {
             done.push(path);
         }
     }

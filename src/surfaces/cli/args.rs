@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
-    actions, answer, cancel, check, describe, export, list, note, resume, run, runs, show, verify,
+    actions, answer, cancel, check, describe, export, graph, list, note, resume, run, runs, schema, show, verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
@@ -65,6 +65,8 @@ pub enum Output {
     Json,
     /// One JSON value a line
     Jsonl,
+    /// SARIF 2.1.0, from `check` only
+    Sarif,
 }
 
 /// When to use colour.
@@ -93,8 +95,10 @@ pub enum Command {
     Runs(runs::RunsArgs),
     /// Show a run: its steps, where it stands, what can be done
     Show(show::ShowArgs),
-    /// Write a run out as a postmortem or as events
+    /// Write a run out: a postmortem, a page, a picture, its events
     Export(export::ExportArgs),
+    /// Draw a runbook: its steps, what they may change, which reads which
+    Graph(graph::GraphArgs),
     /// Check that the journal is what was written
     Verify(verify::VerifyArgs),
     /// Answer a question of a run
@@ -105,6 +109,8 @@ pub enum Command {
     Check(check::CheckArgs),
     /// List actions, or explain one
     Actions(actions::ActionsArgs),
+    /// Print the JSON Schema of a kind of file, for editors
+    Schema(schema::SchemaArgs),
     /// See it work on a small broken world in this process
     Demo,
     /// Show the version and the formats it knows
@@ -114,9 +120,9 @@ pub enum Command {
 /// Commands as `rerail --help` groups them.
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Run", &["run", "resume", "cancel"]),
-    ("Look", &["list", "describe", "runs", "show", "export", "verify"]),
+    ("Look", &["list", "describe", "runs", "show", "export", "graph", "verify"]),
     ("Decide", &["answer", "note"]),
-    ("Author", &["check", "actions"]),
+    ("Author", &["check", "actions", "schema"]),
     ("Other", &["demo", "version"]),
 ];
 

@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use crate::runbook::problem::{Problem, Severity, has_errors, render, sort, summary};
+use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
+use crate::surfaces::cli::sarif::Log;
 use crate::surfaces::cli::session::Session;
 use crate::transcript::{Line, Tone, words};
 
 #[derive(Args, Debug)]
 pub struct CheckArgs {
-    /// Runbooks by name, files or directories; everything in the project without it
+    /// Runbooks, actions or targets by name, files or directories; everything in the project without it
     #[arg(value_name = "PATHS")]
     paths: Vec<String>,
     /// Fail on warnings too
@@ -32,15 +34,15 @@ pub fn check(session: &Session, args: &CheckArgs) -> Result<Exit, CliError> {
     let runs = match session.runs() {
         Ok(runs) => runs,
         // The project file itself: its problems are the result, not an error of the tool.
-        Err(error) if !error.problems.is_empty() => return Ok(show(session, args, 1, error.problems)),
+        Err(error) if !error.problems.is_empty() => return show(session, args, 1, error.problems),
         Err(error) => return Err(error),
     };
     let mut problems = Vec::new();
     let names = if args.paths.is_empty() { Vec::new() } else { expand(&args.paths)? };
     let mut files = names.len();
     for name in &names {
-        match runs.check(name) {
-            Ok((_, found)) => problems.extend(found),
+        match runs.check_any(name) {
+            Ok(found) => problems.extend(found),
             // A file that can't be read is one result among others.
             Err(error) if !error.problems.is_empty() => problems.extend(error.problems),
             Err(error) => return Err(error.into()),
@@ -54,10 +56,10 @@ pub fn check(session: &Session, args: &CheckArgs) -> Result<Exit, CliError> {
     if files == 0 && ui.human() {
         ui.remark("nothing to check");
     }
-    Ok(show(session, args, files, problems))
+    show(session, args, files, problems)
 }
 
-fn show(session: &Session, args: &CheckArgs, files: usize, mut problems: Vec<Problem>) -> Exit {
+fn show(session: &Session, args: &CheckArgs, files: usize, mut problems: Vec<Problem>) -> Result<Exit, CliError> {
     let ui = &session.ui;
     sort(&mut problems);
     if ui.human() {
@@ -69,17 +71,22 @@ fn show(session: &Session, args: &CheckArgs, files: usize, mut problems: Vec<Pro
         ui.result(
             &Line::of(tone, &summary(&problems)).add(Tone::Plain, &format!(" in {}", words::count(files, "file"))),
         );
+    } else if ui.output == Output::Sarif {
+        match serde_json::to_value(Log::of(&problems)) {
+            Ok(log) => ui.result_json(&log),
+            Err(error) => return Err(CliError::new(Exit::TOOL_FAILED, format!("writing SARIF failed: {error}"))),
+        }
     } else {
         ui.result_rows(problems.iter().map(Problem::to_json).collect());
     }
     let warned = problems.iter().any(|problem| problem.severity == Severity::Warning);
-    match has_errors(&problems) || (warned && args.deny == Some(Deny::Warnings)) {
+    Ok(match has_errors(&problems) || (warned && args.deny == Some(Deny::Warnings)) {
         true => Exit::INVALID,
         false => Exit::SUCCESS,
-    }
+    })
 }
 
-/// Directories become the runbooks below them.
+/// Directories become the files below them, but for hidden ones.
 fn expand(arguments: &[String]) -> Result<Vec<String>, CliError> {
     let mut names = Vec::new();
     for argument in arguments {
@@ -95,8 +102,9 @@ fn expand(arguments: &[String]) -> Result<Vec<String>, CliError> {
                 let path = entry.path();
                 // Links are not followed, so no circle can trap the walk.
                 match entry.file_type() {
+                    _ if entry.file_name().to_string_lossy().starts_with('.') => {}
                     Ok(kind) if kind.is_dir() => open.push(path),
-                    Ok(kind) if kind.is_file() && is_yaml(&path) => found.push(as_path_argument(&path)),
+                    Ok(kind) if kind.is_file() && is_ours(&path) => found.push(as_path_argument(&path)),
                     _ => {}
                 }
             }
@@ -107,8 +115,8 @@ fn expand(arguments: &[String]) -> Result<Vec<String>, CliError> {
     Ok(names)
 }
 
-fn is_yaml(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+fn is_ours(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml" || extension == "rhai")
 }
 
 /// With a `/`, so that it can't be taken for a name.

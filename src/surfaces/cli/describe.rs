@@ -5,8 +5,6 @@ use serde_json::{Value as Json, json};
 
 use crate::runbook::model::{Block, Body, Input, Step};
 use crate::runbook::program::Program;
-use crate::runbook::sites;
-use crate::runbook::spec::Effect;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
@@ -92,7 +90,7 @@ fn input_line(input: &Input) -> Line {
 
 fn steps(ui: &Ui, program: &Program, block: &Block, depth: usize) {
     for step in block.iter() {
-        let effect = effect(program, step);
+        let effect = program.effect_of(step);
         let tone = if effect.changes_the_world() { Tone::Warn } else { Tone::Dim };
         let mut line = Line::of(Tone::Plain, &"  ".repeat(depth))
             .column(Tone::Strong, &step.id, ID_WIDTH)
@@ -115,21 +113,6 @@ fn what(step: &Step) -> String {
     match &step.body {
         Body::Uses { action, .. } => action.value.clone(),
         body => body.key().to_owned(),
-    }
-}
-
-/// The greatest effect a step can have, as far as its text says.
-fn effect(program: &Program, step: &Step) -> Effect {
-    match &step.body {
-        Body::Uses { .. } | Body::Script(_) => {
-            let sites = sites::of_step(step);
-            let effects = sites.iter().filter_map(|site| Some(site.args.effect(program.specs.get(site.name)?)));
-            effects.max().unwrap_or(Effect::Pure)
-        }
-        Body::Steps(inner) | Body::Parallel(inner) => {
-            inner.iter().map(|step| effect(program, step)).max().unwrap_or(Effect::Pure)
-        }
-        Body::Assert(_) | Body::Findings(_) => Effect::Pure,
     }
 }
 
@@ -166,7 +149,7 @@ fn steps_json(program: &Program, block: &Block) -> Json {
         json!({
             "id": step.id,
             "what": what(step),
-            "effect": effect(program, step).word(),
+            "effect": program.effect_of(step).word(),
             "if": step.condition.as_ref().map(|condition| condition.text.trim()),
             "until": step.poll.as_ref().map(|poll| poll.until.text.trim()),
             "steps": step.body.inner().map(|inner| steps_json(program, inner)),

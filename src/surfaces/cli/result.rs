@@ -4,9 +4,10 @@ use serde_json::{Value as Json, json};
 
 use crate::engine::facts::{Facts, Finding, RunState};
 use crate::engine::outcome::Failure;
-use crate::runs::{Left, Why};
+use crate::runs::{Left, RunRow, Runs, Why};
 use crate::script::value::Value;
 use crate::surfaces::cli::args::Output;
+use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::transcript::{Line, Tone, line, summary, words};
@@ -20,7 +21,7 @@ pub fn show(session: &Session, left: &Left, exit: Exit) {
                 ui.result(&line);
             }
         }
-        Output::Json => {
+        Output::Json | Output::Sarif => {
             let mut json = of_run(&left.facts);
             json["exit_code"] = json!(exit.0);
             ui.result_json(&json);
@@ -62,6 +63,18 @@ fn ending(facts: &Facts, why: &Why) -> Line {
     }
 }
 
+/// A run with its steps and what waits to be taken up, as one plain object.
+///
+/// # Errors
+/// If the journal can't be read.
+pub fn whole(runs: &Runs, run: &RunRow) -> Result<Json, CliError> {
+    let facts = runs.facts(run)?;
+    let mut json = of_run(&facts);
+    json["steps"] = steps(&facts);
+    json["pending"] = json!(runs.pending(run)?);
+    Ok(json)
+}
+
 /// A run as one plain object.
 pub fn of_run(facts: &Facts) -> Json {
     let started = facts.started.as_ref();
@@ -88,6 +101,8 @@ pub fn of_run(facts: &Facts) -> Json {
         "failed_step": end.and_then(|end| end.failed_step.as_ref()).map(|step| step.as_str()),
         "error": end.and_then(|end| end.error.as_ref()).map(failure),
         "in_doubt": facts.doubts().map(|(path, _)| path.as_str()).collect::<Vec<_>>(),
+        "running": summary::under_way(facts).filter(|(_, record)| !record.is_asking())
+            .map(|(path, _)| path.as_str()).collect::<Vec<_>>(),
         "questions": facts.questions().map(|(path, record)| {
             let asked = record.asked.as_ref();
             json!({

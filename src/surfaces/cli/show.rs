@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::json;
 
 use crate::engine::event::Event;
 use crate::engine::facts::{Facts, RunState};
@@ -55,10 +54,7 @@ pub fn show(session: &Session, args: &ShowArgs) -> Result<Exit, CliError> {
     match ui.output {
         Output::Human => {}
         Output::Json if !args.follow => {
-            let mut json = result::of_run(&facts);
-            json["steps"] = result::steps(&facts);
-            json["pending"] = json!(runs.pending(&run)?);
-            ui.result_json(&json);
+            ui.result_json(&result::whole(&runs, &run)?);
             return Ok(Exit::SUCCESS);
         }
         _ => {}

@@ -1,6 +1,8 @@
 //! The binary as people and scripts meet it.
 
+mod authoring;
 mod commands;
+mod exports;
 mod help;
 mod kit;
 mod runs;
