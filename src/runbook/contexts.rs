@@ -16,7 +16,7 @@ pub const FOREACH_FIELDS: [&str; 6] = ["outcome", "outcomes", "outputs", "error"
 pub const ERROR_FIELDS: [&str; 2] = ["kind", "message"];
 
 /// What stands behind `run.`
-pub const RUN_FIELDS: [&str; 12] = [
+pub const RUN_FIELDS: [&str; 14] = [
     "id",
     "name",
     "url",
@@ -28,11 +28,13 @@ pub const RUN_FIELDS: [&str; 12] = [
     "outcome",
     "failed_step",
     "error",
+    "fence",
+    "previous",
     "providers",
 ];
 
-/// Fields of `run` that are part of the language and that this release can't fill yet.
-pub const RUN_FIELDS_NOT_YET: [&str; 2] = ["fence", "previous"];
+/// What stands behind `run.previous.`
+pub const PREVIOUS_FIELDS: [&str; 4] = ["id", "outcome", "outputs", "ended_at"];
 
 /// Outcomes of a step an expression may compare with; the engine's list, held equal by a test.
 pub const OUTCOMES: [&str; 8] =

@@ -9,6 +9,7 @@ pub mod effects;
 pub mod fields;
 pub mod gaps;
 pub mod kinds;
+pub mod locate;
 pub mod lower;
 pub mod lower_inputs;
 pub mod lower_steps;

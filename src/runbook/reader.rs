@@ -143,7 +143,7 @@ impl Reader {
     /// Reads a map with known keys.
     pub fn fields<'n>(&mut self, node: &'n Node, keys: &Keys) -> Option<Fields<'n>> {
         let NodeKind::Map(entries) = &node.kind else {
-            self.wrong(node, &format!("a {}", keys.what), "a map");
+            self.wrong(node, &one(keys.what), "a map");
             return None;
         };
         let mut fields = Fields { entries, span: node.span, what: keys.what, meant: vec![], strange: node.flawed };
@@ -175,7 +175,7 @@ impl Reader {
         let help = match (foreign, near) {
             (Some((_, instead)), _) => (*instead).to_owned(),
             (None, Some(near)) => format!("did you mean `{near}`?"),
-            (None, None) => format!("a {} has the keys {}", keys.what, keys.known.join(" ")),
+            (None, None) => format!("{} has the keys {}", one(keys.what), keys.known.join(" ")),
         };
         self.push(
             Problem::error("E0103", &self.source, span, format!("unknown {} key {}", keys.what, quoted(name)))
@@ -438,4 +438,9 @@ impl Reader {
             }
         }
     }
+}
+/// `a step`, `an assertion`
+fn one(what: &str) -> String {
+    let article = if what.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {what}")
 }

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use crate::runbook::spec::ActionSpec;
 use crate::steps::{
     Entry, chat_post, dns_resolve, email_send, env_read, exec_run, file_read, file_write, graphql_mutate,
-    graphql_query, http_probe, http_request, human_ask, run_fail, run_finish, run_note, run_undo, runbook, tcp_connect,
-    time_now, time_sleep, tls_inspect,
+    graphql_query, http_probe, http_request, human_ask, postgres_query, redis_ping, run_fail, run_finish, run_note,
+    run_undo, runbook, tcp_connect, time_now, time_sleep, tls_inspect,
 };
 
 /// All primitives, by name.
@@ -24,6 +24,8 @@ static CATALOG: LazyLock<Vec<Entry>> = LazyLock::new(|| {
         http_probe::entry(),
         http_request::entry(),
         human_ask::entry(),
+        postgres_query::entry(),
+        redis_ping::entry(),
         run_fail::entry(),
         run_finish::entry(),
         run_note::entry(),

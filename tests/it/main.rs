@@ -16,6 +16,7 @@ mod door;
 mod driver;
 mod engine;
 mod gaps;
+mod hold;
 mod house;
 mod journal;
 mod layering;

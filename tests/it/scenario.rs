@@ -112,6 +112,9 @@ impl Scenario {
             actor: ana(),
             reason: None,
             incident: None,
+            fence: 0,
+            group: None,
+            previous: None,
             rehearsal: false,
         };
         let now: Timestamp = NOW.parse().unwrap();

@@ -1,8 +1,8 @@
 //! What a snippet reads: contexts of its place, declared names, earlier steps, known fields.
 
 use crate::runbook::contexts::{
-    CONTEXTS_NOT_YET, EACH_FIELDS, ERROR_FIELDS, FOREACH_FIELDS, OUTCOMES, RUN_FIELDS, RUN_FIELDS_NOT_YET,
-    RUN_OUTCOMES, STEP_FIELDS,
+    CONTEXTS_NOT_YET, EACH_FIELDS, ERROR_FIELDS, FOREACH_FIELDS, OUTCOMES, PREVIOUS_FIELDS, RUN_FIELDS, RUN_OUTCOMES,
+    STEP_FIELDS,
 };
 use crate::runbook::model::Body;
 use crate::runbook::nearest::{did_you_mean, listed};
@@ -355,14 +355,15 @@ impl<'a> Checker<'a> {
     fn run_read(&mut self, snippet: &'a Snippet, read: &'a Read) {
         let Some((name, position)) = read.path.first() else { return };
         let span = snippet.locate(Some(*position));
-        if RUN_FIELDS_NOT_YET.contains(&name.as_str()) {
-            let message = format!("`run.{name}` is part of the language, but this release can't fill it yet");
-            self.push(self.error("E0108", span, message, "not yet"));
-            return;
-        }
         self.field(name, span, "`run`", &RUN_FIELDS);
-        if let ("providers", Some((provider, position))) = (name.as_str(), read.path.get(1)) {
-            self.field(provider, snippet.locate(Some(*position)), "`run.providers`", &PROVIDERS);
+        match (name.as_str(), read.path.get(1)) {
+            ("previous", Some((field, position))) => {
+                self.field(field, snippet.locate(Some(*position)), "`run.previous`", &PREVIOUS_FIELDS);
+            }
+            ("providers", Some((provider, position))) => {
+                self.field(provider, snippet.locate(Some(*position)), "`run.providers`", &PROVIDERS);
+            }
+            _ => {}
         }
     }
 
@@ -379,7 +380,7 @@ impl<'a> Checker<'a> {
         let path: Vec<&str> = read.path.iter().map(|(name, _)| name.as_str()).collect();
         let words: &[&str] = match (read.root.as_str(), path.as_slice(), read.computed) {
             ("steps", [_, "outcome"], false) => &OUTCOMES,
-            ("run", ["outcome"], false) => &RUN_OUTCOMES,
+            ("run", ["outcome"] | ["previous", "outcome"], false) => &RUN_OUTCOMES,
             _ => return,
         };
         if !words.contains(&word) {
@@ -402,6 +403,7 @@ impl<'a> Checker<'a> {
                 Some(input.ty.clone())
             }
             ("secrets", [_]) => Some(Type::Secret),
+            ("run", ["fence"]) => Some(Type::Int),
             ("steps", [_, "outcome"]) => Some(Type::String),
             ("steps", [id, "outputs" | "outcomes"]) => view.scope.get(id)?.step.foreach.is_some().then_some(Type::List),
             ("each", ["index"]) => Some(Type::Int),
