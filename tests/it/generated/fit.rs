@@ -14,6 +14,9 @@ pub fn fit(case: &mut Case) {
     let mut traits: Vec<Traits> = Vec::new();
     for number in (0..case.actions.len()).rev() {
         let fits = Fits { first: number + 1, traits: &traits, cancelled, actions: case.actions.len() };
+        if cancelled {
+            case.actions[number].on_failure.clear();
+        }
         let found = fits.file(&mut case.actions[number]);
         traits.insert(0, found);
     }
@@ -203,12 +206,12 @@ impl Fits<'_> {
         if fails_early && step.body.inner().is_some() {
             step.condition = None;
         }
-        // The checker takes no `timeout` on anything but a call.
-        step.timeout_s = None;
         // A doubt stops the clock of what is around it, and doesn't.
         if found.writes && (composite || step.foreach.is_some()) || step.body.inner().is_some() {
             step.within_s = None;
         }
+        // The checker takes no `timeout` on anything but a call.
+        step.timeout_s = None;
         // A loop whose time is up has another word for where it broke.
         if step.foreach.is_some() {
             step.within_s = None;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::generated::ast::{Body, Call, Foreach, Last, Step, Stmt, Verb};
+use crate::generated::ast::{Body, Call, Foreach, Kind, Last, Step, Stmt, Verb};
 use crate::generated::calls::{Unreadable, holds};
 use crate::generated::model::{End, Flow, Model, Seen, Sight, Snapshot, Why};
 use crate::generated::yaml;
@@ -340,11 +340,7 @@ impl Model<'_> {
         let file = &self.case.actions[number];
         let prefix = format!("{path}/");
         let around = self.each.take();
-        let mut seen = Seen::new();
-        let flow = match self.block(&file.steps, &prefix, &mut seen) {
-            Flow::On if !self.witness(&prefix, &file.steps, &seen) => Flow::Stopped,
-            flow => flow,
-        };
+        let flow = self.file(file, &prefix, Kind::Action);
         self.each = around;
         match flow {
             Flow::On | Flow::Finish => Instance::plain(End::Done(Some(1)), path),
