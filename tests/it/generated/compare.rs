@@ -334,6 +334,9 @@ pub fn shown(case: &Case) -> String {
 
 /// What is different, without the names: equal for cases that fail alike.
 pub fn kind_of(difference: &str) -> String {
+    if let Some((_, code)) = difference.split_once("error[") {
+        return code.chars().take_while(|c| *c != ']').collect();
+    }
     let mut lines: Vec<String> = difference
         .lines()
         .filter(|line| !line.starts_with("calls") && !line.starts_with("findings") && !line.starts_with("failed step"))
