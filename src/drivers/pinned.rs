@@ -70,7 +70,9 @@ pub fn unpin(
         let bytes = journal.blob(&file.digest)?.ok_or_else(missing)?;
         let source = Source::new(file.shown.as_str(), String::from_utf8_lossy(&bytes).into_owned());
         match file.kind {
-            FileKind::Runbook => root = Some((file.name.clone(), source)),
+            // The first one is what was started; the others are run by it.
+            FileKind::Runbook if root.is_none() => root = Some((file.name.clone(), source)),
+            FileKind::Runbook => drop(texts.runbooks.insert(file.name.clone(), source)),
             FileKind::Action => drop(texts.actions.insert(file.name.clone(), source)),
             FileKind::Module => drop(texts.modules.insert(file.name.clone(), source)),
             FileKind::Target => target = read_target(&source).0,
@@ -89,6 +91,7 @@ pub fn unpin(
 #[derive(Default)]
 struct Pinned {
     actions: BTreeMap<String, Arc<Source>>,
+    runbooks: BTreeMap<String, Arc<Source>>,
     modules: BTreeMap<String, Arc<Source>>,
     commands: Commands,
 }
@@ -96,6 +99,10 @@ struct Pinned {
 impl Library for Pinned {
     fn action(&self, name: &str) -> Looked {
         Ok(self.actions.get(name).cloned())
+    }
+
+    fn runbook(&self, name: &str) -> Looked {
+        Ok(self.runbooks.get(name).cloned())
     }
 
     fn module(&self, path: &str) -> Looked {
@@ -107,7 +114,7 @@ impl Library for Pinned {
     }
 
     fn runbook_names(&self) -> Vec<String> {
-        Vec::new()
+        self.runbooks.keys().cloned().collect()
     }
 
     fn commands(&self) -> Commands {

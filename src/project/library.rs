@@ -178,6 +178,14 @@ impl Library for Project {
         Ok(self.action_folder().find(&name.replace('.', "/"))?.map(|(_, source)| source))
     }
 
+    fn runbook(&self, name: &str) -> Looked {
+        // By name alone: what lies elsewhere on the disk is started by a person, never from a file.
+        if name.contains('/') {
+            return Ok(None);
+        }
+        Ok(self.runbook_folder().find(name)?.map(|(_, source)| source))
+    }
+
     fn module(&self, path: &str) -> Looked {
         Ok(self.module_folder().find(path)?.map(|(_, source)| source))
     }

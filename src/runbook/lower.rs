@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::runbook::gaps::Gaps;
 use crate::runbook::lower_inputs::inputs;
-use crate::runbook::lower_steps::{self, Ids, Shared};
+use crate::runbook::lower_steps::{self, Ids};
 use crate::runbook::lower_times;
 use crate::runbook::lower_whole;
 use crate::runbook::model::{Block, Kind, Runbook};
@@ -103,13 +103,13 @@ fn lower(reader: &mut Reader, name: &str, kind: Kind, root: &Node) -> Option<Run
     let concurrency = fields.get("concurrency").and_then(|node| lower_whole::concurrency(reader, node));
     let defaults = fields.get("defaults").map(|node| lower_times::defaults(reader, node)).unwrap_or_default();
 
-    let mut shared = Shared { ids: Ids::of(root), defaults };
+    let mut ids = Ids::of(root);
     let steps = match reader.required(&fields, "steps") {
-        Some(node) => lower_steps::block(reader, node, &mut shared, "steps"),
+        Some(node) => lower_steps::block(reader, node, &mut ids, "steps"),
         None => Block::from([]),
     };
     let mut end_block = |reader: &mut Reader, key: &str| match fields.get(key) {
-        Some(node) => lower_steps::block(reader, node, &mut shared, key),
+        Some(node) => lower_steps::block(reader, node, &mut ids, key),
         None => Block::from([]),
     };
     let on_failure = end_block(reader, "on_failure");
@@ -130,6 +130,7 @@ fn lower(reader: &mut Reader, name: &str, kind: Kind, root: &Node) -> Option<Run
         timeout,
         concurrency,
         plan,
+        defaults,
         vars,
         steps,
         on_failure,

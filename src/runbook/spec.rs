@@ -17,6 +17,12 @@ pub fn shows(action: &str, argument: &str) -> bool {
         || SHOW_ALL_BUT.iter().any(|(name, hidden)| *name == action && !hidden.contains(&argument))
 }
 
+/// The primitive that runs another runbook: the one whose contract depends on the value of an argument.
+pub const RUN_CHILD: &str = "runbook";
+
+/// The primitive that takes back what a run did.
+pub const RUN_UNDO: &str = "run.undo";
+
 /// What an action may do to the world, mildest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -127,10 +133,12 @@ impl ActionSpec {
                 _ => self.effect,
             };
         };
-        let open = || Value::Unknown(Unknown { origin: "computed".into() });
-        self.effect_with(
-            &keys.into_iter().map(|key| (key.to_owned(), literals.get(key).cloned().unwrap_or_else(open))).collect(),
-        )
+        self.effect_with(&as_written(keys, literals))
+    }
+
+    /// Whether a call as written may be sent again unasked; see [`ActionSpec::effect_as_written`].
+    pub fn repeat_as_written<'k>(&self, keys: Option<impl IntoIterator<Item = &'k str>>, literals: &Map) -> Repeat {
+        keys.map_or(Repeat::Once, |keys| self.repeat_with(&as_written(keys, literals)))
     }
 
     /// Whether a write with these arguments may be sent again unasked.
@@ -146,6 +154,12 @@ impl ActionSpec {
     pub fn arg(&self, name: &str) -> Option<&ArgSpec> {
         self.args.iter().find(|arg| arg.name == name)
     }
+}
+
+/// The arguments of a call as written: what isn't literal is unknown.
+fn as_written<'k>(keys: impl IntoIterator<Item = &'k str>, literals: &Map) -> Map {
+    let open = || Value::Unknown(Unknown { origin: "computed".into() });
+    keys.into_iter().map(|key| (key.to_owned(), literals.get(key).cloned().unwrap_or_else(open))).collect()
 }
 
 /// One argument of an action.

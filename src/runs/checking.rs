@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::project::{Listed, ProjectError};
+use crate::runbook::commands::Commands;
 use crate::runbook::kinds::kind_by_content;
 use crate::runbook::problem::Problem;
 use crate::runbook::program::{FileKind, Library, Looked, Program, load};
@@ -137,6 +138,14 @@ impl Library for Overlay<'_> {
             true => Ok(Some(Arc::clone(&self.listed.source))),
             false => self.below.action(name),
         }
+    }
+
+    fn runbook(&self, name: &str) -> Looked {
+        self.below.runbook(name)
+    }
+
+    fn commands(&self) -> Commands {
+        self.below.commands()
     }
 
     fn module(&self, path: &str) -> Looked {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::drivers::clock::now;
+use crate::drivers::gate::gated;
 use crate::drivers::local::Local;
 use crate::drivers::pinned::{pin, pin_file, unpin};
 use crate::drivers::rehearsal::rehearse;
@@ -12,11 +13,12 @@ use crate::engine::event::{Actor, Body, Event};
 use crate::engine::facts::Facts;
 use crate::engine::ids::RunId;
 use crate::engine::machine::{Machine, Signal, Start};
-use crate::journal::{Blob, Drive, Holder, Journal, RunRow};
+use crate::journal::{Blob, Holder, Journal, RunRow};
 use crate::redact::Redactor;
 use crate::runbook::program::{FileKind, Program};
 use crate::runbook::settings::Target;
 use crate::runs::Runs;
+use crate::runs::entry::{Entry, Wanted};
 use crate::runs::error::{ErrorKind, RunsError};
 use crate::runs::ground::Ground;
 use crate::runs::people::{DecideRequest, settle};
@@ -47,17 +49,30 @@ impl Runs {
     /// Starts a run and drives it until it ends or waits for people.
     ///
     /// # Errors
-    /// If it can't begin; once it has begun, trouble is in [`Left::why`].
-    pub fn start(&self, prepared: Prepared, foreground: Foreground) -> Result<Left, RunsError> {
+    /// If it can't begin, also because of another run; once it has begun, trouble is in [`Left::why`]. A runbook that
+    /// says so follows the run that does the same already, and then that one is in [`Left`].
+    pub fn start(&self, prepared: Prepared, mut foreground: Foreground) -> Result<Left, RunsError> {
         let store = self.store()?;
         let run = RunId::new(uuid::Uuid::now_v7());
         let ground = self.ground()?;
         let (world, redactor) = self.world(&prepared.program, &prepared.settings, &ground, Some(self.blobs()))?;
-        let (start, texts) = self.begin(&prepared, run, &ground, &foreground, &redactor, false)?;
+        let (mut start, texts) = self.begin(&prepared, run, &ground, &foreground, &redactor, false)?;
         let sandbox = sandbox(&prepared.program)?;
         let drive = Arc::new(store.acquire(run, holder(&foreground.actor))?);
         let program = Arc::clone(&prepared.program);
         on_engine_thread(move || {
+            start.fence = drive.fence();
+            start.group = Machine::group(&program, &sandbox, start.clone(), now())
+                .map_err(|failure| RunsError::failed("the run can't begin", &failure))?;
+            if let (Some(group), Some(concurrency)) = (&start.group, &program.runbook.concurrency) {
+                let (runbook, inputs) = (program.runbook.name.as_str(), &start.inputs);
+                let wanted = Wanted { group, if_busy: concurrency.if_busy, runbook, inputs };
+                if let Entry::Attach(row) = self.enter(&drive, &wanted, &mut foreground)? {
+                    drop(drive);
+                    return self.attach(&row, foreground);
+                }
+            }
+            start.previous = store.previous(&program.runbook.name, start.target.as_deref(), start.group.as_deref())?;
             let machine = Machine::start(program, sandbox, start, now());
             let machine = machine.map_err(|failure| RunsError::failed("`vars` can't be computed", &failure))?;
             let local = Local { store, drive: &drive, world: gated(&world, &drive), redactor, foreground };
@@ -113,6 +128,7 @@ impl Runs {
             let hint = "to go on after a failed step:  rerail resume RUN --retry STEP --reason TEXT";
             return Err(RunsError::new(ErrorKind::Usage, said).hint(hint));
         }
+        self.enter_again(&drive, started.group.as_deref())?;
         let (world, redactor) = self.world(&program, &target, &ground, Some(self.blobs()))?;
         check_optional(&redactor, "the reason", reason.as_deref())?;
         for request in &decisions {
@@ -196,29 +212,21 @@ impl Runs {
             actor: foreground.actor.clone(),
             reason: prepared.reason.clone(),
             incident: prepared.incident.clone(),
+            fence: 0,
+            group: None,
+            previous: None,
             rehearsal,
         };
         Ok((start, texts))
     }
 }
 
-fn sandbox(program: &Program) -> Result<Arc<Sandbox>, RunsError> {
+pub(super) fn sandbox(program: &Program) -> Result<Arc<Sandbox>, RunsError> {
     let actions: Vec<String> = program.specs.keys().cloned().collect();
     let sandbox = Sandbox::new(&actions, &program.modules).map_err(|(module, error)| {
         RunsError::new(ErrorKind::Invalid, format!("module `{module}`: {}", error.message))
     })?;
     Ok(Arc::new(sandbox))
-}
-
-/// A world whose writes ask, directly before their first byte, whether this driver still holds the run.
-fn gated(world: &World, drive: &Arc<Drive>) -> World {
-    let drive = Arc::clone(drive);
-    world.gated(move || {
-        drive.check().map_err(|error| {
-            use crate::engine::outcome::{Failure, FailureKind};
-            Failure::new(FailureKind::Policy, error.to_string())
-        })
-    })
 }
 
 /// This process, as others are told of it.
@@ -240,7 +248,7 @@ fn on_event_loop<T>(work: impl Future<Output = T>) -> Result<T, RunsError> {
 }
 
 /// Runs the engine on a thread whose stack fits the deepest allowed script.
-fn on_engine_thread<T: Send>(work: impl FnOnce() -> Result<T, RunsError> + Send) -> Result<T, RunsError> {
+pub(super) fn on_engine_thread<T: Send>(work: impl FnOnce() -> Result<T, RunsError> + Send) -> Result<T, RunsError> {
     let broken = |why: &str| RunsError::new(ErrorKind::Internal, why.to_owned());
     std::thread::scope(|scope| {
         let thread =

@@ -6,8 +6,12 @@
 mod actions;
 mod checking;
 mod drive;
+mod entry;
 mod error;
+mod eval;
+mod follow;
 mod ground;
+mod holding;
 mod inputs;
 mod look;
 mod people;
@@ -17,12 +21,13 @@ mod typed;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-pub use crate::drivers::watch::{Control, Foreground, Watcher, Why};
-pub use crate::journal::{Filter as RunFilter, Hash, Holder, Line, Report as VerifyReport, RunRow, Status};
+pub use crate::drivers::watch::{Control, Foreground, InLine, Parting, Watcher, Why};
+pub use crate::journal::{Filter as RunFilter, Hash, Holder, LastHold, Line, Report as VerifyReport, RunRow, Status};
 pub use actions::ListedAction;
 pub use checking::Checked;
 pub use drive::{Left, Rehearsed};
 pub use error::{ErrorKind, RunsError};
+pub use follow::{Followed, Parted};
 pub use people::{DecideRequest, Delivered};
 pub use start::{Change, Prepared, StartRequest};
 

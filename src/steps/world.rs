@@ -16,7 +16,7 @@ use crate::engine::outcome::{Failure, FailureKind};
 use crate::redact::Redactor;
 use crate::runbook::settings::{SecretSource, Settings, Target};
 use crate::script::secret::{Part, SecretText};
-use crate::script::value::Value;
+use crate::script::value::{Map, Value};
 use crate::steps::blobs::Blobs;
 use crate::steps::egress::{Egress, host_text, read_host};
 use crate::steps::http::clients::Clients;
@@ -166,6 +166,12 @@ impl World {
         })
     }
 
+    /// What may leave as text that people read: the texts of known secrets are taken out. The last net only;
+    /// an argument that holds a secret by name is refused before.
+    pub(super) fn for_people(&self, message: &Map) -> Map {
+        self.shared.secrets.redact(message)
+    }
+
     /// Reads a secret so that the redactor knows it before anything can echo it; the value is dropped.
     ///
     /// # Errors
@@ -181,19 +187,13 @@ impl World {
     /// # Errors
     /// An unusable address, a host that is not allowed, a secret that may not go there.
     pub fn reveal_url(&self, value: &Value) -> Result<(Url, String), Failure> {
-        let problem = |text: &str| Failure::new(FailureKind::Argument, format!("argument `url`: {text}"));
-        let (text, names) = match value {
-            Value::Text(text) => (text.clone(), Vec::new()),
-            // Where it goes is only known when it is put together; nothing leaves before the check below.
-            Value::Secret(secret) => {
-                if names_its_host_by_a_secret(secret) {
-                    return Err(problem("a secret can't be a part of the host name"));
-                }
-                (secret.resolve(&mut |name| self.shared.secrets.read(name))?, secret.names())
-            }
-            other => return Err(problem(&format!("expected url, got {}", other.kind()))),
-        };
-        let url = Url::parse(text.trim()).map_err(|error| problem(&format!("not an address: {error}")))?;
+        let problem = address_problem;
+        if let Value::Secret(secret) = value
+            && names_its_host_by_a_secret(secret)
+        {
+            return Err(problem("a secret can't be a part of the host name"));
+        }
+        let (url, names) = self.address(value)?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(problem(&format!("expected http or https, got {}", url.scheme())));
         }
@@ -207,12 +207,52 @@ impl World {
         Ok((url, shown))
     }
 
+    /// Reads the address of a database, which may hold a password and may be a secret in parts or as a whole,
+    /// and checks as [`World::reveal_url`] does. No message shows any of it.
+    ///
+    /// # Errors
+    /// An unusable address, a host that is not allowed, a secret that may not go there.
+    pub(super) fn reveal_database_url(&self, value: &Value) -> Result<Url, Failure> {
+        let (url, names) = self.address(value)?;
+        if !matches!(url.scheme(), "postgres" | "postgresql") {
+            return Err(address_problem("expected postgres://USER:PASSWORD@HOST/DATABASE"));
+        }
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| address_problem("has no host"))?;
+        // Name servers are asked for the host, so it is a secret only where the whole address is one.
+        if let Value::Secret(SecretText::Concat(parts)) = value
+            && !parts.iter().any(|part| matches!(part, Part::Text(text) if text.contains(host)))
+        {
+            return Err(address_problem("a secret can't be a part of the host name"));
+        }
+        let host = read_host(host).map_err(|_| address_problem("names a host that can't be one"))?;
+        self.shared.egress.check_host(&host)?;
+        let shown = host_text(&host);
+        names.iter().try_for_each(|name| self.shared.secrets.check(name, Some(&shown)))?;
+        Ok(url)
+    }
+
+    /// The address in a value, put together, and the secrets in it. Where it goes is only known then; nothing
+    /// leaves before the caller has checked it.
+    fn address(&self, value: &Value) -> Result<(Url, Vec<String>), Failure> {
+        let (text, names) = match value {
+            Value::Text(text) => (text.clone(), Vec::new()),
+            Value::Secret(secret) => (secret.resolve(&mut |name| self.shared.secrets.read(name))?, secret.names()),
+            other => return Err(address_problem(&format!("expected url, got {}", other.kind()))),
+        };
+        let url = Url::parse(text.trim()).map_err(|error| address_problem(&format!("not an address: {error}")))?;
+        Ok((url, names))
+    }
+
     /// Reads a host argument and checks that it may be reached.
     pub(super) fn host(&self, text: &str) -> Result<Host, Failure> {
         let host = read_host(text)?;
         self.shared.egress.check_host(&host)?;
         Ok(host)
     }
+}
+
+fn address_problem(text: &str) -> Failure {
+    Failure::new(FailureKind::Argument, format!("argument `url`: {text}"))
 }
 
 /// `"https://" + secrets.X + ".example.com"`: would tell name servers the secret. An address that is a

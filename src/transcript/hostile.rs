@@ -51,7 +51,7 @@ pub(crate) fn run(evil: &str) -> Story {
     story.tell(Body::OutcomeSet { step, decision, outputs: Map::new(), actor: actor.clone(), reason: evil.into() });
     story.tell(Body::Note { text: format!("TODO: {evil}"), actor: Some(actor.clone()), step: None });
     story.tell(Body::RunCancelled { actor, reason: Some(evil.into()) });
-    story.tell(Body::RunPaused { reason: evil.into() });
+    story.tell(Body::RunPaused { reason: evil.into(), actor: None });
     story.failed_at(&format!("s{evil}"), evil);
     story
 }

@@ -11,7 +11,6 @@ use crate::engine::event::{Event, RunStarted};
 use crate::engine::facts::{Facts, Record, RunState};
 use crate::engine::ids::StepPath;
 use crate::engine::outcome::RunOutcome;
-use crate::runbook::model::Level;
 use crate::transcript::line::{self, Detail};
 use crate::transcript::markup::Markup;
 use crate::transcript::text::{Line, Mark, Marks, Tone};
@@ -120,12 +119,8 @@ fn findings(page: &mut Markup, facts: &Facts) {
     }
     page.tag("<ul>\n");
     for finding in ranked.iter().take(FINDINGS_MAX) {
-        let (class, mark) = match finding.level {
-            Level::Ok => ("good", Mark::Done),
-            Level::Info => ("dim", Mark::Info),
-            Level::Warning => ("warn", Mark::Warning),
-            Level::Critical => ("bad", Mark::Failed),
-        };
+        let mark = line::mark_of_level(finding.level);
+        let class = tone_class(mark.tone());
         page.tag("<li class=\"finding ").tag(class).tag("\"><b>").tag(Marks::Unicode.sign(mark)).tag(" ");
         page.tag(words::level(finding.level)).tag("</b><p>").text(&clipped(&finding.say));
         page.tag("</p><span class=\"dim\">").text(finding.step.as_str()).tag("</span>");

@@ -198,7 +198,8 @@ fn actor(body: &Body) -> Option<&Actor> {
         | Body::RunCancelled { actor, .. }
         | Body::AskAnswered { actor, .. }
         | Body::OutcomeSet { actor, .. } => Some(actor),
-        Body::Note { actor, .. } => actor.as_ref(),
+        Body::Note { actor, .. } | Body::RunPaused { actor, .. } | Body::HoldOff { actor } => actor.as_ref(),
+        Body::HoldOn(hold) => Some(&hold.actor),
         _ => None,
     }
 }
@@ -222,6 +223,8 @@ fn step(body: &Body) -> Option<&str> {
         | Body::RunResumed { .. }
         | Body::RunCancelled { .. }
         | Body::RunPaused { .. }
+        | Body::HoldOn(_)
+        | Body::HoldOff { .. }
         | Body::RunFinished { .. } => return None,
     };
     Some(step.as_str())

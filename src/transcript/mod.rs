@@ -2,6 +2,7 @@
 //! live and what is shown a year later come from the same functions over the same events.
 
 pub mod bars;
+pub mod diff;
 pub mod escape;
 pub mod graph;
 #[cfg(test)]
@@ -18,6 +19,7 @@ pub(crate) mod story;
 pub mod summary;
 pub mod text;
 pub mod timeline;
+pub mod why;
 pub mod words;
 
 pub use line::Detail;

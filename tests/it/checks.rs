@@ -52,6 +52,10 @@ impl Library for Folders {
         Ok(self.read(&format!("actions/{}.yaml", name.replace('.', "/"))))
     }
 
+    fn runbook(&self, name: &str) -> Looked {
+        Ok(self.read(&format!("runbooks/{name}.yaml")))
+    }
+
     fn module(&self, path: &str) -> Looked {
         Ok(self.read(&format!("modules/{path}.rhai")))
     }

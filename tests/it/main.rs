@@ -17,6 +17,7 @@ mod driver;
 mod engine;
 mod gaps;
 mod generated;
+mod hold;
 mod house;
 mod journal;
 mod layering;

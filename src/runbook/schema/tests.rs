@@ -50,7 +50,8 @@ fn every_reference_leads_somewhere_and_every_key_is_described() {
 
 #[test]
 fn a_call_is_typed_by_its_action() {
-    let argument = ArgSpec { name: "url".into(), ty: Type::Url, required: true, default: None, doc: "where".into() };
+    let argument =
+        ArgSpec { name: "url".into(), ty: Type::Url, required: true, default: None, doc: "where".into(), fault: None };
     let spec = ActionSpec {
         name: "web.look".into(),
         title: "Look".into(),

@@ -9,8 +9,8 @@ use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{
-    actions, answer, cancel, check, demo, describe, export, graph, list, logging, note, resume, run, runs, schema, show,
-    verify, version,
+    actions, answer, cancel, check, demo, describe, diff, eval, export, graph, hold, list, logging, note, pause,
+    resume, run, runs, schema, show, verify, version,
 };
 
 /// Runs the command line of this process.
@@ -53,12 +53,16 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Run(args) => run::run(session, args),
         Command::Resume(args) => resume::resume(session, args),
         Command::Cancel(args) => cancel::cancel(session, args),
+        Command::Pause(args) => pause::pause(session, args),
+        Command::Hold(args) => hold::hold(session, &args),
         Command::List(args) => list::list(session, &args),
         Command::Describe(args) => describe::describe(session, &args),
         Command::Runs(args) => runs::runs(session, &args),
         Command::Show(args) => show::show(session, &args),
+        Command::Diff(args) => diff::diff(session, &args),
         Command::Export(args) => export::export(session, &args),
         Command::Graph(args) => graph::graph(session, &args),
+        Command::Eval(args) => eval::eval(session, &args),
         Command::Verify(args) => verify::verify(session, &args),
         Command::Answer(args) => answer::answer(session, &args),
         Command::Note(args) => note::note(session, &args),

@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
-    actions, answer, cancel, check, describe, export, graph, list, note, resume, run, runs, schema, show, verify,
+    actions, answer, cancel, check, describe, diff, eval, export, graph, hold, list, note, pause, resume, run, runs,
+    schema, show, verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
@@ -87,6 +88,10 @@ pub enum Command {
     Resume(resume::ResumeArgs),
     /// Stop a run at its next safe point
     Cancel(cancel::CancelArgs),
+    /// Let a run start nothing new until it is resumed
+    Pause(pause::PauseArgs),
+    /// Let no run write until the hold is lifted
+    Hold(hold::HoldArgs),
     /// List runbooks
     List(list::ListArgs),
     /// Say what a runbook means, needs and may change
@@ -95,10 +100,14 @@ pub enum Command {
     Runs(runs::RunsArgs),
     /// Show a run: its steps, where it stands, what can be done
     Show(show::ShowArgs),
+    /// Compare two runs
+    Diff(diff::DiffArgs),
     /// Write a run out: a postmortem, a page, a picture, its events
     Export(export::ExportArgs),
     /// Draw a runbook: its steps, what they may change, which reads which
     Graph(graph::GraphArgs),
+    /// Evaluate an expression with what a run has seen
+    Eval(eval::EvalArgs),
     /// Check that the journal is what was written
     Verify(verify::VerifyArgs),
     /// Answer a question of a run
@@ -119,10 +128,10 @@ pub enum Command {
 
 /// Commands as `rerail --help` groups them.
 const GROUPS: [(&str, &[&str]); 5] = [
-    ("Run", &["run", "resume", "cancel"]),
-    ("Look", &["list", "describe", "runs", "show", "export", "graph", "verify"]),
+    ("Run", &["run", "resume", "pause", "cancel", "hold"]),
+    ("Look", &["list", "describe", "runs", "show", "diff", "export", "graph", "verify"]),
     ("Decide", &["answer", "note"]),
-    ("Author", &["check", "actions", "schema"]),
+    ("Author", &["check", "actions", "schema", "eval"]),
     ("Other", &["demo", "version"]),
 ];
 

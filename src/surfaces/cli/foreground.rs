@@ -5,8 +5,8 @@ use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::live::Live;
 use crate::surfaces::cli::prompt::{Interrupts, ask_on_a_thread, restore_terminal};
-use crate::surfaces::cli::result;
 use crate::surfaces::cli::session::Session;
+use crate::surfaces::cli::{parting, result};
 
 /// Drives a run until it ends or is left, and shows what came of it.
 ///
@@ -16,6 +16,7 @@ pub fn drive(session: &Session, begin: impl FnOnce(Foreground) -> Result<Left, R
     let ui = &session.ui;
     let (sender, control) = tokio::sync::mpsc::unbounded_channel();
     let interrupts = Interrupts::listen(ui, sender.clone());
+    parting::listen(sender.clone());
     let questions = ui.asks.then(|| ask_on_a_thread(ui, sender, interrupts));
     let watcher = Box::new(Live::new(ui, questions));
     let left = begin(Foreground { watcher, control, attended: ui.asks, actor: session.actor() });

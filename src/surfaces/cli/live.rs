@@ -15,7 +15,7 @@ use crate::engine::event::{Body, Event};
 use crate::engine::facts::Facts;
 use crate::engine::ids::StepPath;
 use crate::engine::machine::Waits;
-use crate::runs::Watcher;
+use crate::runs::{InLine, Watcher};
 use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::prompt::Question;
 use crate::surfaces::cli::ui::Ui;
@@ -47,6 +47,8 @@ struct Board {
     /// When something was last said.
     said_at: Option<Instant>,
     begun: bool,
+    /// What keeps the run as a whole from going on, for the heartbeat.
+    stands: Option<String>,
 }
 
 /// A step that is running.
@@ -95,9 +97,13 @@ impl Live {
             }
             return;
         }
-        // On a terminal findings and the end come once, as the result.
+        // Findings and the end come once, as the result; a log says when one was made, and its level.
         let comes_later = matches!(event.body, Body::Finding { .. } | Body::RunFinished { .. });
-        if comes_later && self.ui.watched && self.ui.human() {
+        if comes_later && self.ui.human() && (self.ui.watched || self.style.detail == Detail::Quiet) {
+            return;
+        }
+        if let (Body::Finding { step, level, .. }, true) = (&event.body, self.ui.human()) {
+            self.ui.progress(&line::finding_made(event.ts, step, *level, self.ui.marks));
             return;
         }
         for line in line::lines(event, facts, self.style) {
@@ -125,6 +131,18 @@ impl Watcher for Live {
             // The one who asks knows which of them it has asked already.
             let _ = questions.send(Question { step: path.clone(), asked });
         }
+    }
+
+    fn winding_down(&mut self) {
+        self.ui.remark("nothing new starts; waiting for what is running");
+    }
+
+    fn in_line(&mut self, line: &InLine) {
+        let text = in_line(line);
+        self.ui.remark(&text);
+        let mut board = lock(&self.board);
+        board.said_at = Some(Instant::now());
+        board.stands = Some(text);
     }
 }
 
@@ -165,6 +183,8 @@ impl Board {
             }
             Body::StepFinished(end) => drop(self.open.remove(&end.step)),
             Body::RunFinished { .. } => self.open.clear(),
+            Body::HoldOn(hold) => self.stands = Some(format!("all writes are on hold: {}", hold.reason)),
+            Body::RunStarted(_) | Body::HoldOff { .. } => self.stands = None,
             _ => {}
         }
     }
@@ -279,6 +299,9 @@ fn beat(ui: &Arc<Ui>, board: &Arc<Mutex<Board>>) -> Sender<()> {
                 for (path, open) in board.leaves() {
                     ui.progress(&heartbeat(path, open, now, ui.marks));
                 }
+                if let Some(text) = &board.stands {
+                    ui.remark(&format!("{}   still waiting: {text}", words::clock(now)));
+                }
                 board.said_at = Some(Instant::now());
                 wait = HEARTBEAT_EVERY;
             } else {
@@ -297,6 +320,18 @@ fn heartbeat(path: &StepPath, open: &Open, now: Timestamp, marks: Marks) -> Line
     Line::of(Tone::Dim, &format!("{}   {} ", words::clock(now), marks.sign(crate::transcript::text::Mark::Info)))
         .column(Tone::Strong, path.as_str(), 14)
         .add(Tone::Dim, &text)
+}
+
+/// What a run that has not begun waits for.
+fn in_line(line: &InLine) -> String {
+    let ahead = match line.ahead {
+        0 => "next in line".to_owned(),
+        others => format!("behind {}", words::count(usize::try_from(others).unwrap_or(usize::MAX), "other")),
+    };
+    match &line.holder {
+        Some(holder) => format!("waiting for `{}`, {ahead}; held by {holder}", line.group),
+        None => format!("waiting for `{}`, {ahead}", line.group),
+    }
 }
 
 fn lock(board: &Mutex<Board>) -> MutexGuard<'_, Board> {

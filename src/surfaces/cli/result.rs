@@ -56,7 +56,10 @@ fn ending(facts: &Facts, why: &Why) -> Line {
     }
     match why {
         Why::Paused(reason) => Line::of(Tone::Warn, "paused").add(Tone::Plain, &format!(": {reason}")),
-        Why::Interrupted => Line::of(Tone::Warn, "left").add(Tone::Plain, " before its end"),
+        Why::Held(hold) => Line::of(Tone::Warn, "on hold")
+            .add(Tone::Plain, &format!(" by {}: {}", line::person(&hold.actor), hold.reason)),
+        Why::Interrupted | Why::Left(_) => Line::of(Tone::Warn, "left").add(Tone::Plain, " before its end"),
+        Why::Detached => Line::of(Tone::Warn, "detached").add(Tone::Plain, ": the run goes on"),
         Why::Waiting => Line::of(Tone::Warn, "waiting").add(Tone::Plain, " for a person"),
         Why::InDoubt => Line::of(Tone::Warn, "outcome unknown"),
         Why::Ended => Line::of(Tone::Plain, facts.state().word()),
@@ -133,6 +136,10 @@ pub fn steps(facts: &Facts) -> Json {
             "effect": started.map(|started| started.intent.effect.word()),
             "attempt": started.map(|started| started.intent.attempt),
             "outcome": outcome,
+            "condition": record.skipped.as_ref().map(|skipped| skipped.condition.as_str()),
+            "why": record.skipped.as_ref().map(|skipped| &skipped.values)
+                .or_else(|| started.map(|started| &started.intent.why).filter(|why| !why.is_empty()))
+                .map(|values| Value::Map(values.clone()).to_plain()),
             "started_at": started.map(|started| started.first_at.to_string()),
             "ms": end.map(|end| end.ms),
             "inputs": started.map(|started| Value::Map(started.intent.with.clone()).to_plain()),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::runbook::model::Level;
 use crate::transcript::hostile::{CORPUS, assert_inert, assert_plain, run};
 use crate::transcript::story::Story;
 use serde_json::json;
