@@ -246,6 +246,14 @@ impl Fits<'_> {
         if composite && step.within_s.is_some() {
             step.retry = None;
         }
+        // The checker takes different templates in two branches for the same argument.
+        if let Body::Parallel(inner) = &mut step.body {
+            each_mut(inner, &mut |step| {
+                if let Body::Call(call) = &mut step.body {
+                    (call.reads, call.each) = (None, false);
+                }
+            });
+        }
         // A cancelled run still forgets, and takes back what stood beside a doubt.
         if self.cancelled && composite {
             step.retry = None;

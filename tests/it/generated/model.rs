@@ -63,6 +63,7 @@ pub fn play(case: &Case, snapshot: Option<&Snapshot>, jitter: u64) -> (Story, bo
         each: None,
         starts: BTreeMap::new(),
         made: BTreeMap::new(),
+        unanswered: BTreeMap::new(),
         retried: BTreeMap::new(),
         decided: BTreeMap::new(),
         vague: false,
@@ -99,6 +100,8 @@ pub struct Model<'a> {
     pub starts: BTreeMap<String, usize>,
     /// Calls made, by path.
     pub made: BTreeMap<String, usize>,
+    /// Attempts of a call the other side left without an answer, by path.
+    pub unanswered: BTreeMap<String, u32>,
     /// Attempts that were followed by another one, by path.
     pub retried: BTreeMap<String, usize>,
     /// Doubts settled by a person, by path.

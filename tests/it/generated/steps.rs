@@ -159,6 +159,7 @@ impl Model<'_> {
         for id in inner {
             let path = format!("{inside}{id}");
             self.story.steps.remove(&path);
+            self.unanswered.remove(&path);
             self.story.findings.retain(|(at, _)| *at != path);
             self.drop_below(&format!("{path}/"));
             self.drop_below(&format!("{path}["));
@@ -168,6 +169,7 @@ impl Model<'_> {
 
     fn drop_below(&mut self, prefix: &str) {
         self.story.steps.retain(|path, _| !path.starts_with(prefix));
+        self.unanswered.retain(|path, _| !path.starts_with(prefix));
         self.story.findings.retain(|(path, _)| !path.starts_with(prefix));
     }
 

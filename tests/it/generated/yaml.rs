@@ -102,7 +102,8 @@ fn step(text: &mut String, step: &Step, depth: usize) {
             expression(condition),
             step.id
         )),
-        Body::Action(number) => line(format!("uses: {}", action_name(*number))),
+        // Two branches may well call the same one.
+        Body::Action(number) => line(format!("uses: {}\n{pad}  reason: all are meant", action_name(*number))),
         Body::Sleep(seconds) => line(format!("uses: time.sleep\n{pad}  with: {{ duration: {seconds}s }}")),
         Body::Ask { .. } => line(format!("uses: human.ask\n{pad}  with: {{ text: 'go on?', expires: 10m }}")),
         Body::Note => line(format!("uses: run.note\n{pad}  with: {{ text: noted }}")),
