@@ -55,7 +55,8 @@ impl Model<'_> {
             End::Cancelled | End::NotRun => Flow::Stopped,
             End::Done(_) | End::Skipped if finish => Flow::Finish,
             End::Done(_) | End::Skipped => Flow::On,
-            _ if step.continue_on_failure => Flow::On,
+            // A "no" is no failure.
+            End::Refused { .. } | End::Failed(_) if step.continue_on_failure => Flow::On,
             end => Flow::Broken { end, at },
         }
     }
@@ -111,14 +112,6 @@ impl Model<'_> {
                 }
                 _ => return ended,
             };
-            // Nobody waits for an attempt that could not begin any more.
-            if let (Some(retry), Some(deadline)) = (&step.retry, deadline)
-                && retry.attempts > 1
-                && self.clock + pause >= deadline
-            {
-                self.forget(step, path, inside, seen);
-                return Instance::plain(End::Failed(Why::Timeout), path);
-            }
             attempt += 1;
             let retried = self.retried.entry(path.to_owned()).or_default();
             *retried += 1;
@@ -126,6 +119,14 @@ impl Model<'_> {
             if self.cancel.is_some_and(|cancel| !self.afterwards && *retried > known(cancel)) {
                 self.cut = false;
                 return Instance::plain(End::Cancelled, path);
+            }
+            // Nobody waits for an attempt that could not begin any more.
+            if let (Some(retry), Some(deadline)) = (&step.retry, deadline)
+                && retry.attempts > 1
+                && self.clock + pause >= deadline
+            {
+                self.forget(step, path, inside, seen);
+                return Instance::plain(End::Failed(Why::Timeout), path);
             }
             self.forget(step, path, inside, seen);
             let again = self.wait(pause) && (step.body.inner().is_some() || self.begin(path));
