@@ -63,6 +63,14 @@ impl Scenario {
 
     /// The same with actions by name, and runbooks it runs as `runbooks/NAME`.
     pub fn with_actions(body: &str, actions: &[(&str, &str)]) -> Scenario {
+        Scenario::load(body, actions).unwrap_or_else(|problems| panic!("{problems}"))
+    }
+
+    /// The same for texts that may be wrong.
+    ///
+    /// # Errors
+    /// What the checker says of them.
+    pub fn load(body: &str, actions: &[(&str, &str)]) -> Result<Scenario, String> {
         let mut texts = Texts::default();
         for (name, text) in actions {
             if let Some(runbook) = name.strip_prefix("runbooks/") {
@@ -73,16 +81,16 @@ impl Scenario {
         }
         let source = Source::new("runbooks/test.yaml", head(body));
         let (program, problems) = load("test", source, &texts, &catalog::specs());
-        let program = program.unwrap_or_else(|| panic!("{}", rerail::runbook::problem::render(&problems, false)));
+        let program = program.ok_or_else(|| rerail::runbook::problem::render(&problems, false))?;
         let names: Vec<String> = program.specs.keys().cloned().collect();
         let sandbox = Arc::new(Sandbox::new(&names, &program.modules).unwrap());
-        Scenario {
+        Ok(Scenario {
             program: Arc::new(program),
             sandbox,
             inputs: Map::new(),
             providers: Map::new(),
             world: MockWorld::default(),
-        }
+        })
     }
 
     pub fn input(mut self, name: &str, value: impl Into<Value>) -> Scenario {

@@ -18,6 +18,13 @@ pub struct Case {
     pub interrupt: Interrupt,
 }
 
+/// What a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Runbook,
+    Action,
+}
+
 /// One file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct File {

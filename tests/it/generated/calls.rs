@@ -15,7 +15,6 @@ pub const ADOPTED: i64 = 9;
 impl Model<'_> {
     /// Attempts of a call until it has an outcome. The first one has begun.
     pub fn call(&mut self, path: &str, call: &Call, url: &str) -> End {
-        let mut unanswered = 0;
         loop {
             let lost = self.killed_here(path);
             let answer = match lost {
@@ -27,13 +26,14 @@ impl Model<'_> {
                 Some(Answer::Refused { transient }) => return End::Refused { transient },
                 Some(Answer::Failed) => return End::Failed(Why::Wrong),
                 Some(Answer::Lost) => return End::Failed(Why::Timeout),
-                Some(Answer::InDoubt) => unanswered += 1,
+                Some(Answer::InDoubt) => *self.unanswered.entry(path.to_owned()).or_default() += 1,
                 None if call.verb == Verb::Read => {
                     self.count_start(path);
                     continue;
                 }
                 None => {}
             }
+            let unanswered = self.unanswered.get(path).copied().unwrap_or_default();
             let may_repeat = matches!(call.verb, Verb::Repeatable | Verb::Keyed) && unanswered < UNANSWERED_MAX;
             let pause = SETTLE_PAUSE_MS * u64::from(unanswered);
             // What may have happened is settled, however late it is.
@@ -46,7 +46,7 @@ impl Model<'_> {
                 Decision::Done => return End::Done(Some(ADOPTED)),
                 Decision::Skip => return End::Skipped,
                 Decision::NotDone => {}
-                Decision::Retry => unanswered = 0,
+                Decision::Retry => drop(self.unanswered.remove(path)),
             }
             if !self.may_go_on(path) {
                 return End::Cancelled;

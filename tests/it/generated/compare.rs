@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rerail::drivers::mock::{MockRun, MockWorld};
 use rerail::engine::event::{Body, Decision};
@@ -49,9 +48,7 @@ fn read(case: &Case) -> Result<Scenario, String> {
         _ => {
             let actions: Vec<(&str, &str)> =
                 texts.1.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-            let refused = |_| String::from("the checker refuses it");
-            let scenario = catch_unwind(AssertUnwindSafe(|| Scenario::with_actions(&texts.0, &actions)));
-            let scenario = scenario.map_err(refused)?;
+            let scenario = Scenario::load(&texts.0, &actions)?;
             Ok(read.insert((texts, scenario)).1.clone())
         }
     })
@@ -337,6 +334,9 @@ pub fn shown(case: &Case) -> String {
 
 /// What is different, without the names: equal for cases that fail alike.
 pub fn kind_of(difference: &str) -> String {
+    if let Some((_, code)) = difference.split_once("error[") {
+        return code.chars().take_while(|c| *c != ']').collect();
+    }
     let mut lines: Vec<String> = difference
         .lines()
         .filter(|line| !line.starts_with("calls") && !line.starts_with("findings") && !line.starts_with("failed step"))

@@ -3,6 +3,8 @@
 //! Reads of steps that are gone, options that don't go with a body, and the few shapes whose meaning the
 //! language leaves open.
 
+use std::sync::LazyLock;
+
 use rerail::engine::event::Decision;
 
 use crate::generated::ast::{Body, Call, Case, Condition, File, Interrupt, Last, Step, Verb, each_mut};
@@ -13,12 +15,22 @@ pub fn fit(case: &mut Case) {
     // From the last one: each may call those after it.
     let mut traits: Vec<Traits> = Vec::new();
     for number in (0..case.actions.len()).rev() {
-        let fits = Fits { first: number + 1, traits: &traits, cancelled, actions: case.actions.len() };
+        let fits = Fits { first: number + 1, traits: &traits, cancelled };
+        // Whether a cancel comes before or after an action's clean-up has begun is not in the model.
+        if cancelled {
+            case.actions[number].on_failure.clear();
+        }
         let found = fits.file(&mut case.actions[number]);
         traits.insert(0, found);
     }
-    let fits = Fits { first: 0, traits: &traits, cancelled, actions: case.actions.len() };
+    let fits = Fits { first: 0, traits: &traits, cancelled };
     fits.file(&mut case.runbook);
+}
+
+/// Whether the shapes that are left out stay in (`RERAIL_EVERYTHING=1`): to see what is still different.
+fn everything() -> bool {
+    static EVERYTHING: LazyLock<bool> = LazyLock::new(|| std::env::var_os("RERAIL_EVERYTHING").is_some());
+    *EVERYTHING
 }
 
 /// What is somewhere inside a step.
@@ -46,7 +58,6 @@ struct Fits<'a> {
     first: usize,
     /// Of the actions from `first` on.
     traits: &'a [Traits],
-    actions: usize,
     cancelled: bool,
 }
 
@@ -57,17 +68,16 @@ impl Fits<'_> {
         let mut seen = Ids::new();
         let mut found = self.block(&mut file.steps, &mut seen, false);
         found.add(self.block(&mut file.on_failure, &mut seen.clone(), false));
-        // A clean-up that fails has the last word on a cancelled run, and a question in it on any.
-        if self.cancelled {
-            file.finally.clear();
+        if !everything() {
+            self.leave_out_of_finally(file);
         }
-        each_mut(&mut file.finally, &mut |step| {
-            if let Body::Ask { answered } = &mut step.body {
-                *answered = true;
-            }
-        });
         found.add(self.block(&mut file.finally, &mut seen, false));
         found
+    }
+
+    /// What is inside an action; nothing if it can't be called from here.
+    fn traits_of(&self, number: usize) -> Option<Traits> {
+        number.checked_sub(self.first).and_then(|at| self.traits.get(at)).copied()
     }
 
     fn block(&self, steps: &mut [Step], seen: &mut Ids, in_foreach: bool) -> Traits {
@@ -113,9 +123,9 @@ impl Fits<'_> {
                     seen.extend(own.drain(before.len()..));
                 }
             }
-            Body::Action(number) => match number.checked_sub(self.first).and_then(|at| self.traits.get(at)) {
-                Some(traits) if *number < self.actions => found = Traits { finishes: false, ..*traits },
-                _ => step.body = Body::Note,
+            Body::Action(number) => match self.traits_of(*number) {
+                Some(traits) => found = Traits { finishes: false, ..traits },
+                None => step.body = Body::Note,
             },
             Body::Ask { answered } => {
                 found.asks = true;
@@ -156,11 +166,13 @@ impl Fits<'_> {
             _ => None,
         };
         let composite = matches!(step.body, Body::Script(..) | Body::Steps(_) | Body::Parallel(_) | Body::Action(_));
-        let polls = call == Some(Verb::Read) && step.foreach.is_none() && step.within_s.is_some();
+        let reads =
+            call == Some(Verb::Read) || matches!(step.body, Body::Script(..)) && !found.writes && !found.finishes;
+        let polls = reads && step.foreach.is_none() && step.within_s.is_some();
         if !polls {
             step.until = None;
         }
-        if call != Some(Verb::Read) {
+        if !reads {
             step.fail_if = None;
         }
         if step.until.is_some() || !(call.is_some() || composite && !found.once) {
@@ -173,7 +185,9 @@ impl Fits<'_> {
         if found.asks || !(call.is_some() || composite) {
             step.within_s = None;
         }
-        self.leave_out(step, found, composite);
+        if !everything() {
+            self.leave_out(step, found, composite);
+        }
         if let Some(foreach) = &mut step.foreach {
             if found.finishes {
                 foreach.max_parallel = 1;
@@ -187,6 +201,18 @@ impl Fits<'_> {
                 foreach.max_parallel = foreach.max_parallel.max(foreach.items);
             }
         }
+    }
+
+    fn leave_out_of_finally(&self, file: &mut File) {
+        // A clean-up that fails has the last word on a cancelled run, and a question in it on any.
+        if self.cancelled {
+            file.finally.clear();
+        }
+        each_mut(&mut file.finally, &mut |step| match &mut step.body {
+            Body::Ask { answered } => *answered = true,
+            Body::Action(number) if self.traits_of(*number).is_none_or(|traits| traits.asks) => step.body = Body::Note,
+            _ => {}
+        });
     }
 
     /// Shapes in which the engine is not yet what the language says.
@@ -203,11 +229,14 @@ impl Fits<'_> {
         if fails_early && step.body.inner().is_some() {
             step.condition = None;
         }
-        // The checker takes no `timeout` on anything but a call.
-        step.timeout_s = None;
         // A doubt stops the clock of what is around it, and doesn't.
         if found.writes && (composite || step.foreach.is_some()) || step.body.inner().is_some() {
             step.within_s = None;
+        }
+        // The checker takes no `timeout` and no wait on anything but a call.
+        step.timeout_s = None;
+        if composite {
+            (step.until, step.fail_if) = (None, None);
         }
         // A loop whose time is up has another word for where it broke.
         if step.foreach.is_some() {
@@ -216,6 +245,14 @@ impl Fits<'_> {
         // A retry without time left forgets what is inside.
         if composite && step.within_s.is_some() {
             step.retry = None;
+        }
+        // The checker takes different templates in two branches for the same argument.
+        if let Body::Parallel(inner) = &mut step.body {
+            each_mut(inner, &mut |step| {
+                if let Body::Call(call) = &mut step.body {
+                    (call.reads, call.each) = (None, false);
+                }
+            });
         }
         // A cancelled run still forgets, and takes back what stood beside a doubt.
         if self.cancelled && composite {

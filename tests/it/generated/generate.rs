@@ -96,9 +96,10 @@ pub fn case(seed: u64) -> Case {
         1 => Interrupt::Kill(luck.count(1, EVENTS_LIKELY) as usize),
         _ => Interrupt::None,
     };
-    let File { steps, on_failure, finally } = &mut case.runbook;
-    for steps in [steps, on_failure, finally].into_iter().chain(case.actions.iter_mut().map(|file| &mut file.steps)) {
-        dress(&mut luck, steps);
+    for file in case.actions.iter_mut().chain([&mut case.runbook]) {
+        for steps in [&mut file.steps, &mut file.on_failure, &mut file.finally] {
+            dress(&mut luck, steps);
+        }
     }
     fit(&mut case);
     case
@@ -134,7 +135,12 @@ fn dress(luck: &mut Luck, steps: &mut [Step]) {
 
 fn action(luck: &mut Luck, calls_from: u64, actions: u64) -> File {
     let mut maker = Maker { luck, next: 0, calls_from, actions, in_foreach: false, ids: Vec::new() };
-    File { steps: maker.block(1, 3, 1), ..File::default() }
+    let steps = maker.block(1, 3, 1);
+    let main_ids = maker.ids.clone();
+    let on_failure = if maker.luck.one_in(4) { maker.block(1, 2, DEPTH_MAX) } else { Vec::new() };
+    maker.ids = main_ids;
+    let finally = if maker.luck.one_in(4) { maker.block(1, 2, DEPTH_MAX) } else { Vec::new() };
+    File { steps, on_failure, finally }
 }
 
 /// Makes the steps of one file.

@@ -48,6 +48,25 @@ const DOUBT: [Row; 5] = [
     row("[{ POST a, retry: { attempts: 3 } }]", "a: doubt", "success: a done; called a, asked of a"),
 ];
 
+/// Reads that find out what became of a write.
+const SETTLE: [Row; 3] = [
+    row(
+        "[{ POST a, repeat: verifiable, settle: { steps: [{ GET b }], happened: steps.b.outputs.json.n == 1 } }]",
+        "a: doubt; a/settle/b: one",
+        "success: a done; called a a/settle/b",
+    ),
+    row(
+        "[{ POST a, settle: { steps: [{ GET b }], happened: steps.b.outputs.json.n == 1, not_happened: steps.b.outputs.json.n == 0 } }]",
+        "a: doubt, done; a/settle/b: done",
+        "success: a done; called a a/settle/b a",
+    ),
+    row(
+        "[{ POST a, settle: { steps: [{ GET b }], happened: steps.b.outputs.json.n == 1 } }]",
+        "a: doubt; a/settle/b: done",
+        "success: a done; called a a/settle/b a/settle/b a/settle/b, asked of a",
+    ),
+];
+
 /// Another attempt: after a transient refusal always, after a failure only where nothing can happen twice.
 const RETRY: [Row; 10] = [
     row("[{ GET a, retry: { attempts: 3 } }]", "a: lost, done", "success: a done; called a a"),
@@ -82,7 +101,7 @@ const POLL: [Row; 7] = [
 ];
 
 /// Side by side: every branch and every item that began comes to its own end, and the worst one counts.
-const WIDE: [Row; 7] = [
+const WIDE: [Row; 9] = [
     row(
         "[{ id: p, parallel: [{ POST a }, { POST b }] }, { NOTE c }]",
         "a: refused; b: done",
@@ -113,6 +132,16 @@ const WIDE: [Row; 7] = [
         "a[0]: wrong; a[1]: done; a[2]: done",
         "failed at a[0]: a failed, a[0] failed, a[1] done, a[2] done; called a[0] a[1] a[2]",
     ),
+    row(
+        "[{ GET a, foreach: [7, 8, 9], until: result.json.n == 1 }]",
+        "a[0]: done; a[1]: one",
+        "success: a done, a[0] done, a[1] done; called a[0] a[1]",
+    ),
+    row(
+        "[{ GET a, foreach: [7, 8], until: result.json.n == 1 }]",
+        "a[0]: done; a[1]: done",
+        "failed at a: a failed, a[0] done, a[1] done; called a[0] a[1]",
+    ),
     row("[{ NOTE a, foreach: vars.nothing }, { NOTE b }]", "", "success: a done, b done; called nothing"),
 ];
 
@@ -140,6 +169,11 @@ fn a_step_ends_as_the_world_says() {
 #[test]
 fn a_write_in_doubt_is_settled_by_its_repeat_or_by_a_person() {
     check(&DOUBT);
+}
+
+#[test]
+fn reads_settle_a_doubt_before_a_person_is_asked() {
+    check(&SETTLE);
 }
 
 #[test]

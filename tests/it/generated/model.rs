@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::generated::ast::{Case, File, Step};
+use crate::generated::ast::{Case, File, Kind, Step};
 use crate::generated::yaml;
 
 /// Time of `on_failure`, and again of `finally`.
@@ -63,12 +63,13 @@ pub fn play(case: &Case, snapshot: Option<&Snapshot>, jitter: u64) -> (Story, bo
         each: None,
         starts: BTreeMap::new(),
         made: BTreeMap::new(),
+        unanswered: BTreeMap::new(),
         retried: BTreeMap::new(),
         decided: BTreeMap::new(),
         vague: false,
         story: Story::default(),
     };
-    let ended = model.file(&case.runbook, "");
+    let ended = model.file(&case.runbook, "", Kind::Runbook);
     let (end, at) = match ended {
         Flow::On | Flow::Finish => ("success", None),
         Flow::Broken { end: End::Rejected, at } => ("rejected", Some(at)),
@@ -99,6 +100,8 @@ pub struct Model<'a> {
     pub starts: BTreeMap<String, usize>,
     /// Calls made, by path.
     pub made: BTreeMap<String, usize>,
+    /// Attempts of a call the other side left without an answer, by path.
+    pub unanswered: BTreeMap<String, u32>,
     /// Attempts that were followed by another one, by path.
     pub retried: BTreeMap<String, usize>,
     /// Doubts settled by a person, by path.
@@ -190,25 +193,31 @@ pub enum Flow {
 
 impl Model<'_> {
     /// A whole file: its steps, then `on_failure` or not, then `finally`.
-    fn file(&mut self, file: &File, prefix: &str) -> Flow {
+    pub fn file(&mut self, file: &File, prefix: &str, kind: Kind) -> Flow {
         let mut seen = Seen::new();
         let mut ended = self.block(&file.steps, prefix, &mut seen);
-        self.afterwards = true;
-        if matches!(ended, Flow::Broken { .. }) && self.cancel.is_none_or(|cancel| cancel.afterwards) {
-            self.limits.push(self.clock + AFTERWARDS_MS);
-            self.block(&file.on_failure, &format!("{prefix}on_failure/"), &mut seen.clone());
-            self.limits.pop();
+        if kind == Kind::Action && ended == Flow::On && !self.witness(prefix, &file.steps, &seen) {
+            ended = Flow::Stopped;
         }
-        self.limits.push(self.clock + AFTERWARDS_MS);
-        let prefix = format!("{prefix}finally/");
-        self.witness(&prefix, &file.steps, &seen);
-        let cleaned = self.block(&file.finally, &prefix, &mut seen);
-        self.limits.pop();
+        let afterwards = std::mem::replace(&mut self.afterwards, true);
+        // What runs afterwards has a time of its own.
+        let around = std::mem::replace(&mut self.limits, vec![self.clock + AFTERWARDS_MS]);
+        if matches!(ended, Flow::Broken { .. }) && self.cancel.is_none_or(|cancel| cancel.afterwards) {
+            self.block(&file.on_failure, &format!("{prefix}on_failure/"), &mut seen.clone());
+        }
+        self.limits = vec![self.clock + AFTERWARDS_MS];
+        let inside = format!("{prefix}finally/");
+        if kind == Kind::Runbook {
+            self.witness(&inside, &file.steps, &seen);
+        }
+        let cleaned = self.block(&file.finally, &inside, &mut seen);
+        self.limits = around;
+        self.afterwards = afterwards;
         if matches!(ended, Flow::On | Flow::Finish) {
             ended = match cleaned {
                 Flow::On | Flow::Finish => ended,
                 Flow::Broken { at, .. } => Flow::Broken { end: End::Failed(Why::Wrong), at },
-                Flow::Stopped => Flow::Broken { end: End::Failed(Why::Timeout), at: "finally".to_owned() },
+                Flow::Stopped => Flow::Broken { end: End::Failed(Why::Timeout), at: format!("{prefix}finally") },
             };
         }
         ended

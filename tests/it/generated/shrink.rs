@@ -29,13 +29,13 @@ fn candidates(case: &Case) -> Vec<Case> {
         fit(&mut candidate);
         found.push(candidate);
     };
-    let lists = |case: &Case| 3 + case.actions.len();
+    let lists = |case: &Case| LISTS * (1 + case.actions.len());
     for list in 0..lists(case) {
         for smaller in smaller_lists(list_of(&mut case.clone(), list)) {
             let mut candidate = case.clone();
             *list_of(&mut candidate, list) = smaller;
             // An action does something, and so does a run.
-            if (list == 0 || list > 2) && list_of(&mut candidate, list).is_empty() {
+            if list % LISTS == 0 && list_of(&mut candidate, list).is_empty() {
                 continue;
             }
             add(candidate);
@@ -60,12 +60,18 @@ fn candidates(case: &Case) -> Vec<Case> {
     found
 }
 
+/// Lists of steps in a file.
+const LISTS: usize = 3;
+
 fn list_of(case: &mut Case, number: usize) -> &mut Vec<Step> {
-    match number {
-        0 => &mut case.runbook.steps,
-        1 => &mut case.runbook.on_failure,
-        2 => &mut case.runbook.finally,
-        number => &mut case.actions[number - 3].steps,
+    let file = match number / LISTS {
+        0 => &mut case.runbook,
+        action => &mut case.actions[action - 1],
+    };
+    match number % LISTS {
+        0 => &mut file.steps,
+        1 => &mut file.on_failure,
+        _ => &mut file.finally,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::generated::ast::{Body, Call, Foreach, Last, Step, Stmt, Verb};
+use crate::generated::ast::{Body, Call, Foreach, Kind, Last, Step, Stmt, Verb};
 use crate::generated::calls::{Unreadable, holds};
 use crate::generated::model::{End, Flow, Model, Seen, Sight, Snapshot, Why};
 use crate::generated::yaml;
@@ -55,7 +55,8 @@ impl Model<'_> {
             End::Cancelled | End::NotRun => Flow::Stopped,
             End::Done(_) | End::Skipped if finish => Flow::Finish,
             End::Done(_) | End::Skipped => Flow::On,
-            _ if step.continue_on_failure => Flow::On,
+            // A "no" is no failure.
+            End::Refused { .. } | End::Failed(_) if step.continue_on_failure => Flow::On,
             end => Flow::Broken { end, at },
         }
     }
@@ -111,14 +112,6 @@ impl Model<'_> {
                 }
                 _ => return ended,
             };
-            // Nobody waits for an attempt that could not begin any more.
-            if let (Some(retry), Some(deadline)) = (&step.retry, deadline)
-                && retry.attempts > 1
-                && self.clock + pause >= deadline
-            {
-                self.forget(step, path, inside, seen);
-                return Instance::plain(End::Failed(Why::Timeout), path);
-            }
             attempt += 1;
             let retried = self.retried.entry(path.to_owned()).or_default();
             *retried += 1;
@@ -126,6 +119,14 @@ impl Model<'_> {
             if self.cancel.is_some_and(|cancel| !self.afterwards && *retried > known(cancel)) {
                 self.cut = false;
                 return Instance::plain(End::Cancelled, path);
+            }
+            // Nobody waits for an attempt that could not begin any more.
+            if let (Some(retry), Some(deadline)) = (&step.retry, deadline)
+                && retry.attempts > 1
+                && self.clock + pause >= deadline
+            {
+                self.forget(step, path, inside, seen);
+                return Instance::plain(End::Failed(Why::Timeout), path);
             }
             self.forget(step, path, inside, seen);
             let again = self.wait(pause) && (step.body.inner().is_some() || self.begin(path));
@@ -159,6 +160,7 @@ impl Model<'_> {
         for id in inner {
             let path = format!("{inside}{id}");
             self.story.steps.remove(&path);
+            self.unanswered.remove(&path);
             self.story.findings.retain(|(at, _)| *at != path);
             self.drop_below(&format!("{path}/"));
             self.drop_below(&format!("{path}["));
@@ -168,6 +170,7 @@ impl Model<'_> {
 
     fn drop_below(&mut self, prefix: &str) {
         self.story.steps.retain(|path, _| !path.starts_with(prefix));
+        self.unanswered.retain(|path, _| !path.starts_with(prefix));
         self.story.findings.retain(|(path, _)| !path.starts_with(prefix));
     }
 
@@ -340,11 +343,7 @@ impl Model<'_> {
         let file = &self.case.actions[number];
         let prefix = format!("{path}/");
         let around = self.each.take();
-        let mut seen = Seen::new();
-        let flow = match self.block(&file.steps, &prefix, &mut seen) {
-            Flow::On if !self.witness(&prefix, &file.steps, &seen) => Flow::Stopped,
-            flow => flow,
-        };
+        let flow = self.file(file, &prefix, Kind::Action);
         self.each = around;
         match flow {
             Flow::On | Flow::Finish => Instance::plain(End::Done(Some(1)), path),

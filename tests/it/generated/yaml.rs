@@ -2,16 +2,16 @@
 
 use std::fmt::Write as _;
 
-use crate::generated::ast::{Body, Call, Case, Condition, File, Last, Step, Stmt, Verb, action_name};
+use crate::generated::ast::{Body, Call, Case, Condition, File, Kind, Last, Step, Stmt, Verb, action_name};
 
 /// The text of a runbook or action, below its head.
 ///
 /// The first step of `finally` says of each step of the main part how it ended, as an expression sees it; an
 /// action's last step does the same.
-pub fn file(file: &File, is_action: bool) -> String {
+fn file(file: &File, kind: Kind) -> String {
     let mut text = String::from("vars: { yes: true, no: false, nothing: [] }\nsteps:\n");
     steps(&mut text, &file.steps, 1);
-    if is_action {
+    if kind == Kind::Action {
         witness(&mut text, &file.steps);
         text.push_str("outputs: { json: { n: 1 } }\n");
     }
@@ -19,18 +19,20 @@ pub fn file(file: &File, is_action: bool) -> String {
         text.push_str("on_failure:\n");
         steps(&mut text, &file.on_failure, 1);
     }
-    if !is_action {
+    if kind == Kind::Runbook || !file.finally.is_empty() {
         text.push_str("finally:\n");
-        witness(&mut text, &file.steps);
-        steps(&mut text, &file.finally, 1);
     }
+    if kind == Kind::Runbook {
+        witness(&mut text, &file.steps);
+    }
+    steps(&mut text, &file.finally, 1);
     text
 }
 
 /// The texts of a case: the runbook's, then the actions' by name.
 pub fn texts(case: &Case) -> (String, Vec<(String, String)>) {
-    let actions = (0..).zip(&case.actions).map(|(number, action)| (action_name(number), file(action, true)));
-    (file(&case.runbook, false), actions.collect())
+    let actions = (0..).zip(&case.actions).map(|(number, action)| (action_name(number), file(action, Kind::Action)));
+    (file(&case.runbook, Kind::Runbook), actions.collect())
 }
 
 fn witness(text: &mut String, seen: &[Step]) {
@@ -100,7 +102,8 @@ fn step(text: &mut String, step: &Step, depth: usize) {
             expression(condition),
             step.id
         )),
-        Body::Action(number) => line(format!("uses: {}", action_name(*number))),
+        // Two branches may well call the same one.
+        Body::Action(number) => line(format!("uses: {}\n{pad}  reason: all are meant", action_name(*number))),
         Body::Sleep(seconds) => line(format!("uses: time.sleep\n{pad}  with: {{ duration: {seconds}s }}")),
         Body::Ask { .. } => line(format!("uses: human.ask\n{pad}  with: {{ text: 'go on?', expires: 10m }}")),
         Body::Note => line(format!("uses: run.note\n{pad}  with: {{ text: noted }}")),
