@@ -88,7 +88,7 @@ impl From<Busy> for RunsError {
         match busy {
             Busy::Store(error) => error.into(),
             held => RunsError::new(ErrorKind::Busy, held.to_string())
-                .hint("follow it with `rerail show`, or stop it with `rerail cancel`"),
+                .hint("follow it with `rerail show RUN --follow`, or stop it with `rerail cancel RUN`"),
         }
     }
 }

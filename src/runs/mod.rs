@@ -7,6 +7,7 @@ mod actions;
 mod checking;
 mod drive;
 mod error;
+mod follow;
 mod ground;
 mod inputs;
 mod look;
@@ -23,6 +24,7 @@ pub use actions::ListedAction;
 pub use checking::Checked;
 pub use drive::{Left, Rehearsed};
 pub use error::{ErrorKind, RunsError};
+pub use follow::{Followed, Parted};
 pub use people::{DecideRequest, Delivered};
 pub use start::{Change, Prepared, StartRequest};
 

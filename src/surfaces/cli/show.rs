@@ -1,7 +1,5 @@
 //! `rerail show`: one run, where it stands, and what can be done.
 
-use std::time::Duration;
-
 use clap::Args;
 use serde_json::json;
 
@@ -13,13 +11,11 @@ use crate::runs::{RunRow, Runs};
 use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
+use crate::surfaces::cli::follow;
 use crate::surfaces::cli::result;
 use crate::surfaces::cli::session::Session;
 use crate::transcript::line::{self, Style};
 use crate::transcript::{Line, Tone, jsonl, summary, timeline, words};
-
-/// How often `--follow` looks: soon enough for eyes, cheap enough for hours.
-const FOLLOW_EVERY: Duration = Duration::from_millis(500);
 
 #[derive(Args, Debug)]
 pub struct ShowArgs {
@@ -32,7 +28,7 @@ pub struct ShowArgs {
     /// A picture of where the time went
     #[arg(long, conflicts_with = "step")]
     timeline: bool,
-    /// Go on showing until the run ends or needs a person
+    /// Show it as it happens, until it ends or nobody drives it; Ctrl-C leaves the run alone
     #[arg(short, long, conflicts_with_all = ["step", "timeline"])]
     follow: bool,
 }
@@ -41,6 +37,9 @@ pub struct ShowArgs {
 pub fn show(session: &Session, args: &ShowArgs) -> Result<Exit, CliError> {
     let runs = session.runs()?;
     let run = runs.find(&args.run)?;
+    if args.follow {
+        return follow::follow(session, &runs, &run);
+    }
     let events = runs.events(&run)?;
     let facts = runs.facts(&run)?;
     let ui = &session.ui;
@@ -54,20 +53,17 @@ pub fn show(session: &Session, args: &ShowArgs) -> Result<Exit, CliError> {
     }
     match ui.output {
         Output::Human => {}
-        Output::Json if !args.follow => {
+        Output::Json => {
             let mut json = result::of_run(&facts);
             json["steps"] = result::steps(&facts);
             json["pending"] = json!(runs.pending(&run)?);
             ui.result_json(&json);
             return Ok(Exit::SUCCESS);
         }
-        _ => {}
+        Output::Jsonl => {}
     }
     let mut shown = Facts::default();
     draw(session, &events, &mut shown)?;
-    if args.follow {
-        follow(session, &runs, &run, &mut shown)?;
-    }
     if ui.human() {
         stands(session, &runs, &run, &shown)?;
     }
@@ -89,14 +85,6 @@ fn draw(session: &Session, events: &[Event], shown: &mut Facts) -> Result<(), Cl
     Ok(())
 }
 
-fn follow(session: &Session, runs: &Runs, run: &RunRow, shown: &mut Facts) -> Result<(), CliError> {
-    while shown.state() == RunState::Running {
-        std::thread::sleep(FOLLOW_EVERY);
-        draw(session, &runs.events(run)?, shown)?;
-    }
-    Ok(())
-}
-
 /// Where it stands: nothing that is still being driven needs a person.
 fn stands(session: &Session, runs: &Runs, run: &RunRow, facts: &Facts) -> Result<(), CliError> {
     let ui = &session.ui;
@@ -110,7 +98,13 @@ fn stands(session: &Session, runs: &Runs, run: &RunRow, facts: &Facts) -> Result
     if facts.state() == RunState::Running
         && let Some(holder) = runs.holder(run)?
     {
-        ui.result(&Line::of(Tone::Dim, &format!("last driven by {holder}")));
+        ui.result(&Line::of(
+            Tone::Dim,
+            &match runs.is_driven(run)? {
+                true => format!("driven by {holder}; follow it with  rerail show {} --follow", run.run),
+                false => format!("nobody drives it now; last driven by {holder}"),
+            },
+        ));
     }
     summary::next_steps(facts).iter().for_each(|line| ui.result(line));
     Ok(())
