@@ -30,6 +30,8 @@ pub enum ErrorKind {
     Busy,
     /// The journal can't be opened, read or written.
     Storage,
+    /// There is no room for the journal: with some, the same request works.
+    Full,
     /// The journal is not what was written.
     Damaged,
     /// A bug or a broken environment.
@@ -62,12 +64,15 @@ impl From<JournalError> for RunsError {
         let kind = match &error {
             JournalError::Damaged { .. } | JournalError::DamagedFile { .. } => ErrorKind::Damaged,
             JournalError::NoRun { .. } => ErrorKind::NotFound,
+            JournalError::Full { .. } => ErrorKind::Full,
+            JournalError::Os { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => ErrorKind::Full,
             _ => ErrorKind::Storage,
         };
         let said = RunsError::new(kind, error.to_string());
         match error {
             JournalError::Damaged { .. } => said.hint("`rerail verify` says what is damaged; other runs stay usable"),
             JournalError::DamagedFile { .. } => said.hint("`rerail verify` says what is damaged"),
+            _ if kind == ErrorKind::Full => said.hint("make room on that disk, then do the same again"),
             _ => said,
         }
     }

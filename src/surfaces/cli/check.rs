@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use crate::project::Origin;
 use crate::runbook::problem::{Problem, Severity, has_errors, render, sort, summary};
+use crate::runs::Runs;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
@@ -43,7 +45,7 @@ pub fn check(session: &Session, args: &CheckArgs) -> Result<Exit, CliError> {
             Ok((_, found)) => problems.extend(found),
             // A file that can't be read is one result among others.
             Err(error) if !error.problems.is_empty() => problems.extend(error.problems),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(not_a_runbook(&runs, name, error.into())),
         }
     }
     if args.paths.is_empty() {
@@ -55,6 +57,22 @@ pub fn check(session: &Session, args: &CheckArgs) -> Result<Exit, CliError> {
         ui.remark("nothing to check");
     }
     Ok(show(session, args, files, problems))
+}
+
+/// Actions have no place among the names of runbooks, and are easily taken for one.
+fn not_a_runbook(runs: &Runs, name: &str, error: CliError) -> CliError {
+    if runs.actions().iter().all(|action| action.spec.name != name) {
+        return error;
+    }
+    let own = runs.project().actions().into_iter().find(|listed| listed.name == name);
+    let said = CliError { hints: Vec::new(), ..error };
+    let way_out = match own.filter(|listed| listed.origin == Origin::Project) {
+        Some(listed) => {
+            format!("check it with everything, `rerail check`, or by its file, `rerail check {}`", listed.source.shown)
+        }
+        None => format!("it came with this rerail; `rerail actions {name}` explains it"),
+    };
+    said.hint(format!("`{name}` is an action: {way_out}"))
 }
 
 fn show(session: &Session, args: &CheckArgs, files: usize, mut problems: Vec<Problem>) -> Exit {

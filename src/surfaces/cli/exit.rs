@@ -89,6 +89,8 @@ impl Exit {
             ErrorKind::Invalid => Exit::INVALID,
             ErrorKind::Busy => Exit::BUSY,
             ErrorKind::Damaged => Exit::DAMAGED,
+            // As a run that meets it on the way: nothing is lost, it goes on with some room.
+            ErrorKind::Full => Exit::PAUSED,
             ErrorKind::Storage | ErrorKind::Internal => Exit::TOOL_FAILED,
         }
     }
