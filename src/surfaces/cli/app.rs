@@ -9,12 +9,15 @@ use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{
-    actions, answer, cancel, check, demo, describe, export, list, logging, note, resume, run, runs, show, verify,
-    version,
+    actions, answer, cancel, check, complete, completions, demo, describe, doctor, export, list, logging, man, note,
+    resume, run, runs, show, verify, version,
 };
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    if complete::answer() {
+        return Exit::SUCCESS.into();
+    }
     let parsed = command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
@@ -60,6 +63,9 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Note(args) => note::note(session, &args),
         Command::Check(args) => check::check(session, &args),
         Command::Actions(args) => actions::actions(session, &args),
+        Command::Doctor(args) => doctor::doctor(session, &args),
+        Command::Completions(args) => completions::completions(session, &args),
+        Command::Man(args) => man::man(session, &args),
         Command::Demo => demo::run(session),
         Command::Version => version::version(session),
     }

@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
-    actions, answer, cancel, check, describe, export, list, note, resume, run, runs, show, verify,
+    actions, answer, cancel, check, completions, describe, doctor, export, list, man, note, resume, run, runs, show,
+    verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
@@ -105,6 +106,12 @@ pub enum Command {
     Check(check::CheckArgs),
     /// List actions, or explain one
     Actions(actions::ActionsArgs),
+    /// Say whether this machine is fit: project, journal, clock, secrets, terminal
+    Doctor(doctor::DoctorArgs),
+    /// Teach a shell to complete names of runbooks, runs, steps, targets and inputs
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page, or write all of them
+    Man(man::ManArgs),
     /// See it work on a small broken world in this process
     Demo,
     /// Show the version and the formats it knows
@@ -117,7 +124,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Look", &["list", "describe", "runs", "show", "export", "verify"]),
     ("Decide", &["answer", "note"]),
     ("Author", &["check", "actions"]),
-    ("Other", &["demo", "version"]),
+    ("Other", &["doctor", "demo", "completions", "man", "version"]),
 ];
 
 /// The clap command with its commands grouped in the help.
@@ -129,7 +136,7 @@ pub fn command() -> clap::Command {
         for name in names {
             let about = command.find_subcommand(name).and_then(clap::Command::get_about);
             let about = about.map(ToString::to_string).unwrap_or_default();
-            help.push_str(&format!("  {name:<10}{about}\n"));
+            help.push_str(&format!("  {name:<13}{about}\n"));
         }
     }
     help.push_str("\nGlobal options:\n{options}\n{after-help}\n");

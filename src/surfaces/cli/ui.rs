@@ -238,6 +238,22 @@ impl Ui {
         terminal_size().map_or(ROWS_DEFAULT, |(_, rows)| rows)
     }
 
+    /// What this terminal can, in words.
+    pub fn abilities(&self) -> String {
+        let size = terminal_size().map(|(columns, rows)| format!("{columns}x{rows}"));
+        let mut words = vec![size.unwrap_or_else(|| "none".to_owned())];
+        words.push(if self.marks == Marks::Unicode { "UTF-8" } else { "ASCII" }.to_owned());
+        for (can, what) in [
+            (self.colour_out || self.colour_err, "colour"),
+            (self.watched, "moving lines"),
+            (self.asks, "questions"),
+            (self.watched && self.abilities.progress, "progress in the tab"),
+        ] {
+            words.extend(can.then(|| what.to_owned()));
+        }
+        words.join(", ")
+    }
+
     /// The line without secrets, before it is cut: half of one would not be recognised.
     fn clean(&self, line: &Line) -> Line {
         line.pieces().iter().fold(Line::new(), |line, (tone, piece)| line.add(*tone, &self.redactor.redact(piece)))

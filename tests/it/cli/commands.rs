@@ -137,3 +137,92 @@ fn the_log_goes_to_standard_error_and_only_when_asked_for() {
     let wrong = place.command(&["list"]).env("RERAIL_LOG", "rerail=loud").output().unwrap();
     assert_eq!(wrong.status.code(), Some(2));
 }
+
+#[test]
+fn check_of_an_action_says_that_it_is_one_and_where_to_look() {
+    let place = Place::new();
+    let built_in = place.run(&["check", "http.probe"]).expect(2);
+    assert!(built_in.err.contains("hint: `http.probe` is an action: it came with this rerail"), "{}", built_in.err);
+    place.file(
+        "actions/own/look.yaml",
+        "version: 1\ntitle: Look\nsteps:\n  - id: now\n    uses: time.now\noutputs:\n  at: \"${{ steps.now.outputs.iso }}\"\n",
+    );
+    let own = place.run(&["check", "own.look"]).expect(2);
+    assert!(own.err.contains("`rerail check actions/own/look.yaml`"), "{}", own.err);
+    assert!(!place.run(&["check", "nosuch.action"]).expect(2).err.contains("is an action"));
+}
+
+#[test]
+fn doctor_looks_at_everything_and_makes_no_journal() {
+    let place = Place::new();
+    place.file("rerail.yaml", "version: 1\nallow:\n  env: [LANG]\n  file_write: [reports]\n");
+    place.file(
+        "runbooks/old.yaml",
+        "version: 1\ntitle: Old\nowner: o\nreviewed: 2024-01-01\nsteps:\n  - uses: time.now\n",
+    );
+    let seen = place.run(&["doctor"]).expect(0).out;
+    for part in [
+        "project ",
+        "files             no problems in ",
+        "allow.env         LANG",
+        "allow.file_write  reports",
+        "not a directory yet: reports",
+        "none yet; the first run makes ",
+        "reviewed more than 90 days ago: old ",
+        "terminal          none",
+        ", SQLite 3.",
+    ] {
+        assert!(seen.contains(part), "{part}: {seen}");
+    }
+    assert!(!place.path().join("state").exists());
+}
+
+#[test]
+fn doctor_measures_the_journal_and_finds_damage() {
+    let (place, backend) = (Place::new(), Backend::start());
+    place.run(&["run", "look", "-i", &backend.input(), "-q"]).expect(12);
+    let sound = place.run(&["doctor", "--json"]).expect(0).json();
+    let journal = |json: &serde_json::Value| {
+        json["checks"].as_array().unwrap().iter().find(|check| check["what"] == "journal").unwrap().clone()
+    };
+    let says = journal(&sound)["says"].as_str().unwrap().to_owned();
+    assert!(says.starts_with("1 runs, ") && says.contains(" flush ") && says.contains(" free, "), "{says}");
+    assert_eq!(sound["fit"], true);
+    std::fs::remove_file(place.path().join("state/journal.db-wal")).unwrap();
+    place.file("state/journal.db", "SQLite format 3\0 and then nothing that fits");
+    let broken = place.run(&["doctor", "--json"]).expect(1).json();
+    assert_eq!((&broken["fit"], &journal(&broken)["state"]), (&false.into(), &"broken".into()));
+}
+
+#[test]
+fn doctor_says_of_each_secret_whether_it_can_be_read_and_never_what_it_is() {
+    let place = Place::new();
+    place.file(
+        "targets/here.yaml",
+        "version: 1\nallow_hosts: [api.example.com]\nca: gone.pem\nsecrets:\n  A_TOKEN: { from: env, hosts: [api.example.com] }\n  B_TOKEN: { from: env }\n  C_TOKEN: { from: env }\n  D_TOKEN: { from: file, path: gone }\n",
+    );
+    let mut command = place.command(&["doctor", "--target", "here"]);
+    command.env("A_TOKEN", "obviously-fake-a").env("B_TOKEN", "obviously-fake-b");
+    let done = crate::cli::kit::Done::of(command.output().unwrap()).expect(1);
+    for part in [
+        "target here       reaches api.example.com",
+        "`gone.pem` is not a file",
+        "A_TOKEN           present, goes to api.example.com",
+        "B_TOKEN           present, bound to no host",
+        "comes from the environment variable C_TOKEN, not set",
+        "can't be read from gone: ",
+    ] {
+        assert!(done.out.contains(part), "{part}: {}", done.out);
+    }
+    assert!(!done.out.contains("obviously-fake") && !done.err.contains("obviously-fake"));
+    let unknown = place.run(&["doctor", "--target", "hre"]).expect(2);
+    assert!(unknown.err.contains("did you mean `here`?"), "{}", unknown.err);
+}
+
+#[test]
+fn doctor_of_a_project_file_with_problems_says_so() {
+    let place = Place::new();
+    place.file("rerail.yaml", "version: 1\nalow: {}\n");
+    let done = place.run(&["doctor"]).expect(1);
+    assert!(done.out.contains("project") && done.out.contains("`rerail check` draws the problems"), "{}", done.out);
+}

@@ -2,9 +2,25 @@
 
 use crate::cli::kit::Place;
 
-const COMMANDS: [&str; 15] = [
-    "run", "resume", "cancel", "list", "describe", "runs", "show", "export", "verify", "answer", "note", "check",
-    "actions", "demo", "version",
+const COMMANDS: [&str; 18] = [
+    "run",
+    "resume",
+    "cancel",
+    "list",
+    "describe",
+    "runs",
+    "show",
+    "export",
+    "verify",
+    "answer",
+    "note",
+    "check",
+    "actions",
+    "doctor",
+    "demo",
+    "completions",
+    "man",
+    "version",
 ];
 
 #[test]
