@@ -179,6 +179,7 @@ mod tests {
             reason: None,
             incident: None,
             effects: Vec::new(),
+            timeout_ms: None,
             rehearsal: false,
             store: None,
         }));

@@ -103,7 +103,7 @@ impl Local<'_> {
             if let Some(since) = book.since {
                 deadline = deadline.min(since + READS_COMMITTED_WITHIN);
             }
-            for at in [waits.until, waits.expires].into_iter().flatten() {
+            for at in [waits.until, waits.expires, waits.limit].into_iter().flatten() {
                 let left = u64::try_from(at.as_millisecond() - now().as_millisecond()).unwrap_or(0);
                 deadline = deadline.min(Instant::now() + Duration::from_millis(left));
             }

@@ -59,7 +59,7 @@ pub async fn rehearse(
                     match (wrote, perform.poll) {
                         (true, _) => planned(perform, seen),
                         (false, true) => Completion {
-                            planned: Some(Planned { summary: seen, may_call: Vec::new() }),
+                            planned: Some(Planned { summary: seen, ..Planned::default() }),
                             ms,
                             ..plain(perform, result)
                         },
@@ -117,7 +117,7 @@ fn plain(perform: &Perform, result: Attempt) -> Completion {
 fn planned(perform: &Perform, summary: String) -> Completion {
     let outputs = Value::Unknown(Unknown { origin: perform.step.to_string() });
     let result = Attempt { outcome: Outcome::Planned, outputs, failure: None };
-    Completion { planned: Some(Planned { summary, may_call: Vec::new() }), ..plain(perform, result) }
+    Completion { planned: Some(Planned { summary, ..Planned::default() }), ..plain(perform, result) }
 }
 
 /// A look in a few words.

@@ -63,10 +63,25 @@ pub enum Body {
     StepObserved { step: StepPath, attempt: u32, look: u32, result: Value },
     #[serde(rename = "step.finished")]
     StepFinished(Box<StepFinished>),
+    /// The attempt is over and another one begins: after a failure, or because `until` was not met.
+    #[serde(rename = "step.retrying")]
+    StepRetrying(Box<StepRetrying>),
+    /// Reads told what had become of an in-doubt write, or could not tell.
+    #[serde(rename = "step.settled")]
+    StepSettled { step: StepPath, attempt: u32, verdict: Verdict, outputs: Map, values: Map },
     #[serde(rename = "step.skipped")]
     StepSkipped { step: StepPath, condition: String, values: Map },
     #[serde(rename = "ask.asked")]
-    AskAsked { step: StepPath, text: String, choices: Vec<String>, by: Vec<String>, expires: Option<Timestamp> },
+    AskAsked {
+        step: StepPath,
+        text: String,
+        choices: Vec<String>,
+        /// What is asked for by name, declared like inputs; empty for a question with one answer.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        fields: Map,
+        by: Vec<String>,
+        expires: Option<Timestamp>,
+    },
     #[serde(rename = "ask.answered")]
     AskAnswered {
         step: StepPath,
@@ -103,6 +118,8 @@ impl Body {
             Body::StepStarted(_) => "step.started",
             Body::StepObserved { .. } => "step.observed",
             Body::StepFinished(_) => "step.finished",
+            Body::StepRetrying(_) => "step.retrying",
+            Body::StepSettled { .. } => "step.settled",
             Body::StepSkipped { .. } => "step.skipped",
             Body::AskAsked { .. } => "ask.asked",
             Body::AskAnswered { .. } => "ask.answered",
@@ -136,6 +153,9 @@ pub struct RunStarted {
     pub incident: Option<String>,
     /// What the operator was shown before the start: the effects the run may have.
     pub effects: Vec<Effect>,
+    /// Limit of the whole run in milliseconds; absent in journals from before there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
     /// Rehearsal only, never in a store.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rehearsal: bool,
@@ -175,7 +195,7 @@ pub struct StepStarted {
     /// Rendered `name:`, if the step has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// `uses script assert findings steps`.
+    /// `uses script assert findings steps parallel foreach`, or `iteration` for a group as one item of a loop.
     pub body: String,
     /// The action, for `uses` and calls from scripts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -183,7 +203,7 @@ pub struct StepStarted {
     pub effect: Effect,
     #[serde(default, skip_serializing_if = "is_once")]
     pub repeat: Repeat,
-    /// Resolved arguments, secrets as references. For an action: its inputs.
+    /// Resolved arguments, secrets as references. For an action: its inputs. For a loop: `items` and `max_parallel`.
     pub with: Map,
     /// Digest of the arguments as a script gave them, before they were typed and completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -236,14 +256,59 @@ fn is_null(value: &Value) -> bool {
     *value == Value::Null
 }
 
-/// What a rehearsal says of a step instead of performing or waiting.
+/// Another attempt of a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepRetrying {
+    pub step: StepPath,
+    /// The attempt that is over.
+    pub attempt: u32,
+    /// When the next one begins.
+    pub at: Timestamp,
+    /// What it failed with; absent after a look that ended well and was not enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+    /// What the look saw.
+    #[serde(default, skip_serializing_if = "is_null")]
+    pub result: Value,
+    /// Whether `until` held and has to hold again (`in_a_row`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub met: bool,
+    /// Steps inside that run anew; those below the step's own path do anyway.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forget: Vec<StepPath>,
+}
+
+/// What reads said of an in-doubt write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Happened,
+    NotHappened,
+    Unknown,
+}
+
+/// What a rehearsal says of a step instead of performing or waiting.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Planned {
     /// `would POST https://… (not sent)`, `now: 502 in 40 ms`.
     pub summary: String,
+    /// What an action's `plan` says of the change; absent where it says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<PlannedChange>,
     /// What a script may call after the place where the rehearsal had to stop.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub may_call: Vec<String>,
+}
+
+/// The change an action announces, as its `plan` words it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlannedChange {
+    #[serde(default, skip_serializing_if = "is_null")]
+    pub before: Value,
+    #[serde(default, skip_serializing_if = "is_null")]
+    pub after: Value,
+    #[serde(default, skip_serializing_if = "is_null")]
+    pub reversible: Value,
 }
 
 /// A suggested next run.

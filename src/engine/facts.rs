@@ -3,13 +3,12 @@
 //! Total: any sequence folds or is refused with a [`FoldError`]; it never panics. Nothing here looks
 //! at the runbook, so a reader needs only the journal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::engine::event::{
-    Actor, Body, Decision, EVENT_VERSION, Event, RunStarted, StepFinished, StepStarted, Suggest,
-};
+use crate::engine::event::{Actor, Body, EVENT_VERSION, Event, RunStarted, StepFinished, StepStarted, Suggest};
 use crate::engine::ids::StepPath;
 use crate::engine::outcome::{Failure, FailureKind, Outcome, RunOutcome};
 use crate::runbook::model::Level;
@@ -33,23 +32,47 @@ pub struct Facts {
     pub resumed_at: Timestamp,
     /// How often a decision reopened the ended run.
     pub reopened: u32,
+    /// When a person last decided about a step: limits of what is around it count anew from here.
+    pub decided_at: Timestamp,
+    /// When people were asked, and until when; what waits for people doesn't use up a limit.
+    pub asked: Vec<Wait>,
     /// Fencing number of the current driver.
     pub fence: u64,
     /// Number of events folded, which is the next sequence number.
     pub next_seq: u64,
     /// Time of the last event.
     pub last_at: Timestamp,
+    /// Paths of the records in doubt and of those that ask, kept so that nobody looks through all of them.
+    pub(super) doubts: BTreeSet<StepPath>,
+    pub(super) questions: BTreeSet<StepPath>,
+}
+
+/// A question while it is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wait {
+    pub step: StepPath,
+    pub from: Timestamp,
+    /// When it was answered or ran out.
+    pub until: Option<Timestamp>,
 }
 
 /// What is known of one step instance.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Record {
     pub started: Option<Started>,
-    pub finished: Option<StepFinished>,
+    pub finished: Option<Arc<StepFinished>>,
     pub finished_at: Option<Timestamp>,
     pub skipped: Option<Skipped>,
-    /// A person asked for another attempt that has not started yet.
+    /// Another attempt is due that has not started yet.
     pub resend: Option<Resend>,
+    /// It waits for that attempt, by its own `retry` or `until`.
+    pub pause: Option<Pause>,
+    /// Failed attempts that `retry` has followed up.
+    pub tries: u32,
+    /// Looks in a row that met `until`, when it has to hold several times.
+    pub in_a_row: u32,
+    /// Looks of its settling reads that could not tell.
+    pub untold: u32,
     /// Who settled or reopened it last, and why.
     pub settled: Option<(Actor, String)>,
     pub asked: Option<Asked>,
@@ -65,10 +88,19 @@ pub struct Record {
     pub seq: u64,
 }
 
+/// A pause between two attempts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pause {
+    /// When the next attempt begins.
+    pub at: Timestamp,
+    /// What the last one failed with; `None` after a look that was not enough.
+    pub error: Option<Failure>,
+}
+
 /// The latest attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Started {
-    pub intent: StepStarted,
+    pub intent: Arc<StepStarted>,
     /// When the step began; deadlines count from here, over restarts. A person's retry begins anew.
     pub first_at: Timestamp,
     /// When anything was first sent under this path: the window of an idempotency key counts from here.
@@ -98,6 +130,8 @@ pub enum Resend {
 pub struct Asked {
     pub text: String,
     pub choices: Vec<String>,
+    /// As in [`crate::runbook::fields`]; empty for a question with one answer.
+    pub fields: Map,
     pub by: Vec<String>,
     pub expires: Option<Timestamp>,
 }
@@ -156,6 +190,11 @@ pub struct FoldError {
 impl Record {
     /// The step's end, if it has ended for good: not in doubt, not reopened.
     pub fn end(&self) -> Option<&StepFinished> {
+        self.ended().map(|finished| &**finished)
+    }
+
+    /// As [`Record::end`], to be kept.
+    pub fn ended(&self) -> Option<&Arc<StepFinished>> {
         self.finished.as_ref().filter(|finished| finished.outcome != Outcome::InDoubt && self.resend.is_none())
     }
 
@@ -164,10 +203,10 @@ impl Record {
         self.resend.is_none() && self.finished.as_ref().is_some_and(|finished| finished.outcome == Outcome::InDoubt)
     }
 
-    /// Whether an attempt was started and has no outcome yet. A plain group is never open: its state
-    /// follows from its steps.
+    /// Whether an attempt was started and has no outcome yet. A group is never open: its state follows from
+    /// its steps.
     pub fn is_open(&self) -> bool {
-        self.started.as_ref().is_some_and(|started| started.intent.body != "steps")
+        self.started.as_ref().is_some_and(|started| !is_group(&started.intent.body))
             && self.finished.is_none()
             && self.resend.is_none()
     }
@@ -180,6 +219,11 @@ impl Record {
     /// Whether it waits for a person's answer.
     pub fn is_asking(&self) -> bool {
         self.is_open() && self.asked.is_some() && self.answered.is_none()
+    }
+
+    /// The number of the latest attempt.
+    pub fn attempt(&self) -> Option<u32> {
+        self.started.as_ref().map(|started| started.intent.attempt)
     }
 
     /// The number the next attempt gets.
@@ -206,29 +250,31 @@ impl Facts {
         self.steps.get(path)
     }
 
-    /// The records strictly below a path, in path order.
+    /// The records strictly below a path: those of its steps, then those of its items.
     pub fn below<'a>(&'a self, path: &'a StepPath) -> impl Iterator<Item = (&'a StepPath, &'a Record)> {
-        let from = StepPath::new(format!("{path}/"));
-        self.steps.range(from..).take_while(move |(below, _)| below.is_below(path))
+        path.starts_below().into_iter().flat_map(|start| {
+            let from = StepPath::new(start.as_str());
+            self.steps.range(from..).take_while(move |(below, _)| below.as_str().starts_with(&start))
+        })
     }
 
     /// Paths of all writes that may have happened.
     pub fn doubts(&self) -> impl Iterator<Item = (&StepPath, &Record)> {
-        self.steps.iter().filter(|(_, record)| record.in_doubt())
+        self.doubts.iter().filter_map(|path| self.steps.get_key_value(path))
     }
 
     /// Paths of all open questions.
     pub fn questions(&self) -> impl Iterator<Item = (&StepPath, &Record)> {
-        self.steps.iter().filter(|(_, record)| record.is_asking())
+        self.questions.iter().filter_map(|path| self.steps.get_key_value(path))
     }
 
     /// The run's state word. Whether a process drives it right now is the lease's business.
     pub fn state(&self) -> RunState {
         match &self.finished {
             Some(end) => RunState::Ended(end.outcome),
-            None if self.doubts().next().is_some() => RunState::InDoubt,
+            None if !self.doubts.is_empty() => RunState::InDoubt,
             None if self.paused.is_some() => RunState::Paused,
-            None if self.questions().next().is_some() => RunState::Waiting,
+            None if !self.questions.is_empty() => RunState::Waiting,
             None => RunState::Running,
         }
     }
@@ -278,9 +324,11 @@ impl Facts {
                 if anew {
                     record.logged = 0;
                     record.observed = None;
-                    record.unanswered = 0;
+                    (record.unanswered, record.tries, record.in_a_row, record.untold) = (0, 0, 0, 0);
                 }
-                record.started = Some(Started { intent: (**intent).clone(), first_at, sent_first_at, at, leg });
+                record.started =
+                    Some(Started { intent: Arc::new((**intent).clone()), first_at, sent_first_at, at, leg });
+                record.pause = None;
                 record.finished = None;
                 record.finished_at = None;
                 record.resend = None;
@@ -294,19 +342,49 @@ impl Facts {
                 let record = self.record(&finished.step, event.seq);
                 let died = finished.error.as_ref().is_some_and(|error| error.kind == FailureKind::EngineDied);
                 record.unanswered += u32::from(finished.outcome == Outcome::InDoubt && !died);
-                record.finished = Some((**finished).clone());
+                record.finished = Some(Arc::new((**finished).clone()));
                 record.finished_at = Some(at);
+                if record.pause.take().is_some() {
+                    record.resend = None;
+                }
+                self.stop_asking(&finished.step, at);
             }
+            Body::StepRetrying(retrying) => {
+                for root in std::iter::once(&retrying.step).chain(&retrying.forget) {
+                    self.forget_below(root);
+                    if root != &retrying.step {
+                        self.forget(root);
+                    }
+                }
+                let record = self.record(&retrying.step, event.seq);
+                record.tries += u32::from(retrying.error.is_some());
+                record.in_a_row = if retrying.met { record.in_a_row + 1 } else { 0 };
+                record.resend = Some(Resend::Same);
+                record.pause = Some(Pause { at: retrying.at, error: retrying.error.clone() });
+                record.logged = 0;
+                if retrying.result != Value::Null {
+                    record.observed = Some(retrying.result.clone());
+                }
+            }
+            Body::StepSettled { step, verdict, outputs, .. } => self.settle(step, *verdict, outputs),
             Body::StepSkipped { step, condition, values } => {
                 self.record(step, event.seq).skipped =
                     Some(Skipped { condition: condition.clone(), values: values.clone() });
             }
-            Body::AskAsked { step, text, choices, by, expires } => {
-                self.record(step, event.seq).asked =
-                    Some(Asked { text: text.clone(), choices: choices.clone(), by: by.clone(), expires: *expires });
+            Body::AskAsked { step, text, choices, fields, by, expires } => {
+                self.record(step, event.seq).asked = Some(Asked {
+                    text: text.clone(),
+                    choices: choices.clone(),
+                    fields: fields.clone(),
+                    by: by.clone(),
+                    expires: *expires,
+                });
+                self.asked.push(Wait { step: step.clone(), from: at, until: None });
             }
             Body::AskAnswered { step, answer, actor, at } => {
-                self.record(step, event.seq).answered = Some((answer.clone(), actor.clone(), at.unwrap_or(event.ts)));
+                let given = at.unwrap_or(event.ts);
+                self.record(step, event.seq).answered = Some((answer.clone(), actor.clone(), given));
+                self.stop_asking(step, event.ts);
             }
             Body::Finding { step, level, say, suggest } => self.findings.push(Finding {
                 step: step.clone(),
@@ -319,8 +397,10 @@ impl Facts {
             Body::OutcomeSet { step, decision, outputs, actor, reason } => {
                 self.decide_step(step, *decision, outputs);
                 self.record(step, event.seq).settled = Some((actor.clone(), reason.clone()));
+                self.decided_at = at;
             }
         }
+        self.index(event);
         self.next_seq = event.seq + 1;
         self.last_at = at;
         Ok(())
@@ -330,81 +410,35 @@ impl Facts {
         self.steps.entry(path.clone()).or_insert_with(|| Record { seq, ..Record::default() })
     }
 
-    /// What was to be sent again and has not been is not sent any more: the run is being stopped.
-    fn take_back_repeats(&mut self) {
-        for (path, record) in &mut self.steps {
-            if record.resend == Some(Resend::Same)
-                && !is_afterwards(path)
-                && let Some(finished) = &mut record.finished
-            {
-                finished.outcome = Outcome::Cancelled;
-                record.resend = None;
-            }
+    fn stop_asking(&mut self, step: &StepPath, at: Timestamp) {
+        if let Some(wait) = self.asked.iter_mut().rfind(|wait| wait.step == *step && wait.until.is_none()) {
+            wait.until = Some(at);
         }
     }
 
-    /// Carries out what a person decided: the step, those it stands in, and the run are open again.
-    fn decide_step(&mut self, path: &StepPath, decision: Decision, outputs: &Map) {
-        if let Some(record) = self.steps.get_mut(path) {
-            match (decision, record.finished.as_mut()) {
-                (Decision::Done, Some(finished)) => {
-                    finished.outcome = Outcome::Done;
-                    finished.outputs = Value::Map(outputs.clone());
-                    finished.error = None;
-                }
-                (Decision::Skip, Some(finished)) => finished.outcome = Outcome::Skipped,
-                // It did not happen, and the run is being stopped: then it will not happen.
-                (Decision::NotDone, Some(finished)) if self.cancelled.is_some() && !is_afterwards(path) => {
-                    finished.outcome = Outcome::Cancelled;
-                }
-                (Decision::NotDone, _) => record.resend = Some(Resend::Same),
-                (Decision::Retry, _) => record.resend = Some(Resend::Fresh),
-                (Decision::Done | Decision::Skip, None) => {}
+    /// Keeps the sets of doubts and questions true.
+    fn index(&mut self, event: &Event) {
+        let step = match &event.body {
+            Body::StepStarted(intent) => &intent.step,
+            Body::StepFinished(finished) => &finished.step,
+            Body::StepSettled { step, .. } | Body::AskAsked { step, .. } | Body::AskAnswered { step, .. } => step,
+            Body::OutcomeSet { .. } | Body::RunCancelled { .. } | Body::StepRetrying(_) => {
+                let steps = &self.steps;
+                self.doubts.retain(|path| steps.get(path).is_some_and(Record::in_doubt));
+                self.questions.retain(|path| steps.get(path).is_some_and(Record::is_asking));
+                return;
             }
-        }
-        if decision == Decision::Retry {
-            // Somebody who wants another attempt takes a cancel back.
-            self.cancelled = None;
-            self.steps.retain(|below, record| !below.is_below(path) || keeps_on_retry(record));
-            self.findings.retain(|finding| finding.step != *path && !finding.step.is_below(path));
-        }
-        for (ancestor, record) in &mut self.steps {
-            if path.is_below(ancestor) && record.finished.as_ref().is_some_and(|f| f.outcome != Outcome::InDoubt) {
-                record.finished = None;
-                record.finished_at = None;
-            }
-        }
-        self.forget_conclusions_after(path);
-        if self.finished.take().is_some() {
-            self.reopened += 1;
-            self.cancelled = None;
-            // What ran because the run had ended runs again when it ends anew; but a decision about one of
-            // those steps reopens just that part, and what is done there stays done.
-            if !is_afterwards(path) {
-                self.steps.retain(|below, _| !is_afterwards(below));
-                self.findings.retain(|finding| !is_afterwards(&finding.step));
-            }
-        }
-        self.paused = None;
-    }
-
-    /// What was concluded from a step's end is concluded anew when the end changes: pure steps after it, and
-    /// those that were skipped.
-    fn forget_conclusions_after(&mut self, path: &StepPath) {
-        let Some(seq) = self.steps.get(path).map(|record| record.seq) else { return };
-        let concluded = |record: &Record| {
-            let pure = |started: &Started| matches!(started.intent.body.as_str(), "assert" | "findings");
-            record.seq > seq && (record.skipped.is_some() || record.started.as_ref().is_some_and(pure))
+            _ => return,
         };
-        let gone: Vec<StepPath> = self
-            .steps
-            .iter()
-            .filter(|(after, record)| !is_afterwards(after) && concluded(record))
-            .map(|(after, _)| after.clone())
-            .collect();
-        for after in gone {
-            self.steps.remove(&after);
-            self.findings.retain(|finding| finding.step != after);
+        let record = self.steps.get(step);
+        for (set, member) in [
+            (&mut self.doubts, record.is_some_and(Record::in_doubt)),
+            (&mut self.questions, record.is_some_and(Record::is_asking)),
+        ] {
+            match member {
+                true => drop(set.insert(step.clone())),
+                false => drop(set.remove(step)),
+            }
         }
     }
 
@@ -438,9 +472,14 @@ impl Facts {
                     }
                 }
             }),
-            Body::StepFinished(finished) => record(&finished.step).is_some_and(|r| {
-                r.is_open() && r.started.as_ref().is_some_and(|s| s.intent.attempt == finished.attempt)
+            Body::StepFinished(finished) => record(&finished.step)
+                .is_some_and(|r| (r.is_open() || r.pause.is_some()) && r.attempt() == Some(finished.attempt)),
+            Body::StepRetrying(retrying) => record(&retrying.step).is_some_and(|r| {
+                !r.in_doubt() && !r.is_sending() && r.resend.is_none() && r.attempt() == Some(retrying.attempt)
             }),
+            Body::StepSettled { step, attempt, .. } => {
+                record(step).is_some_and(|r| r.in_doubt() && r.attempt() == Some(*attempt))
+            }
             Body::StepSkipped { step, .. } => record(step).is_none_or(|r| r.started.is_none() && r.skipped.is_none()),
             Body::StepObserved { step, .. } | Body::AskAsked { step, .. } | Body::Log { step, .. } => open(step),
             Body::AskAnswered { step, .. } => record(step).is_some_and(Record::is_asking),
@@ -450,19 +489,7 @@ impl Facts {
     }
 }
 
-/// A script or action tried again replays its writes and looks again at everything else.
-fn keeps_on_retry(record: &Record) -> bool {
-    let wrote = record.started.as_ref().is_some_and(|started| started.intent.effect.changes_the_world());
-    wrote && record.finished.as_ref().is_some_and(is_done_in_the_world)
-}
-
-/// Whether a step did what it does, even if its `outputs:` then failed.
-pub fn is_done_in_the_world(finished: &StepFinished) -> bool {
-    let shaped = |error: &Failure| error.kind == FailureKind::Outputs;
-    finished.outcome == Outcome::Done || finished.error.as_ref().is_some_and(shaped)
-}
-
-/// Whether a step belongs to what runs after the main steps.
-pub fn is_afterwards(path: &StepPath) -> bool {
-    path.as_str().starts_with("on_failure/") || path.as_str().starts_with("finally/")
+/// Whether a step of this body has no state of its own.
+fn is_group(body: &str) -> bool {
+    matches!(body, "steps" | "parallel")
 }

@@ -50,8 +50,8 @@ impl FromStr for RunId {
     }
 }
 
-/// The place of a step instance in a run: step ids joined by `/`, `#n` for the n-th call of that name
-/// in a script, with the prefixes `on_failure/` and `finally/`.
+/// The place of a step instance in a run: step ids joined by `/`, `[i]` for an item of a loop, `#n` for the n-th
+/// call of that name in a script, with the prefixes `on_failure/` and `finally/`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StepPath(String);
@@ -77,9 +77,24 @@ impl StepPath {
         &self.0
     }
 
-    /// Whether `self` lies strictly below `ancestor`.
+    /// The path of one item of the loop at `self`.
+    pub fn item(&self, index: usize) -> StepPath {
+        StepPath(format!("{}[{index}]", self.0))
+    }
+
+    /// Whether `self` lies strictly below `ancestor`: a step inside, or an item of it.
     pub fn is_below(&self, ancestor: &StepPath) -> bool {
-        ancestor.0.is_empty() || self.0.strip_prefix(&ancestor.0).is_some_and(|rest| rest.starts_with('/'))
+        ancestor.0.is_empty() || self.0.strip_prefix(&ancestor.0).is_some_and(|rest| rest.starts_with(['/', '[']))
+    }
+
+    /// What the paths below `self` start with.
+    pub fn starts_below(&self) -> Vec<String> {
+        if self.0.is_empty() { vec![String::new()] } else { vec![format!("{}/", self.0), format!("{}[", self.0)] }
+    }
+
+    /// The paths this one is below, innermost first.
+    pub fn ancestors(&self) -> impl Iterator<Item = StepPath> {
+        self.0.rmatch_indices(['/', '[']).map(|(at, _)| StepPath(self.0[..at].to_owned()))
     }
 
     /// Number of segments.

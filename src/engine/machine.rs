@@ -20,7 +20,9 @@ use crate::engine::facts::{Facts, FoldError};
 use crate::engine::ids::StepPath;
 use crate::engine::outcome::{Attempt, Failure, Outcome, RunOutcome};
 use crate::engine::scope::Scope;
+use crate::engine::walk::invocation::duration_ms;
 use crate::engine::walk::run::RunTask;
+use crate::runbook::model::Runbook;
 use crate::runbook::program::Program;
 use crate::runbook::spec::Effect;
 use crate::script::sandbox::Sandbox;
@@ -92,6 +94,8 @@ pub struct Waits {
     pub in_flight: usize,
     /// The next timer.
     pub until: Option<Timestamp>,
+    /// When the time of something that is being walked is up; not a timer either.
+    pub limit: Option<Timestamp>,
     /// When the first open question expires; not a timer, because a run may be left until then.
     pub expires: Option<Timestamp>,
     pub questions: Vec<StepPath>,
@@ -104,6 +108,10 @@ pub struct Waits {
 impl Waits {
     pub(crate) fn timer(&mut self, at: Timestamp) {
         self.until = Some(self.until.map_or(at, |until| until.min(at)));
+    }
+
+    pub(crate) fn limit(&mut self, at: Timestamp) {
+        self.limit = Some(self.limit.map_or(at, |limit| limit.min(at)));
     }
 
     pub(crate) fn question(&mut self, step: &StepPath, expires: Option<Timestamp>) {
@@ -199,6 +207,7 @@ impl Machine {
             reason: start.reason,
             incident: start.incident,
             effects: program.effects.clone(),
+            timeout_ms: None,
             rehearsal: start.rehearsal,
             store: None,
         };
@@ -206,15 +215,19 @@ impl Machine {
         let scope = Scope {
             runbook: Arc::clone(&program.runbook),
             prefix: StepPath::root(),
-            inputs: started.inputs.clone(),
-            vars: Map::new(),
+            inputs: Arc::new(started.inputs.clone()),
+            vars: Arc::default(),
             results: BTreeMap::new(),
             failure: None,
             ending: None,
+            each: None,
         };
-        let vars = compute_vars(&sandbox, &facts, scope)?;
+        let vars = compute_vars(&sandbox, &facts, scope.clone())?;
+        let scope = Scope { vars: Arc::new(vars), ..scope };
+        let timeout_ms = run_timeout(&sandbox, &facts, &scope)?;
+        let vars = Arc::unwrap_or_clone(scope.vars);
         facts.started = None;
-        let body = Body::RunStarted(Box::new(RunStarted { vars, ..started }));
+        let body = Body::RunStarted(Box::new(RunStarted { vars, timeout_ms: Some(timeout_ms), ..started }));
         let event = Event { v: EVENT_VERSION, seq: 0, ts: now, body };
         let mut machine = Machine::new(program, sandbox, Facts::default());
         machine.facts.apply(&event).expect("`run.started` is always a legal first event");
@@ -260,7 +273,7 @@ impl Machine {
             decided: Decided { events: std::mem::take(&mut self.recorded), ..Decided::default() },
             maybe: 0,
             afterwards: false,
-            budget: None,
+            deadline: None,
         };
         if env.facts.finished.is_none() && env.facts.paused.is_none() {
             self.task.advance(&mut env);
@@ -357,8 +370,8 @@ pub(crate) struct Env<'a> {
     pub maybe: u32,
     /// In `on_failure` or `finally`, which a cancel doesn't stop.
     pub afterwards: bool,
-    /// When the time of `on_failure` or `finally` is up.
-    pub budget: Option<Timestamp>,
+    /// When the time of what is being walked is up: of the run, of a step around, or of what runs afterwards.
+    pub deadline: Option<Timestamp>,
 }
 
 impl Env<'_> {
@@ -385,9 +398,32 @@ impl Env<'_> {
         }
     }
 
-    /// Whether nothing new may start here: cancelled, or the time of what runs afterwards is up.
+    /// Whether nothing new may start here: cancelled, or its time is up.
     pub(crate) fn stopping(&self) -> bool {
-        (self.facts.cancelled.is_some() && !self.afterwards) || self.budget.is_some_and(|until| self.now >= until)
+        self.is_cancelled() || self.deadline.is_some_and(|until| self.now >= until)
+    }
+
+    /// Whether somebody stopped the run, and this is a part of it that is stopped by that.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.facts.cancelled.is_some() && !self.afterwards
+    }
+
+    /// Does `work` within a limit, beside those around it.
+    pub(crate) fn limited<T>(&mut self, limit: Option<Timestamp>, work: impl FnOnce(&mut Self) -> T) -> T {
+        let around = self.deadline;
+        self.deadline = [around, limit].into_iter().flatten().min();
+        let done = work(self);
+        self.deadline = around;
+        done
+    }
+
+    /// Does `work` that is not stopped by what stops the main steps, and has its own time.
+    pub(crate) fn aside<T>(&mut self, budget: Timestamp, work: impl FnOnce(&mut Self) -> T) -> T {
+        let around = (self.afterwards, self.deadline);
+        (self.afterwards, self.deadline) = (true, Some(budget));
+        let done = work(self);
+        (self.afterwards, self.deadline) = around;
+        done
     }
 
     /// Hands an effect to the driver.
@@ -414,7 +450,15 @@ pub(crate) fn compute_vars(sandbox: &Sandbox, facts: &Facts, mut scope: Scope) -
     let runbook = Arc::clone(&scope.runbook);
     for (name, template) in &runbook.vars {
         let value = Evaluator { sandbox, facts, scope: &scope, result: None }.template(template)?;
-        scope.vars.insert(name.value.clone(), value);
+        Arc::make_mut(&mut scope.vars).insert(name.value.clone(), value);
     }
-    Ok(scope.vars)
+    Ok(Arc::unwrap_or_clone(scope.vars))
+}
+
+/// The time a run has, in milliseconds.
+fn run_timeout(sandbox: &Sandbox, facts: &Facts, scope: &Scope) -> Result<u64, Failure> {
+    let evaluator = Evaluator { sandbox, facts, scope, result: None };
+    let given = scope.runbook.timeout.as_ref().map(|template| duration_ms(&evaluator, template, "timeout"));
+    let default = u64::try_from(Runbook::TIMEOUT_DEFAULT.as_millis()).unwrap_or(u64::MAX);
+    Ok(given.transpose()?.flatten().unwrap_or(default))
 }

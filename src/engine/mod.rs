@@ -11,6 +11,7 @@ pub mod facts;
 pub mod ids;
 pub mod machine;
 pub mod outcome;
+pub mod reopen;
 pub mod scope;
 mod walk;
 pub use walk::leaf::ENGINE_ACTIONS;

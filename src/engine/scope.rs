@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::engine::event::StepFinished;
 use crate::engine::facts::{Facts, Record};
 use crate::engine::ids::StepPath;
-use crate::engine::outcome::{Failure, Outcome, RunOutcome};
+use crate::engine::outcome::{Attempt, Failure, Outcome, RunOutcome};
 use crate::runbook::model::Runbook;
 use crate::runbook::types::Type;
 use crate::script::compile::Code;
@@ -21,14 +22,25 @@ pub struct Scope {
     pub runbook: Arc<Runbook>,
     /// Where its steps' paths start: empty for the run itself, `deploy` for an action called there.
     pub prefix: StepPath,
-    pub inputs: Map,
-    pub vars: Map,
+    pub inputs: Arc<Map>,
+    pub vars: Arc<Map>,
     /// Ended steps by id.
     pub results: BTreeMap<String, Arc<StepResult>>,
     /// The first failure of the main steps, for `run.failed_step` and `run.error`.
     pub failure: Option<Broken>,
     /// How the run is ending, in `on_failure` and `finally`.
     pub ending: Option<RunOutcome>,
+    /// The item of the loop this scope is one round of.
+    pub each: Option<Arc<Each>>,
+}
+
+/// `each` in a loop.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Each {
+    pub value: Value,
+    pub index: usize,
+    /// Outputs of the round before; `None` where rounds have no order.
+    pub previous: Option<Value>,
 }
 
 /// The step a scope broke at.
@@ -44,16 +56,58 @@ pub struct Broken {
 pub struct StepResult {
     pub path: StepPath,
     pub outcome: Outcome,
-    pub outputs: Value,
+    outputs: Outputs,
     pub error: Option<Failure>,
     pub started_at: Option<Timestamp>,
     pub ms: u64,
+    /// What the rounds of a loop came to; its outputs are then a list as well, and readable whatever its outcome.
+    outcomes: Option<Vec<Outcome>>,
+}
+
+/// Outputs that are in the facts are not held twice.
+#[derive(Clone, Debug, PartialEq)]
+enum Outputs {
+    Own(Value),
+    Of(Arc<StepFinished>),
 }
 
 impl StepResult {
     /// A result without an attempt.
     pub fn bare(path: &StepPath, outcome: Outcome) -> StepResult {
-        StepResult { path: path.clone(), outcome, outputs: Value::Null, error: None, started_at: None, ms: 0 }
+        StepResult {
+            path: path.clone(),
+            outcome,
+            outputs: Outputs::Own(Value::Null),
+            error: None,
+            started_at: None,
+            ms: 0,
+            outcomes: None,
+        }
+    }
+
+    /// The end of a step that is not recorded because it follows from its steps.
+    pub fn of_attempt(path: &StepPath, attempt: Attempt) -> StepResult {
+        let result = StepResult::bare(path, attempt.outcome).with_outputs(attempt.outputs);
+        StepResult { error: attempt.failure, ..result }
+    }
+
+    /// The same with these outputs.
+    #[must_use]
+    pub fn with_outputs(self, outputs: Value) -> StepResult {
+        StepResult { outputs: Outputs::Own(outputs), ..self }
+    }
+
+    /// The same as something that a rehearsal can't know.
+    #[must_use]
+    pub fn unknown(self) -> StepResult {
+        let outputs = Value::Unknown(Unknown { origin: self.path.to_string() });
+        StepResult { error: None, outcome: Outcome::Planned, ..self }.with_outputs(outputs)
+    }
+
+    /// The same as the result of a loop with these rounds.
+    #[must_use]
+    pub fn of_rounds(self, outcomes: Vec<Outcome>, outputs: Vec<Value>) -> StepResult {
+        StepResult { outcomes: Some(outcomes), ..self.with_outputs(Value::List(outputs)) }
     }
 
     /// What a record says, if its step has ended.
@@ -61,24 +115,36 @@ impl StepResult {
         if record.skipped.is_some() {
             return Some(StepResult::bare(path, Outcome::Skipped));
         }
-        let finished = record.end()?;
+        let finished = record.ended()?;
         Some(StepResult {
             path: path.clone(),
             outcome: finished.outcome,
-            outputs: finished.outputs.clone(),
+            outputs: Outputs::Of(Arc::clone(finished)),
             error: finished.error.clone(),
             started_at: record.started.as_ref().map(|started| started.first_at),
             ms: finished.ms,
+            outcomes: None,
         })
+    }
+
+    /// What it gave.
+    pub fn outputs(&self) -> &Value {
+        match &self.outputs {
+            Outputs::Own(value) => value,
+            Outputs::Of(finished) => &finished.outputs,
+        }
     }
 
     fn readable(&self) -> Readable {
         let unknown = || Readable::Value(Value::Unknown(Unknown { origin: self.path.to_string() }));
+        let given = || Readable::Value(self.outputs().clone());
+        let word = || Readable::Value(self.outcome.word().into());
         let (outcome, outputs) = match self.outcome {
-            Outcome::Done => (Readable::Value("done".into()), Readable::Value(self.outputs.clone())),
-            Outcome::Planned => (unknown(), Readable::Value(self.outputs.clone())),
+            Outcome::Done => (word(), given()),
+            Outcome::Planned => (unknown(), given()),
+            _ if self.outcomes.is_some() => (word(), given()),
             other => (
-                Readable::Value(other.word().into()),
+                word(),
                 Readable::Refused(format!(
                     "`{}` has no outputs: it is {}; guard this with `steps.….outcome == \"done\"`",
                     self.path,
@@ -88,13 +154,18 @@ impl StepResult {
         };
         let error = self.error.as_ref().map_or(Value::Null, Failure::to_value);
         let started_at = self.started_at.map_or(Value::Null, |at| Value::Text(at.to_string()));
-        Readable::Map(BTreeMap::from([
+        let mut fields = BTreeMap::from([
             ("outcome".to_owned(), outcome),
             ("outputs".to_owned(), outputs),
             ("error".to_owned(), Readable::Value(error)),
             ("started_at".to_owned(), Readable::Value(started_at)),
             ("ms".to_owned(), Readable::Value(Value::Int(i64::try_from(self.ms).unwrap_or(i64::MAX)))),
-        ]))
+        ]);
+        if let Some(outcomes) = &self.outcomes {
+            let words = outcomes.iter().map(|outcome| Value::from(outcome.word())).collect();
+            fields.insert("outcomes".to_owned(), Readable::Value(Value::List(words)));
+        }
+        Readable::Map(fields)
     }
 }
 
@@ -102,7 +173,7 @@ impl Scope {
     /// The contexts `code` reads, and nothing it doesn't: an evaluation costs what it uses.
     pub fn contexts(&self, code: &Code, facts: &Facts, result: Option<&Value>) -> BTreeMap<&'static str, Readable> {
         let mut contexts = BTreeMap::new();
-        for root in ["inputs", "vars", "steps", "secrets", "run", "result"] {
+        for root in ["inputs", "vars", "steps", "secrets", "run", "each", "result"] {
             let mut wanted = Wanted::default();
             let reads: Vec<_> = code.reads.iter().filter(|read| read.root == root).collect();
             if reads.is_empty() {
@@ -125,6 +196,10 @@ impl Scope {
                         .collect(),
                 ),
                 "run" => Readable::Value(self.run(facts)),
+                "each" => match &self.each {
+                    Some(each) => each.readable(),
+                    None => continue,
+                },
                 _ => match result {
                     Some(value) => Readable::Value(value.clone()),
                     None => continue,
@@ -161,6 +236,20 @@ impl Scope {
             ("failed_step", broken.map_or(Value::Null, |b| Value::from(b.step.as_str()))),
             ("error", broken.map_or(Value::Null, |b| Value::from(b.failure.message.as_str()))),
         ])
+    }
+}
+
+impl Each {
+    fn readable(&self) -> Readable {
+        let previous = match &self.previous {
+            Some(value) => Readable::Value(value.clone()),
+            None => Readable::Refused("`each.previous` is not known here: the items run side by side".to_owned()),
+        };
+        Readable::Map(BTreeMap::from([
+            ("value".to_owned(), Readable::Value(self.value.clone())),
+            ("index".to_owned(), Readable::Value(Value::Int(i64::try_from(self.index).unwrap_or(i64::MAX)))),
+            ("previous".to_owned(), previous),
+        ]))
     }
 }
 

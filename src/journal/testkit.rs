@@ -55,6 +55,7 @@ pub(super) fn started(run: RunId, runbook: &str) -> Event {
             reason: None,
             incident: Some("INC-7".into()),
             effects: Vec::new(),
+            timeout_ms: None,
             rehearsal: false,
             store: None,
         })),

@@ -50,6 +50,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("E0225", "a runbook with too many steps"),
     ("E0226", "an action with the name of a primitive or a built-in function"),
     ("E0227", "a condition that can't be true or false"),
+    ("E0228", "a `foreach` over something that is no list, or a number that is none"),
     // Expressions and scripts.
     ("E0301", "an expression or script that doesn't compile"),
     ("E0302", "a reserved word of Rhai used as a name"),

@@ -1,7 +1,10 @@
 //! The closed lists of words an expression may use behind a context: fields and outcomes.
 
 /// Contexts of the language that this release never fills.
-pub const CONTEXTS_NOT_YET: [&str; 2] = ["each", "alert"];
+pub const CONTEXTS_NOT_YET: [&str; 1] = ["alert"];
+
+/// What stands behind `each.`, inside a `foreach`.
+pub const EACH_FIELDS: [&str; 3] = ["value", "index", "previous"];
 
 /// What stands behind `steps.ID.`
 pub const STEP_FIELDS: [&str; 5] = ["outcome", "outputs", "error", "started_at", "ms"];
@@ -22,3 +25,32 @@ pub const OUTCOMES: [&str; 8] =
 
 /// Outcomes of an ended run, likewise.
 pub const RUN_OUTCOMES: [&str; 4] = ["success", "failed", "rejected", "cancelled"];
+
+/// Kinds of failure; the engine's words, held to them by a test.
+pub const FAILURE_KINDS: [&str; 19] = [
+    "dns",
+    "connect",
+    "tls",
+    "timeout",
+    "network",
+    "status",
+    "expect",
+    "assertion",
+    "script",
+    "argument",
+    "policy",
+    "secret",
+    "file",
+    "outputs",
+    "stopped",
+    "engine_died",
+    "expired",
+    "mismatch",
+    "limit",
+];
+
+/// Kinds of failure another attempt can't change, or must not: `retry` never repeats them.
+pub const NEVER_RETRIED: [&str; 7] = ["argument", "policy", "secret", "mismatch", "limit", "expired", "engine_died"];
+
+/// What `on:` of a `retry` may name beside kinds of failure.
+pub const RETRY_WORDS: [&str; 3] = ["refused", "5xx", "429"];

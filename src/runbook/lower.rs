@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::runbook::lower_inputs::inputs;
-use crate::runbook::lower_steps::{self, Ids};
+use crate::runbook::lower_steps::{self, Ids, Shared};
+use crate::runbook::lower_times;
+use crate::runbook::lower_whole;
 use crate::runbook::model::{Block, Kind, Runbook};
 use crate::runbook::node::{Node, NodeKind};
 use crate::runbook::problem::Problem;
@@ -28,12 +30,16 @@ const RUNBOOK: Keys = Keys {
         "inputs",
         "secrets",
         "vars",
+        "timeout",
+        "concurrency",
+        "defaults",
         "steps",
         "on_failure",
         "finally",
+        "plan",
         "outputs",
     ],
-    later: &["triggers", "timeout", "concurrency", "defaults", "plan", "effect", "repeat", "settle"],
+    later: &["triggers", "effect", "repeat"],
     foreign: &[
         ("on", "a runbook is started by a person: there is no `on`"),
         ("jobs", "a runbook has one list of `steps`"),
@@ -41,6 +47,8 @@ const RUNBOOK: Keys = Keys {
         ("description", "write `meaning` for what is wrong and `impact` for whom it hurts"),
         ("params", "write `inputs`"),
         ("env", "write `vars` for computed values, `secrets` for secret ones"),
+        ("settle", "it stands on the step that writes"),
+        ("retry", "it stands on a step, or for all of them below `defaults`"),
     ],
 };
 
@@ -73,17 +81,23 @@ fn lower(reader: &mut Reader, name: &str, kind: Kind, root: &Node) -> Option<Run
         fields.get("secrets").map(|node| reader.names(node, "`secrets`", words::secret_fault)).unwrap_or_default();
     let vars = named_templates(reader, &fields, "vars");
 
-    let mut ids = Ids::of(root);
+    lower_whole::belongs(reader, &fields, kind);
+    let timeout = fields.get("timeout").and_then(|node| reader.duration_template(node, "`timeout`"));
+    let concurrency = fields.get("concurrency").and_then(|node| lower_whole::concurrency(reader, node));
+    let defaults = fields.get("defaults").map(|node| lower_times::defaults(reader, node)).unwrap_or_default();
+
+    let mut shared = Shared { ids: Ids::of(root), defaults };
     let steps = match reader.required(&fields, "steps") {
-        Some(node) => lower_steps::block(reader, node, &mut ids, "steps"),
+        Some(node) => lower_steps::block(reader, node, &mut shared, "steps"),
         None => Block::from([]),
     };
     let mut end_block = |reader: &mut Reader, key: &str| match fields.get(key) {
-        Some(node) => lower_steps::block(reader, node, &mut ids, key),
+        Some(node) => lower_steps::block(reader, node, &mut shared, key),
         None => Block::from([]),
     };
     let on_failure = end_block(reader, "on_failure");
     let finally = end_block(reader, "finally");
+    let plan = fields.get("plan").and_then(|node| lower_whole::plan(reader, node));
     let outputs = named_templates(reader, &fields, "outputs");
     Some(Runbook {
         name: name.to_owned(),
@@ -96,9 +110,9 @@ fn lower(reader: &mut Reader, name: &str, kind: Kind, root: &Node) -> Option<Run
         impact,
         inputs,
         secrets,
-        timeout: None,
-        concurrency: None,
-        plan: None,
+        timeout,
+        concurrency,
+        plan,
         vars,
         steps,
         on_failure,
@@ -158,6 +172,9 @@ fn is_sealed(node: &Node) -> bool {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod whole_language;
 
 #[cfg(test)]
 mod hostile;

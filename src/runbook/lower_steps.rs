@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::runbook::lower::named_templates;
-use crate::runbook::model::{Assertion, Block, Body, FindingRule, Level, Poll, Step, Suggestion};
-use crate::runbook::nearest::did_you_mean;
+use crate::runbook::lower_times::{self, Defaults};
+use crate::runbook::lower_writes;
+use crate::runbook::model::{Assertion, Block, Body, FindingRule, Level, Step, Suggestion};
 use crate::runbook::node::{Entry, Node, NodeKind};
 use crate::runbook::problem::Problem;
 use crate::runbook::reader::{Fields, Keys, Reader};
@@ -19,34 +20,30 @@ const STEP: Keys = Keys {
         "id",
         "name",
         "if",
+        "foreach",
+        "max_parallel",
         "uses",
         "with",
         "script",
         "assert",
         "findings",
         "steps",
+        "parallel",
         "until",
+        "in_a_row",
+        "fail_if",
         "every",
         "within",
-        "in_a_row",
         "timeout",
-        "continue_on_failure",
-        "outputs",
-        "reason",
-    ],
-    later: &[
-        "parallel",
-        "foreach",
-        "max_parallel",
-        "fail_if",
         "retry",
-        "approval",
-        "undo",
         "effect",
         "repeat",
         "settle",
-        "reveal",
+        "reason",
+        "continue_on_failure",
+        "outputs",
     ],
+    later: &["approval", "undo", "reveal"],
     foreign: &[
         ("run", "a command is `uses: exec.run`; Rhai code is `script`"),
         ("when", "a condition of a step is `if`"),
@@ -59,15 +56,33 @@ const STEP: Keys = Keys {
         ("call", "an action is called by `uses`"),
         ("register", "a step's outputs are `steps.ID.outputs`"),
         ("loop", "write `foreach`"),
+        ("with_items", "write `foreach`"),
+        ("matrix", "write `foreach`"),
+        ("retries", "write `retry: { attempts: 3 }`"),
+        ("idempotent", "write `repeat: repeatable`, with a `reason`"),
         ("timeout-minutes", "write `timeout: 5m`"),
     ],
 };
 
-const BODIES: [&str; 5] = ["uses", "script", "assert", "findings", "steps"];
-/// What needs a body that is attempted: a call or a script.
-const ATTEMPT_KEYS: [&str; 6] = ["until", "every", "within", "in_a_row", "timeout", "outputs"];
-/// First segments of paths that aren't steps.
-const PATH_PREFIXES: [&str; 3] = ["on_failure", "finally", "undo"];
+const BODIES: [&str; 6] = ["uses", "script", "assert", "findings", "steps", "parallel"];
+/// Keys that go with some bodies only. What stands in none of the lists goes with every body.
+const GOES_WITH: [(&str, &[&str]); 11] = [
+    ("with", &["uses"]),
+    ("until", &["uses", "script", "steps"]),
+    ("in_a_row", &["uses", "script", "steps"]),
+    ("every", &["uses", "script", "steps"]),
+    ("fail_if", &["uses", "script", "steps"]),
+    ("timeout", &["uses", "script", "steps", "parallel"]),
+    ("retry", &["uses", "script", "steps", "parallel"]),
+    ("outputs", &["uses", "script", "steps", "parallel"]),
+    ("effect", &["uses"]),
+    ("repeat", &["uses"]),
+    ("settle", &["uses"]),
+];
+/// Keys that a `foreach` around the body takes over: they look at its items, whatever the body is.
+const OF_FOREACH: [&str; 3] = ["until", "in_a_row", "every"];
+/// Segments of paths that aren't steps.
+const PATH_PREFIXES: [&str; 4] = ["on_failure", "finally", "undo", "settle"];
 
 const ASSERTION: Keys = Keys {
     what: "assertion",
@@ -89,6 +104,12 @@ const SUGGESTION: Keys = Keys {
 };
 const LEVELS: [(&str, Level); 4] =
     [("ok", Level::Ok), ("info", Level::Info), ("warning", Level::Warning), ("critical", Level::Critical)];
+
+/// What the steps of one file share.
+pub struct Shared {
+    pub ids: Ids,
+    pub defaults: Defaults,
+}
 
 /// Ids of a file: those written anywhere in it, and those given so far.
 pub struct Ids {
@@ -139,52 +160,60 @@ fn collect_ids(node: &Node, found: &mut BTreeSet<String>) {
 }
 
 /// Reads a list of steps.
-pub fn block(reader: &mut Reader, node: &Node, ids: &mut Ids, key: &str) -> Block {
+pub fn block(reader: &mut Reader, node: &Node, shared: &mut Shared, key: &str) -> Block {
     let Some(items) = reader.list(node, &format!("`{key}`"), "a list of steps") else { return Block::from([]) };
     if items.is_empty() {
         let span = reader.first_line(node.span);
         reader.error("E0107", span, format!("`{key}` is empty: expected at least one step"), "no steps");
     }
-    items.iter().filter_map(|item| step(reader, item, ids)).map(Arc::new).collect()
+    items.iter().filter_map(|item| step(reader, item, shared)).map(Arc::new).collect()
 }
 
-fn step(reader: &mut Reader, node: &Node, ids: &mut Ids) -> Option<Step> {
+fn step(reader: &mut Reader, node: &Node, shared: &mut Shared) -> Option<Step> {
     let fields = reader.fields(node, &STEP)?;
     let body = only_body(reader, &fields);
     let name = fields.get("name").and_then(|node| reader.text_template(node, "`name`"));
     let condition = fields.get("if").and_then(|node| reader.expression(node, "`if`"));
+    let foreach = lower_times::foreach(reader, &fields);
+    let poll = lower_times::poll(reader, &fields);
+    let fail_if = fields.get("fail_if").and_then(|node| reader.expression(node, "`fail_if`"));
+    let within = fields.get("within").and_then(|node| reader.duration_template(node, "`within`"));
     let timeout = fields.get("timeout").and_then(|node| reader.duration_template(node, "`timeout`"));
+    let retry = fields.get("retry").and_then(|node| lower_times::retry(reader, node));
+    let effect = fields.get("effect").and_then(|node| lower_writes::effect(reader, node));
+    let repeat = fields.get("repeat").and_then(|node| lower_writes::repeat(reader, node));
     let continue_on_failure = fields.get("continue_on_failure");
     let continue_on_failure =
         continue_on_failure.and_then(|node| reader.boolean(node, "`continue_on_failure`")).unwrap_or(false);
-    let (poll, within) = poll(reader, &fields).unzip();
     let outputs = fields.has("outputs").then(|| named_templates(reader, &fields, "outputs"));
     let reason = fields.get("reason").and_then(|node| reader.text(node, "`reason`"));
-    let explicit = explicit_id(reader, &fields, ids);
+    let explicit = explicit_id(reader, &fields, &mut shared.ids);
     let body_entry = body?;
     beside(reader, &fields, &body_entry.key.value);
     // The id is taken before the steps inside get theirs: outer names read better.
     let span = explicit.as_ref().map_or(body_entry.key.span, |id| id.span);
     let id = match explicit {
         Some(id) => id.value,
-        None => ids.generate(&base_id(body_entry), span),
+        None => shared.ids.generate(&base_id(body_entry), span),
     };
-    let body = body_of(reader, &fields, body_entry, ids)?;
+    let body = body_of(reader, &fields, body_entry, shared)?;
+    let settle = fields.get("settle").and_then(|node| lower_writes::settle(reader, node, repeat.as_ref(), shared));
+    let called = matches!(body, Body::Uses { .. });
     Some(Step {
         id,
         span,
         name,
         condition,
-        foreach: None,
+        foreach,
         body,
         poll,
-        fail_if: None,
+        fail_if,
         within,
-        timeout,
-        retry: None,
-        effect: None,
-        repeat: None,
-        settle: None,
+        timeout: timeout.or_else(|| shared.defaults.timeout.clone().filter(|_| called)),
+        retry: retry.or_else(|| shared.defaults.retry.clone().filter(|_| called)),
+        effect,
+        repeat,
+        settle,
         continue_on_failure,
         outputs,
         reason,
@@ -222,52 +251,26 @@ fn only_body<'n>(reader: &mut Reader, fields: &Fields<'n>) -> Option<&'n Entry> 
 
 /// Keys that don't go with this body.
 fn beside(reader: &mut Reader, fields: &Fields<'_>, body: &str) {
-    if body != "uses"
-        && let Some(with) = fields.entry("with")
-    {
-        let message = format!("`with` holds the arguments of `uses`, and this step has `{body}`");
-        reader.error("E0115", with.key.span, message, "goes with `uses` only");
-    }
-    if matches!(body, "uses" | "script") {
-        return;
-    }
-    for key in ATTEMPT_KEYS {
-        if let Some(entry) = fields.entry(key) {
-            let message = format!("`{key}` does not go with `{body}`");
-            reader.error("E0115", entry.key.span, message, "goes with `uses` or `script`");
+    for (key, bodies) in GOES_WITH {
+        let Some(entry) = fields.entry(key) else { continue };
+        if bodies.contains(&body) || (OF_FOREACH.contains(&key) && fields.has("foreach")) {
+            continue;
         }
-    }
-}
-
-/// The wait of a step, and its deadline.
-fn poll(reader: &mut Reader, fields: &Fields<'_>) -> Option<(Poll, Template)> {
-    let Some(until) = fields.get("until") else {
-        for key in ["every", "in_a_row"] {
-            if let Some(entry) = fields.entry(key) {
-                reader.error("E0115", entry.key.span, format!("`{key}` without `until`"), "belongs to `until`");
+        let (message, label) = match key {
+            "with" => {
+                (format!("`with` holds the arguments of `uses`, and this step has `{body}`"), "goes with `uses` only")
             }
-        }
-        if let Some(entry) = fields.entry("within") {
-            reader.later(entry.key.span, "within` without `until");
-        }
-        return None;
-    };
-    let until = reader.expression(until, "`until`");
-    let every = fields.get("every").and_then(|node| reader.duration_template(node, "`every`"));
-    let in_a_row = fields.get("in_a_row").and_then(|node| reader.count(node, "`in_a_row`", 1)).unwrap_or(1);
-    let within = match fields.get("within") {
-        Some(node) => reader.duration_template(node, "`within`"),
-        None => {
-            let span = fields.entry("until").map_or(fields.span, |entry| entry.key.span);
-            reader.push(
-                Problem::error("E0106", &reader.source, span, "`within` is missing beside this `until`")
-                    .label("would wait for ever")
-                    .help("say how long it may take: `within: 5m`"),
-            );
-            None
-        }
-    };
-    Some((Poll { until: until?, every, in_a_row }, within?))
+            _ => (
+                format!("`{key}` does not go with `{body}`"),
+                match bodies {
+                    ["uses"] => "goes with `uses` only",
+                    ["uses", "script", "steps"] => "goes with `uses`, `script` or `steps`",
+                    _ => "goes with `uses`, `script`, `steps` or `parallel`",
+                },
+            ),
+        };
+        reader.error("E0115", entry.key.span, message, label);
+    }
 }
 
 fn explicit_id(reader: &mut Reader, fields: &Fields<'_>, ids: &mut Ids) -> Option<Spanned<String>> {
@@ -297,7 +300,7 @@ fn base_id(body: &Entry) -> String {
     }
 }
 
-fn body_of(reader: &mut Reader, fields: &Fields<'_>, entry: &Entry, ids: &mut Ids) -> Option<Body> {
+fn body_of(reader: &mut Reader, fields: &Fields<'_>, entry: &Entry, shared: &mut Shared) -> Option<Body> {
     let node = &entry.value;
     Some(match entry.key.value.as_str() {
         "uses" => {
@@ -311,7 +314,8 @@ fn body_of(reader: &mut Reader, fields: &Fields<'_>, entry: &Entry, ids: &mut Id
         "script" => Body::Script(reader.script(node)?),
         "assert" => Body::Assert(some(reader, node, "assert", assertion)?),
         "findings" => Body::Findings(some(reader, node, "findings", finding)?),
-        _ => Body::Steps(block(reader, node, ids, "steps")),
+        "parallel" => Body::Parallel(block(reader, node, shared, "parallel")),
+        _ => Body::Steps(block(reader, node, shared, "steps")),
     })
 }
 
@@ -347,26 +351,10 @@ fn assertion(reader: &mut Reader, node: &Node) -> Option<Assertion> {
 fn finding(reader: &mut Reader, node: &Node) -> Option<FindingRule> {
     let fields = reader.fields(node, &FINDING)?;
     let when = reader.required(&fields, "when").and_then(|node| reader.expression(node, "`when`"));
-    let level = reader.required(&fields, "level").and_then(|node| level(reader, node));
+    let level = reader.required(&fields, "level").and_then(|node| reader.word(node, "level", &LEVELS));
     let say = reader.required(&fields, "say").and_then(|node| reader.text_template(node, "`say`"));
     let suggest = fields.get("suggest").and_then(|node| suggestion(reader, node));
     Some(FindingRule { when: when?, level: level?, say: say?, suggest })
-}
-
-fn level(reader: &mut Reader, node: &Node) -> Option<Level> {
-    let word = reader.text(node, "`level`")?;
-    if let Some((_, level)) = LEVELS.iter().find(|(name, _)| *name == word.value) {
-        return Some(*level);
-    }
-    let names = LEVELS.map(|(name, _)| name);
-    let help = did_you_mean(&word.value, names).unwrap_or_else(|| format!("levels are {}", names.join(", ")));
-    let span = reader.first_line(word.span);
-    reader.push(
-        Problem::error("E0107", &reader.source, span, format!("unknown level {}", quoted(&word.value)))
-            .label("not a level")
-            .help(help),
-    );
-    None
 }
 
 fn suggestion(reader: &mut Reader, node: &Node) -> Option<Suggestion> {

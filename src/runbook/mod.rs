@@ -3,9 +3,14 @@
 pub mod check;
 pub mod codes;
 pub mod contexts;
+pub mod fields;
 pub mod lower;
 pub mod lower_inputs;
 pub mod lower_steps;
+pub mod lower_times;
+pub mod lower_whole;
+pub mod lower_writes;
+pub mod mail;
 pub mod model;
 pub mod modules;
 pub mod nearest;

@@ -142,6 +142,11 @@ pub struct Foreach {
     pub max_parallel: Option<Template>,
 }
 
+impl Foreach {
+    /// Most items: each is a step of the journal.
+    pub const ITEMS_MAX: usize = 10_000;
+}
+
 /// `retry:`.
 #[derive(Clone, Debug)]
 pub struct Retry {
@@ -154,6 +159,8 @@ pub struct Retry {
     pub max_delay: Option<Template>,
     /// Failures that are worth it; all that may be retried when empty.
     pub on: Vec<Spanned<String>>,
+    /// Where it is written: at the step, or below `defaults`.
+    pub span: Span,
 }
 
 impl Retry {

@@ -219,6 +219,7 @@ fn spec_of(file: &Runbook, totals: &Totals) -> ActionSpec {
         required: input.required && input.default.is_none(),
         default: input.default.clone(),
         doc: input.description.clone().unwrap_or_default(),
+        fault: None,
     });
     let outputs =
         file.outputs.iter().map(|(name, _)| OutputSpec { name: name.value.clone(), ty: Type::Any, doc: String::new() });

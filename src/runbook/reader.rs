@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::runbook::nearest::nearest;
+use crate::runbook::nearest::{did_you_mean, nearest};
 use crate::runbook::node::{self, Entry, Node, NodeKind, PROBLEMS_MAX, Scalar, Style};
 use crate::runbook::problem::{Problem, Severity};
 use crate::runbook::scalar::{self, Core};
@@ -283,6 +283,21 @@ impl Reader {
             return Some(number);
         }
         self.wrong(node, thing, &format!("a whole number from {least} on"));
+        None
+    }
+
+    /// One word of a closed list; `what` says what the words are: `level`.
+    pub fn word<T: Copy>(&mut self, node: &Node, what: &str, words: &[(&'static str, T)]) -> Option<T> {
+        let word = self.text(node, &format!("`{what}`"))?;
+        if let Some((_, meant)) = words.iter().find(|(name, _)| *name == word.value) {
+            return Some(*meant);
+        }
+        let names = || words.iter().map(|(name, _)| *name);
+        let help = did_you_mean(&word.value, names())
+            .unwrap_or_else(|| format!("expected one of {}", names().collect::<Vec<_>>().join(", ")));
+        let span = self.first_line(word.span);
+        let problem = Problem::error("E0107", &self.source, span, format!("unknown {what} {}", quoted(&word.value)));
+        self.push(problem.label(format!("no such {what}")).help(help));
         None
     }
 

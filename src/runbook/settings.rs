@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::runbook::mail::{self, Mail};
 use crate::runbook::nearest::did_you_mean;
 use crate::runbook::node::Node;
 use crate::runbook::problem::Problem;
@@ -18,6 +19,8 @@ pub struct Settings {
     pub env: Vec<String>,
     /// Directories files may be written below; relative ones are relative to the project.
     pub file_write: Vec<String>,
+    /// How messages leave; without it none do.
+    pub mail: Option<Mail>,
 }
 
 /// A target: named input values, where its secrets come from, what may be reached.
@@ -50,7 +53,7 @@ pub enum From {
 }
 
 const SETTINGS: Keys =
-    Keys { what: "project file", known: &["version", "allow"], later: &["people", "mail", "limits"], foreign: &[] };
+    Keys { what: "project file", known: &["version", "allow", "mail"], later: &["people", "limits"], foreign: &[] };
 const ALLOW: Keys = Keys { what: "list of permissions", known: &["env", "file_write"], later: &["exec"], foreign: &[] };
 const TARGET: Keys = Keys {
     what: "target",
@@ -81,6 +84,7 @@ pub fn read_settings(source: &Arc<Source>) -> (Settings, Vec<Problem>) {
                 settings.file_write = values(reader.names(node, "`file_write`", path_fault));
             }
         }
+        settings.mail = fields.get("mail").and_then(|node| mail::read(&mut reader, node));
     }
     (settings, reader.finish())
 }
@@ -162,7 +166,7 @@ fn secret(reader: &mut Reader, name: &str, node: &Node) -> Option<SecretSource> 
     Some(SecretSource { from, hosts })
 }
 
-fn hosts(reader: &mut Reader, node: &Node) -> Vec<String> {
+pub(super) fn hosts(reader: &mut Reader, node: &Node) -> Vec<String> {
     values(reader.names(node, "hosts", host_fault)).into_iter().map(|host| host.to_ascii_lowercase()).collect()
 }
 
@@ -191,7 +195,7 @@ fn path_fault(path: &str) -> Option<String> {
 }
 
 /// Why a text can't be a host pattern; `None` if it can: `api.example.com`, `*.example.com`, `[::1]`.
-fn host_fault(pattern: &str) -> Option<String> {
+pub(super) fn host_fault(pattern: &str) -> Option<String> {
     if pattern == "*" {
         return Some("would match every host: leave the list out, or name them".to_owned());
     }
@@ -274,7 +278,7 @@ mod tests {
             (settings.env.len(), settings.file_write.as_slice(), codes.len()),
             (2, ["out".to_owned()].as_slice(), 0)
         );
-        assert_eq!(read("version: 1\npeople: {}\nmail: {}\nlimits: {}\n").1, ["E0108"; 3]);
+        assert_eq!(read("version: 1\npeople: {}\nlimits: {}\n").1, ["E0108"; 2]);
         assert_eq!(read("version: 1\nallow: { exec: [] }\n").1, ["E0108"]);
         assert_eq!(read("allow: { env: [\"A B\"] }\n").1, ["E0106", "E0105"]);
         assert_eq!(read("").1, ["E0106"]);

@@ -24,7 +24,7 @@ const SCRIPT_BYTES_MAX: usize = 64 * 1024;
 /// Places tried as the end of one `${{`: each `}}` inside a map literal or a string is one too early.
 const ENDS_TRIED_MAX: usize = 16;
 /// What an expression may read in this release.
-const CONTEXTS: [&str; 6] = ["inputs", "vars", "steps", "secrets", "run", "result"];
+const CONTEXTS: [&str; 7] = ["inputs", "vars", "steps", "secrets", "run", "each", "result"];
 
 const OPEN: &str = "${{";
 const CLOSE: &str = "}}";

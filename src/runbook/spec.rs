@@ -5,7 +5,8 @@ use crate::runbook::types::Type;
 use crate::script::value::{Map, Unknown, Value};
 
 /// Primitives whose arguments end where people read them or on a disk: no secret may be among them.
-pub const SHOWS_ITS_ARGUMENTS: [&str; 5] = ["human.ask", "run.note", "run.finish", "run.fail", "file.write"];
+pub const SHOWS_ITS_ARGUMENTS: [&str; 6] =
+    ["email.send", "human.ask", "run.note", "run.finish", "run.fail", "file.write"];
 
 /// What an action may do to the world, mildest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -107,6 +108,8 @@ pub struct ArgSpec {
     pub required: bool,
     pub default: Option<Value>,
     pub doc: String,
+    /// Why a text of the right type can't be meant; asked by checks where it is written out.
+    pub fault: Option<fn(&str) -> Option<String>>,
 }
 
 /// One output of an action.

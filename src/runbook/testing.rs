@@ -94,6 +94,7 @@ fn spec(name: &str, effect: Effect, args: &[(&str, Type, bool)]) -> ActionSpec {
         required: *required,
         default: None,
         doc: String::new(),
+        fault: None,
     });
     ActionSpec {
         name: name.to_owned(),

@@ -2,9 +2,10 @@
 
 use crate::drivers::clock::now;
 use crate::engine::event::{Actor, Body, Decision, EVENT_VERSION, Event};
-use crate::engine::facts::{Facts, Record, is_done_in_the_world};
+use crate::engine::facts::{Facts, Record};
 use crate::engine::ids::StepPath;
 use crate::engine::outcome::Outcome;
+use crate::engine::reopen::is_done_in_the_world;
 use crate::journal::{Append, Busy, Journal as _, RunRow, Signal};
 use crate::redact::Redactor;
 use crate::runbook::nearest::{listed, nearest};

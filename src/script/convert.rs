@@ -4,6 +4,7 @@
 //! value, not the outputs of every step.
 
 use std::collections::BTreeMap;
+use std::ops::{Range, RangeInclusive};
 
 use rhai::{Array, Dynamic};
 
@@ -98,8 +99,22 @@ fn outward(value: Dynamic, depth: usize) -> Result<Value, Failure> {
     if let Some(refused) = value.read_lock::<Refused>() {
         return Err(refused.used());
     }
-    let what = if value.is_fnptr() { "a function" } else { "a range" };
+    if let Some(numbers) = numbers(&value) {
+        elements(usize::try_from(numbers.end.saturating_sub(numbers.start)).unwrap_or(usize::MAX))?;
+        return Ok(Value::List(numbers.map(Value::Int).collect()));
+    }
+    let what = if value.is_fnptr() { "a function" } else { "this value" };
     Err(current::failure(format!("{what} can't leave a script: only data can")))
+}
+
+/// The numbers of a range: outside it is the list of them. An empty one if it goes backwards.
+fn numbers(value: &Dynamic) -> Option<Range<i64>> {
+    let range = value.read_lock::<Range<i64>>().map(|range| range.clone());
+    let range = range.or_else(|| {
+        let range = value.read_lock::<RangeInclusive<i64>>()?;
+        Some(*range.start()..range.end().saturating_add(1))
+    })?;
+    Some(range.start..range.end.max(range.start))
 }
 
 /// Which part of a context is read.

@@ -4,17 +4,22 @@ use std::sync::LazyLock;
 
 use crate::runbook::spec::ActionSpec;
 use crate::steps::{
-    Entry, dns_resolve, env_read, file_read, file_write, http_probe, http_request, human_ask, run_fail, run_finish,
-    run_note, tcp_connect, time_now, time_sleep, tls_inspect,
+    Entry, chat_post, dns_resolve, email_send, env_read, file_read, file_write, graphql_mutate, graphql_query,
+    http_probe, http_request, human_ask, run_fail, run_finish, run_note, tcp_connect, time_now, time_sleep,
+    tls_inspect,
 };
 
 /// All primitives, by name.
 static CATALOG: LazyLock<Vec<Entry>> = LazyLock::new(|| {
     vec![
+        chat_post::entry(),
         dns_resolve::entry(),
+        email_send::entry(),
         env_read::entry(),
         file_read::entry(),
         file_write::entry(),
+        graphql_mutate::entry(),
+        graphql_query::entry(),
         http_probe::entry(),
         http_request::entry(),
         human_ask::entry(),
@@ -83,7 +88,8 @@ mod tests {
             let entry = find(&spec.name).unwrap();
             match entry.primitive {
                 Primitive::Read(_) => assert_eq!(spec.effect, Effect::Read, "{}", spec.name),
-                Primitive::Write(_) | Primitive::ReadOrWrite(..) => assert_eq!(spec.effect, Effect::Write),
+                Primitive::Write(_) => assert!(spec.effect.changes_the_world(), "{}", spec.name),
+                Primitive::ReadOrWrite(..) => assert_eq!(spec.effect, Effect::Write, "{}", spec.name),
                 Primitive::Engine => assert!(!spec.effect.changes_the_world(), "{}", spec.name),
             }
         }

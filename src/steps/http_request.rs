@@ -172,7 +172,7 @@ fn outputs(answer: &Answer) -> Value {
 }
 
 /// The header of the key and how long the other side remembers it.
-fn idempotency(args: &Map) -> Result<Option<(HeaderName, Duration)>, Failure> {
+pub(super) fn idempotency(args: &Map) -> Result<Option<(HeaderName, Duration)>, Failure> {
     let Some(given) = map(args, "idempotency")? else { return Ok(None) };
     if let Some(unknown) = given.keys().find(|key| !matches!(key.as_str(), "header" | "window")) {
         return Err(invalid("idempotency", &format!("expected header and window, got `{unknown}`")));

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
-use crate::engine::event::{Actor, Body, Decision, Event, RunStarted, StepFinished, StepStarted, Suggest};
+use crate::engine::event::{
+    Actor, Body, Decision, Event, RunStarted, StepFinished, StepRetrying, StepStarted, Suggest, Verdict,
+};
 use crate::engine::facts::Facts;
 use crate::engine::ids::StepPath;
 use crate::engine::outcome::{Failure, Outcome, RunOutcome};
@@ -77,16 +79,28 @@ fn draw(event: &Event, facts: &Facts, style: Style) -> Vec<Line> {
         }
         Body::StepStarted(_) | Body::StepObserved { .. } => Vec::new(),
         Body::StepFinished(end) => finished(end, event.ts, facts, marks),
+        Body::StepRetrying(again) => retrying(again, every_event, marks),
+        Body::StepSettled { step, verdict, .. } => {
+            let text = match verdict {
+                Verdict::Happened => "it happened, says what was read; taken as done",
+                Verdict::NotHappened => "it did not happen, says what was read; sent again",
+                Verdict::Unknown => "what was read can't tell whether it happened",
+            };
+            vec![labelled(Mark::Info, step, marks).add(Tone::Plain, text)]
+        }
         Body::StepSkipped { step, condition, values } => {
             let line = labelled(Mark::Skipped, step, marks).add(Tone::Dim, &format!("skipped: `{condition}` is false"));
             let read = words::values(values).join(", ");
             vec![if read.is_empty() { line } else { line.add(Tone::Dim, &format!(" ({read})")) }]
         }
-        Body::AskAsked { step, text, choices, by, expires } => {
+        Body::AskAsked { step, text, choices, fields, by, expires } => {
             let mut drawn = vec![labelled(Mark::Waiting, step, marks).add(Tone::Strong, text)];
             let mut terms = Vec::new();
             if !choices.is_empty() {
                 terms.push(format!("choices: {}", choices.join(", ")));
+            }
+            if !fields.is_empty() {
+                terms.push(format!("asks for: {}", fields.keys().map(String::as_str).collect::<Vec<_>>().join(", ")));
             }
             if !by.is_empty() {
                 terms.push(format!("asked: {}", by.join(" or ")));
@@ -175,9 +189,19 @@ fn started(intent: &StepStarted, marks: Marks) -> Line {
     if why.is_empty() { line } else { line.add(Tone::Dim, &format!(" because {why}")) }
 }
 
+/// The pause before another attempt. Looks that were not enough are told only where every event is.
+fn retrying(again: &StepRetrying, every_event: bool, marks: Marks) -> Vec<Line> {
+    let text = match &again.error {
+        Some(_) => format!("attempt {} failed; again at {}", again.attempt, words::clock(again.at)),
+        None if every_event => format!("look {}: {}", again.attempt, words::quoted(&again.result)),
+        None => return Vec::new(),
+    };
+    vec![labelled(Mark::Info, &again.step, marks).add(Tone::Dim, &text)]
+}
+
 fn finished(end: &StepFinished, at: Timestamp, facts: &Facts, marks: Marks) -> Vec<Line> {
     let record = facts.step(&end.step);
-    let intent = record.and_then(|record| record.started.as_ref()).map(|started| &started.intent);
+    let intent = record.and_then(|record| record.started.as_ref()).map(|started| &*started.intent);
     let mark = match end.outcome {
         Outcome::Done => Mark::Done,
         Outcome::Refused | Outcome::Failed | Outcome::Rejected => Mark::Failed,

@@ -203,7 +203,9 @@ fn step(body: &Body) -> Option<&str> {
     let step = match body {
         Body::StepStarted(intent) => &intent.step,
         Body::StepFinished(end) => &end.step,
+        Body::StepRetrying(again) => &again.step,
         Body::StepObserved { step, .. }
+        | Body::StepSettled { step, .. }
         | Body::StepSkipped { step, .. }
         | Body::AskAsked { step, .. }
         | Body::AskAnswered { step, .. }

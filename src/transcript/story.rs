@@ -65,6 +65,7 @@ impl Story {
             reason: Some("pager".into()),
             incident: Some("INC-42".into()),
             effects: vec![Effect::Read, Effect::Write],
+            timeout_ms: None,
             rehearsal: false,
             root: None,
             store: None,
@@ -162,6 +163,7 @@ impl Story {
             step: step.into(),
             text: text.into(),
             choices: vec!["safe".into(), "not safe".into()],
+            fields: Map::new(),
             by: vec!["oncall".into()],
             expires: Some("2026-11-21T14:18:02Z".parse().unwrap()),
         })

@@ -6,9 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rerail::engine::outcome::{Outcome, RunOutcome};
+use rerail::engine::outcome::{FailureKind, Outcome, RunOutcome};
 use rerail::runbook::codes::CODES;
-use rerail::runbook::contexts::{OUTCOMES, RUN_OUTCOMES};
+use rerail::runbook::contexts::{FAILURE_KINDS, NEVER_RETRIED, OUTCOMES, RUN_OUTCOMES};
 use rerail::runbook::problem::{Problem, render};
 use rerail::runbook::program::{Library, Looked, Program, load};
 use rerail::runbook::source::Source;
@@ -159,4 +159,14 @@ fn outcomes_are_the_words_of_the_engine() {
     assert_eq!(OUTCOMES, Outcome::WORDS);
     let ends = [RunOutcome::Success, RunOutcome::Failed, RunOutcome::Rejected, RunOutcome::Cancelled];
     assert_eq!(RUN_OUTCOMES, ends.map(RunOutcome::word));
+}
+
+#[test]
+fn kinds_of_failure_are_the_words_of_the_engine() {
+    for word in FAILURE_KINDS {
+        let kind: FailureKind =
+            serde_json::from_value(serde_json::Value::from(word)).unwrap_or_else(|_| panic!("{word}"));
+        assert_eq!(kind.word(), word);
+    }
+    assert!(NEVER_RETRIED.iter().all(|word| FAILURE_KINDS.contains(word)));
 }

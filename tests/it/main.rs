@@ -9,6 +9,7 @@
 mod binary;
 mod checks;
 mod cli;
+mod composites;
 mod crash;
 mod demo;
 mod door;
@@ -23,5 +24,6 @@ mod readme;
 mod runbooks;
 mod scenario;
 mod servers;
+mod services;
 mod steps;
 mod tmpfs;

@@ -7,17 +7,20 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::engine::event::{Body as Fact, Planned, StepStarted};
-use crate::engine::facts::{Record, Resend, is_afterwards};
+use crate::engine::event::{Body as Fact, Planned, PlannedChange, StepStarted};
+use crate::engine::facts::{Record, Resend};
 use crate::engine::ids::StepPath;
 use crate::engine::machine::{Env, NESTING_MAX, STEPS_MAX, STEPS_RESERVE, compute_vars};
 use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
+use crate::engine::reopen::is_afterwards;
 use crate::engine::scope::{Scope, StepResult};
+use crate::engine::walk::again::{self, Place};
+use crate::engine::walk::book::{BookEnd, BookTask};
 use crate::engine::walk::leaf::{Leaf, after, is_engine_action};
-use crate::engine::walk::run::outputs_of;
-use crate::engine::walk::sequence::BlockTask;
-use crate::engine::walk::{BlockEnd, Progress, StepEnd, step};
-use crate::runbook::model::{Poll, Runbook, Step};
+use crate::engine::walk::settle::SettleTask;
+use crate::engine::walk::{Progress, StepEnd, instance, limits, step};
+use crate::runbook::model::{Plan, Poll, Runbook, Settle, Step};
+use crate::runbook::program::{Child, Program};
 use crate::runbook::snippet::Template;
 use crate::runbook::source::Spanned;
 use crate::runbook::spec::{ActionSpec, Effect, Repeat, SHOWS_ITS_ARGUMENTS};
@@ -25,6 +28,10 @@ use crate::runbook::types::{Type, parse_duration};
 use crate::script::sandbox::arguments_digest;
 use crate::script::value::{Map, Unknown, Value};
 
+/// The primitive that runs another runbook.
+const RUNBOOK: &str = "runbook";
+/// How often reads may fail to tell what became of a write before a person is asked.
+const SETTLE_LOOKS_MAX: u32 = 3;
 /// How often the other side may leave the same bytes without an answer before a person is asked.
 const SETTLE_ATTEMPTS_MAX: u32 = 3;
 /// Pause before the first of them.
@@ -42,11 +49,17 @@ pub(crate) enum Arguments<'a> {
 pub(crate) struct Manner<'a> {
     pub step: Option<&'a Step>,
     pub why: &'a Map,
+    /// One round of a loop, to which `until` belongs.
+    pub round: bool,
 }
 
 impl<'a> Manner<'a> {
     pub(crate) fn poll(&self) -> Option<&'a Poll> {
-        self.step.and_then(|step| step.poll.as_ref())
+        self.step.filter(|_| !self.round).and_then(|step| step.poll.as_ref())
+    }
+
+    fn settle(&self) -> Option<&'a Settle> {
+        self.step.and_then(|step| step.settle.as_ref())
     }
 }
 
@@ -55,18 +68,24 @@ pub(crate) struct Invocation {
     path: StepPath,
     uses: String,
     leaf: Leaf,
-    inner: Option<Box<Inner>>,
+    /// The steps of a YAML action or of another runbook.
+    inner: Option<Box<BookTask>>,
+    /// Reads that find out what became of an attempt in doubt.
+    settling: Option<Box<SettleTask>>,
 }
 
-/// The steps of a YAML action.
-struct Inner {
-    scope: Scope,
-    block: BlockTask,
+/// How a doubt is settled next.
+enum Settling {
+    /// The same is sent again then.
+    Again(Timestamp),
+    /// Reads look then.
+    Look(Timestamp),
+    Person,
 }
 
 /// What the facts say of an invocation.
 enum Status {
-    Ended(StepResult),
+    Ended(Box<StepResult>),
     Start(Resend),
     /// The process died in the middle of a write.
     Lost,
@@ -76,23 +95,29 @@ enum Status {
 
 impl Invocation {
     pub(crate) fn new(path: StepPath, uses: String) -> Invocation {
-        Invocation { path, uses, leaf: Leaf::default(), inner: None }
+        Invocation { path, uses, leaf: Leaf::default(), inner: None, settling: None }
     }
 
+    /// Whether it is made of steps: an action or another runbook.
+    pub(crate) fn has_steps(&self, env: &Env) -> bool {
+        self.uses == RUNBOOK || env.program.actions.contains_key(&self.uses)
+    }
+
+    /// Goes on; ended without an end when another look follows.
     pub(crate) fn advance(
         &mut self,
         env: &mut Env,
         scope: &Scope,
         arguments: &Arguments,
         manner: &Manner,
-    ) -> Progress<StepEnd> {
+    ) -> Progress<Option<StepEnd>> {
         loop {
             if env.decided.waits.paused.is_some() {
                 return Progress::Pending;
             }
             match self.status(env) {
                 Status::Ended(result) => {
-                    return Progress::Ended(step::ended(env, &self.path, result));
+                    return Progress::Ended(Some(step::ended(env, &self.path, *result)));
                 }
                 Status::Start(Resend::Fresh) => self.start(env, scope, arguments, manner),
                 Status::Start(Resend::Same) => self.start_again(env),
@@ -101,23 +126,26 @@ impl Invocation {
                     let failure = Failure::new(FailureKind::EngineDied, message);
                     step::end(env, &self.path, Attempt::in_doubt(failure), None, step::End::default());
                 }
-                Status::InDoubt => match self.settles_at(env) {
-                    Some(at) if env.now >= at => self.start_again(env),
-                    Some(at) => {
+                Status::InDoubt => match (self.settling(env, manner), manner.settle()) {
+                    (Settling::Again(at), _) if env.now >= at => self.start_again(env),
+                    (Settling::Look(at), Some(settle)) if env.now >= at => {
+                        let settling =
+                            self.settling.get_or_insert_with(|| Box::new(SettleTask::new(settle, scope, &self.path)));
+                        match settling.advance(env, settle, &self.path) {
+                            Progress::Pending => return Progress::Pending,
+                            Progress::Ended(()) => self.settling = None,
+                        }
+                    }
+                    (Settling::Again(at) | Settling::Look(at), _) => {
                         env.decided.waits.timer(at);
                         return Progress::Pending;
                     }
-                    None => {
+                    (Settling::Person, _) => {
                         env.decided.waits.doubts.push(self.path.clone());
                         return Progress::Pending;
                     }
                 },
-                Status::Open if env.program.actions.contains_key(&self.uses) => {
-                    match self.go_inside(env, scope, manner) {
-                        Progress::Pending => return Progress::Pending,
-                        Progress::Ended(end) => return Progress::Ended(end),
-                    }
-                }
+                Status::Open if self.has_steps(env) => return self.go_inside(env, scope, manner),
                 Status::Open => match self.leaf.advance(env, scope, &self.path, &self.uses, manner) {
                     Progress::Pending => return Progress::Pending,
                     Progress::Ended(()) => {}
@@ -129,7 +157,7 @@ impl Invocation {
     fn status(&self, env: &Env) -> Status {
         let Some(record) = env.facts.step(&self.path) else { return Status::Start(Resend::Fresh) };
         if let Some(result) = StepResult::of(&self.path, record) {
-            return Status::Ended(result);
+            return Status::Ended(Box::new(result));
         }
         if let Some(resend) = record.resend {
             return Status::Start(resend);
@@ -138,7 +166,7 @@ impl Invocation {
             return Status::InDoubt;
         }
         let Some(started) = &record.started else { return Status::Start(Resend::Fresh) };
-        let outlives_drivers = env.program.actions.contains_key(&self.uses) || is_engine_action(&self.uses);
+        let outlives_drivers = self.has_steps(env) || is_engine_action(&self.uses);
         if started.leg == env.facts.leg || outlives_drivers {
             Status::Open
         } else if started.intent.effect.changes_the_world() {
@@ -152,6 +180,7 @@ impl Invocation {
     fn start(&mut self, env: &mut Env, scope: &Scope, arguments: &Arguments, manner: &Manner) {
         self.leaf = Leaf::default();
         self.inner = None;
+        self.settling = None;
         let spec = env.program.specs.get(&self.uses).map(Arc::clone);
         let prepared = match &spec {
             Some(spec) => self.prepare(env, scope, spec, arguments, manner),
@@ -188,7 +217,7 @@ impl Invocation {
             Ok(prepared) => {
                 let unknown = Value::Map(prepared.with.clone()).unknown().cloned();
                 let effect = prepared.effect;
-                let action = env.program.actions.contains_key(&self.uses);
+                let action = self.has_steps(env);
                 env.emit(Fact::StepStarted(Box::new(StepStarted {
                     effect,
                     repeat: prepared.repeat,
@@ -203,7 +232,7 @@ impl Invocation {
                 if let Some(unknown) = unknown.filter(|_| !action) {
                     let outputs = Value::Unknown(Unknown { origin: self.path.to_string() });
                     let summary = format!("needs what is known after `{}`", unknown.origin);
-                    let planned = Planned { summary, may_call: Vec::new() };
+                    let planned = Planned { summary, ..Planned::default() };
                     let attempt = Attempt { outcome: Outcome::Planned, outputs, failure: None };
                     step::end(env, &self.path, attempt, Some(planned), step::End::default());
                 }
@@ -214,28 +243,33 @@ impl Invocation {
     /// Records the intent to send the same again.
     fn start_again(&mut self, env: &mut Env) {
         self.leaf = Leaf::default();
-        let Some(record) = env.facts.step(&self.path) else { return };
-        let Some(started) = &record.started else { return };
-        let intent = StepStarted { attempt: record.next_attempt(), ..started.intent.clone() };
-        env.emit(Fact::StepStarted(Box::new(intent)));
+        self.inner = None;
+        self.settling = None;
+        again::restart(env, &self.path);
     }
 
-    /// When an in-doubt write may be sent again without asking anybody; `None` if never.
-    fn settles_at(&self, env: &Env) -> Option<Timestamp> {
-        let record = env.facts.step(&self.path)?;
-        let started = record.started.as_ref()?;
-        if record.unanswered >= SETTLE_ATTEMPTS_MAX || env.stopping() {
-            return None;
-        }
+    /// How an in-doubt write is settled next: by its class, by reads, else by a person.
+    fn settling(&self, env: &Env, manner: &Manner) -> Settling {
+        let Some(record) = env.facts.step(&self.path) else { return Settling::Person };
+        let (Some(started), Some(ended)) = (&record.started, record.finished_at) else { return Settling::Person };
         // Each pause is longer than the one before: the other side is busy or coming up.
-        let at = after(record.finished_at?, SETTLE_PAUSE * record.unanswered);
-        match started.intent.repeat {
-            Repeat::Once | Repeat::Verifiable => None,
-            Repeat::Repeatable => Some(at),
+        let at = after(ended, SETTLE_PAUSE * record.unanswered);
+        let trusted = match started.intent.repeat {
+            Repeat::Once | Repeat::Verifiable => false,
+            Repeat::Repeatable => true,
             Repeat::Keyed { window_s } => {
                 let age = at.max(env.now).as_second() - started.sent_first_at.as_second();
-                u64::try_from(age).is_ok_and(|age| age + KEY_MARGIN_S < window_s).then_some(at)
+                u64::try_from(age).is_ok_and(|age| age + KEY_MARGIN_S < window_s)
             }
+        };
+        if trusted && record.unanswered < SETTLE_ATTEMPTS_MAX && !env.stopping() {
+            return Settling::Again(at);
+        }
+        match manner.settle() {
+            Some(_) if record.untold < SETTLE_LOOKS_MAX && record.unanswered <= SETTLE_ATTEMPTS_MAX => {
+                Settling::Look(after(ended, SETTLE_PAUSE * (record.untold + 1)))
+            }
+            _ => Settling::Person,
         }
     }
 
@@ -260,24 +294,37 @@ impl Invocation {
             Arguments::Templates(templates) => evaluator.named(templates)?,
             Arguments::Given(args) => (*args).clone(),
         };
-        let with = typed(spec, given)?;
-        let timeout_ms =
-            manner.step.and_then(|step| step.timeout.as_ref()).map(|t| duration_ms(&evaluator, t, "timeout"));
-        let within_ms = manner.step.and_then(|step| step.within.as_ref()).map(|t| duration_ms(&evaluator, t, "within"));
-        let vars = match env.program.actions.get(&self.uses) {
-            Some(action) => compute_vars(env.sandbox, env.facts, self.inner_scope(action, with.clone(), Map::new()))?,
+        let mut with = typed(spec, given)?;
+        let times = match manner.step {
+            Some(step) => instance::times(env, scope, step, manner.round)?,
+            None => instance::Times::default(),
+        };
+        let mut effect = spec.effect_with(&with);
+        let called = match self.uses.as_str() {
+            RUNBOOK => {
+                let child = child_of(env, &with)?;
+                effect = child.spec.effect;
+                let inputs = match with.remove("inputs") {
+                    Some(Value::Map(inputs)) => inputs,
+                    _ => Map::new(),
+                };
+                let inputs = typed(&child.spec, inputs)?;
+                with.insert("inputs".to_owned(), Value::Map(inputs.clone()));
+                Some((&child.runbook, inputs))
+            }
+            uses => env.program.actions.get(uses).map(|action| (action, with.clone())),
+        };
+        let vars = match called {
+            Some((book, inputs)) => compute_vars(env.sandbox, env.facts, self.inner_scope(book, inputs, Map::new()))?,
             None => Map::new(),
         };
-        let effect = spec.effect_with(&with);
-        let repeat = if effect.changes_the_world() { spec.repeat_with(&with) } else { Repeat::Once };
-        Ok(Prepared {
-            effect,
-            repeat,
-            with,
-            vars,
-            timeout_ms: timeout_ms.transpose()?.flatten(),
-            within_ms: within_ms.transpose()?.flatten(),
-        })
+        effect = manner.step.and_then(|step| step.effect.as_ref()).map_or(effect, |declared| declared.value);
+        let declared = manner.step.and_then(|step| step.repeat.as_ref()).map(|repeat| repeat.value);
+        let repeat = match effect.changes_the_world() {
+            true => declared.unwrap_or_else(|| spec.repeat_with(&with)),
+            false => Repeat::Once,
+        };
+        Ok(Prepared { effect, repeat, with, vars, timeout_ms: times.timeout_ms, within_ms: times.within_ms })
     }
 
     /// Run, path without attempt, digest of the arguments: equal for every repeat of the same change.
@@ -292,52 +339,100 @@ impl Invocation {
         format!("{run}:{}:{}{again}", self.path, &digest[..16])
     }
 
-    fn inner_scope(&self, action: &Arc<Runbook>, inputs: Map, vars: Map) -> Scope {
+    fn inner_scope(&self, book: &Arc<Runbook>, inputs: Map, vars: Map) -> Scope {
         Scope {
-            runbook: Arc::clone(action),
+            runbook: Arc::clone(book),
             prefix: self.path.clone(),
-            inputs,
-            vars,
+            inputs: Arc::new(inputs),
+            vars: Arc::new(vars),
             results: BTreeMap::new(),
             failure: None,
             ending: None,
+            each: None,
         }
     }
 
-    fn go_inside(&mut self, env: &mut Env, scope: &Scope, manner: &Manner) -> Progress<StepEnd> {
+    fn go_inside(&mut self, env: &mut Env, scope: &Scope, manner: &Manner) -> Progress<Option<StepEnd>> {
         if self.inner.is_none() {
-            let Some(action) = env.program.actions.get(&self.uses) else { return Progress::Pending };
             let Some(started) = env.facts.step(&self.path).and_then(|record| record.started.as_ref()) else {
                 return Progress::Pending;
             };
-            let (inputs, vars) = (started.intent.with.clone(), started.intent.vars.clone());
-            let block = BlockTask::new(&action.steps);
-            self.inner = Some(Box::new(Inner { scope: self.inner_scope(action, inputs, vars), block }));
+            let intent = Arc::clone(&started.intent);
+            let (book, inputs) = match (self.uses.as_str(), intent.with.get("inputs")) {
+                (RUNBOOK, Some(Value::Map(inputs))) => match child_of(env, &intent.with) {
+                    Ok(child) => (&child.runbook, inputs.clone()),
+                    Err(failure) => return Progress::Ended(Some(self.end(env, Attempt::failed(failure), None, None))),
+                },
+                (uses, _) => match env.program.actions.get(uses) {
+                    Some(action) => (action, intent.with.clone()),
+                    None => return Progress::Pending,
+                },
+            };
+            self.inner = Some(Box::new(BookTask::new(self.inner_scope(book, inputs, intent.vars.clone()))));
         }
         let Some(inner) = &mut self.inner else { return Progress::Pending };
-        let end = match inner.block.advance(env, &mut inner.scope) {
+        let end = match inner.advance(env, None) {
             Progress::Pending => return Progress::Pending,
             Progress::Ended(end) => end,
         };
         let mut broken_at = None;
         let attempt = match end {
-            BlockEnd::Done | BlockEnd::Finished(_) => {
-                let early = matches!(end, BlockEnd::Finished(_)) || inner.block.maybe_over;
-                match outputs_of(env, &inner.scope, early) {
-                    Ok(outputs) => step::shape_outputs(env, scope, manner.step, Attempt::done(Value::Map(outputs))),
-                    Err(failure) => Attempt::failed(failure),
-                }
-            }
-            BlockEnd::Cancelled => Attempt { outcome: Outcome::Cancelled, outputs: Value::Null, failure: None },
-            BlockEnd::Broken(broken) => {
+            BookEnd::Done(outputs, _) => Attempt::done(Value::Map(outputs)),
+            BookEnd::Cut => limits::stopped(env, &self.path, &self.path),
+            BookEnd::Broken(broken) => {
                 let message = format!("`{}`: {}", broken.step, broken.failure.message);
                 broken_at = Some(broken.step);
-                Attempt::failed(Failure { message, ..broken.failure })
+                let failure = Failure { message, ..broken.failure };
+                // A refusal by people stays one; anything else that stopped it is a failure of the whole.
+                let outcome = match broken.outcome {
+                    Outcome::Rejected => Outcome::Rejected,
+                    _ => Outcome::Failed,
+                };
+                Attempt { outcome, outputs: Value::Null, failure: Some(failure) }
             }
         };
+        let announced = inner.scope.runbook.plan.as_ref().and_then(|plan| announce(env, &inner.scope, plan));
         self.inner = None;
-        Progress::Ended(step::end(env, &self.path, attempt, None, step::End { ms: None, broken_at }))
+        let (attempt, planned) = match manner.step {
+            None => (attempt, None),
+            Some(step) => {
+                let place =
+                    Place { step, path: &self.path, inside: &self.path, forget: Vec::new(), round: manner.round };
+                match again::look(env, scope, &place, attempt) {
+                    None => return Progress::Ended(None),
+                    Some((attempt, planned)) => (step::shape_outputs(env, scope, Some(step), attempt), planned),
+                }
+            }
+        };
+        Progress::Ended(Some(self.end(env, attempt, planned.or(announced), broken_at)))
     }
+
+    fn end(&self, env: &mut Env, attempt: Attempt, planned: Option<Planned>, broken_at: Option<StepPath>) -> StepEnd {
+        step::end(env, &self.path, attempt, planned, step::End { ms: None, broken_at })
+    }
+}
+
+/// The runbook these arguments call.
+fn child_of<'p>(env: &Env<'p>, with: &Map) -> Result<&'p Child, Failure> {
+    let name = with.get("name").and_then(Value::as_text).unwrap_or_default();
+    let program: &'p Program = env.program;
+    program
+        .children
+        .get(name)
+        .ok_or_else(|| Failure::new(FailureKind::Argument, format!("there is no runbook `{name}` in this run")))
+}
+
+/// Rehearsal: what an action's `plan` says it would change; parts that can't be known yet are left out.
+fn announce(env: &Env, scope: &Scope, plan: &Plan) -> Option<Planned> {
+    if !env.facts.started.as_ref().is_some_and(|started| started.rehearsal) {
+        return None;
+    }
+    let evaluator = env.evaluator(scope, None);
+    let said = |template: &Template| evaluator.shown(template).unwrap_or_default();
+    let part = |template: &Option<Template>| template.as_ref().map_or(Value::Null, said);
+    let change =
+        PlannedChange { before: part(&plan.before), after: part(&plan.after), reversible: part(&plan.reversible) };
+    Some(Planned { summary: said(&plan.summary).to_string(), change: Some(change), may_call: Vec::new() })
 }
 
 struct Prepared {

@@ -1,18 +1,18 @@
 //! A primitive's attempt while it is open: performed by the driver, polled, or carried out here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::engine::evaluate::Truth;
 use crate::engine::event::{Body as Fact, Planned, StepStarted};
-use crate::engine::facts::Record;
 use crate::engine::ids::StepPath;
 use crate::engine::machine::{Completion, Env, Perform};
 use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
 use crate::engine::scope::Scope;
-use crate::engine::walk::invocation::{Manner, duration_ms};
-use crate::engine::walk::{Progress, step};
+use crate::engine::walk::invocation::Manner;
+use crate::engine::walk::{Progress, again, limits, step};
 use crate::runbook::model::Poll;
 use crate::runbook::types::parse_duration;
 use crate::script::value::{Map, Unknown, Value};
@@ -57,42 +57,52 @@ impl Leaf {
         uses: &str,
         manner: &Manner,
     ) -> Progress<()> {
-        let Some((intent, record)) = open_attempt(env, path) else { return Progress::Pending };
-        if let Some(budget) = env.budget.filter(|budget| env.now < *budget) {
-            env.decided.waits.timer(budget);
+        if let Some(deadline) = env.deadline.filter(|deadline| env.now < *deadline) {
+            env.decided.waits.limit(deadline);
         }
+        if env.is_in_flight(path) {
+            return Progress::Pending;
+        }
+        let Some(started) = env.facts.step(path).and_then(|record| record.started.as_ref()) else {
+            return Progress::Pending;
+        };
+        let (intent, first_at) = (Arc::clone(&started.intent), started.first_at);
         if is_engine_action(uses) {
-            return engine_action(env, scope, path, uses, &intent, &record, manner);
+            return engine_action(env, scope, path, uses, &intent, first_at, manner);
         }
         if let Some(completion) = env.take_completion(path) {
             return match manner.poll() {
-                Some(poll) => self.looked(env, scope, path, poll, &record, completion, manner),
+                Some(poll) => self.looked(env, scope, path, poll, completion, manner),
                 None => {
                     settle(env, scope, path, completion, manner);
                     Progress::Ended(())
                 }
             };
         }
-        if env.is_in_flight(path) {
-            return Progress::Pending;
-        }
+        let until = deadline(&intent, first_at);
         match manner.poll() {
             Some(_) if env.stopping() => {
                 cancel(env, path);
                 Progress::Ended(())
             }
-            Some(_) => self.wait_or_look(env, path, &intent, &record),
+            Some(_) => self.wait_or_look(env, path, &intent, until),
             None if self.looks == 0 => {
-                self.look(env, &intent, false);
+                self.look(env, &intent, false, until);
                 Progress::Pending
             }
             None => Progress::Pending,
         }
     }
 
-    fn look(&mut self, env: &mut Env, intent: &StepStarted, poll: bool) {
+    fn look(&mut self, env: &mut Env, intent: &StepStarted, poll: bool, until: Option<Timestamp>) {
         self.looks += 1;
         self.next_look = None;
+        let mut timeout = intent.timeout_ms.map(Duration::from_millis);
+        // A look takes no longer than the step has; a write is never cut off by more than its own limit.
+        if let Some(left) = until.filter(|until| *until > env.now && !intent.effect.changes_the_world()) {
+            let left = Duration::try_from(left.duration_since(env.now)).unwrap_or_default();
+            timeout = Some(timeout.map_or(left, |own| own.min(left)));
+        }
         env.perform(Perform {
             step: intent.step.clone(),
             attempt: intent.attempt,
@@ -102,12 +112,17 @@ impl Leaf {
             effect: intent.effect,
             args: intent.with.clone(),
             key: intent.key.clone().unwrap_or_default(),
-            timeout: intent.timeout_ms.map(Duration::from_millis),
+            timeout,
         });
     }
 
-    fn wait_or_look(&mut self, env: &mut Env, path: &StepPath, intent: &StepStarted, record: &Record) -> Progress<()> {
-        let deadline = deadline(intent, record);
+    fn wait_or_look(
+        &mut self,
+        env: &mut Env,
+        path: &StepPath,
+        intent: &StepStarted,
+        deadline: Option<Timestamp>,
+    ) -> Progress<()> {
         if let Some(next) = self.next_look
             && env.now < next
         {
@@ -122,8 +137,8 @@ impl Leaf {
                 .last_seen
                 .as_ref()
                 .map_or_else(String::new, |seen| format!("; last seen: {}", crate::engine::evaluate::quote(seen)));
-            let within = Duration::from_millis(intent.within_ms.unwrap_or(0));
-            let message = format!("`until` was not met within {within:?}{seen}");
+            let within = limits::shown(Duration::from_millis(intent.within_ms.unwrap_or(0)));
+            let message = format!("`until` was not met within {within}{seen}");
             step::end(
                 env,
                 path,
@@ -133,22 +148,25 @@ impl Leaf {
             );
             return Progress::Ended(());
         }
-        self.look(env, intent, true);
+        self.look(env, intent, true, deadline);
         Progress::Pending
     }
 
     /// Judges one look of a poll.
-    #[expect(clippy::too_many_arguments, reason = "one look touches the poll, its record and its surroundings")]
     fn looked(
         &mut self,
         env: &mut Env,
         scope: &Scope,
         path: &StepPath,
         poll: &Poll,
-        record: &Record,
-        completion: Completion,
+        mut completion: Completion,
         manner: &Manner,
     ) -> Progress<()> {
+        if let Some(fail_if) = manner.step.and_then(|step| step.fail_if.as_ref())
+            && completion.result.outcome == Outcome::Done
+        {
+            completion.result = again::failed_if(env, scope, fail_if, completion.result);
+        }
         let result = &completion.result;
         let met = match (&result.outcome, &result.failure) {
             (Outcome::Done, _) => match env.evaluator(scope, Some(&result.outputs)).truth(&poll.until) {
@@ -184,9 +202,8 @@ impl Leaf {
             return Progress::Ended(());
         }
         let seen = observation(result);
-        if record.observed.as_ref() != Some(&seen)
-            && self.observed_at.is_none_or(|at| env.now.duration_since(at) >= OBSERVE_EVERY)
-        {
+        let observed = env.facts.step(path).and_then(|record| record.observed.as_ref());
+        if observed != Some(&seen) && self.observed_at.is_none_or(|at| env.now.duration_since(at) >= OBSERVE_EVERY) {
             self.observed_at = Some(env.now);
             env.emit(Fact::StepObserved {
                 step: path.clone(),
@@ -196,10 +213,9 @@ impl Leaf {
             });
         }
         self.last_seen = Some(seen);
-        let every = match poll.every.as_ref().map(|every| duration_ms(&env.evaluator(scope, None), every, "every")) {
-            None => Poll::EVERY_DEFAULT,
-            Some(Ok(ms)) => ms.map_or(Poll::EVERY_DEFAULT, Duration::from_millis),
-            Some(Err(failure)) => {
+        let every = match again::every(env, scope, poll) {
+            Ok(every) => every.unwrap_or(Poll::EVERY_DEFAULT),
+            Err(failure) => {
                 step::end(env, path, Attempt::failed(failure), None, step::End::default());
                 return Progress::Ended(());
             }
@@ -210,14 +226,8 @@ impl Leaf {
     }
 }
 
-fn open_attempt(env: &Env, path: &StepPath) -> Option<(StepStarted, Record)> {
-    let record = env.facts.step(path)?;
-    Some((record.started.as_ref()?.intent.clone(), record.clone()))
-}
-
-fn deadline(intent: &StepStarted, record: &Record) -> Option<Timestamp> {
-    let started = record.started.as_ref()?;
-    Some(after(started.first_at, Duration::from_millis(intent.within_ms?)))
+fn deadline(intent: &StepStarted, first_at: Timestamp) -> Option<Timestamp> {
+    Some(after(first_at, Duration::from_millis(intent.within_ms?)))
 }
 
 /// `at + duration`, or the end of time if that is past it.
@@ -227,7 +237,13 @@ pub(crate) fn after(at: Timestamp, duration: Duration) -> Timestamp {
 
 /// Records what an attempt came to.
 fn settle(env: &mut Env, scope: &Scope, path: &StepPath, completion: Completion, manner: &Manner) {
-    let attempt = step::shape_outputs(env, scope, manner.step, completion.result);
+    let mut attempt = completion.result;
+    if let Some(fail_if) = manner.step.filter(|_| manner.poll().is_none()).and_then(|step| step.fail_if.as_ref())
+        && attempt.outcome == Outcome::Done
+    {
+        attempt = again::failed_if(env, scope, fail_if, attempt);
+    }
+    let attempt = step::shape_outputs(env, scope, manner.step, attempt);
     // A poll took as long as all its looks and pauses; an attempt as long as it was measured.
     let ms = manner.poll().is_none().then_some(completion.ms);
     step::end(env, path, attempt, completion.planned, step::End { ms, broken_at: None });
@@ -239,7 +255,7 @@ fn cancel(env: &mut Env, path: &StepPath) {
 }
 
 /// Trouble that a poll sits out: the other side is away or busy.
-fn means_not_yet(failure: &Failure) -> bool {
+pub(crate) fn means_not_yet(failure: &Failure) -> bool {
     failure.transient
         || matches!(failure.kind, FailureKind::Dns | FailureKind::Connect | FailureKind::Timeout | FailureKind::Network)
 }
@@ -266,7 +282,7 @@ fn engine_action(
     path: &StepPath,
     uses: &str,
     intent: &StepStarted,
-    record: &Record,
+    first_at: Timestamp,
     manner: &Manner,
 ) -> Progress<()> {
     let text = |name: &str| intent.with.get(name).map(Value::to_string);
@@ -293,7 +309,6 @@ fn engine_action(
         _ if env.stopping() => Attempt { outcome: Outcome::Cancelled, outputs: Value::Null, failure: None },
         "time.sleep" => {
             let wanted = text("duration").unwrap_or_default();
-            let first_at = record.started.as_ref().map_or(env.now, |started| started.first_at);
             match parse_duration(&wanted) {
                 Err(why) => Attempt::failed(Failure::new(FailureKind::Argument, format!("`duration`: {why}"))),
                 Ok(_) if rehearsal => return plan(env, path, format!("would wait {wanted}"), Value::Null),
@@ -309,7 +324,7 @@ fn engine_action(
             let question = text("text").unwrap_or_default();
             return plan(env, path, format!("would ask: {question}"), outputs);
         }
-        _ => match ask(env, path, intent, record) {
+        _ => match ask(env, path, intent) {
             Some(attempt) => attempt,
             None => return Progress::Pending,
         },
@@ -320,7 +335,7 @@ fn engine_action(
 }
 
 fn plan(env: &mut Env, path: &StepPath, summary: String, outputs: Value) -> Progress<()> {
-    let planned = Planned { summary, may_call: Vec::new() };
+    let planned = Planned { summary, ..Planned::default() };
     step::end(
         env,
         path,
@@ -332,7 +347,8 @@ fn plan(env: &mut Env, path: &StepPath, summary: String, outputs: Value) -> Prog
 }
 
 /// Puts the question, or gives its end.
-fn ask(env: &mut Env, path: &StepPath, intent: &StepStarted, record: &Record) -> Option<Attempt> {
+fn ask(env: &mut Env, path: &StepPath, intent: &StepStarted) -> Option<Attempt> {
+    let record = env.facts.step(path)?;
     let expired =
         |at: Timestamp| record.asked.as_ref().and_then(|asked| asked.expires).filter(|expires| at >= *expires);
     if let Some((answer, actor, at)) = &record.answered
@@ -356,10 +372,18 @@ fn ask(env: &mut Env, path: &StepPath, intent: &StepStarted, record: &Record) ->
             }
         };
         let expires = after(env.now, expires);
+        let fields = match intent.with.get("fields") {
+            Some(Value::Map(declared)) => declared.clone(),
+            _ => Map::new(),
+        };
+        if let Err(why) = crate::runbook::fields::fields(&fields) {
+            return Some(Attempt::failed(Failure::new(FailureKind::Argument, format!("`fields`: {why}"))));
+        }
         env.emit(Fact::AskAsked {
             step: path.clone(),
             text: intent.with.get("text").map(Value::to_string).unwrap_or_default(),
             choices: texts("choices"),
+            fields,
             by: texts("by"),
             expires: Some(expires),
         });

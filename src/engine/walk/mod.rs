@@ -3,12 +3,19 @@
 //! A task asks the facts first and decides only what they don't say. So the same walk replays a
 //! journal silently, goes on where it ends, and after a decision is simply begun again.
 
+pub(crate) mod again;
+pub(crate) mod book;
+pub(crate) mod foreach;
+pub(crate) mod instance;
 pub(crate) mod invocation;
 pub(crate) mod leaf;
+pub(crate) mod limits;
+pub(crate) mod parallel;
 pub(crate) mod pure;
 pub(crate) mod run;
 pub(crate) mod script;
 pub(crate) mod sequence;
+pub(crate) mod settle;
 pub(crate) mod step;
 
 use crate::engine::ids::StepPath;
@@ -49,5 +56,6 @@ pub(crate) enum BlockEnd {
     Done,
     Finished(Finish),
     Broken(Broken),
-    Cancelled,
+    /// Stopped at this step, by a cancel or because time was up.
+    Cancelled(StepPath),
 }

@@ -2,6 +2,7 @@
 
 use crate::engine::evaluate::Truth;
 use crate::engine::event::{Body as Fact, Planned, Suggest};
+use crate::engine::facts::Record;
 use crate::engine::ids::StepPath;
 use crate::engine::machine::Env;
 use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
@@ -43,7 +44,7 @@ pub(crate) fn check(env: &Env, scope: &Scope, assertions: &[Assertion]) -> (Atte
         (None, Some(origin)) => {
             let summary = format!("can't be told before `{}`", origin.origin);
             let attempt = Attempt { outcome: Outcome::Planned, outputs: Value::Null, failure: None };
-            (attempt, Some(Planned { summary, may_call: Vec::new() }))
+            (attempt, Some(Planned { summary, ..Planned::default() }))
         }
         (None, None) => (Attempt::done(Value::Null), None),
     }
@@ -84,18 +85,37 @@ pub(crate) fn find(env: &mut Env, scope: &Scope, path: &StepPath, rules: &[Findi
         return (Attempt::done(Value::Null), None);
     }
     if unknown.is_empty() {
-        let planned = Planned { summary: format!("may find: {}", unsure.join("; ")), may_call: Vec::new() };
+        let planned = Planned { summary: format!("may find: {}", unsure.join("; ")), ..Planned::default() };
         return (Attempt { outcome: Outcome::Planned, outputs: Value::Null, failure: None }, Some(planned));
     }
     let summary = format!("{} finding(s) can't be told before `{}`", unknown.len(), unknown.join("`, `"));
     let attempt = Attempt { outcome: Outcome::Planned, outputs: Value::Null, failure: None };
-    (attempt, Some(Planned { summary, may_call: Vec::new() }))
+    (attempt, Some(Planned { summary, ..Planned::default() }))
+}
+
+/// Whether an end of the runbook inside is one of what is around it as well.
+fn is_transparent(record: &Record) -> bool {
+    let body = record.started.as_ref().map(|started| started.intent.body.as_str());
+    matches!(body, Some("iteration" | "foreach" | "script"))
 }
 
 /// Whether the step at `path` was `run.finish` or is a script that called it, and what that said.
 pub(crate) fn finish_of(env: &Env, path: &StepPath) -> Option<Finish> {
     let record = env.facts.step(path)?;
     let intent = &record.started.as_ref()?.intent;
+    if matches!(intent.body.as_str(), "iteration" | "foreach") {
+        // One in an action ends that action only.
+        let only_groups = |call: &StepPath| {
+            let around = call.ancestors().take_while(|around| around != path);
+            around.into_iter().all(|around| env.facts.step(&around).is_none_or(is_transparent))
+        };
+        let done = |record: &Record| record.end().is_some_and(|end| end.outcome == Outcome::Done);
+        let (call, _) = env.facts.below(path).find(|(call, record)| {
+            let uses = record.started.as_ref().and_then(|started| started.intent.uses.as_deref());
+            uses == Some("run.finish") && done(record) && only_groups(call)
+        })?;
+        return finish_of(env, call);
+    }
     if intent.body == "script" {
         let calls = StepPath::new(format!("{path}/run.finish#"));
         let (call, _) = env.facts.below(path).find(|(below, record)| {

@@ -9,9 +9,10 @@ use crate::engine::ids::StepPath;
 use crate::engine::machine::Env;
 use crate::engine::outcome::{Attempt, Failure, Outcome};
 use crate::engine::scope::{Scope, StepResult};
+use crate::engine::walk::again::{self, Place};
 use crate::engine::walk::invocation::{Arguments, Invocation, Manner};
-use crate::engine::walk::{Progress, StepEnd, pure, step};
-use crate::runbook::model::Step;
+use crate::engine::walk::step::End;
+use crate::engine::walk::{Progress, StepEnd, limits, pure, step};
 use crate::runbook::program::Program;
 use crate::runbook::sites;
 use crate::runbook::snippet::Snippet;
@@ -27,39 +28,44 @@ pub(crate) struct ScriptTask {
 }
 
 impl ScriptTask {
+    /// Goes on; ended without an end when another look follows.
     pub(crate) fn advance(
         &mut self,
         env: &mut Env,
         scope: &Scope,
-        step: &Step,
-        path: &StepPath,
+        place: &Place,
         snippet: &Snippet,
-    ) -> Progress<StepEnd> {
+    ) -> Progress<Option<StepEnd>> {
+        let path = place.path;
         loop {
             if env.decided.waits.paused.is_some() {
                 return Progress::Pending;
             }
             if let Some((invocation, wanted)) = &mut self.call {
-                let manner = Manner { step: None, why: &Map::new() };
+                let manner = Manner { step: None, why: &Map::new(), round: false };
                 let end = match invocation.advance(env, scope, &Arguments::Given(&wanted.args), &manner) {
                     Progress::Pending => return Progress::Pending,
                     Progress::Ended(end) => end,
                 };
                 self.call = None;
                 // Neither a cancel nor a refusal by people can be caught: the script ends as its call did.
-                if matches!(end.result.outcome, Outcome::Cancelled | Outcome::Rejected) {
-                    let StepResult { outcome, error, .. } = end.result;
-                    let attempt = Attempt { outcome, outputs: Value::Null, failure: error };
-                    return Progress::Ended(step::end(env, path, attempt, None, step::End::default()));
+                let outcome = end.map(|end| (end.result.outcome, end.result.error));
+                match outcome {
+                    Some((Outcome::Cancelled, _)) => return cancelled(env, path),
+                    Some((Outcome::Rejected, failure)) => {
+                        let attempt = Attempt { outcome: Outcome::Rejected, outputs: Value::Null, failure };
+                        return recorded_end(env, path, attempt);
+                    }
+                    _ => {}
                 }
             }
             // `run::finish` ends the script where it stands, also when the script is replayed.
             if pure::finish_of(env, path).is_some() {
-                return Progress::Ended(step::end(env, path, Attempt::done(Value::Null), None, step::End::default()));
+                return recorded_end(env, path, Attempt::done(Value::Null));
             }
             // A cancelled script is not even replayed, unless a call of it is still to be settled.
             if env.stopping() && !env.facts.below(path).any(|(_, record)| record.is_open() || record.in_doubt()) {
-                return Progress::Ended(cancelled(env, path));
+                return cancelled(env, path);
             }
             let contexts = scope.contexts(&snippet.code, env.facts, None);
             let recorded = recorded(env.facts, path);
@@ -70,12 +76,17 @@ impl ScriptTask {
             }
             match evaluation.result {
                 Evaluated::Value(value) => {
-                    return Progress::Ended(step::finish(env, scope, step, path, Attempt::done(value), None));
+                    return match again::look(env, scope, place, Attempt::done(value)) {
+                        None => Progress::Ended(None),
+                        Some((attempt, planned)) => {
+                            Progress::Ended(Some(step::finish(env, scope, place.step, path, attempt, planned)))
+                        }
+                    };
                 }
                 Evaluated::Call(wanted) => {
                     let call = path.join(&format!("{}#{}", wanted.name, wanted.count));
                     if env.stopping() && env.facts.step(&call).is_none() {
-                        return Progress::Ended(cancelled(env, path));
+                        return cancelled(env, path);
                     }
                     self.call = Some((Box::new(Invocation::new(call, wanted.name.clone())), wanted));
                 }
@@ -84,9 +95,10 @@ impl ScriptTask {
                     let planned = Planned {
                         summary: format!("goes on after `{}`", unknown.origin),
                         may_call: may_call(env.program, &snippet.code),
+                        change: None,
                     };
                     let attempt = Attempt { outcome: Outcome::Planned, outputs, failure: None };
-                    return Progress::Ended(step::end(env, path, attempt, Some(planned), step::End::default()));
+                    return Progress::Ended(Some(step::end(env, path, attempt, Some(planned), End::default())));
                 }
                 Evaluated::Mismatch { name, count, recorded, now } => {
                     env.pause(format!(
@@ -99,7 +111,10 @@ impl ScriptTask {
                 Evaluated::Error(error) => {
                     let evaluator = env.evaluator(scope, None);
                     let failure = evaluator.failure(snippet, kind_of(error.kind), &error.message, error.position);
-                    return Progress::Ended(step::end(env, path, Attempt::failed(failure), None, step::End::default()));
+                    return match again::look(env, scope, place, Attempt::failed(failure)) {
+                        None => Progress::Ended(None),
+                        Some((attempt, _)) => recorded_end(env, path, attempt),
+                    };
                 }
             }
         }
@@ -124,9 +139,14 @@ fn may_call(program: &Program, code: &Code) -> Vec<String> {
     names
 }
 
-fn cancelled(env: &mut Env, path: &StepPath) -> StepEnd {
-    let attempt = Attempt { outcome: Outcome::Cancelled, outputs: Value::Null, failure: None };
-    step::end(env, path, attempt, None, step::End::default())
+/// Ends a script that was stopped between two calls.
+fn cancelled(env: &mut Env, path: &StepPath) -> Progress<Option<StepEnd>> {
+    let attempt = limits::stopped(env, path, path);
+    recorded_end(env, path, attempt)
+}
+
+fn recorded_end(env: &mut Env, path: &StepPath, attempt: Attempt) -> Progress<Option<StepEnd>> {
+    Progress::Ended(Some(step::end(env, path, attempt, None, End::default())))
 }
 
 /// The arguments in which two calls differ.
@@ -153,11 +173,11 @@ fn recorded(facts: &Facts, path: &StepPath) -> BTreeMap<(String, u32), Recorded>
         let (Ok(count), Some(started)) = (count.parse::<u32>(), &record.started) else { continue };
         let Some(result) = StepResult::of(below, record) else { continue };
         let reply = match result.outcome {
-            Outcome::Done => Reply::Answer(result.outputs),
+            Outcome::Done => Reply::Answer(result.outputs().clone()),
             Outcome::Skipped => Reply::Answer(Value::Null),
-            Outcome::Planned => match result.outputs {
-                Value::Unknown(unknown) => Reply::Unknown(unknown),
-                outputs => Reply::Answer(outputs),
+            Outcome::Planned => match result.outputs() {
+                Value::Unknown(unknown) => Reply::Unknown(unknown.clone()),
+                outputs => Reply::Answer(outputs.clone()),
             },
             outcome => Reply::Throw(thrown(below, outcome, result.error.as_ref())),
         };

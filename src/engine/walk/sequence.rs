@@ -7,8 +7,7 @@ use crate::engine::outcome::{Failure, FailureKind, Outcome};
 use crate::engine::scope::{Broken, Scope, StepResult};
 use crate::engine::walk::step::StepTask;
 use crate::engine::walk::{BlockEnd, Progress, StepEnd};
-use crate::runbook::model::{Block, Step, walk};
-use crate::script::value::{Unknown, Value};
+use crate::runbook::model::{Block, Step};
 
 /// One pass over a block.
 pub(crate) struct BlockTask {
@@ -34,7 +33,7 @@ impl BlockTask {
                 let path = scope.prefix.join(&step.id);
                 if env.stopping() && !has_begun(env, scope, step) {
                     self.leave_rest(scope);
-                    return Progress::Ended(BlockEnd::Cancelled);
+                    return Progress::Ended(BlockEnd::Cancelled(path));
                 }
                 self.current = Some(Box::new(StepTask::new(step, path)));
             }
@@ -55,7 +54,10 @@ impl BlockTask {
             scope.results.insert(step.id.clone(), Arc::new(end.result));
             if let Some(broken) = broken {
                 self.leave_rest(scope);
-                return Progress::Ended(if cancelled { BlockEnd::Cancelled } else { BlockEnd::Broken(broken) });
+                return Progress::Ended(match cancelled {
+                    true => BlockEnd::Cancelled(broken.step),
+                    false => BlockEnd::Broken(broken),
+                });
             }
             if let Some(finish) = end.finish {
                 self.leave_rest(scope);
@@ -71,27 +73,35 @@ impl BlockTask {
     }
 }
 
+/// The steps of a block whose ids can be read behind it: those in groups, not those in a loop.
+pub(crate) fn visible(block: &Block) -> Vec<&Arc<Step>> {
+    let mut found = Vec::new();
+    for step in block.iter() {
+        found.push(step);
+        if let Some(inner) = step.body.inner().filter(|_| step.foreach.is_none()) {
+            found.extend(visible(inner));
+        }
+    }
+    found
+}
+
 /// Gives every step of a block, groups included, a result without an attempt.
 pub(crate) fn mark_all(scope: &mut Scope, block: &Block, outcome: Outcome) {
-    let prefix = scope.prefix.clone();
-    walk(block, &mut |step| {
-        let path = prefix.join(&step.id);
+    for step in visible(block) {
+        let path = scope.prefix.join(&step.id);
         let mut result = StepResult::bare(&path, outcome);
         if outcome == Outcome::Planned {
-            result.outputs = Value::Unknown(Unknown { origin: path.to_string() });
+            result = result.unknown();
         }
         scope.results.insert(step.id.clone(), Arc::new(result));
-    });
+    }
 }
 
 /// Whether anything of a step is in the facts; of a group: of any step inside.
 fn has_begun(env: &Env, scope: &Scope, step: &Step) -> bool {
     let known = |id: &str| env.facts.step(&scope.prefix.join(id)).is_some();
-    let mut begun = known(&step.id);
-    if let Some(inner) = step.body.inner() {
-        walk(inner, &mut |step| begun |= known(&step.id));
-    }
-    begun
+    let inner = step.body.inner().filter(|_| step.foreach.is_none());
+    known(&step.id) || inner.is_some_and(|inner| visible(inner).iter().any(|step| known(&step.id)))
 }
 
 fn broken(end: &StepEnd) -> Option<Broken> {

@@ -1,21 +1,25 @@
-//! One step of a block: its `if`, then its body.
+//! One step of a block: its `if`, then its body, or its loop. And how the end of any step is recorded.
 
 use std::sync::Arc;
 
 use crate::engine::evaluate::Truth;
 use crate::engine::event::Body as Fact;
-use crate::engine::event::{Planned, StepFinished, StepStarted};
+use crate::engine::event::{Planned, StepFinished};
+use crate::engine::facts::Resend;
 use crate::engine::ids::StepPath;
 use crate::engine::machine::Env;
 use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
 use crate::engine::scope::{Scope, StepResult};
-use crate::engine::walk::invocation::{Arguments, Invocation, Manner};
-use crate::engine::walk::script::ScriptTask;
-use crate::engine::walk::sequence::{BlockTask, mark_all};
-use crate::engine::walk::{BlockEnd, Progress, StepEnd, pure, script};
-use crate::runbook::model::{Body, Step};
-use crate::runbook::spec::{Effect, Repeat};
-use crate::script::value::{Map, Unknown, Value};
+use crate::engine::walk::foreach::ForeachTask;
+use crate::engine::walk::instance::{Instance, Start, Times, start_of};
+use crate::engine::walk::sequence::mark_all;
+use crate::engine::walk::{Progress, StepEnd, pure};
+use crate::runbook::model::{Block, Step};
+use crate::runbook::spec::Effect;
+use crate::script::value::{Map, Value};
+
+/// What a failed `if` is recorded as: a body of its own, so that it has an end.
+const CONDITION: &str = "if";
 
 /// A step being walked.
 pub(crate) struct StepTask {
@@ -24,21 +28,17 @@ pub(crate) struct StepTask {
     state: State,
     /// A rehearsal could not decide its `if`.
     maybe: bool,
-    /// The values that made its `if` true.
-    why: Map,
 }
 
 enum State {
     Fresh,
-    Pure,
-    Invocation(Box<Invocation>),
-    Script(ScriptTask),
-    Group(BlockTask),
+    Once(Instance),
+    Loop(Box<ForeachTask>),
 }
 
 impl StepTask {
     pub(crate) fn new(step: &Arc<Step>, path: StepPath) -> StepTask {
-        StepTask { step: Arc::clone(step), path, state: State::Fresh, maybe: false, why: Map::new() }
+        StepTask { step: Arc::clone(step), path, state: State::Fresh, maybe: false }
     }
 
     pub(crate) fn advance(&mut self, env: &mut Env, scope: &mut Scope) -> Progress<StepEnd> {
@@ -47,8 +47,13 @@ impl StepTask {
         {
             return Progress::Ended(end);
         }
+        let step = Arc::clone(&self.step);
         env.maybe += u32::from(self.maybe);
-        let progress = self.go_on(env, scope);
+        let progress = match &mut self.state {
+            State::Once(instance) => instance.advance(env, scope, &step),
+            State::Loop(rounds) => rounds.advance(env, scope, &step),
+            State::Fresh => Progress::Pending,
+        };
         env.maybe -= u32::from(self.maybe);
         match progress {
             Progress::Ended(end) if self.maybe => Progress::Ended(self.undecided(scope, end)),
@@ -58,35 +63,30 @@ impl StepTask {
 
     /// The end of a step that may not run at all: neither it nor anything inside is known.
     fn undecided(&self, scope: &mut Scope, end: StepEnd) -> StepEnd {
-        if let Some(inner) = self.step.body.inner() {
+        if let Some(inner) = self.readable_inside() {
             mark_all(scope, inner, Outcome::Planned);
         }
         let maybe_over = end.maybe_over || end.finish.is_some() || !end.result.outcome.lets_the_run_go_on();
-        let result = StepResult {
-            outputs: Value::Unknown(Unknown { origin: self.path.to_string() }),
-            error: None,
-            outcome: Outcome::Planned,
-            ..end.result
-        };
-        StepEnd { maybe_over, ..StepEnd::plain(result) }
+        StepEnd { maybe_over, ..StepEnd::plain(end.result.unknown()) }
     }
 
-    /// Decides the `if` and opens the body. Gives the end of a step that is already over.
+    /// Decides the `if`. Gives the end of a step that is already over.
     fn begin(&mut self, env: &mut Env, scope: &mut Scope) -> Option<StepEnd> {
         let step = Arc::clone(&self.step);
         let known = env.facts.step(&self.path);
-        if let Some(result) = known.and_then(|record| StepResult::of(&self.path, record)) {
-            if result.outcome == Outcome::Skipped {
-                self.skip_inside(scope);
-            }
-            return Some(ended(env, &self.path, result));
+        if known.is_some_and(|record| record.skipped.is_some()) {
+            self.skip_inside(scope);
+            return Some(StepEnd::plain(StepResult::bare(&self.path, Outcome::Skipped)));
         }
-        if known.is_none_or(|record| record.started.is_none())
-            && let Some(condition) = &step.condition
-        {
+        let undecided = known.is_none_or(|record| match &record.started {
+            None => true,
+            Some(started) => started.intent.body == CONDITION && record.resend == Some(Resend::Fresh),
+        });
+        let mut why = Map::new();
+        if undecided && let Some(condition) = &step.condition {
             let evaluator = env.evaluator(scope, None);
             match evaluator.truth(condition) {
-                Ok(Truth::Yes) => self.why = evaluator.values_read(condition),
+                Ok(Truth::Yes) => why = evaluator.values_read(condition),
                 Ok(Truth::No) => {
                     let values = evaluator.values_read(condition);
                     let condition = condition.text.trim().to_owned();
@@ -96,66 +96,29 @@ impl StepTask {
                 }
                 Ok(Truth::Unknown(_)) => self.maybe = true,
                 Err(failure) => {
-                    start(env, scope, &step, &self.path, Effect::Pure, Map::new());
+                    let start = Start { body: CONDITION, effect: Effect::Pure, times: Times::default() };
+                    start_of(env, scope, &step, &self.path, start, Map::new());
                     return Some(finish(env, scope, &step, &self.path, Attempt::failed(failure), None));
                 }
             }
         }
-        self.state = match &step.body {
-            Body::Uses { action, .. } => {
-                State::Invocation(Box::new(Invocation::new(self.path.clone(), action.value.clone())))
-            }
-            Body::Script(snippet) => {
-                if env.facts.step(&self.path).is_none_or(|record| record.started.is_none() || record.resend.is_some()) {
-                    let effect = script::effect_of(env.program, snippet);
-                    start(env, scope, &step, &self.path, effect, std::mem::take(&mut self.why));
-                }
-                State::Script(ScriptTask::default())
-            }
-            Body::Assert(_) | Body::Findings(_) => State::Pure,
-            Body::Steps(block) | Body::Parallel(block) => {
-                if known_unstarted(env, &self.path) && step.condition.is_some() && !self.maybe {
-                    start(env, scope, &step, &self.path, Effect::Pure, std::mem::take(&mut self.why));
-                }
-                State::Group(BlockTask::new(block))
-            }
+        self.state = match &step.foreach {
+            None => State::Once(Instance::new(self.path.clone(), false, why)),
+            Some(_) => State::Loop(Box::new(ForeachTask::new(self.path.clone(), why))),
         };
         None
     }
 
     /// Steps inside a skipped group are skipped as well.
     fn skip_inside(&self, scope: &mut Scope) {
-        if let Some(inner) = self.step.body.inner() {
+        if let Some(inner) = self.readable_inside() {
             mark_all(scope, inner, Outcome::Skipped);
         }
     }
 
-    fn go_on(&mut self, env: &mut Env, scope: &mut Scope) -> Progress<StepEnd> {
-        let step = Arc::clone(&self.step);
-        match (&mut self.state, &step.body) {
-            (State::Invocation(invocation), Body::Uses { with, .. }) => {
-                let manner = Manner { step: Some(&step), why: &self.why };
-                invocation.advance(env, scope, &Arguments::Templates(with), &manner)
-            }
-            (State::Pure, body) => {
-                start(env, scope, &step, &self.path, Effect::Pure, std::mem::take(&mut self.why));
-                let (attempt, planned) = match body {
-                    Body::Assert(assertions) => pure::check(env, scope, assertions),
-                    Body::Findings(rules) => pure::find(env, scope, &self.path, rules),
-                    _ => return Progress::Pending,
-                };
-                Progress::Ended(finish(env, scope, &step, &self.path, attempt, planned))
-            }
-            (State::Script(script), Body::Script(snippet)) => script.advance(env, scope, &step, &self.path, snippet),
-            (State::Group(block), _) => match block.advance(env, scope) {
-                Progress::Pending => Progress::Pending,
-                Progress::Ended(end) => {
-                    let end = group_end(env, scope, &step, &self.path, end);
-                    Progress::Ended(StepEnd { maybe_over: block.maybe_over, ..end })
-                }
-            },
-            _ => Progress::Pending,
-        }
+    /// The steps inside that can be read from outside: not those of a loop.
+    fn readable_inside(&self) -> Option<&Block> {
+        self.step.body.inner().filter(|_| self.step.foreach.is_none())
     }
 }
 
@@ -165,62 +128,6 @@ pub(crate) fn ended(env: &Env, path: &StepPath, result: StepResult) -> StepEnd {
     let broken_at = env.facts.step(path).and_then(|record| record.finished.as_ref()?.broken_at.clone());
     let maybe_over = env.maybe > 0 && finish.is_some();
     StepEnd { result, broken_at, finish: finish.filter(|_| !maybe_over), maybe_over }
-}
-
-fn known_unstarted(env: &Env, path: &StepPath) -> bool {
-    env.facts.step(path).is_none_or(|record| record.started.is_none())
-}
-
-/// A group's end follows from its steps; only its own `outputs` are evaluated, and that is pure.
-fn group_end(env: &Env, scope: &Scope, step: &Step, path: &StepPath, end: BlockEnd) -> StepEnd {
-    let mut result = StepResult::bare(path, Outcome::Done);
-    match end {
-        BlockEnd::Done => {
-            if let Some(outputs) = &step.outputs {
-                match env.evaluator(scope, None).named(outputs) {
-                    Ok(values) => result.outputs = Value::Map(values),
-                    Err(failure) => {
-                        result.outcome = Outcome::Failed;
-                        result.error = Some(failure);
-                    }
-                }
-            }
-            StepEnd::plain(result)
-        }
-        BlockEnd::Finished(finish) => StepEnd { finish: Some(finish), ..StepEnd::plain(result) },
-        BlockEnd::Cancelled => {
-            result.outcome = Outcome::Cancelled;
-            StepEnd::plain(result)
-        }
-        BlockEnd::Broken(broken) => {
-            result.outcome = broken.outcome;
-            result.error = Some(broken.failure);
-            StepEnd { broken_at: Some(broken.step), ..StepEnd::plain(result) }
-        }
-    }
-}
-
-/// Records the start of a step without an effect of its own.
-fn start(env: &mut Env, scope: &Scope, step: &Step, path: &StepPath, effect: Effect, why: Map) {
-    let attempt = env.facts.step(path).map_or(1, |record| record.next_attempt());
-    let name = rendered_name(env, scope, step);
-    env.emit(Fact::StepStarted(Box::new(StepStarted {
-        step: path.clone(),
-        attempt,
-        name,
-        body: step.body.key().to_owned(),
-        uses: None,
-        effect,
-        repeat: Repeat::Once,
-        with: Map::new(),
-        vars: Map::new(),
-        key: None,
-        given: None,
-        timeout_ms: None,
-        within_ms: None,
-        maybe: env.maybe > 0,
-        why,
-    })));
 }
 
 /// A step's `name:`; one that can't be rendered is left out rather than failing the step.

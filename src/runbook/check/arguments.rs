@@ -103,7 +103,9 @@ impl<'a> Checker<'a> {
 
     /// A literal value must be of the argument's type.
     pub(super) fn literal(&mut self, arg: &ArgSpec, value: &Value, span: Span) {
-        if let Err(fault) = arg.ty.accept(value) {
+        let judged = arg.fault.zip(value.as_text());
+        let fault = arg.ty.accept(value).err().or_else(|| judged.and_then(|(judge, text)| judge(text)));
+        if let Some(fault) = fault {
             let message = format!("argument `{}`: {fault}", arg.name);
             self.push(self.error("E0206", span, message, "wrong type or value"));
         }

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::runbook::model::{Block, Body, Runbook, Step};
+use crate::runbook::model::{Block, Body, Foreach, Runbook, Step};
 use crate::runbook::nearest::{did_you_mean, listed};
 use crate::runbook::problem::Problem;
 use crate::runbook::sites;
 use crate::runbook::snippet::{Snippet, Template};
 use crate::runbook::source::{Source, Span};
 use crate::runbook::types::Type;
+use crate::script::value::Value;
 
 use super::facts::Facts;
 use super::place::Place;
@@ -59,6 +60,15 @@ pub(super) struct View<'v, 'a> {
     pub(super) step: Option<&'a str>,
     /// What `result` is here.
     pub(super) result: Option<Given>,
+    /// How the items of the innermost `foreach` around this place are gone through; `None` outside of one.
+    pub(super) each: Option<Items>,
+}
+
+/// How a `foreach` goes through its items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Items {
+    OneByOne,
+    SideBySide,
 }
 
 /// The way down to a step.
@@ -66,15 +76,16 @@ struct Way<'a> {
     block: &'static str,
     guards: Vec<&'a Snippet>,
     around: Vec<&'a str>,
+    each: Option<Items>,
 }
 
 impl<'a> Way<'a> {
     fn new(block: &'static str) -> Way<'a> {
-        Way { block, guards: Vec::new(), around: Vec::new() }
+        Way { block, guards: Vec::new(), around: Vec::new(), each: None }
     }
 
     fn view<'v>(&'v self, scope: &'v Scope<'a>, step: Option<&'a str>, result: Option<Given>) -> View<'v, 'a> {
-        View { scope, guards: &self.guards, around: &self.around, block: self.block, step, result }
+        View { scope, guards: &self.guards, around: &self.around, block: self.block, step, result, each: self.each }
     }
 }
 
@@ -111,15 +122,23 @@ impl<'a> Checker<'a> {
     fn step(&mut self, step: &'a Step, scope: &mut Scope<'a>, way: &mut Way<'a>) {
         let id = Some(step.id.as_str());
         let view = way.view(scope, id, None);
-        if let Some(name) = &step.name {
-            self.template(name, Place::Name, &view);
-        }
         if let Some(condition) = &step.condition {
             self.condition(condition, Place::If, &view);
             self.constant(condition);
         }
+        if let Some(foreach) = &step.foreach {
+            self.foreach(foreach, &view);
+        }
+        if let Some(within) = &step.within {
+            self.time(within, "within", &view);
+        }
         let mark = scope.mark();
         way.guards.extend(&step.condition);
+        let each = way.each;
+        way.each = step.foreach.as_ref().map(items).or(each);
+        if let Some(name) = &step.name {
+            self.template(name, Place::Name, &way.view(scope, id, None));
+        }
         if let Some(inner) = step.body.inner() {
             way.around.push(&step.id);
             self.block(inner, scope, way);
@@ -131,6 +150,7 @@ impl<'a> Checker<'a> {
         for (_, template) in step.outputs.iter().flatten() {
             self.template(template, Place::StepOutputs, &way.view(scope, id, result.clone()));
         }
+        way.each = each;
         way.guards.truncate(way.guards.len() - usize::from(step.condition.is_some()));
         if step.body.inner().is_some() {
             scope.leave_group(step, mark);
@@ -229,6 +249,15 @@ impl<'a> Checker<'a> {
 
     pub(super) fn warning(&self, code: &'static str, span: Span, message: impl Into<String>, label: &str) -> Problem {
         Problem::warning(code, self.source, span, message).label(label)
+    }
+}
+
+/// How a `foreach` goes through its items: one by one only if that is certain.
+fn items(foreach: &Foreach) -> Items {
+    match &foreach.max_parallel {
+        None => Items::OneByOne,
+        Some(width) if width.literal() == Some(Value::Int(1)) => Items::OneByOne,
+        Some(_) => Items::SideBySide,
     }
 }
 

@@ -19,7 +19,10 @@ pub(super) enum Place {
     Say,
     Suggest,
     Until,
-    /// `every`, `within`, `timeout`.
+    FailIf,
+    /// `foreach`, `max_parallel`: how often, and for what.
+    Items(&'static str),
+    /// `every`, `within`, `timeout`, `delay`, `max_delay`.
     Time(&'static str),
     StepOutputs,
     Outputs,
@@ -40,22 +43,23 @@ impl Place {
             Place::Say => "say",
             Place::Suggest => "suggest",
             Place::Until => "until",
-            Place::Time(key) => key,
+            Place::FailIf => "fail_if",
+            Place::Items(key) | Place::Time(key) => key,
             Place::StepOutputs | Place::Outputs => "outputs",
         }
     }
 
-    /// The contexts this place can read, in the order of the language.
-    pub(super) fn contexts(self) -> Vec<&'static str> {
-        CONTEXTS.into_iter().filter(|context| self.sees(context)).collect()
+    /// The contexts this place can read, in the order of the language. `each` is one of them inside a `foreach`.
+    pub(super) fn contexts(self, in_foreach: bool) -> Vec<&'static str> {
+        CONTEXTS.into_iter().filter(|context| self.sees(context) && (in_foreach || *context != "each")).collect()
     }
 
     /// Whether a context can be read here.
     pub(super) fn sees(self, context: &str) -> bool {
         match context {
             "inputs" | "vars" | "run" => true,
-            "steps" | "secrets" => self != Place::Var,
-            "result" => matches!(self, Place::Until | Place::StepOutputs),
+            "steps" | "secrets" | "each" => self != Place::Var,
+            "result" => matches!(self, Place::Until | Place::FailIf | Place::StepOutputs),
             _ => false,
         }
     }
@@ -65,7 +69,10 @@ impl Place {
         match self {
             Place::Argument { secrets } => secrets,
             Place::Script | Place::StepOutputs | Place::Outputs | Place::Var => Ok(()),
-            Place::If | Place::Assert | Place::When | Place::Until => Err("a condition can't look into a secret"),
+            Place::If | Place::Assert | Place::When | Place::Until | Place::FailIf => {
+                Err("a condition can't look into a secret")
+            }
+            Place::Items(_) => Err("each item is a step of the journal, which holds no secret"),
             Place::Name | Place::Else | Place::Say | Place::Suggest => Err("this text is shown to people"),
             Place::Time(_) => Err("a time can't be secret"),
         }

@@ -1,6 +1,6 @@
 //! Waiting: what may be repeated, what can time out, and for how long.
 
-use crate::runbook::model::{Body, Step};
+use crate::runbook::model::{Body, Foreach, Step};
 use crate::runbook::snippet::{Template, TemplateNode};
 use crate::runbook::source::Span;
 use crate::runbook::spec::Effect;
@@ -8,11 +8,38 @@ use crate::runbook::types::{Type, parse_duration};
 use crate::script::value::Value;
 
 use super::facts::Callee;
-use super::file::{Checker, View};
+use super::file::{Checker, View, article};
 use super::place::Place;
 
 impl<'a> Checker<'a> {
-    /// Checks `until`, `every`, `within` and `timeout` of a step.
+    /// Checks the list of a `foreach` and how many of its items run at a time.
+    pub(super) fn foreach(&mut self, foreach: &'a Foreach, view: &View<'_, 'a>) {
+        self.number(&foreach.items, "foreach", &[Type::List], "a list, or a range such as 1..=6", view);
+        if let Some(width) = &foreach.max_parallel {
+            self.number(width, "max_parallel", &[Type::Int], "a whole number", view);
+        }
+    }
+
+    fn number(
+        &mut self,
+        template: &'a Template,
+        key: &'static str,
+        types: &[Type],
+        expected: &str,
+        view: &View<'_, 'a>,
+    ) {
+        self.template(template, Place::Items(key), view);
+        if let TemplateNode::Expression(snippet) = &template.node
+            && let Some(ty) = self.type_of(snippet, view)
+            && !types.contains(&ty)
+            && !matches!(ty, Type::Any | Type::Secret)
+        {
+            let message = format!("`{key}`: expected {expected}, got {} {}", article(&ty), ty.name());
+            self.push(self.error("E0228", template.span, message, "wrong type"));
+        }
+    }
+
+    /// Checks `until`, `fail_if`, `every`, `timeout` and `retry` of a step.
     pub(super) fn timing(&mut self, step: &'a Step, view: &View<'_, 'a>) {
         if let Some(poll) = &step.poll {
             self.condition(&poll.until, Place::Until, view);
@@ -21,12 +48,19 @@ impl<'a> Checker<'a> {
                 self.time(every, "every", view);
             }
         }
-        if let Some(within) = &step.within {
-            self.time(within, "within", view);
+        if let Some(fail_if) = &step.fail_if {
+            self.condition(fail_if, Place::FailIf, view);
         }
         if let Some(timeout) = &step.timeout {
             self.time(timeout, "timeout", view);
             self.only_attempts_time_out(step, timeout.span);
+        }
+        if let Some(retry) = &step.retry {
+            for (pause, key) in [(&retry.delay, "delay"), (&retry.max_delay, "max_delay")] {
+                if let Some(pause) = pause {
+                    self.time(pause, key, view);
+                }
+            }
         }
     }
 
@@ -65,7 +99,8 @@ impl<'a> Checker<'a> {
         self.push(self.error("E0213", span, message, "limits nothing").help(help));
     }
 
-    fn time(&mut self, template: &'a Template, key: &'static str, view: &View<'_, 'a>) {
+    /// Checks one duration.
+    pub(super) fn time(&mut self, template: &'a Template, key: &'static str, view: &View<'_, 'a>) {
         let place = Place::Time(key);
         self.template(template, place, view);
         if let TemplateNode::Expression(snippet) = &template.node {

@@ -1,7 +1,7 @@
 //! What a snippet reads: contexts of its place, declared names, earlier steps, known fields.
 
 use crate::runbook::contexts::{
-    CONTEXTS_NOT_YET, ERROR_FIELDS, OUTCOMES, RUN_FIELDS, RUN_FIELDS_NOT_YET, RUN_OUTCOMES, STEP_FIELDS,
+    CONTEXTS_NOT_YET, EACH_FIELDS, ERROR_FIELDS, OUTCOMES, RUN_FIELDS, RUN_FIELDS_NOT_YET, RUN_OUTCOMES, STEP_FIELDS,
 };
 use crate::runbook::nearest::{did_you_mean, listed};
 use crate::runbook::snippet::Snippet;
@@ -10,7 +10,7 @@ use crate::runbook::types::Type;
 use crate::script::address;
 use crate::script::compile::Read;
 
-use super::file::{Checker, View};
+use super::file::{Checker, Items, View};
 use super::place::Place;
 use super::scope::{Given, Seen};
 
@@ -51,7 +51,7 @@ impl<'a> Checker<'a> {
         }
         if !place.sees(root) {
             let message = format!("`{root}` can't be read in `{}`", place.key());
-            let help = format!("what can be read here: {}", listed(place.contexts()));
+            let help = format!("what can be read here: {}", listed(place.contexts(view.each.is_some())));
             self.push(self.error("E0207", at, message, "not known here").help(help));
             return;
         }
@@ -62,6 +62,7 @@ impl<'a> Checker<'a> {
             "steps" => self.step_read(snippet, read, view),
             "run" => self.run_read(snippet, read),
             "result" => self.result_read(snippet, read, view),
+            "each" => self.each_read(snippet, read, view),
             _ => {}
         }
     }
@@ -250,6 +251,23 @@ impl<'a> Checker<'a> {
         let at = snippet.locate(Some(read.position));
         let key = read.path.first().map(|(name, position)| (name.as_str(), snippet.locate(Some(*position))));
         self.output(result, "this step", key, at);
+    }
+
+    fn each_read(&mut self, snippet: &'a Snippet, read: &'a Read, view: &View<'_, 'a>) {
+        let Some(items) = view.each else {
+            let message = "`each` is read outside of a `foreach`";
+            let help = "`each` is the item a `foreach` is at; in `foreach` and `if` beside it there is none yet";
+            self.push(self.error("E0207", snippet.locate(Some(read.position)), message, "no item here").help(help));
+            return;
+        };
+        let Some((name, position)) = read.path.first() else { return };
+        let span = snippet.locate(Some(*position));
+        self.field(name, span, "`each`", &EACH_FIELDS);
+        if name == "previous" && items == Items::SideBySide {
+            let message = "`each.previous` is read, but items run side by side here";
+            let help = "leave `max_parallel` out, or go without the item before";
+            self.push(self.error("E0207", span, message, "none is before the other").help(help));
+        }
     }
 
     fn run_read(&mut self, snippet: &'a Snippet, read: &'a Read) {

@@ -255,3 +255,36 @@ fn every_context_but_a_place_s_own_is_refused_there() {
         assert!(problems(&body)[0].starts_with("E0207"), "{context}");
     }
 }
+
+#[test]
+fn each_is_seen_inside_a_foreach_and_nowhere_else() {
+    let note = |text: &str, beside: &str| {
+        format!("steps:\n  - uses: run.note\n    with: {{ text: \"${{{{ {text} }}}}\" }}\n{beside}")
+    };
+    let each = "    foreach: [a, b]\n";
+    assert_eq!(problems(&note("each.value", each)), [""; 0]);
+    assert_eq!(problems(&note("each.value", "")), ["E0207 each"]);
+    assert_eq!(problems(&note("each.index", &format!("{each}    if: each.index > 0\n"))), ["E0207 each"]);
+    assert_eq!(problems(&note("each.vlaue", each)), ["E0209 vlaue"]);
+    assert_eq!(problems(&note("each.previous", each)), [""; 0]);
+    assert_eq!(problems(&note("each.previous", &format!("{each}    max_parallel: 1\n"))), [""; 0]);
+    assert_eq!(problems(&note("each.previous", &format!("{each}    max_parallel: 2\n"))), ["E0207 previous"]);
+    let inside = "steps:\n  - foreach: [a]\n    steps:\n      - uses: run.note\n        foreach: \"[each.value]\"\n        with: { text: \"${{ each.value }}\" }\n";
+    assert_eq!(problems(inside), [""; 0]);
+    let behind = "steps:\n  - script: 'each.value'\n    foreach: [a]\n  - script: 'each.value'\n";
+    assert_eq!(problems(behind), ["E0207 each"]);
+}
+
+#[test]
+fn a_foreach_goes_through_a_list_so_many_at_a_time() {
+    let inputs = "inputs: { n: { type: int }, hosts: { type: list }, s: { type: string } }\n";
+    let with = |beside: &str| {
+        let body = "    with: { text: \"${{ inputs.n }} ${{ inputs.hosts }} ${{ inputs.s }}\" }\n";
+        problems(&format!("{inputs}steps:\n  - uses: run.note\n{body}    {beside}\n"))
+    };
+    assert_eq!(with("foreach: inputs.hosts"), [""; 0]);
+    assert_eq!(with("foreach: inputs.s"), ["E0228 inputs.s"]);
+    assert_eq!(with("foreach: 1..=6"), [""; 0]);
+    assert_eq!(with("foreach: inputs.hosts\n    max_parallel: \"${{ inputs.n }}\""), [""; 0]);
+    assert_eq!(with("foreach: inputs.hosts\n    max_parallel: \"${{ inputs.s }}\""), ["E0228 \"${{ inputs.s }}\""]);
+}

@@ -2,6 +2,7 @@ use super::*;
 use crate::runbook::model::Level;
 use crate::transcript::story::{Story, map};
 use serde_json::json;
+use std::sync::Arc;
 
 #[test]
 fn a_postmortem_is_filled_in_as_far_as_the_engine_knows() {
@@ -106,7 +107,7 @@ fn a_write_that_was_begun_is_not_passed_over() {
     story.write("copy");
     let mut facts = story.facts.clone();
     let started = facts.steps.get_mut("copy").and_then(|record| record.started.as_mut()).unwrap();
-    started.intent.key = Some("run:copy:digest".into());
+    Arc::make_mut(&mut started.intent).key = Some("run:copy:digest".into());
     let page = postmortem(&story.events, &facts);
     assert!(page.contains("`copy` was begun, and its outcome is not known"), "{page}");
     assert!(!page.contains("changed nothing"), "{page}");

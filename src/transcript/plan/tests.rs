@@ -39,7 +39,7 @@ fn program() -> Program {
 }
 
 fn planned(summary: &str) -> Option<Planned> {
-    Some(Planned { summary: summary.into(), may_call: Vec::new() })
+    Some(Planned { summary: summary.into(), ..Planned::default() })
 }
 
 fn unknown(origin: &str) -> serde_json::Value {
@@ -59,7 +59,7 @@ fn rehearsal() -> Story {
     let summary = "needs what is known after `copy`";
     story.ends_planned("next", Outcome::Planned, unknown("next"), None, planned(summary));
     story.starts("facts", None, "script", Effect::Write, json!({}));
-    let may = Planned { summary: "goes on after `copy`".into(), may_call: vec!["email.send".into()] };
+    let may = Planned { summary: "goes on after `copy`".into(), may_call: vec!["email.send".into()], change: None };
     story.ends_planned("facts", Outcome::Planned, unknown("facts"), None, Some(may));
     story.finished();
     story

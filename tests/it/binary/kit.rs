@@ -1,5 +1,7 @@
 //! The real binary in a project and a store of its own, and a server that remembers every byte it was sent.
 
+pub use crate::services::skipped;
+
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -391,11 +393,4 @@ pub fn answer(stream: &mut TcpStream, json: &Json) {
 /// A number that was asked for in the environment, or this one.
 pub fn from_env(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text}")))
-}
-
-/// Says loudly that something was not tested, which is an error where everything must be.
-pub fn skipped(why: &str) {
-    let required = std::env::var_os("RERAIL_REQUIRE_SERVICES").is_some_and(|value| value == "1");
-    assert!(!required, "{why}");
-    eprintln!("SKIPPED: {why}");
 }

@@ -1,6 +1,6 @@
 //! What the product promises, proved on the real binary: killed, starved, swallowed, raced and lied to.
 
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test stops where something is wrong")]
+#![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
 mod doubt;
 mod gate;

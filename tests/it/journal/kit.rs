@@ -58,6 +58,7 @@ pub fn started(run: RunId) -> Event {
             reason: None,
             incident: None,
             effects: Vec::new(),
+            timeout_ms: None,
             rehearsal: false,
             store: None,
         })),

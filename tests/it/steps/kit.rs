@@ -133,3 +133,50 @@ pub async fn perform(world: &World, action: &str, args: &Map) -> Attempt {
         _ => panic!("{action} is not performed by a driver"),
     }
 }
+
+/// Vouches for one certificate of `localhost`, which it holds itself.
+pub struct Authority {
+    file: tempfile::NamedTempFile,
+    key: Vec<u8>,
+    key_pem: String,
+    certificate: Vec<u8>,
+}
+
+impl Authority {
+    pub fn for_localhost() -> Authority {
+        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let signed = rcgen::generate_simple_self_signed(names).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), signed.cert.pem()).unwrap();
+        let key = &signed.signing_key;
+        let (key_pem, key) = (key.serialize_pem(), key.serialize_der());
+        Authority { file, key, key_pem, certificate: signed.cert.der().to_vec() }
+    }
+
+    /// The certificate as a file, for those who shall trust it.
+    pub fn path(&self) -> String {
+        self.file.path().display().to_string()
+    }
+
+    /// The certificate and its key as one file, for servers that want them so.
+    pub fn with_key(&self) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let certificate = std::fs::read_to_string(self.file.path()).unwrap();
+        std::fs::write(file.path(), format!("{certificate}{}", self.key_pem)).unwrap();
+        file
+    }
+
+    /// Accepts TLS with the certificate.
+    pub fn acceptor(&self) -> tokio_rustls::TlsAcceptor {
+        use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+        let chain = vec![CertificateDer::from(self.certificate.clone())];
+        let key = PrivateKeyDer::Pkcs8(self.key.clone().into());
+        let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        tokio_rustls::TlsAcceptor::from(Arc::new(config))
+    }
+}

@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test whose world can't be set up has failed")]
 
+mod chat;
 mod faults;
+mod graphql;
 mod kit;
+mod mail;
 mod names;
 mod requests;
 mod secrets;

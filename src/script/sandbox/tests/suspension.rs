@@ -190,7 +190,7 @@ fn a_call_takes_one_map_of_data() {
         ("probe(1)", "`probe` takes one map of arguments, not int"),
         ("http::probe(\"x\")", "`http.probe` takes one map of arguments, not string"),
         ("probe(#{ f: |x| x })", "a function can't leave a script: only data can"),
-        ("probe(#{ f: [0..5] })", "a range can't leave a script: only data can"),
+        ("probe(#{ f: [0..50000] })", "a list or map has more than 10000 elements"),
         ("http::nosuch(#{})", "no function `http::nosuch` for map"),
         ("nosuch::probe(#{})", "no module or action `nosuch`"),
         ("nosuch(#{})", "no function `nosuch` for map"),

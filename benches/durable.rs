@@ -1,0 +1,137 @@
+//! P2, P3: what a durable step costs. P9: how soon a killed run goes on. CPU: what a step costs beside the disk.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use crate::measure::{Row, in_turn, timed};
+use crate::probes::Server;
+use crate::program::Place;
+
+const ROUNDS: usize = 9;
+/// Steps of a long run, and of a short one to take the start off.
+const LONG: usize = 201;
+const SHORT: usize = 1;
+
+pub fn rows() -> Vec<Row> {
+    let server = Server::start();
+    let place = Place::new();
+    for count in [SHORT, LONG] {
+        place.runbook(&format!("writes-{count}"), &writes(&server.url, count));
+    }
+    for count in [100, 5000] {
+        let steps =
+            format!("steps:\n  - id: x\n    foreach: 0..{count}\n    uses: run.note\n    with: {{ text: hello }}\n");
+        place.runbook(&format!("notes-{count}"), &steps);
+    }
+    let mut rows = Vec::new();
+    rows.extend(flushes(&place));
+    rows.push(step_time(&place));
+    rows.push(after_a_kill(&place, &server));
+    rows.extend(cpu(&place));
+    rows
+}
+
+fn writes(url: &str, count: usize) -> String {
+    let step =
+        |n: usize| format!("  - {{ id: w{n}, uses: http.request, with: {{ method: POST, url: '{url}/now' }} }}\n");
+    format!("steps:\n{}", (0..count).map(step).collect::<String>())
+}
+
+fn run(name: &str) -> [&str; 3] {
+    ["run", name, "--yes"]
+}
+
+/// Flushes per write, counted by the kernel's own calls.
+fn flushes(place: &Place) -> Option<Row> {
+    let count = |name: &str| {
+        let table = place.dir.path().join("flushes");
+        let wrapper = ["strace", "-f", "-c", "-U", "name,calls", "-e", "trace=fsync,fdatasync", "-o", table.to_str()?];
+        let output = place.behind(&wrapper, &run(name)).output().ok()?;
+        output.status.success().then_some(())?;
+        let text = std::fs::read_to_string(&table).ok()?;
+        let calls = text.lines().filter(|line| line.starts_with("fsync") || line.starts_with("fdatasync"));
+        Some(calls.filter_map(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok()).sum::<f64>())
+    };
+    // A first run makes the store.
+    place.run(&run("writes-1"));
+    let (short, long) = (count("writes-1")?, count("writes-201")?);
+    Some(Row::plain("P2", "flushes per write", (long - short) / (LONG - SHORT) as f64, 1.05, "flushes"))
+}
+
+/// A write step against two appends that are flushed.
+fn step_time(place: &Place) -> Row {
+    let log = place.dir.path().join("appends");
+    let long = || timed(|| place.run(&run("writes-201"))).0;
+    let appends = || {
+        let mut file = File::options().create(true).append(true).open(&log).unwrap();
+        let (took, ()) = timed(|| {
+            for _ in 0..2 * (LONG - SHORT) {
+                file.write_all(&[7; 300]).unwrap();
+                file.sync_data().unwrap();
+            }
+        });
+        took
+    };
+    let (ours, theirs) = in_turn(ROUNDS, long, appends);
+    let (start, _) = in_turn(ROUNDS, || timed(|| place.run(&run("writes-1"))).0, || Duration::from_nanos(1));
+    let steps = u32::try_from(LONG - SHORT).unwrap();
+    let what = "a durable POST on loopback / two appends with fdatasync";
+    Row::ratio("P3", what, ours.saturating_sub(start) / steps, theirs / steps, 0.65)
+}
+
+/// From the new process to the request of the next step, after `kill -9`.
+fn after_a_kill(place: &Place, server: &Server) -> Row {
+    let step = |n: usize| {
+        format!("  - {{ id: r{n}, uses: http.request, with: {{ method: GET, url: '{}/slow/{n}' }} }}\n", server.url)
+    };
+    place.runbook("reads-50", &format!("steps:\n{}", (0..50).map(step).collect::<String>()));
+    let mut times = Vec::new();
+    for _ in 0..ROUNDS {
+        server.forget();
+        let mut child = place.start(&run("reads-50"));
+        while server.seen().len() < 10 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        server.forget();
+        let began = Instant::now();
+        let mut child = place.start(&["resume", "@last", "--reason", "killed"]);
+        let first = loop {
+            if let Some((_, at)) = server.seen().first() {
+                break at.duration_since(began);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        assert!(child.wait().unwrap().success());
+        times.push(first);
+    }
+    let ms = crate::measure::median(times).as_secs_f64() * 1e3;
+    Row::plain("P9", "from the new process to the next step, after kill -9", ms, 100.0, "ms")
+}
+
+/// CPU per step of a long run, and how it grows.
+fn cpu(place: &Place) -> Vec<Row> {
+    let per_step = |count: usize| {
+        let name = format!("notes-{count}");
+        let spent = |name: &str| {
+            let script = "import resource,subprocess,sys\nsubprocess.run(sys.argv[1:],stdin=-3,stdout=-3,stderr=-3,check=True)\nu=resource.getrusage(resource.RUSAGE_CHILDREN)\nprint(u.ru_utime+u.ru_stime)";
+            let mut command = place.behind(&["python3", "-c", script], &run(name));
+            let output = command.stdout(std::process::Stdio::piped()).output().unwrap();
+            String::from_utf8(output.stdout).unwrap().trim().parse::<f64>().unwrap()
+        };
+        let mut times: Vec<f64> = (0..ROUNDS).map(|_| spent(&name)).collect();
+        times.sort_by(f64::total_cmp);
+        let base = spent("notes-100");
+        match count {
+            100 => times[ROUNDS / 2],
+            _ => (times[ROUNDS / 2] - base) / (count - 100) as f64,
+        }
+    };
+    let (short, long) = (per_step(100) / 100.0, per_step(5000));
+    vec![
+        Row::plain("CPU", "per step between 100 and 5,000 steps", long * 1e6, 100.0, "µs"),
+        Row::plain("CPU", "the same / per step of a run of 100, its start included", long / short, 1.0, "×"),
+    ]
+}

@@ -1,0 +1,58 @@
+//! P11: the newest 50 of a million runs, by any filter, in process.
+
+use std::time::Duration;
+
+use rerail::journal::{Filter, Status, Store};
+use rusqlite::Connection;
+
+use crate::measure::{Row, median, timed};
+
+const RUNS: u32 = 1_000_000;
+const ROUNDS: usize = 101;
+
+pub fn rows() -> Vec<Row> {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    drop(Store::open(&state).unwrap());
+    fill(&Connection::open(state.join("journal.db")).unwrap());
+    let store = Store::open(&state).unwrap();
+    let fifty = || Filter { limit: Some(50), ..Filter::default() };
+    let since = "2026-11-01T00:00:00Z".parse().unwrap();
+    let filters = [
+        ("all", fifty()),
+        ("of one runbook", Filter { runbook: Some("runbook-7".into()), ..fifty() }),
+        ("of a rare status", Filter { status: Some(Status::Waiting), ..fifty() }),
+        ("of one person", Filter { actor: Some("person-3".into()), ..fifty() }),
+        ("of one rare person", Filter { actor: Some("rare".into()), ..fifty() }),
+        ("of one incident", Filter { incident: Some("INC-9".into()), ..fifty() }),
+        (
+            "of one runbook and status",
+            Filter { runbook: Some("runbook-7".into()), status: Some(Status::Waiting), ..fifty() },
+        ),
+        ("since a day", Filter { since: Some(since), ..fifty() }),
+        ("from the middle on", Filter { before: Some(u64::from(RUNS / 2)), ..fifty() }),
+    ];
+    let one = |(what, filter): (&str, Filter)| {
+        let times: Vec<Duration> = (0..ROUNDS).map(|_| timed(|| store.runs(&filter).unwrap()).0).collect();
+        let ms = median(times).as_secs_f64() * 1e3;
+        Row::plain("P11", &format!("newest 50 of {RUNS} runs: {what}"), ms, 1.0, "ms")
+    };
+    filters.into_iter().map(one).collect()
+}
+
+/// Rows as the journal writes them, by SQL: a million runs through the front door would take an hour.
+fn fill(db: &Connection) {
+    db.execute_batch(&format!(
+        "PRAGMA synchronous=OFF;
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {RUNS})
+         INSERT INTO runs (number, id, short, runbook, title, target, actor, via, incident, status, started_at, ended_at, last_seq, head, fence)
+         SELECT i, printf('0193a000-0000-7000-8000-%012x', i), printf('%06x', i), 'runbook-' || (i % 40), 'A title',
+                'production', CASE WHEN i % 200003 = 0 THEN 'rare' ELSE 'person-' || (i % 20) END, 'cli',
+                CASE WHEN i % 50 = 0 THEN 'INC-' || (i % 1000) END,
+                CASE WHEN i % 100003 = 0 THEN 'waiting' ELSE 'success' END,
+                1760000000000 + i * 3000, 1760000000000 + i * 3000 + 900, 10, zeroblob(32), 1
+         FROM n;
+         UPDATE newest SET number = {RUNS};"
+    ))
+    .unwrap();
+}

@@ -1,0 +1,72 @@
+//! Limits in time of what is made of several steps. When one is used up nothing new starts inside; what runs
+//! ends by itself.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::engine::facts::{Facts, Record};
+use crate::engine::ids::StepPath;
+use crate::engine::machine::Env;
+use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
+use crate::engine::walk::leaf::after;
+use crate::script::value::Value;
+
+/// When the limits of a composite are used up, those of its attempt and of the whole step; `None` without one, and
+/// while it waits for a person. `inside` is where its steps' paths start.
+pub(crate) fn of(env: &Env, path: &StepPath, inside: &StepPath) -> Option<Timestamp> {
+    let started = env.facts.step(path)?.started.as_ref()?;
+    let attempt = started.at.max(env.facts.resumed_at).max(env.facts.decided_at);
+    let attempt = until(env.facts, inside, attempt, started.intent.timeout_ms);
+    [attempt, within(env, path, inside)].into_iter().flatten().min()
+}
+
+/// When the time of a whole step is up, over all its attempts and restarts.
+pub(crate) fn within(env: &Env, path: &StepPath, inside: &StepPath) -> Option<Timestamp> {
+    let started = env.facts.step(path)?.started.as_ref()?;
+    until(env.facts, inside, started.first_at.max(env.facts.decided_at), started.intent.within_ms)
+}
+
+/// When `limit_ms` counted from `since` are used up, without the time in which somebody was asked below
+/// `inside`; `None` while somebody is, and without a limit.
+pub(crate) fn until(facts: &Facts, inside: &StepPath, since: Timestamp, limit_ms: Option<u64>) -> Option<Timestamp> {
+    let mut end = after(since, Duration::from_millis(limit_ms?));
+    let mut counted = since;
+    for wait in facts.asked.iter().filter(|wait| wait.step.is_below(inside)) {
+        if wait.from >= end {
+            break;
+        }
+        let answered = wait.until?;
+        let from = wait.from.max(counted);
+        if answered > from {
+            let waited = Duration::try_from(answered.duration_since(from)).unwrap_or_default();
+            end = after(end, waited);
+            counted = answered;
+        }
+    }
+    Some(end)
+}
+
+/// What an attempt comes to that was stopped from outside its steps: by its own limit, or by what is around it.
+pub(crate) fn stopped(env: &Env, path: &StepPath, inside: &StepPath) -> Attempt {
+    let own = of(env, path, inside).is_some_and(|until| env.now >= until);
+    match own && !env.is_cancelled() {
+        true => Attempt::failed(timed_out(env.facts.step(path))),
+        false => Attempt { outcome: Outcome::Cancelled, outputs: Value::Null, failure: None },
+    }
+}
+
+fn timed_out(record: Option<&Record>) -> Failure {
+    let intent = record.and_then(|record| record.started.as_ref()).map(|started| &started.intent);
+    let least = intent.and_then(|intent| [intent.timeout_ms, intent.within_ms].into_iter().flatten().min());
+    let limit = shown(Duration::from_millis(least.unwrap_or(0)));
+    Failure::new(FailureKind::Timeout, format!("its time of {limit} is up; what had not begun was not started"))
+}
+
+/// A limit as a person writes it: `1h 30m`.
+pub(crate) fn shown(limit: Duration) -> String {
+    let seconds = limit.as_secs();
+    let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
+    let said: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
+    if said.is_empty() { format!("{}ms", limit.as_millis()) } else { said.join(" ") }
+}

@@ -1,0 +1,104 @@
+//! What a step says of its write: its effect, whether it may be sent again, how a doubt is settled.
+
+use crate::runbook::lower::named_templates;
+use crate::runbook::lower_steps::{Shared, block};
+use crate::runbook::model::Settle;
+use crate::runbook::node::{Node, NodeKind};
+use crate::runbook::problem::Problem;
+use crate::runbook::reader::{Keys, Reader};
+use crate::runbook::source::Spanned;
+use crate::runbook::spec::{Effect, Repeat};
+use crate::runbook::types::parse_duration;
+
+const SETTLE: Keys = Keys {
+    what: "way to settle a doubt",
+    known: &["steps", "happened", "not_happened", "outputs"],
+    later: &[],
+    foreign: &[
+        ("done", "write `happened`"),
+        ("if", "write `happened`"),
+        ("uses", "write a list of `steps`"),
+        ("until", "write `happened`; what waits is a step below `steps`"),
+    ],
+};
+const KEYED: Keys =
+    Keys { what: "`repeat`", known: &["keyed"], later: &[], foreign: &[("window", "write `{ keyed: 24h }`")] };
+const EFFECTS: [(&str, Effect); 5] = [
+    ("pure", Effect::Pure),
+    ("read", Effect::Read),
+    ("notify", Effect::Notify),
+    ("write", Effect::Write),
+    ("destructive", Effect::Destructive),
+];
+const REPEATS: [(&str, Repeat); 3] =
+    [("repeatable", Repeat::Repeatable), ("once", Repeat::Once), ("verifiable", Repeat::Verifiable)];
+
+/// Reads `effect`.
+pub fn effect(reader: &mut Reader, node: &Node) -> Option<Spanned<Effect>> {
+    reader.word(node, "effect", &EFFECTS).map(|effect| Spanned::new(effect, node.span))
+}
+
+/// Reads `repeat`: a word, or `{ keyed: 24h }`.
+pub fn repeat(reader: &mut Reader, node: &Node) -> Option<Spanned<Repeat>> {
+    let repeat = match &node.kind {
+        NodeKind::Map(_) => {
+            let fields = reader.fields(node, &KEYED)?;
+            let window = reader.required(&fields, "keyed")?;
+            Repeat::Keyed { window_s: window_s(reader, window)? }
+        }
+        NodeKind::Scalar(scalar) if scalar.text == "keyed" => {
+            reader.push(
+                Problem::error(
+                    "E0106",
+                    &reader.source,
+                    node.span,
+                    "`keyed` needs the time the other side remembers a key",
+                )
+                .label("for how long?")
+                .help("write `repeat: { keyed: 24h }`"),
+            );
+            return None;
+        }
+        _ => reader.word(node, "repeat", &REPEATS)?,
+    };
+    Some(Spanned::new(repeat, node.span))
+}
+
+/// A window in whole seconds: what is shorter can't be relied on over a restart.
+fn window_s(reader: &mut Reader, node: &Node) -> Option<u64> {
+    let text = reader.text(node, "`keyed`")?;
+    match parse_duration(&text.value) {
+        Ok(window) if window.as_secs() > 0 => Some(window.as_secs()),
+        Ok(_) => {
+            reader.wrong(node, "`keyed`", "at least 1s");
+            None
+        }
+        Err(error) => {
+            reader.error("E0107", reader.first_line(node.span), format!("{error} for `keyed`"), "not a duration");
+            None
+        }
+    }
+}
+
+/// Reads `settle`, which stands beside this `repeat`.
+pub fn settle(
+    reader: &mut Reader,
+    node: &Node,
+    repeat: Option<&Spanned<Repeat>>,
+    shared: &mut Shared,
+) -> Option<Settle> {
+    if let Some(repeat) = repeat.filter(|repeat| repeat.value == Repeat::Once) {
+        let message = "`repeat: once` beside a `settle`, which sends the write again when it didn't happen";
+        reader.push(
+            Problem::error("E0115", &reader.source, repeat.span, message)
+                .label("never, or after a look?")
+                .help("leave `repeat` out: with a `settle` it is `verifiable`"),
+        );
+    }
+    let fields = reader.fields(node, &SETTLE)?;
+    let steps = reader.required(&fields, "steps").map(|node| block(reader, node, shared, "steps"));
+    let happened = reader.required(&fields, "happened").and_then(|node| reader.expression(node, "`happened`"));
+    let not_happened = fields.get("not_happened").and_then(|node| reader.expression(node, "`not_happened`"));
+    let outputs = named_templates(reader, &fields, "outputs");
+    Some(Settle { steps: steps?, happened: happened?, not_happened, outputs })
+}
