@@ -49,6 +49,8 @@ struct Open {
     look: u32,
     seen: String,
     asks: bool,
+    /// Whether it only holds other steps.
+    groups: bool,
 }
 
 impl Board {
@@ -89,6 +91,20 @@ impl Board {
                     open.seen = words::result(&open.uses, result);
                 }
             }
+            Body::StepRetrying(again) => {
+                if let Some(open) = self.open.get_mut(&again.step) {
+                    match &again.error {
+                        Some(failure) => {
+                            open.seen = format!("again at {}: {}", words::clock(again.at), failure.message)
+                        }
+                        // A look of something that is made of steps.
+                        None => {
+                            open.look = open.look.max(again.attempt);
+                            open.seen = words::quoted(&again.result);
+                        }
+                    }
+                }
+            }
             Body::StepFinished(end) => {
                 self.done += usize::from(end.step.depth() == 1);
                 self.open.remove(&end.step);
@@ -112,7 +128,10 @@ impl Board {
     /// Running steps without those that only enclose others, in the order they began.
     fn leaves(&self) -> Vec<(&StepPath, &Open)> {
         let encloses = |path: &StepPath| self.open.keys().any(|other| other.is_below(path));
-        let mut leaves: Vec<_> = self.open.iter().filter(|(path, _)| !encloses(path)).collect();
+        // A group does nothing by itself; one that is looked at again and again waits.
+        let waits_or_works = |open: &Open| !open.groups || open.within_ms.is_some();
+        let mut leaves: Vec<_> =
+            self.open.iter().filter(|(path, open)| !encloses(path) && waits_or_works(open)).collect();
         leaves.sort_by_key(|(_, open)| open.since);
         leaves
     }
@@ -216,6 +235,7 @@ impl Open {
             look: 0,
             seen: String::new(),
             asks: intent.uses.as_deref() == Some("human.ask"),
+            groups: matches!(intent.body.as_str(), "steps" | "parallel"),
         }
     }
 
@@ -310,6 +330,15 @@ mod tests {
         let lines = texts(&board(&story).area(at("14:03:12"), '*', 20, Marks::Ascii));
         assert_eq!(lines.len(), 1);
         assert!(lines[0].starts_with("  * fix/set       0:10"), "{lines:?}");
+    }
+
+    #[test]
+    fn a_group_is_not_shown_for_itself() {
+        let mut story = Story::begun();
+        story.starts("all", None, "parallel", Effect::Read, json!({}));
+        assert!(board(&story).area(at("14:03:12"), '*', 20, Marks::Ascii).is_empty());
+        story.read("all/one", "http.probe");
+        assert_eq!(board(&story).area(at("14:03:12"), '*', 20, Marks::Ascii).len(), 1);
     }
 
     #[test]

@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use inquire::ui::RenderConfig;
+use inquire::validator::Validation;
 use inquire::{Confirm, InquireError, Select, Text};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::engine::facts::Asked;
 use crate::engine::ids::StepPath;
+use crate::runbook::fields::{self, Field};
+use crate::runbook::types::Type;
 use crate::runs::Control;
 use crate::script::value::Value;
 use crate::surfaces::cli::exit::Exit;
@@ -134,7 +137,7 @@ fn ask_all(
         };
         match answer {
             Ok(answer) => {
-                let _ = control.send(Control::Answer { step: question.step, answer: Value::from(answer) });
+                let _ = control.send(Control::Answer { step: question.step, answer });
             }
             Err(InquireError::OperationInterrupted) => interrupts.interrupt(),
             Err(InquireError::OperationCanceled) => {
@@ -152,19 +155,63 @@ fn draw_plainly(ui: &Ui) {
     }
 }
 
-fn ask(asked: &Asked, marks: Marks) -> Result<String, InquireError> {
-    let text = escape::terminal(&asked.text);
-    if asked.choices.is_empty() {
-        return Text::new(&text).prompt();
+fn ask(asked: &Asked, marks: Marks) -> Result<Value, InquireError> {
+    if !asked.fields.is_empty() {
+        // They were read when the question was put: one that can't be asked has failed there.
+        let fields = fields::fields(&asked.fields).map_err(InquireError::InvalidConfiguration)?;
+        return ask_fields(&fields, marks);
     }
-    let shown = asked.choices.iter().map(|choice| escape::terminal(choice)).collect();
+    match asked.choices.as_slice() {
+        [] => Text::new(&escape::terminal(&asked.text)).prompt().map(Value::from),
+        choices => choose(&asked.text, choices, marks).map(Value::from),
+    }
+}
+
+/// One value after the other, each asked for until it has its type.
+fn ask_fields(fields: &[Field], marks: Marks) -> Result<Value, InquireError> {
+    let mut typed = Vec::new();
+    for field in fields {
+        let about = match field.description.as_str() {
+            "" => format!("{} ({}):", field.name, field.ty.name()),
+            description => format!("{description} ({}):", field.ty.name()),
+        };
+        let text = match (&field.ty, &field.default) {
+            (Type::Choice(choices), None) if field.required => choose(&about, choices, marks)?,
+            (ty, default) => {
+                let default = default.as_ref().map(|default| match default {
+                    Value::Text(text) => text.clone(),
+                    other => other.to_plain().to_string(),
+                });
+                let (ty, required) = (ty.clone(), field.required);
+                let about = escape::terminal(&about);
+                let mut prompt = Text::new(&about).with_validator(move |text: &str| {
+                    Ok(match ty.read(text) {
+                        Err(why) if required || !text.is_empty() => Validation::Invalid(why.into()),
+                        _ => Validation::Valid,
+                    })
+                });
+                prompt.initial_value = default.as_deref();
+                prompt.prompt()?
+            }
+        };
+        // Nothing typed for what may be left out is leaving it out.
+        if field.required || !text.is_empty() {
+            typed.push((field.name.clone(), text));
+        }
+    }
+    fields::answer(fields, &typed).map(Value::Map).map_err(InquireError::InvalidConfiguration)
+}
+
+fn choose(text: &str, choices: &[String], marks: Marks) -> Result<String, InquireError> {
+    let text = escape::terminal(text);
+    let shown = choices.iter().map(|choice| escape::terminal(choice)).collect();
     let select = Select::new(&text, shown);
     let chosen = match marks {
         Marks::Unicode => select,
         Marks::Ascii => select.with_help_message("up and down to move, enter to select, type to filter"),
     };
     let chosen = chosen.raw_prompt()?;
-    Ok(asked.choices.get(chosen.index).cloned().unwrap_or(chosen.value))
+    Ok(choices.get(chosen.index).cloned().unwrap_or(chosen.value))
 }
 
 /// Whether the person wants it; `None` if they walked away.

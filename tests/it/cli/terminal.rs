@@ -229,6 +229,28 @@ fn ctrl_c_in_a_question_stops_the_run() {
 }
 
 #[test]
+fn several_values_are_asked_for_one_after_the_other_until_each_has_its_type() {
+    let place = Place::new();
+    place.file(
+        "runbooks/form.yaml",
+        "version: 1\ntitle: Form\nowner: o\nreviewed: 2026-11-01\nsteps:\n  - id: q\n    uses: human.ask\n    with:\n      text: How many?\n      fields:\n        count: { type: int, description: Replicas }\n        side: { type: choice, choices: [blue, green] }\n        note: { type: string, required: false }\noutputs:\n  count: \"${{ steps.q.outputs.answer.count + 1 }}\"\n  side: \"${{ steps.q.outputs.answer.side }}\"\n",
+    );
+    let mut terminal = open(&place, &["run", "form"]);
+    terminal.expect("Replicas (int):").unwrap();
+    terminal.send("many\r").unwrap();
+    terminal.expect("expected int, got \"many\"").unwrap();
+    terminal.send("\u{7f}\u{7f}\u{7f}\u{7f}4\r").unwrap();
+    terminal.expect("note (string):").unwrap();
+    terminal.send("\r").unwrap();
+    terminal.expect("side (choice):").unwrap();
+    terminal.expect("green").unwrap();
+    terminal.send("\r").unwrap();
+    terminal.expect("count = 5").unwrap();
+    terminal.expect("side = \"blue\"").unwrap();
+    assert_eq!(exit_code(terminal), 0);
+}
+
+#[test]
 fn ctrl_c_of_a_follower_detaches_and_leaves_the_run_alone() {
     let (place, backend) = (Place::new(), Backend::start());
     let mut driven = open(&place, &["run", "fix", "-i", &backend.input(), "--yes"]);
