@@ -51,6 +51,7 @@ impl Book {
         self.uncommitted.iter().any(|event| match &event.body {
             Body::RunStarted(_) | Body::RunFinished { .. } | Body::RunCancelled { .. } => true,
             Body::RunPaused { .. } | Body::RunResumed { .. } => true,
+            Body::HoldOn(_) | Body::HoldOff { .. } => true,
             Body::AskAnswered { .. } | Body::OutcomeSet { .. } | Body::Evidence { .. } => true,
             Body::Note { actor, .. } => actor.is_some(),
             Body::StepFinished(finished) => facts
@@ -59,6 +60,13 @@ impl Book {
                 .is_some_and(|started| started.intent.effect.changes_the_world()),
             _ => false,
         })
+    }
+
+    /// Forgets what was recorded by a driver that stops, out of those decided.
+    pub fn recorded(&mut self, kept: &[(u64, Event)], consumed: &[SignalId]) {
+        self.uncommitted.retain(|event| !kept.iter().any(|(had, _)| *had == event.seq));
+        self.unshown.retain(|event| !kept.iter().any(|(had, _)| *had == event.seq));
+        self.heard.retain(|(id, _)| !consumed.contains(id));
     }
 
     /// What may still be recorded behind `durable` by a driver that stops, with the numbers the events had.
@@ -179,6 +187,9 @@ mod tests {
             reason: None,
             incident: None,
             effects: Vec::new(),
+            fence: 0,
+            group: None,
+            previous: None,
             timeout_ms: None,
             rehearsal: false,
             store: None,

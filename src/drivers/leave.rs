@@ -1,18 +1,30 @@
 //! How a driver stops although the run has not: what is in the air lands, what has happened is recorded, and
 //! what is told is what is durable.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::drivers::book::Book;
 use crate::drivers::clock::now;
-use crate::drivers::local::{Local, Lost, RENEW_EVERY, status};
+use crate::drivers::local::{Commit, Local, Lost, RENEW_EVERY, status};
 use crate::drivers::perform::Flights;
 use crate::drivers::watch::{Control, Why};
-use crate::engine::event::{Body, EVENT_VERSION, Event};
+use crate::engine::event::{Actor, Body, EVENT_VERSION, Event};
 use crate::engine::facts::Facts;
 use crate::engine::machine::{Completion, Machine};
 use crate::engine::outcome::{Attempt, Failure, FailureKind};
-use crate::journal::{Append, Error as JournalError, Journal, Signal};
+use crate::journal::{Append, Error as JournalError, Journal, Signal, SignalId};
+
+/// How long a process that is asked to go lets its writes come to their end: those who ask kill after 10 s or
+/// later, and the rest is for the commit.
+const LEAVE_WITHIN: Duration = Duration::from_secs(8);
+
+/// What is recorded last: why the run stands.
+struct Pause {
+    reason: String,
+    actor: Option<Actor>,
+    /// The request it answers.
+    signal: Option<SignalId>,
+}
 
 impl Local<'_> {
     /// Records what may still be recorded, and stops.
@@ -23,10 +35,24 @@ impl Local<'_> {
         mut flights: Flights,
         lost: Lost,
     ) -> (Facts, Why) {
-        match &lost {
-            Lost::Storage(_) | Lost::Run(_) => self.wait_for(&mut flights, &mut machine).await,
-            Lost::Patience => {}
+        let lost = match lost {
+            // Everything decided so far has been begun, and nothing keeps it from being recorded as it is.
+            Lost::Pause { .. } | Lost::Leave(_) => match self.commit(&machine, &mut book, true).await {
+                Ok(Commit::Done | Commit::Empty | Commit::SignalWaiting) => lost,
+                Err(worse) => worse,
+            },
+            other => other,
+        };
+        let until = match &lost {
+            Lost::Patience => Some(Instant::now()),
+            Lost::Leave(_) => Some(Instant::now() + LEAVE_WITHIN),
+            Lost::Storage(_) | Lost::Run(_) | Lost::Pause { .. } => None,
+        };
+        if flights.due().is_some() && until.is_none_or(|until| until > Instant::now()) {
+            self.foreground.watcher.winding_down();
         }
+        let records = matches!(lost, Lost::Pause { .. } | Lost::Leave(_));
+        self.wait_for(&mut flights, &mut machine, &mut book, until, records).await;
         while let Some(flight) = flights.landed() {
             self.land(&mut machine, flight);
         }
@@ -35,41 +61,67 @@ impl Local<'_> {
         }
         // For the outcomes; what it would perform next is never begun, and so never recorded.
         book.note(machine.decide(now()).events);
-        let pause = match lost {
+        let (pause, why) = match lost {
             Lost::Run(why) => {
                 self.leave_evidence(&machine, &book).await;
                 return (self.durable().unwrap_or_default(), Why::Paused(why));
             }
-            Lost::Storage(why) => Some(why),
-            Lost::Patience => None,
+            Lost::Storage(why) => (Some(Pause { reason: why.clone(), actor: None, signal: None }), Why::Paused(why)),
+            Lost::Pause { actor, reason, signal } => {
+                let why = match reason.is_empty() {
+                    true => format!("asked by {}", actor.id),
+                    false => format!("asked by {}: {reason}", actor.id),
+                };
+                (Some(Pause { reason, actor: Some(actor), signal }), Why::Paused(why))
+            }
+            Lost::Patience => (None, Why::Interrupted),
+            Lost::Leave(parting) => (None, Why::Left(parting)),
         };
         // Nothing is known to be durable in a store that can't be read.
-        let Some(mut durable) = self.durable() else {
-            return (Facts::default(), pause.map_or(Why::Interrupted, Why::Paused));
-        };
+        let Some(mut durable) = self.durable() else { return (Facts::default(), why) };
         if durable.started.is_some() {
-            self.salvage(&mut durable, &book, pause.as_deref()).await;
+            self.salvage(&mut durable, &mut book, pause.as_ref()).await;
         }
-        let why = match pause {
+        let why = match why {
             _ if durable.finished.is_some() => Why::Ended,
-            None => Why::Interrupted,
-            Some(why) if durable.started.is_none() => Why::Paused(format!("the run has not begun: {why}")),
-            Some(why) => Why::Paused(why),
+            Why::Paused(why) if durable.started.is_none() => Why::Paused(format!("the run has not begun: {why}")),
+            why => why,
         };
         (durable, why)
     }
 
-    /// Waits until everything in the air has landed, bounded by its own limits; Ctrl-C twice cuts it short.
-    async fn wait_for(&mut self, flights: &mut Flights, machine: &mut Machine) {
+    /// Waits until everything in the air has landed, bounded by its own limits and by `until`; Ctrl-C twice cuts it
+    /// short. What lands is recorded at once if it still can be: the wait may be long, and the process may not live
+    /// to its end.
+    async fn wait_for(
+        &mut self,
+        flights: &mut Flights,
+        machine: &mut Machine,
+        book: &mut Book,
+        mut until: Option<Instant>,
+        records: bool,
+    ) {
         let mut interrupted = false;
         let mut renew_at = Instant::now();
         while let Some(due) = flights.due() {
+            let due = until.map_or(due, |until| until.min(due));
+            if due <= Instant::now() {
+                return;
+            }
             tokio::select! {
-                Some(flight) = flights.next() => self.land(machine, flight),
+                Some(flight) = flights.next() => {
+                    self.land(machine, flight);
+                    if records && flights.due().is_some() && let Some(mut durable) = self.durable() {
+                        book.note(machine.decide(now()).events);
+                        self.salvage(&mut durable, book, None).await;
+                    }
+                }
                 Some(control) = self.foreground.control.recv() => match control {
                     Control::Interrupt if interrupted => return,
                     Control::Interrupt => interrupted = true,
-                    Control::Answer { .. } => {}
+                    Control::Leave(_) if until.is_some() => return,
+                    Control::Leave(_) => until = Some(Instant::now() + LEAVE_WITHIN),
+                    Control::Answer { .. } | Control::Pause => {}
                 },
                 () = tokio::time::sleep_until(renew_at.into()) => {
                     // Keeps others from taking the run over meanwhile. If that fails too, they may.
@@ -91,7 +143,7 @@ impl Local<'_> {
     }
 
     /// Records what has happened, as much as fits into the space kept for it, and shows it.
-    async fn salvage(&mut self, durable: &mut Facts, book: &Book, pause: Option<&str>) {
+    async fn salvage(&mut self, durable: &mut Facts, book: &mut Book, pause: Option<&Pause>) {
         let mut kept = book.happened(durable);
         let shown_before = book.unshown.first().map_or(u64::MAX, |event| event.seq);
         loop {
@@ -100,20 +152,22 @@ impl Local<'_> {
             for event in &events {
                 facts.apply(event).expect("what has happened was folded in this order when it was picked");
             }
-            if let Some(why) = pause {
-                let body = Body::RunPaused { reason: why.to_owned() };
+            let mut consumed = book.heard_in(durable, &kept);
+            if let Some(Pause { reason, actor, signal }) = pause {
+                let body = Body::RunPaused { reason: reason.clone(), actor: actor.clone() };
                 let event = Event { v: EVENT_VERSION, seq: facts.next_seq, ts: now(), body };
                 // A run that has ended has nothing to pause.
                 if facts.apply(&event).is_ok() {
                     events.push(event);
                 }
+                consumed.extend(signal);
             }
             if events.is_empty() {
                 return;
             }
             let append = Append {
                 status: Some(status(&facts)),
-                consumed: book.heard_in(durable, &kept),
+                consumed: consumed.clone(),
                 ..Append::events(self.drive.run(), self.drive.fence(), events.clone())
             };
             match self.store.append(append).await {
@@ -123,6 +177,7 @@ impl Local<'_> {
                     let pauses = events.len() - kept.len();
                     let fresh = &events[events.len() - unseen - pauses..];
                     self.foreground.watcher.events(fresh, durable);
+                    book.recorded(&kept, &consumed);
                     return;
                 }
                 // The oldest outcomes first; one that doesn't fit stays open, and so in doubt.

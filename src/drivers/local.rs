@@ -12,10 +12,11 @@ use crate::drivers::book::Book;
 use crate::drivers::clock::now;
 use crate::drivers::perform::{Flight, Flights};
 use crate::drivers::signals::{as_signal, clean, clean_attempt};
-use crate::drivers::watch::{Control, Foreground, Why};
+use crate::drivers::watch::{Control, Foreground, Parting, Why};
+use crate::engine::event::Actor;
 use crate::engine::facts::{Facts, RunState};
-use crate::engine::machine::{Machine, Signal, Waits};
-use crate::journal::{Append, Blob, Drive, Error as JournalError, Journal, Status, Store};
+use crate::engine::machine::{Holding, Machine, Signal, Waits};
+use crate::journal::{Append, Blob, Drive, Error as JournalError, Journal, LastHold, SignalId, Status, Store};
 use crate::redact::Redactor;
 use crate::steps::world::World;
 
@@ -37,7 +38,7 @@ pub struct Local<'a> {
     pub foreground: Foreground,
 }
 
-/// Why a driver has to stop although the run goes on.
+/// Why a driver stops although the run has not ended.
 pub(super) enum Lost {
     /// Something can't be recorded: what had happened is, if there is room; the run is paused.
     Storage(String),
@@ -45,10 +46,14 @@ pub(super) enum Lost {
     Run(String),
     /// Ctrl-C twice.
     Patience,
+    /// Somebody wants nothing new to start, by a signal or here.
+    Pause { actor: Actor, reason: String, signal: Option<SignalId> },
+    /// The process is asked to go.
+    Leave(Parting),
 }
 
 /// What became of a commit.
-enum Commit {
+pub(super) enum Commit {
     Done,
     /// There was nothing to commit.
     Empty,
@@ -79,7 +84,7 @@ impl Local<'_> {
             let waits = decided.waits;
             let writes = decided.perform.iter().any(|perform| perform.effect.changes_the_world());
             let over = stands(&waits, self.foreground.attended);
-            let told = over.is_some() || !waits.questions.is_empty();
+            let told = over.is_some() || !waits.questions.is_empty() || waits.held.is_some();
             if writes || told || book.acknowledges(machine.facts()) {
                 match self.commit(machine, book, true).await? {
                     Commit::Done => renewed = Instant::now(),
@@ -123,6 +128,8 @@ impl Local<'_> {
                             Signal::Cancel { actor, reason: Some("Ctrl-C".to_owned()) }
                         }
                         Control::Answer { step, answer } => Signal::Answer { step, answer, actor, at: None },
+                        Control::Pause => return Err(Lost::Pause { actor, reason: String::new(), signal: None }),
+                        Control::Leave(parting) => return Err(Lost::Leave(parting)),
                     };
                     machine.signal(clean(signal, &self.redactor), now());
                 }
@@ -157,7 +164,10 @@ impl Local<'_> {
     fn hear_signals(&self, machine: &mut Machine, book: &mut Book, seen: &mut Option<u64>) -> Result<(), Lost> {
         let pending = match self.store.changed() {
             Ok(changed) if seen.replace(changed) == Some(changed) => return Ok(()),
-            Ok(_) => self.store.pending_signals(self.drive.run()),
+            Ok(_) => self.store.last_hold().and_then(|last| {
+                machine.hold(holding(last));
+                self.store.pending_signals(self.drive.run())
+            }),
             Err(error) => Err(error),
         };
         let pending = match pending {
@@ -172,8 +182,22 @@ impl Local<'_> {
             if book.has_heard(pending.id) {
                 continue;
             }
-            book.heard.push((pending.id, machine.facts().next_seq));
-            if let Some(signal) = as_signal(pending, &self.redactor) {
+            let (id, sent_at) = (pending.id, pending.at);
+            let signal = match as_signal(pending, &self.redactor) {
+                // Whoever took the run up later wanted it to go on.
+                Some(Signal::Pause { actor, .. })
+                    if machine.facts().leg > 0 && sent_at <= machine.facts().resumed_at =>
+                {
+                    let text = "asked to pause it before it was taken up again, which changes nothing".to_owned();
+                    Some(Signal::Note { text, actor })
+                }
+                Some(Signal::Pause { actor, reason }) if machine.facts().finished.is_none() => {
+                    return Err(Lost::Pause { actor, reason, signal: Some(id) });
+                }
+                other => other,
+            };
+            book.heard.push((id, machine.facts().next_seq));
+            if let Some(signal) = signal {
                 machine.signal(signal, now());
             }
         }
@@ -181,7 +205,7 @@ impl Local<'_> {
     }
 
     /// Records everything decided; with a flush if it is `durable`.
-    async fn commit(&self, machine: &Machine, book: &mut Book, durable: bool) -> Result<Commit, Lost> {
+    pub(super) async fn commit(&self, machine: &Machine, book: &mut Book, durable: bool) -> Result<Commit, Lost> {
         if book.uncommitted.is_empty() && book.heard.is_empty() {
             return Ok(Commit::Empty);
         }
@@ -225,7 +249,19 @@ fn stands(waits: &Waits, attended: bool) -> Option<Why> {
     if nothing_moves && !waits.doubts.is_empty() {
         return Some(Why::InDoubt);
     }
+    if let (true, false, Some(hold)) = (nothing_moves, attended, &waits.held) {
+        return Some(Why::Held(hold.clone()));
+    }
     (waits.only_people() && !attended).then_some(Why::Waiting)
+}
+
+/// What a machine is told of the newest hold.
+fn holding(last: Option<LastHold>) -> Holding {
+    match last {
+        Some(LastHold { hold, lifted: None }) => Holding::On(hold),
+        Some(LastHold { lifted: Some((actor, _)), .. }) => Holding::Off { by: Some(actor) },
+        None => Holding::Off { by: None },
+    }
 }
 
 pub(super) fn lost_by(error: JournalError) -> Lost {
@@ -235,7 +271,8 @@ pub(super) fn lost_by(error: JournalError) -> Lost {
     }
 }
 
-pub(super) fn status(facts: &Facts) -> Status {
+/// What a list says of a run that stands like this.
+pub fn status(facts: &Facts) -> Status {
     match facts.state() {
         RunState::Running => Status::Running,
         RunState::Waiting => Status::Waiting,

@@ -134,7 +134,7 @@ impl MockRun {
                 self.machine.signal(Signal::Answer { step, answer, actor, at: None }, self.now);
                 continue;
             }
-            let moves = waits.doubts.is_empty() && waits.questions.is_empty();
+            let moves = waits.doubts.is_empty() && waits.questions.is_empty() && waits.held.is_none();
             match [waits.until, waits.limit.filter(|_| moves || waits.until.is_some())].into_iter().flatten().min() {
                 Some(until) => self.now = until.max(self.now),
                 None => return waits,

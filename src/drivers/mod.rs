@@ -5,6 +5,7 @@
 
 pub mod book;
 pub mod clock;
+pub mod gate;
 mod leave;
 pub mod local;
 pub mod mock;

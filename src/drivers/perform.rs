@@ -11,8 +11,9 @@ use crate::runbook::types::parse_duration;
 use crate::steps::world::World;
 use crate::steps::{Primitive, Read, Write, catalog};
 
-/// How long past its limit a step may take to end by itself before it is cut off.
-const GRACE: Duration = Duration::from_millis(250);
+/// How long past its limit a step may take to end by itself before it is cut off: a command that is asked to end
+/// has two seconds to do so.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// How long an attempt without a limit may take to end when its driver wants to stop: longer than the own limits
 /// of all primitives.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::engine::event::{ENGINE_SEMANTICS, PinnedFile, RunStarted};
 use crate::journal::{Blob, Error as JournalError, Journal};
+use crate::runbook::commands::Commands;
 use crate::runbook::program::{FileKind, Library, Looked, Program, load};
 use crate::runbook::settings::{Target, read_target};
 use crate::runbook::source::Source;
@@ -48,15 +49,20 @@ pub fn pin_file(kind: FileKind, name: &str, source: &Source) -> (PinnedFile, Blo
     (PinnedFile { kind, name: name.to_owned(), shown: source.shown.clone(), digest }, blob)
 }
 
-/// The program and target of a run, from its pinned texts alone.
+/// The program and target of a run, from its pinned texts and the commands its host allows now: what may be run
+/// is the host's policy and not a part of the runbook.
 ///
 /// # Errors
 /// If a text is missing or damaged, or this engine would read it differently.
-pub fn unpin(journal: &dyn Journal, started: &RunStarted) -> Result<(Program, Target), PinnedError> {
+pub fn unpin(
+    journal: &dyn Journal,
+    started: &RunStarted,
+    commands: &Commands,
+) -> Result<(Program, Target), PinnedError> {
     if started.semantics != ENGINE_SEMANTICS {
         return Err(PinnedError::Semantics { found: started.semantics });
     }
-    let mut texts = Pinned::default();
+    let mut texts = Pinned { commands: commands.clone(), ..Pinned::default() };
     let mut root = None;
     let mut target = Target::default();
     for file in &started.files {
@@ -64,7 +70,9 @@ pub fn unpin(journal: &dyn Journal, started: &RunStarted) -> Result<(Program, Ta
         let bytes = journal.blob(&file.digest)?.ok_or_else(missing)?;
         let source = Source::new(file.shown.as_str(), String::from_utf8_lossy(&bytes).into_owned());
         match file.kind {
-            FileKind::Runbook => root = Some((file.name.clone(), source)),
+            // The first one is what was started; the others are run by it.
+            FileKind::Runbook if root.is_none() => root = Some((file.name.clone(), source)),
+            FileKind::Runbook => drop(texts.runbooks.insert(file.name.clone(), source)),
             FileKind::Action => drop(texts.actions.insert(file.name.clone(), source)),
             FileKind::Module => drop(texts.modules.insert(file.name.clone(), source)),
             FileKind::Target => target = read_target(&source).0,
@@ -83,12 +91,18 @@ pub fn unpin(journal: &dyn Journal, started: &RunStarted) -> Result<(Program, Ta
 #[derive(Default)]
 struct Pinned {
     actions: BTreeMap<String, Arc<Source>>,
+    runbooks: BTreeMap<String, Arc<Source>>,
     modules: BTreeMap<String, Arc<Source>>,
+    commands: Commands,
 }
 
 impl Library for Pinned {
     fn action(&self, name: &str) -> Looked {
         Ok(self.actions.get(name).cloned())
+    }
+
+    fn runbook(&self, name: &str) -> Looked {
+        Ok(self.runbooks.get(name).cloned())
     }
 
     fn module(&self, path: &str) -> Looked {
@@ -100,6 +114,10 @@ impl Library for Pinned {
     }
 
     fn runbook_names(&self) -> Vec<String> {
-        Vec::new()
+        self.runbooks.keys().cloned().collect()
+    }
+
+    fn commands(&self) -> Commands {
+        self.commands.clone()
     }
 }

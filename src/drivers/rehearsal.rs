@@ -93,12 +93,12 @@ async fn look_or_stop(
         tokio::select! {
             seen = &mut looking => return (seen.unwrap_or_else(Attempt::failed), false),
             Some(control) = foreground.control.recv() => match control {
-                Control::Interrupt => {
-                    let failure = Failure::new(FailureKind::Stopped, "stopped by Ctrl-C");
+                Control::Interrupt | Control::Leave(_) => {
+                    let failure = Failure::new(FailureKind::Stopped, "stopped");
                     return (Attempt { outcome: Outcome::Cancelled, ..Attempt::failed(failure) }, true);
                 }
-                // A rehearsal asks nobody.
-                Control::Answer { .. } => {}
+                // A rehearsal asks nobody, and has nothing to come back to.
+                Control::Answer { .. } | Control::Pause => {}
             },
         }
     }

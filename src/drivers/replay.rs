@@ -40,6 +40,9 @@ pub fn replay(program: Arc<Program>, sandbox: Arc<Sandbox>, events: &[Event]) ->
         actor: started.actor.clone(),
         reason: started.reason.clone(),
         incident: started.incident.clone(),
+        fence: started.fence,
+        group: started.group.clone(),
+        previous: started.previous.clone(),
         rehearsal: started.rehearsal,
     };
     let mut machine =
@@ -89,7 +92,7 @@ fn from_outside(body: &Body) -> bool {
         Body::RunCancelled { .. } | Body::AskAnswered { .. } | Body::OutcomeSet { .. } | Body::RunResumed { .. } => {
             true
         }
-        Body::RunPaused { .. } | Body::Evidence { .. } => true,
+        Body::RunPaused { .. } | Body::Evidence { .. } | Body::HoldOn(_) | Body::HoldOff { .. } => true,
         Body::Note { actor, step, .. } => actor.is_some() || step.is_none(),
         _ => false,
     }

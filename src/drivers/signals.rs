@@ -15,6 +15,7 @@ pub fn as_signal(pending: PendingSignal, redactor: &Redactor) -> Option<Signal> 
         Ok(Body::OutcomeSet { step, decision, outputs, actor, reason }) => {
             Signal::Decide { step, decision, outputs, actor, reason }
         }
+        Ok(Body::RunPaused { reason, actor: Some(actor) }) => Signal::Pause { actor, reason },
         Ok(Body::Note { text, actor: Some(actor), .. }) => Signal::Note { text, actor },
         Ok(Body::Evidence { step, attempt, outcome, outputs }) => Signal::Evidence { step, attempt, outcome, outputs },
         Ok(_) => return None,
@@ -38,6 +39,7 @@ pub fn clean(signal: Signal, redactor: &Redactor) -> Signal {
             Signal::Decide { step, decision, outputs: redactor.redact_map(&outputs), actor, reason: text(reason) }
         }
         Signal::Note { text: note, actor } => Signal::Note { text: text(note), actor },
+        Signal::Pause { actor, reason } => Signal::Pause { actor, reason: text(reason) },
         Signal::Resume { actor, reason, fence } => Signal::Resume { actor, reason: reason.map(text), fence },
         Signal::Evidence { step, attempt, outcome, outputs } => {
             Signal::Evidence { step, attempt, outcome, outputs: redactor.redact_value(&outputs) }

@@ -1,6 +1,6 @@
 //! What a driver shows and hears while it works.
 
-use crate::engine::event::{Actor, Event};
+use crate::engine::event::{Actor, Event, Hold};
 use crate::engine::facts::Facts;
 use crate::engine::ids::StepPath;
 use crate::engine::machine::Waits;
@@ -15,6 +15,20 @@ pub trait Watcher: Send {
     fn looked(&mut self, _step: &StepPath, _result: &Attempt) {}
     /// Nothing can be decided now; called when what it waits for changes.
     fn waiting(&mut self, waits: &Waits, facts: &Facts);
+    /// The driver starts nothing new, and waits for what is running.
+    fn winding_down(&mut self) {}
+    /// A run that is about to start stands in line for its group; called when that changes.
+    fn in_line(&mut self, _line: &InLine) {}
+}
+
+/// What a run that has not begun waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InLine {
+    pub group: String,
+    /// Who holds it, in one sentence; `None` while it is free and others come first.
+    pub holder: Option<String>,
+    /// How many wait longer.
+    pub ahead: u64,
 }
 
 /// What a person does to a run in the foreground.
@@ -24,6 +38,19 @@ pub enum Control {
     Interrupt,
     /// An answer to an open question.
     Answer { step: StepPath, answer: Value },
+    /// Start nothing new; what is running ends, then the run stands paused.
+    Pause,
+    /// The process is asked to go: start nothing new, give what is running a moment, leave.
+    Leave(Parting),
+}
+
+/// Who asks a process to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// SIGTERM: a service manager, a shutdown.
+    Terminated,
+    /// SIGHUP: the terminal is gone.
+    HungUp,
 }
 
 /// How to drive.
@@ -45,6 +72,12 @@ pub enum Why {
     InDoubt,
     /// Storage, lease or mismatch: the text says which.
     Paused(String),
+    /// A hold keeps the next write from starting.
+    Held(Hold),
     /// Ctrl-C twice.
     Interrupted,
+    /// The process was asked to go.
+    Left(Parting),
+    /// Its follower went away; the run goes on.
+    Detached,
 }

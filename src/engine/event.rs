@@ -45,9 +45,14 @@ pub enum Body {
     /// Somebody asked to stop: no new step starts.
     #[serde(rename = "run.cancelled")]
     RunCancelled { actor: Actor, reason: Option<String> },
-    /// Nothing more can be recorded or decided for now.
+    /// Nothing more can be recorded or decided for now, or a person wants nothing new to start.
     #[serde(rename = "run.paused")]
-    RunPaused { reason: String },
+    RunPaused {
+        reason: String,
+        /// Who asked for it; nobody if the run could not go on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        actor: Option<Actor>,
+    },
     #[serde(rename = "run.finished")]
     RunFinished {
         outcome: RunOutcome,
@@ -101,6 +106,16 @@ pub enum Body {
     /// A person settled what the engine can't know, or reopened a step.
     #[serde(rename = "outcome.set")]
     OutcomeSet { step: StepPath, decision: Decision, outputs: Map, actor: Actor, reason: String },
+    /// The run met a hold of its store: no write starts until it is lifted.
+    #[serde(rename = "hold.on")]
+    HoldOn(Hold),
+    /// The hold was lifted, and the run goes on.
+    #[serde(rename = "hold.off")]
+    HoldOff {
+        /// Who lifted it, as far as that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        actor: Option<Actor>,
+    },
     /// A result that arrived after its driver had lost the run: kept as evidence, changes nothing.
     #[serde(rename = "evidence")]
     Evidence { step: StepPath, attempt: u32, outcome: Outcome, outputs: Value },
@@ -127,6 +142,8 @@ impl Body {
             Body::Note { .. } => "note",
             Body::Log { .. } => "log",
             Body::OutcomeSet { .. } => "outcome.set",
+            Body::HoldOn(_) => "hold.on",
+            Body::HoldOff { .. } => "hold.off",
             Body::Evidence { .. } => "evidence",
         }
     }
@@ -153,6 +170,15 @@ pub struct RunStarted {
     pub incident: Option<String>,
     /// What the operator was shown before the start: the effects the run may have.
     pub effects: Vec<Effect>,
+    /// Fencing number of the driver that started it; 0 in journals from before it was recorded.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub fence: u64,
+    /// What the run holds against others until it has ended: the text of `concurrency.group`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// The run of its kind that had ended last when this one started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Box<Previous>>,
     /// Limit of the whole run in milliseconds; absent in journals from before there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
@@ -163,6 +189,28 @@ pub struct RunStarted {
     /// that a removed run shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<StoreLink>,
+}
+
+/// How the last ended run of the same runbook, target and group ended: what expressions see as `run.previous`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Previous {
+    pub run: RunId,
+    pub outcome: RunOutcome,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub outputs: Map,
+    pub ended_at: Timestamp,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// A hold: while it is on, no write starts in any run of its store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    pub actor: Actor,
+    pub since: Timestamp,
+    pub reason: String,
 }
 
 /// A file as it was when the run started.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::engine::event::{Actor, Body, EVENT_VERSION, Event, RunStarted, StepFinished, StepStarted, Suggest};
+use crate::engine::event::{Actor, Body, EVENT_VERSION, Event, Hold, RunStarted, StepFinished, StepStarted, Suggest};
 use crate::engine::ids::StepPath;
 use crate::engine::outcome::{Failure, FailureKind, Outcome, RunOutcome};
 use crate::runbook::model::Level;
@@ -25,6 +25,8 @@ pub struct Facts {
     pub cancelled: Option<Actor>,
     /// Why the run paused; cleared when it is resumed.
     pub paused: Option<String>,
+    /// The hold it has met and that was not lifted yet.
+    pub held: Option<Hold>,
     pub finished: Option<RunEnd>,
     /// How often the run was taken over. Attempts open from an earlier leg are lost.
     pub leg: u32,
@@ -273,7 +275,7 @@ impl Facts {
         match &self.finished {
             Some(end) => RunState::Ended(end.outcome),
             None if !self.doubts.is_empty() => RunState::InDoubt,
-            None if self.paused.is_some() => RunState::Paused,
+            None if self.paused.is_some() || self.held.is_some() => RunState::Paused,
             None if !self.questions.is_empty() => RunState::Waiting,
             None => RunState::Running,
         }
@@ -290,6 +292,7 @@ impl Facts {
             Body::RunStarted(started) => {
                 self.started = Some(started.clone());
                 self.started_at = at;
+                self.fence = started.fence;
             }
             Body::RunResumed { fence, .. } => {
                 self.leg += 1;
@@ -301,8 +304,12 @@ impl Facts {
                 self.cancelled = Some(actor.clone());
                 self.take_back_repeats();
             }
-            Body::RunPaused { reason } => self.paused = Some(reason.clone()),
+            Body::RunPaused { reason, actor: None } => self.paused = Some(reason.clone()),
+            Body::RunPaused { reason, actor: Some(actor) } => self.paused = Some(paused_by(actor, reason)),
+            Body::HoldOn(hold) => self.held = Some(hold.clone()),
+            Body::HoldOff { .. } => self.held = None,
             Body::RunFinished { outcome, failed_step, error, outputs, message } => {
+                self.held = None;
                 self.finished = Some(RunEnd {
                     outcome: *outcome,
                     failed_step: failed_step.clone(),
@@ -348,6 +355,9 @@ impl Facts {
                     record.resend = None;
                 }
                 self.stop_asking(&finished.step, at);
+                if is_held_back(finished) {
+                    self.hold_back(&finished.step);
+                }
             }
             Body::StepRetrying(retrying) => {
                 for root in std::iter::once(&retrying.step).chain(&retrying.forget) {
@@ -460,6 +470,8 @@ impl Facts {
             Body::OutcomeSet { step, .. } => record(step).is_some_and(|r| r.finished.is_some() && r.resend.is_none()),
             _ if ended => false,
             Body::RunCancelled { .. } | Body::RunPaused { .. } => true,
+            Body::HoldOn(_) => self.held.is_none(),
+            Body::HoldOff { .. } => self.held.is_some(),
             // A run doesn't end over a write that may have happened.
             Body::RunFinished { .. } => !self.steps.values().any(|r| r.in_doubt() || r.is_sending()),
             Body::StepStarted(intent) => record(&intent.step).is_none_or(|r| {
@@ -487,6 +499,16 @@ impl Facts {
         };
         if ok { Ok(()) } else { Err(format!("`{}` is not possible here", event.body.word())) }
     }
+}
+
+/// Whether an attempt was stopped by a hold directly before its first byte: proof that nothing was sent, and no
+/// verdict on the step.
+pub fn is_held_back(finished: &StepFinished) -> bool {
+    finished.outcome == Outcome::Refused && finished.error.as_ref().is_some_and(|error| error.kind == FailureKind::Held)
+}
+
+fn paused_by(actor: &Actor, reason: &str) -> String {
+    if reason.is_empty() { format!("asked by {}", actor.id) } else { format!("asked by {}: {reason}", actor.id) }
 }
 
 /// Whether a step of this body has no state of its own.

@@ -15,10 +15,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::engine::evaluate::Evaluator;
-use crate::engine::event::{Actor, Body, Decision, ENGINE_SEMANTICS, EVENT_VERSION, Event, Planned, RunStarted};
+use crate::engine::event::{
+    Actor, Body, Decision, ENGINE_SEMANTICS, EVENT_VERSION, Event, Hold, Planned, Previous, RunStarted,
+};
 use crate::engine::facts::{Facts, FoldError};
 use crate::engine::ids::StepPath;
-use crate::engine::outcome::{Attempt, Failure, Outcome, RunOutcome};
+use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome, RunOutcome};
 use crate::engine::scope::Scope;
 use crate::engine::walk::invocation::duration_ms;
 use crate::engine::walk::run::RunTask;
@@ -34,6 +36,8 @@ pub const STEPS_MAX: usize = 10_000;
 pub const STEPS_RESERVE: usize = 1_000;
 /// Depth of actions in actions and calls in scripts.
 pub const NESTING_MAX: usize = 16;
+/// Characters of `concurrency.group`: a name people read in a message.
+pub const GROUP_CHARS_MAX: usize = 200;
 /// Time of `on_failure`, and again of `finally`: a clean-up that hangs must not hold a run for ever.
 pub const AFTERWARDS_BUDGET: Duration = Duration::from_secs(15 * 60);
 
@@ -48,6 +52,17 @@ pub struct Machine {
     completions: BTreeMap<StepPath, Completion>,
     /// Events of signals, waiting for the next decision to be handed out.
     recorded: Vec<Event>,
+    holding: Holding,
+}
+
+/// Whether writes may start, as the driver has last heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holding {
+    On(Hold),
+    Off {
+        /// Who lifted the last hold.
+        by: Option<Actor>,
+    },
 }
 
 /// What to do now.
@@ -101,6 +116,8 @@ pub struct Waits {
     pub questions: Vec<StepPath>,
     pub doubts: Vec<StepPath>,
     pub finished: Option<RunOutcome>,
+    /// The hold that keeps a write from starting.
+    pub held: Option<Hold>,
     /// Why the run can't go on without a person, beside questions and doubts.
     pub paused: Option<String>,
 }
@@ -153,6 +170,12 @@ pub enum Signal {
         text: String,
         actor: Actor,
     },
+    /// Start nothing new. The driver lets what is running end first.
+    Pause {
+        actor: Actor,
+        /// Empty if none was given.
+        reason: String,
+    },
     Resume {
         actor: Actor,
         reason: Option<String>,
@@ -179,6 +202,12 @@ pub struct Start {
     pub actor: Actor,
     pub reason: Option<String>,
     pub incident: Option<String>,
+    /// See [`RunStarted::fence`].
+    pub fence: u64,
+    /// See [`RunStarted::group`].
+    pub group: Option<String>,
+    /// See [`RunStarted::previous`].
+    pub previous: Option<Box<Previous>>,
     pub rehearsal: bool,
 }
 
@@ -193,46 +222,42 @@ impl Machine {
         start: Start,
         now: Timestamp,
     ) -> Result<Machine, Failure> {
-        let started = RunStarted {
-            semantics: ENGINE_SEMANTICS,
-            run: start.run,
-            runbook: program.runbook.name.clone(),
-            title: program.runbook.title.clone(),
-            files: start.files,
-            target: start.target,
-            root: start.root,
-            inputs: start.inputs,
-            vars: Map::new(),
-            actor: start.actor,
-            reason: start.reason,
-            incident: start.incident,
-            effects: program.effects.clone(),
-            timeout_ms: None,
-            rehearsal: start.rehearsal,
-            store: None,
-        };
-        let mut facts = Facts { started: Some(Box::new(started.clone())), started_at: now, ..Facts::default() };
-        let scope = Scope {
-            runbook: Arc::clone(&program.runbook),
-            prefix: StepPath::root(),
-            inputs: Arc::new(started.inputs.clone()),
-            vars: Arc::default(),
-            results: BTreeMap::new(),
-            failure: None,
-            ending: None,
-            each: None,
-        };
-        let vars = compute_vars(&sandbox, &facts, scope.clone())?;
-        let scope = Scope { vars: Arc::new(vars), ..scope };
-        let timeout_ms = run_timeout(&sandbox, &facts, &scope)?;
-        let vars = Arc::unwrap_or_clone(scope.vars);
-        facts.started = None;
-        let body = Body::RunStarted(Box::new(RunStarted { vars, timeout_ms: Some(timeout_ms), ..started }));
+        let (started, scope) = before_start(&program, &sandbox, start, now)?;
+        let body = Body::RunStarted(Box::new(RunStarted { vars: Arc::unwrap_or_clone(scope.vars), ..started }));
         let event = Event { v: EVENT_VERSION, seq: 0, ts: now, body };
         let mut machine = Machine::new(program, sandbox, Facts::default());
         machine.facts.apply(&event).expect("`run.started` is always a legal first event");
         machine.recorded.push(event);
         Ok(machine)
+    }
+
+    /// The text that excludes other runs, for a run that would start so; `None` if its runbook excludes nobody.
+    /// Computed before it is known which run went before, so `run.previous` is `()` in it.
+    ///
+    /// # Errors
+    /// If an expression fails, or gives no text of 1 to [`GROUP_CHARS_MAX`] characters without a secret.
+    pub fn group(
+        program: &Program,
+        sandbox: &Sandbox,
+        start: Start,
+        now: Timestamp,
+    ) -> Result<Option<String>, Failure> {
+        let Some(concurrency) = &program.runbook.concurrency else { return Ok(None) };
+        let (started, scope) = before_start(program, sandbox, start, now)?;
+        let facts = Facts { started: Some(Box::new(started)), started_at: now, ..Facts::default() };
+        let value = Evaluator { sandbox, facts: &facts, scope: &scope, result: None }.template(&concurrency.group)?;
+        let wrong = |why: &str| Failure::new(FailureKind::Argument, format!("`concurrency.group` {why}"));
+        if value.has_secret() {
+            return Err(wrong("holds a secret, and is kept as text"));
+        }
+        let Value::Text(text) = value else {
+            return Err(wrong(&format!("gives {}, expected a text", crate::engine::evaluate::quote(&value))));
+        };
+        match text.chars().count() {
+            _ if text.trim().is_empty() => Err(wrong("gives an empty text")),
+            long if long > GROUP_CHARS_MAX => Err(wrong(&format!("has {long} characters, at most {GROUP_CHARS_MAX}"))),
+            _ => Ok(Some(text)),
+        }
     }
 
     /// Takes a run up from its events.
@@ -245,6 +270,7 @@ impl Machine {
     }
 
     fn new(program: Arc<Program>, sandbox: Arc<Sandbox>, facts: Facts) -> Machine {
+        let holding = facts.held.clone().map_or(Holding::Off { by: None }, Holding::On);
         Machine {
             program,
             sandbox,
@@ -253,7 +279,13 @@ impl Machine {
             in_flight: BTreeMap::new(),
             completions: BTreeMap::new(),
             recorded: Vec::new(),
+            holding,
         }
+    }
+
+    /// Says whether writes may start from now on; the run notes it when it meets it.
+    pub fn hold(&mut self, holding: Holding) {
+        self.holding = holding;
     }
 
     /// The fold of everything recorded and decided so far.
@@ -274,7 +306,9 @@ impl Machine {
             maybe: 0,
             afterwards: false,
             deadline: None,
+            holding: &self.holding,
         };
+        env.go_on_after_hold();
         if env.facts.finished.is_none() && env.facts.paused.is_none() {
             self.task.advance(&mut env);
         }
@@ -310,6 +344,7 @@ impl Machine {
                 (Body::OutcomeSet { step, decision, outputs, actor, reason }, what)
             }
             Signal::Note { text, actor } => (Body::Note { text, actor: Some(actor), step: None }, String::new()),
+            Signal::Pause { actor, reason } => (Body::RunPaused { reason, actor: Some(actor) }, "pause".to_owned()),
             Signal::Resume { actor, reason, fence } => (Body::RunResumed { actor, reason, fence }, String::new()),
             Signal::Evidence { step, attempt, outcome, outputs } => {
                 (Body::Evidence { step, attempt, outcome, outputs }, String::new())
@@ -338,6 +373,8 @@ impl Machine {
         match &event.body {
             Body::StepFinished(finished) => drop(self.in_flight.remove(&finished.step)),
             Body::OutcomeSet { .. } | Body::RunResumed { .. } => self.task = RunTask::default(),
+            Body::HoldOn(hold) => self.holding = Holding::On(hold.clone()),
+            Body::HoldOff { actor } => self.holding = Holding::Off { by: actor.clone() },
             _ => {}
         }
         Ok(())
@@ -350,7 +387,12 @@ impl Machine {
 
     /// Stops deciding until the run is resumed, and says why. For a driver that can't go on.
     pub fn pause(&mut self, reason: String, now: Timestamp) {
-        let event = Event { v: EVENT_VERSION, seq: self.facts.next_seq, ts: now, body: Body::RunPaused { reason } };
+        let event = Event {
+            v: EVENT_VERSION,
+            seq: self.facts.next_seq,
+            ts: now,
+            body: Body::RunPaused { reason, actor: None },
+        };
         if self.facts.apply(&event).is_ok() {
             self.recorded.push(event);
         }
@@ -372,9 +414,37 @@ pub(crate) struct Env<'a> {
     pub afterwards: bool,
     /// When the time of what is being walked is up: of the run, of a step around, or of what runs afterwards.
     pub deadline: Option<Timestamp>,
+    holding: &'a Holding,
 }
 
 impl Env<'_> {
+    /// Whether a hold keeps this effect from starting now; the run's journal says once that it met it.
+    pub(crate) fn held(&mut self, effect: Effect) -> bool {
+        let Holding::On(hold) = self.holding else { return false };
+        if !effect.changes_the_world() {
+            return false;
+        }
+        if self.facts.held.is_none() {
+            self.emit(Body::HoldOn(hold.clone()));
+        }
+        self.decided.waits.held = Some(hold.clone());
+        if let Some(deadline) = self.deadline {
+            self.decided.waits.limit(deadline);
+        }
+        true
+    }
+
+    /// Records that a hold the run had met is over, or is another one.
+    fn go_on_after_hold(&mut self) {
+        let by = match (self.holding, &self.facts.held) {
+            (_, None) => return,
+            (Holding::On(hold), Some(met)) if hold == met => return,
+            (Holding::On(_), _) => None,
+            (Holding::Off { by }, _) => by.clone(),
+        };
+        self.emit(Body::HoldOff { actor: by });
+    }
+
     /// Records a fact.
     pub(crate) fn emit(&mut self, body: Body) {
         let event = Event { v: EVENT_VERSION, seq: self.facts.next_seq, ts: self.now, body };
@@ -391,8 +461,12 @@ impl Env<'_> {
             return;
         }
         self.decided.waits.paused = Some(reason.clone());
-        let event =
-            Event { v: EVENT_VERSION, seq: self.facts.next_seq, ts: self.now, body: Body::RunPaused { reason } };
+        let event = Event {
+            v: EVENT_VERSION,
+            seq: self.facts.next_seq,
+            ts: self.now,
+            body: Body::RunPaused { reason, actor: None },
+        };
         if self.facts.apply(&event).is_ok() {
             self.decided.events.push(event);
         }
@@ -443,6 +517,52 @@ impl Env<'_> {
     pub(crate) fn evaluator<'e>(&'e self, scope: &'e Scope, result: Option<&'e Value>) -> Evaluator<'e> {
         Evaluator { sandbox: self.sandbox, facts: self.facts, scope, result }
     }
+}
+
+/// What a run starts with, and the scope of its first expressions, `vars` included.
+fn before_start(
+    program: &Program,
+    sandbox: &Sandbox,
+    start: Start,
+    now: Timestamp,
+) -> Result<(RunStarted, Scope), Failure> {
+    let started = RunStarted {
+        semantics: ENGINE_SEMANTICS,
+        run: start.run,
+        runbook: program.runbook.name.clone(),
+        title: program.runbook.title.clone(),
+        files: start.files,
+        target: start.target,
+        root: start.root,
+        inputs: start.inputs,
+        vars: Map::new(),
+        actor: start.actor,
+        reason: start.reason,
+        incident: start.incident,
+        effects: program.effects.clone(),
+        fence: start.fence,
+        group: start.group,
+        previous: start.previous,
+        timeout_ms: None,
+        rehearsal: start.rehearsal,
+        store: None,
+    };
+    let facts =
+        Facts { started: Some(Box::new(started.clone())), started_at: now, fence: started.fence, ..Facts::default() };
+    let scope = Scope {
+        runbook: Arc::clone(&program.runbook),
+        prefix: StepPath::root(),
+        inputs: Arc::new(started.inputs.clone()),
+        vars: Arc::default(),
+        results: BTreeMap::new(),
+        failure: None,
+        ending: None,
+        each: None,
+    };
+    let vars = compute_vars(sandbox, &facts, scope.clone())?;
+    let scope = Scope { vars: Arc::new(vars), ..scope };
+    let timeout_ms = Some(run_timeout(sandbox, &facts, &scope)?);
+    Ok((RunStarted { timeout_ms, ..started }, scope))
 }
 
 /// Computes the `vars` of a scope in order, each seeing those before it.

@@ -9,6 +9,7 @@ pub mod evaluate;
 pub mod event;
 pub mod facts;
 pub mod ids;
+pub mod look_back;
 pub mod machine;
 pub mod outcome;
 pub mod reopen;

@@ -138,6 +138,8 @@ pub enum FailureKind {
     Mismatch,
     /// A named limit of the engine.
     Limit,
+    /// A hold was on directly before the first byte; the attempt is made again when it is lifted.
+    Held,
 }
 
 impl FailureKind {
@@ -163,6 +165,7 @@ impl FailureKind {
             FailureKind::Expired => "expired",
             FailureKind::Mismatch => "mismatch",
             FailureKind::Limit => "limit",
+            FailureKind::Held => "held",
         }
     }
 }

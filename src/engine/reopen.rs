@@ -28,6 +28,16 @@ impl Facts {
         }
     }
 
+    /// A hold stopped it before its first byte: it has not begun, and begins when the hold is lifted.
+    pub(super) fn hold_back(&mut self, path: &StepPath) {
+        let stopping = self.cancelled.is_some() && !is_afterwards(path);
+        let Some(record) = self.steps.get_mut(path) else { return };
+        match record.finished.as_mut().map(Arc::make_mut) {
+            Some(finished) if stopping => finished.outcome = Outcome::Cancelled,
+            _ => record.resend = Some(Resend::Same),
+        }
+    }
+
     /// Forgets a step with everything below it.
     pub(super) fn forget(&mut self, path: &StepPath) {
         self.steps.remove(path);

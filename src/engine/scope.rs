@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::engine::event::StepFinished;
+use crate::engine::event::{Previous, StepFinished};
 use crate::engine::facts::{Facts, Record};
 use crate::engine::ids::StepPath;
 use crate::engine::outcome::{Attempt, Failure, Outcome, RunOutcome};
@@ -232,11 +232,23 @@ impl Scope {
             ("started_at", Value::from(facts.started_at.to_string())),
             ("dry_run", Value::from(started.rehearsal)),
             ("incident", text(&started.incident)),
+            ("fence", Value::Int(i64::try_from(facts.fence).unwrap_or(i64::MAX))),
+            ("previous", started.previous.as_deref().map_or(Value::Null, previous)),
             ("outcome", outcome),
             ("failed_step", broken.map_or(Value::Null, |b| Value::from(b.step.as_str()))),
             ("error", broken.map_or(Value::Null, |b| Value::from(b.failure.message.as_str()))),
         ])
     }
+}
+
+/// `run.previous`.
+fn previous(previous: &Previous) -> Value {
+    Value::map([
+        ("id", Value::from(previous.run.short())),
+        ("outcome", Value::from(previous.outcome.word())),
+        ("outputs", Value::Map(previous.outputs.clone())),
+        ("ended_at", Value::from(previous.ended_at.to_string())),
+    ])
 }
 
 impl Each {

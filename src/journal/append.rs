@@ -7,6 +7,7 @@ use crate::engine::ids::RunId;
 use crate::engine::outcome::RunOutcome;
 use crate::journal::chain::{self, Hash, Head, Link};
 use crate::journal::error::{Error, Failure};
+use crate::journal::groups;
 use crate::journal::inbox::{self, SignalId};
 use crate::journal::lease;
 use crate::journal::ticket::Ticket;
@@ -195,7 +196,12 @@ pub(super) fn apply(db: &Connection, append: &Append) -> Result<Committed, Failu
     let started = match (known, append.events.first()) {
         (None, Some(first)) => {
             insert_run(db, number, append, first, &links[0].hash)?;
+            groups::confirm(db, number, append.run)?;
             Some(store)
+        }
+        (Some(_), _) if append.events.iter().any(takes_up) => {
+            groups::confirm(db, number, append.run)?;
+            None
         }
         _ => None,
     };
@@ -204,8 +210,14 @@ pub(super) fn apply(db: &Connection, append: &Append) -> Result<Committed, Failu
         // Said in the same moment, or a cancel that lost this race would wait for the next to resume the run.
         inbox::is_empty(db, append.run)?;
         lease::release(db, append.run, append.fence)?;
+        groups::release_all(db, append.run)?;
     }
     Ok(Committed { number, last_seq: head.seq, head: head.hash, store: started })
+}
+
+/// Whether a run may act from here on although it did not before.
+fn takes_up(event: &Event) -> bool {
+    matches!(event.body, Body::RunResumed { .. } | Body::OutcomeSet { .. })
 }
 
 /// Whether the run has ended after these events.
@@ -248,8 +260,8 @@ fn insert_run(db: &Connection, number: u64, append: &Append, first: &Event, hash
     let Body::RunStarted(started) = &first.body else { return Err(Error::NoRun { run: append.run }.into()) };
     db.prepare_cached(
         "INSERT INTO runs (number, id, short, runbook, title, target, actor, via, incident, status, started_at,
-                           last_seq, head, fence)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0, ?12, ?13)",
+                           last_seq, head, fence, group_name)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0, ?12, ?13, ?14)",
     )?
     .execute(params![
         number,
@@ -265,6 +277,7 @@ fn insert_run(db: &Connection, number: u64, append: &Append, first: &Event, hash
         first.ts.as_millisecond(),
         hash.as_bytes(),
         append.fence,
+        started.group,
     ])?;
     db.prepare_cached("UPDATE newest SET number = ?1, hash = ?2")?.execute(params![number, hash.to_string()])?;
     Ok(())
@@ -354,7 +367,7 @@ mod tests {
         assert_eq!(status(), Status::Waiting);
         append(&store, &drive, vec![note(2)]).unwrap();
         assert_eq!(status(), Status::Waiting, "an append that says nothing leaves it");
-        append(&store, &drive, vec![event(3, Body::RunPaused { reason: "disk".into() })]).unwrap();
+        append(&store, &drive, vec![event(3, Body::RunPaused { reason: "disk".into(), actor: None })]).unwrap();
         assert_eq!(status(), Status::Paused);
         append(&store, &drive, vec![finished(4)]).unwrap();
         let row = store.run(drive.run()).unwrap();

@@ -48,6 +48,9 @@ pub enum Error {
     /// Only some events may come from outside.
     #[error("a `{word}` event is not a signal")]
     NotASignal { word: &'static str },
+    /// A run that excludes others can't begin or go on beside this one.
+    #[error("`{group}` is held by run {run}")]
+    GroupTaken { group: String, run: RunId },
     /// No such run.
     #[error("no run {run} in this journal")]
     NoRun { run: RunId },

@@ -32,15 +32,15 @@ impl SignalId {
 pub struct Signal(Body);
 
 impl Signal {
-    /// Takes `run.cancelled`, `ask.answered`, `outcome.set` and `note` from people, and `evidence` from a driver that
-    /// has lost the run.
+    /// Takes `run.cancelled`, `run.paused`, `ask.answered`, `outcome.set` and `note` from people, and `evidence` from a
+    /// driver that has lost the run.
     ///
     /// # Errors
     /// [`Error::NotASignal`] for everything else.
     pub fn new(body: Body) -> Result<Signal, Error> {
         match body {
             Body::RunCancelled { .. } | Body::AskAnswered { .. } | Body::OutcomeSet { .. } => Ok(Signal(body)),
-            Body::Note { .. } | Body::Evidence { .. } => Ok(Signal(body)),
+            Body::Note { .. } | Body::Evidence { .. } | Body::RunPaused { actor: Some(_), .. } => Ok(Signal(body)),
             other => Err(Error::NotASignal { word: other.word() }),
         }
     }
@@ -62,7 +62,8 @@ impl Store {
         let body = serde_json::to_string(&signal.0).expect("event bodies are maps with text keys");
         let at = Timestamp::now().as_millisecond();
         // An ended run hears notes and decisions; nobody is left to stop or to answer.
-        let while_open = matches!(signal.0, Body::RunCancelled { .. } | Body::AskAnswered { .. });
+        let while_open =
+            matches!(signal.0, Body::RunCancelled { .. } | Body::RunPaused { .. } | Body::AskAnswered { .. });
         self.write(run, Terms::DURABLE, move |db| put(db, run, at, &body, while_open))
     }
 

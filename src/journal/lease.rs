@@ -14,9 +14,11 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
+use crate::engine::event::Hold;
 use crate::engine::ids::RunId;
 use crate::journal::dir;
 use crate::journal::error::{Error, Failure};
+use crate::journal::hold;
 use crate::journal::store::{Store, Terms};
 use crate::journal::ticket::Ticket;
 
@@ -84,17 +86,18 @@ impl Drive {
         self.store.write(run, Terms::RELAXED, move |db| extend(db, run, fence))
     }
 
-    /// Says whether the run is still ours, directly before the first byte of a write. A lease that ran out while
-    /// nobody took the run is renewed on the way, so that what follows has the whole lease ahead.
+    /// Says whether the run is still ours, directly before the first byte of a write, and the hold that is on: then
+    /// nothing may be sent either. A lease that ran out while nobody took the run is renewed on the way, so that what
+    /// follows has the whole lease ahead.
     ///
     /// # Errors
     /// [`Error::Fenced`] if somebody took over; then nothing may be sent.
-    pub fn check(&self) -> Result<(), Error> {
+    pub fn check(&self) -> Result<Option<Hold>, Error> {
         let (run, fence) = (self.run, self.fence);
-        let lease = self.store.read(|db| Lease::of(db, run))?;
+        let (lease, hold) = self.store.read(|db| Ok((Lease::of(db, run)?, hold::on(db)?)))?;
         match lease {
-            Some(lease) if lease.fence == fence && lease.is_alive(monotonic_ms()) => Ok(()),
-            Some(lease) if lease.fence == fence => self.renew().wait(),
+            Some(lease) if lease.fence == fence && lease.is_alive(monotonic_ms()) => Ok(hold),
+            Some(lease) if lease.fence == fence => self.renew().wait().map(|()| hold),
             other => Err(Error::Fenced { run, holder: other.map(|lease| lease.holder) }),
         }
     }
@@ -299,6 +302,24 @@ pub(super) fn release(db: &Connection, run: RunId, fence: u64) -> Result<(), Fai
     Ok(())
 }
 
+/// Whether a process has a run and is not silent: its lease lives, and so does whoever had the lock.
+pub(super) fn is_awake(db: &Connection, dir: &Path, run: RunId) -> Result<bool, Failure> {
+    match Lease::of(db, run)? {
+        Some(lease) if !lease.is_alive(monotonic_ms()) => Ok(false),
+        Some(lease) if lease.locked => Ok(Lock::is_held(dir, run)?),
+        other => Ok(other.is_some()),
+    }
+}
+
+/// Forgets the lease of a run that never began and whose process is dead.
+pub(super) fn bury(db: &Connection, dir: &Path, run: RunId) -> Result<(), Failure> {
+    if !Lock::is_held(dir, run)? {
+        db.prepare_cached("DELETE FROM leases WHERE run = ?1 AND run NOT IN (SELECT id FROM runs)")?
+            .execute([run.uuid()])?;
+    }
+    Ok(())
+}
+
 /// Runs that somebody drives, or drove until death.
 pub(super) fn driven(db: &Connection) -> Result<Vec<RunId>, Failure> {
     let mut select = db.prepare("SELECT run FROM leases")?;
@@ -372,7 +393,9 @@ mod tests {
         silence(&store);
         let taker = store.acquire(stalled.run(), other()).unwrap();
         assert_eq!(taker.fence(), stalled.fence() + 1);
-        for lost in [append(&store, &stalled, vec![note(1)]).map(drop), stalled.check(), stalled.renew().wait()] {
+        for lost in
+            [append(&store, &stalled, vec![note(1)]).map(drop), stalled.check().map(drop), stalled.renew().wait()]
+        {
             match lost {
                 Err(Error::Fenced { holder: Some(found), .. }) => assert_eq!(found, other()),
                 other => panic!("{other:?}"),

@@ -32,7 +32,7 @@ const APPLICATION_ID: i32 = 0x7265_7261;
 const SQLITE_MIN: (i32, &str) = (3_051_003, "3.51.3");
 
 /// Each takes the schema one version on; `PRAGMA user_version` counts them. Never edit one that was released.
-const MIGRATIONS: &[&str] = &[V1];
+const MIGRATIONS: &[&str] = &[V1, V2];
 
 const V1: &str = "
 -- Number and hash of the newest run ever started: the end of the chain of runs.
@@ -118,6 +118,42 @@ CREATE INDEX inbox_by_run ON inbox (run, id);
 CREATE VIEW timeline AS
     SELECT runs.short AS run, seq, body ->> '$.ts' AS ts, body ->> '$.type' AS type, body
     FROM events JOIN runs ON runs.number = events.run;
+";
+
+const V2: &str = "
+-- What a run holds against others until its end; and the last ended run of a kind, without looking at all of them.
+ALTER TABLE runs ADD COLUMN group_name TEXT;
+CREATE INDEX runs_by_end ON runs (runbook, ended_at) WHERE ended_at IS NOT NULL;
+
+-- Which run has a group of runs that exclude each other: from just before its first event until its end.
+CREATE TABLE groups (
+    name TEXT PRIMARY KEY,
+    run TEXT NOT NULL,
+    since INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX groups_by_run ON groups (run);
+
+-- Who waits for a group, in this order; only as real as the lease of the one who waits.
+CREATE TABLE queue (
+    ticket INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL,
+    run TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    UNIQUE (name, run)
+) STRICT;
+
+-- Holds of the whole store, for the record; the one that was not lifted is on.
+CREATE TABLE holds (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    since INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    via TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    lifted_at INTEGER,
+    lifted_by TEXT,
+    lifted_via TEXT
+) STRICT;
+CREATE UNIQUE INDEX one_hold ON holds (lifted_at IS NULL) WHERE lifted_at IS NULL;
 ";
 
 /// What a connection is for.
@@ -370,12 +406,12 @@ mod tests {
     fn an_older_schema_is_taken_forward_step_by_step_and_only_once() {
         let (_base, store) = store();
         let run = start(&store, "backend-down").run();
-        let later = [V1, "ALTER TABLE runs ADD COLUMN x INTEGER", "ALTER TABLE runs ADD COLUMN y INTEGER"];
+        let later = [V1, V2, "ALTER TABLE runs ADD COLUMN x INTEGER", "ALTER TABLE runs ADD COLUMN y INTEGER"];
         let db = connect(store.file(), Access::Write).unwrap();
         for _ in 0..2 {
             migrate(store.file(), &db, &later).unwrap();
         }
-        assert_eq!(version(store.file(), &db, &later).unwrap(), 3);
+        assert_eq!(version(store.file(), &db, &later).unwrap(), 4);
         db.execute("UPDATE runs SET x = 1, y = 2", []).unwrap();
         assert_eq!(store.events(run).unwrap().len(), 1);
     }
@@ -384,9 +420,9 @@ mod tests {
     fn a_migration_that_fails_leaves_the_version_it_found() {
         let (_base, store) = store();
         let db = connect(store.file(), Access::Write).unwrap();
-        assert!(migrate(store.file(), &db, &[V1, "CREATE TABLE x (a); CREATE TABLE x (a)"]).is_err());
+        assert!(migrate(store.file(), &db, &[V1, V2, "CREATE TABLE x (a); CREATE TABLE x (a)"]).is_err());
         drop(db);
-        assert_eq!(version(store.file(), &sql(&store), MIGRATIONS).unwrap(), 1);
+        assert_eq!(version(store.file(), &sql(&store), MIGRATIONS).unwrap(), 2);
         assert!(sql(&store).prepare("SELECT * FROM x").is_err());
     }
 

@@ -294,7 +294,7 @@ fn check_row(db: &Connection, number: u64, run: RunId, start: &Start, why: &mut 
     let same: bool = db
         .prepare_cached(
             "SELECT id = ?2 AND short = ?3 AND runbook = ?4 AND title = ?5 AND target IS ?6 AND actor = ?7 AND via = ?8
-                AND incident IS ?9 AND started_at = ?10 FROM runs WHERE number = ?1",
+                AND incident IS ?9 AND started_at = ?10 AND group_name IS ?11 FROM runs WHERE number = ?1",
         )?
         .query_row(
             rusqlite::params![
@@ -308,6 +308,7 @@ fn check_row(db: &Connection, number: u64, run: RunId, start: &Start, why: &mut 
                 started.actor.via,
                 started.incident,
                 start.at.as_millisecond(),
+                started.group,
             ],
             |row| row.get(0),
         )?;

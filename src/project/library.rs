@@ -8,9 +8,11 @@ use include_dir::{Dir, include_dir};
 use crate::project::ProjectError;
 use crate::project::files::{self, Fault, Links};
 use crate::project::folder::{Contents, Folder, Names, Origin};
+use crate::project::place::{MODULE, place};
+use crate::runbook::commands::Commands;
 use crate::runbook::nearest::nearest;
 use crate::runbook::problem::{Problem, has_errors};
-use crate::runbook::program::{Library, Looked};
+use crate::runbook::program::{FileKind, Library, Looked};
 use crate::runbook::settings::{Settings, Target, read_settings, read_target};
 use crate::runbook::source::Source;
 
@@ -18,7 +20,7 @@ static RUNBOOKS: Dir = include_dir!("$CARGO_MANIFEST_DIR/runbooks");
 static STDLIB: Dir = include_dir!("$CARGO_MANIFEST_DIR/stdlib");
 
 /// The file whose directory is a project.
-const PROJECT_FILE: &str = "rerail.yaml";
+pub(super) const PROJECT_FILE: &str = "rerail.yaml";
 
 /// A directory with `rerail.yaml`, or just the embedded files.
 #[derive(Debug, Default)]
@@ -87,6 +89,11 @@ impl Project {
         listed(self.action_folder().contents(), |name| name.replace('/', "."))
     }
 
+    /// Every module by path, as [`Project::runbooks`].
+    pub fn modules(&self) -> Vec<Listed> {
+        listed(self.module_folder().contents(), |name| name)
+    }
+
     /// Every target of the project, as [`Project::runbooks`].
     pub fn targets(&self) -> Vec<Listed> {
         listed(self.target_folder().contents(), |name| name)
@@ -104,6 +111,23 @@ impl Project {
     /// [`ProjectError::NotFound`] with the nearest name; what is wrong with a file that is there.
     pub fn runbook(&self, argument: &str) -> Result<Listed, ProjectError> {
         by_name_or_path("runbook", argument, &self.runbook_folder())
+    }
+
+    /// Whether an argument means a file and not a name.
+    pub fn is_path(&self, argument: &str) -> bool {
+        let path = Path::new(argument);
+        argument.contains('/') || path.extension().is_some_and(|end| end == "yaml" || end == "yml" || end == MODULE)
+    }
+
+    /// A file of any kind by path, with what its place says it is.
+    ///
+    /// # Errors
+    /// If there is none, or it can't be read.
+    pub fn file(&self, argument: &str) -> Result<(Option<FileKind>, Listed), ProjectError> {
+        let listed = by_path(argument)?;
+        let absolute = std::path::absolute(argument).unwrap_or_else(|_| argument.into());
+        let (kind, name) = place(&absolute, self.root.as_deref());
+        Ok((kind, Listed { name, ..listed }))
     }
 
     /// A target by name or path, read and checked.
@@ -154,6 +178,14 @@ impl Library for Project {
         Ok(self.action_folder().find(&name.replace('.', "/"))?.map(|(_, source)| source))
     }
 
+    fn runbook(&self, name: &str) -> Looked {
+        // By name alone: what lies elsewhere on the disk is started by a person, never from a file.
+        if name.contains('/') {
+            return Ok(None);
+        }
+        Ok(self.runbook_folder().find(name)?.map(|(_, source)| source))
+    }
+
     fn module(&self, path: &str) -> Looked {
         Ok(self.module_folder().find(path)?.map(|(_, source)| source))
     }
@@ -164,6 +196,10 @@ impl Library for Project {
 
     fn runbook_names(&self) -> Vec<String> {
         self.runbook_folder().names()
+    }
+
+    fn commands(&self) -> Commands {
+        self.settings.exec.clone()
     }
 }
 
@@ -190,7 +226,7 @@ fn by_name_or_path(what: &'static str, argument: &str, folder: &Folder<'_>) -> R
 
 fn by_path(argument: &str) -> Result<Listed, ProjectError> {
     let path = Path::new(argument);
-    if path.extension().is_none_or(|extension| extension != "yaml") && !path.is_dir() && files::is_there(path) {
+    if path.extension().is_none_or(|end| end != "yaml" && end != MODULE) && !path.is_dir() && files::is_there(path) {
         let problem = files::unusable(argument, "is not read: files end in `.yaml`");
         return Err(ProjectError::Invalid(vec![problem.help("rename it")]));
     }

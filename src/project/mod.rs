@@ -5,6 +5,7 @@ mod error;
 mod files;
 mod folder;
 mod library;
+mod place;
 
 pub use error::ProjectError;
 pub use folder::Origin;

@@ -9,15 +9,31 @@ pub const EACH_FIELDS: [&str; 3] = ["value", "index", "previous"];
 /// What stands behind `steps.ID.`
 pub const STEP_FIELDS: [&str; 5] = ["outcome", "outputs", "error", "started_at", "ms"];
 
+/// What stands behind `steps.ID.` of a step with `foreach`: its `outputs` are a list, as its `outcomes`.
+pub const FOREACH_FIELDS: [&str; 6] = ["outcome", "outcomes", "outputs", "error", "started_at", "ms"];
+
 /// What stands behind `steps.ID.error.`
 pub const ERROR_FIELDS: [&str; 2] = ["kind", "message"];
 
 /// What stands behind `run.`
-pub const RUN_FIELDS: [&str; 11] =
-    ["id", "name", "url", "target", "operator", "started_at", "dry_run", "incident", "outcome", "failed_step", "error"];
+pub const RUN_FIELDS: [&str; 13] = [
+    "id",
+    "name",
+    "url",
+    "target",
+    "operator",
+    "started_at",
+    "dry_run",
+    "incident",
+    "outcome",
+    "failed_step",
+    "error",
+    "fence",
+    "previous",
+];
 
-/// Fields of `run` that are part of the language and that this release can't fill yet.
-pub const RUN_FIELDS_NOT_YET: [&str; 2] = ["fence", "previous"];
+/// What stands behind `run.previous.`
+pub const PREVIOUS_FIELDS: [&str; 4] = ["id", "outcome", "outputs", "ended_at"];
 
 /// Outcomes of a step an expression may compare with; the engine's list, held equal by a test.
 pub const OUTCOMES: [&str; 8] =

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::runbook::gaps::Gaps;
 use crate::runbook::lower_inputs::inputs;
-use crate::runbook::lower_steps::{self, Ids, Shared};
+use crate::runbook::lower_steps::{self, Ids};
 use crate::runbook::lower_times;
 use crate::runbook::lower_whole;
 use crate::runbook::model::{Block, Kind, Runbook};
@@ -16,7 +17,7 @@ use crate::runbook::snippet::Template;
 use crate::runbook::source::{Source, Span, Spanned};
 use crate::runbook::words;
 
-const RUNBOOK: Keys = Keys {
+pub(super) const RUNBOOK: Keys = Keys {
     what: "runbook",
     known: &[
         "version",
@@ -52,12 +53,28 @@ const RUNBOOK: Keys = Keys {
     ],
 };
 
+/// A file as far as it could be read.
+pub struct Reading {
+    /// With errors among the problems it is good for further checks only.
+    pub runbook: Option<Runbook>,
+    pub gaps: Gaps,
+    /// Mistakes of form, by place.
+    pub problems: Vec<Problem>,
+}
+
 /// Reads a runbook or action: the model if its form is right, and every problem found.
 pub fn read_runbook(name: &str, kind: Kind, source: &Arc<Source>) -> (Option<Runbook>, Vec<Problem>) {
+    let reading = read_partly(name, kind, source);
+    (reading.runbook.filter(|_| !reading.gaps.any()), reading.problems)
+}
+
+/// Reads what can be read of a runbook or action; the gaps say what mistakes of form hide.
+pub fn read_partly(name: &str, kind: Kind, source: &Arc<Source>) -> Reading {
     let (mut reader, root) = Reader::open(source);
-    let runbook = root.and_then(|root| lower(&mut reader, name, kind, &root));
-    let whole = !reader.has_errors();
-    (runbook.filter(|_| whole), reader.finish())
+    let runbook = root.as_ref().and_then(|root| lower(&mut reader, name, kind, root));
+    let problems = reader.finish();
+    let gaps = root.map(|root| Gaps::of(&root, source, &problems)).unwrap_or_default();
+    Reading { runbook, gaps, problems }
 }
 
 fn lower(reader: &mut Reader, name: &str, kind: Kind, root: &Node) -> Option<Runbook> {
@@ -86,13 +103,13 @@ fn lower(reader: &mut Reader, name: &str, kind: Kind, root: &Node) -> Option<Run
     let concurrency = fields.get("concurrency").and_then(|node| lower_whole::concurrency(reader, node));
     let defaults = fields.get("defaults").map(|node| lower_times::defaults(reader, node)).unwrap_or_default();
 
-    let mut shared = Shared { ids: Ids::of(root), defaults };
+    let mut ids = Ids::of(root);
     let steps = match reader.required(&fields, "steps") {
-        Some(node) => lower_steps::block(reader, node, &mut shared, "steps"),
+        Some(node) => lower_steps::block(reader, node, &mut ids, "steps"),
         None => Block::from([]),
     };
     let mut end_block = |reader: &mut Reader, key: &str| match fields.get(key) {
-        Some(node) => lower_steps::block(reader, node, &mut shared, key),
+        Some(node) => lower_steps::block(reader, node, &mut ids, key),
         None => Block::from([]),
     };
     let on_failure = end_block(reader, "on_failure");
@@ -102,7 +119,7 @@ fn lower(reader: &mut Reader, name: &str, kind: Kind, root: &Node) -> Option<Run
     Some(Runbook {
         name: name.to_owned(),
         kind,
-        title: title?,
+        title: title.unwrap_or_default(),
         owner,
         reviewed,
         tags: tags.into_iter().map(|tag| tag.value).collect(),
@@ -113,6 +130,7 @@ fn lower(reader: &mut Reader, name: &str, kind: Kind, root: &Node) -> Option<Run
         timeout,
         concurrency,
         plan,
+        defaults,
         vars,
         steps,
         on_failure,

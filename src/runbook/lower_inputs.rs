@@ -10,7 +10,7 @@ use crate::runbook::types::Type;
 use crate::runbook::words;
 use crate::script::value::Value;
 
-const INPUT: Keys = Keys {
+pub(super) const INPUT: Keys = Keys {
     what: "input",
     known: &["type", "description", "required", "default", "choices"],
     later: &[],

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::runbook::lower::named_templates;
-use crate::runbook::lower_times::{self, Defaults};
+use crate::runbook::lower_times;
 use crate::runbook::lower_writes;
 use crate::runbook::model::{Assertion, Block, Body, FindingRule, Level, Step, Suggestion};
 use crate::runbook::node::{Entry, Node, NodeKind};
@@ -14,7 +14,7 @@ use crate::runbook::snippet::Template;
 use crate::runbook::source::{Span, Spanned};
 use crate::runbook::words::{self, quoted};
 
-const STEP: Keys = Keys {
+pub(super) const STEP: Keys = Keys {
     what: "step",
     known: &[
         "id",
@@ -64,9 +64,9 @@ const STEP: Keys = Keys {
     ],
 };
 
-const BODIES: [&str; 6] = ["uses", "script", "assert", "findings", "steps", "parallel"];
+pub(super) const BODIES: [&str; 6] = ["uses", "script", "assert", "findings", "steps", "parallel"];
 /// Keys that go with some bodies only. What stands in none of the lists goes with every body.
-const GOES_WITH: [(&str, &[&str]); 11] = [
+pub(super) const GOES_WITH: [(&str, &[&str]); 11] = [
     ("with", &["uses"]),
     ("until", &["uses", "script", "steps"]),
     ("in_a_row", &["uses", "script", "steps"]),
@@ -80,36 +80,30 @@ const GOES_WITH: [(&str, &[&str]); 11] = [
     ("settle", &["uses"]),
 ];
 /// Keys that a `foreach` around the body takes over: they look at its items, whatever the body is.
-const OF_FOREACH: [&str; 3] = ["until", "in_a_row", "every"];
+pub(super) const OF_FOREACH: [&str; 3] = ["until", "in_a_row", "every"];
 /// Segments of paths that aren't steps.
 const PATH_PREFIXES: [&str; 4] = ["on_failure", "finally", "undo", "settle"];
 
-const ASSERTION: Keys = Keys {
+pub(super) const ASSERTION: Keys = Keys {
     what: "assertion",
     known: &["that", "else"],
     later: &[],
     foreign: &[("message", "write `else`"), ("if", "write `that`"), ("when", "write `that`")],
 };
-const FINDING: Keys = Keys {
+pub(super) const FINDING: Keys = Keys {
     what: "finding",
     known: &["when", "level", "say", "suggest"],
     later: &[],
     foreign: &[("if", "write `when`"), ("severity", "write `level`"), ("message", "write `say`")],
 };
-const SUGGESTION: Keys = Keys {
+pub(super) const SUGGESTION: Keys = Keys {
     what: "suggestion",
     known: &["runbook", "with"],
     later: &[],
     foreign: &[("uses", "write `runbook`"), ("inputs", "write `with`")],
 };
-const LEVELS: [(&str, Level); 4] =
+pub(super) const LEVELS: [(&str, Level); 4] =
     [("ok", Level::Ok), ("info", Level::Info), ("warning", Level::Warning), ("critical", Level::Critical)];
-
-/// What the steps of one file share.
-pub struct Shared {
-    pub ids: Ids,
-    pub defaults: Defaults,
-}
 
 /// Ids of a file: those written anywhere in it, and those given so far.
 pub struct Ids {
@@ -142,7 +136,8 @@ impl Ids {
     }
 }
 
-fn collect_ids(node: &Node, found: &mut BTreeSet<String>) {
+/// Every text behind an `id:`, wherever it stands.
+pub(super) fn collect_ids(node: &Node, found: &mut BTreeSet<String>) {
     match &node.kind {
         NodeKind::List(items) => items.iter().for_each(|item| collect_ids(item, found)),
         NodeKind::Map(entries) => {
@@ -160,16 +155,16 @@ fn collect_ids(node: &Node, found: &mut BTreeSet<String>) {
 }
 
 /// Reads a list of steps.
-pub fn block(reader: &mut Reader, node: &Node, shared: &mut Shared, key: &str) -> Block {
+pub fn block(reader: &mut Reader, node: &Node, ids: &mut Ids, key: &str) -> Block {
     let Some(items) = reader.list(node, &format!("`{key}`"), "a list of steps") else { return Block::from([]) };
     if items.is_empty() {
         let span = reader.first_line(node.span);
         reader.error("E0107", span, format!("`{key}` is empty: expected at least one step"), "no steps");
     }
-    items.iter().filter_map(|item| step(reader, item, shared)).map(Arc::new).collect()
+    items.iter().filter_map(|item| step(reader, item, ids)).map(Arc::new).collect()
 }
 
-fn step(reader: &mut Reader, node: &Node, shared: &mut Shared) -> Option<Step> {
+fn step(reader: &mut Reader, node: &Node, ids: &mut Ids) -> Option<Step> {
     let fields = reader.fields(node, &STEP)?;
     let body = only_body(reader, &fields);
     let name = fields.get("name").and_then(|node| reader.text_template(node, "`name`"));
@@ -187,18 +182,17 @@ fn step(reader: &mut Reader, node: &Node, shared: &mut Shared) -> Option<Step> {
         continue_on_failure.and_then(|node| reader.boolean(node, "`continue_on_failure`")).unwrap_or(false);
     let outputs = fields.has("outputs").then(|| named_templates(reader, &fields, "outputs"));
     let reason = fields.get("reason").and_then(|node| reader.text(node, "`reason`"));
-    let explicit = explicit_id(reader, &fields, &mut shared.ids);
+    let explicit = explicit_id(reader, &fields, ids);
     let body_entry = body?;
     beside(reader, &fields, &body_entry.key.value);
     // The id is taken before the steps inside get theirs: outer names read better.
     let span = explicit.as_ref().map_or(body_entry.key.span, |id| id.span);
     let id = match explicit {
         Some(id) => id.value,
-        None => shared.ids.generate(&base_id(body_entry), span),
+        None => ids.generate(&base_id(body_entry), span),
     };
-    let body = body_of(reader, &fields, body_entry, shared)?;
-    let settle = fields.get("settle").and_then(|node| lower_writes::settle(reader, node, repeat.as_ref(), shared));
-    let called = matches!(body, Body::Uses { .. });
+    let body = body_of(reader, &fields, body_entry, ids)?;
+    let settle = fields.get("settle").and_then(|node| lower_writes::settle(reader, node, repeat.as_ref(), ids));
     Some(Step {
         id,
         span,
@@ -209,8 +203,8 @@ fn step(reader: &mut Reader, node: &Node, shared: &mut Shared) -> Option<Step> {
         poll,
         fail_if,
         within,
-        timeout: timeout.or_else(|| shared.defaults.timeout.clone().filter(|_| called)),
-        retry: retry.or_else(|| shared.defaults.retry.clone().filter(|_| called)),
+        timeout,
+        retry,
         effect,
         repeat,
         settle,
@@ -300,7 +294,7 @@ fn base_id(body: &Entry) -> String {
     }
 }
 
-fn body_of(reader: &mut Reader, fields: &Fields<'_>, entry: &Entry, shared: &mut Shared) -> Option<Body> {
+fn body_of(reader: &mut Reader, fields: &Fields<'_>, entry: &Entry, ids: &mut Ids) -> Option<Body> {
     let node = &entry.value;
     Some(match entry.key.value.as_str() {
         "uses" => {
@@ -314,8 +308,8 @@ fn body_of(reader: &mut Reader, fields: &Fields<'_>, entry: &Entry, shared: &mut
         "script" => Body::Script(reader.script(node)?),
         "assert" => Body::Assert(some(reader, node, "assert", assertion)?),
         "findings" => Body::Findings(some(reader, node, "findings", finding)?),
-        "parallel" => Body::Parallel(block(reader, node, shared, "parallel")),
-        _ => Body::Steps(block(reader, node, shared, "steps")),
+        "parallel" => Body::Parallel(block(reader, node, ids, "parallel")),
+        _ => Body::Steps(block(reader, node, ids, "steps")),
     })
 }
 

@@ -1,7 +1,7 @@
-//! What repeats a step and what bounds it: `foreach`, `until`, `retry`, and the defaults of a file.
+//! What repeats a step: `foreach`, `until`, `retry`, and the defaults of a file.
 
 use crate::runbook::contexts::{FAILURE_KINDS, NEVER_RETRIED, RETRY_WORDS};
-use crate::runbook::model::{Foreach, Poll, Retry};
+use crate::runbook::model::{Defaults, Foreach, Poll, Retry};
 use crate::runbook::nearest::did_you_mean;
 use crate::runbook::node::{Node, NodeKind, Style};
 use crate::runbook::problem::Problem;
@@ -12,7 +12,7 @@ use crate::runbook::source::Spanned;
 use crate::runbook::words::quoted;
 use crate::script::value::Value;
 
-const RETRY: Keys = Keys {
+pub(super) const RETRY: Keys = Keys {
     what: "retry",
     known: &["attempts", "delay", "backoff", "max_delay", "on"],
     later: &[],
@@ -26,14 +26,8 @@ const RETRY: Keys = Keys {
         ("when", "write `on`"),
     ],
 };
-const DEFAULTS: Keys = Keys { what: "set of defaults", known: &["retry", "timeout"], later: &[], foreign: &[] };
-
-/// What `defaults:` gives every `uses` of a file that says nothing itself.
-#[derive(Clone, Debug, Default)]
-pub struct Defaults {
-    pub retry: Option<Retry>,
-    pub timeout: Option<Template>,
-}
+pub(super) const DEFAULTS: Keys =
+    Keys { what: "set of defaults", known: &["retry", "timeout"], later: &[], foreign: &[] };
 
 /// Reads `defaults:`.
 pub fn defaults(reader: &mut Reader, node: &Node) -> Defaults {

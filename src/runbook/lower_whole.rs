@@ -5,7 +5,7 @@ use crate::runbook::node::Node;
 use crate::runbook::problem::Problem;
 use crate::runbook::reader::{Fields, Keys, Reader};
 
-const CONCURRENCY: Keys = Keys {
+pub(super) const CONCURRENCY: Keys = Keys {
     what: "concurrency",
     known: &["group", "if_busy"],
     later: &[],
@@ -15,15 +15,16 @@ const CONCURRENCY: Keys = Keys {
         ("max", "a group holds one run at a time"),
     ],
 };
-const IF_BUSY: [(&str, IfBusy); 3] = [("refuse", IfBusy::Refuse), ("wait", IfBusy::Wait), ("attach", IfBusy::Attach)];
-const PLAN: Keys = Keys {
+pub(super) const IF_BUSY: [(&str, IfBusy); 3] =
+    [("refuse", IfBusy::Refuse), ("wait", IfBusy::Wait), ("attach", IfBusy::Attach)];
+pub(super) const PLAN: Keys = Keys {
     what: "plan",
     known: &["summary", "before", "after", "reversible"],
     later: &[],
     foreign: &[("title", "write `summary`"), ("now", "write `before`")],
 };
 /// Keys of one kind of file only: key, kind, why the other has none, what to write there instead.
-const BELONGS: [(&str, Kind, &str, &str); 3] = [
+pub(super) const BELONGS: [(&str, Kind, &str, &str); 3] = [
     ("timeout", Kind::Runbook, "an action takes the time of the run that calls it", "put it on the steps inside"),
     ("concurrency", Kind::Runbook, "an action runs inside of a run", "put it into the runbooks that call this action"),
     (

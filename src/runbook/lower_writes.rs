@@ -1,7 +1,7 @@
 //! What a step says of its write: its effect, whether it may be sent again, how a doubt is settled.
 
 use crate::runbook::lower::named_templates;
-use crate::runbook::lower_steps::{Shared, block};
+use crate::runbook::lower_steps::{Ids, block};
 use crate::runbook::model::Settle;
 use crate::runbook::node::{Node, NodeKind};
 use crate::runbook::problem::Problem;
@@ -10,7 +10,7 @@ use crate::runbook::source::Spanned;
 use crate::runbook::spec::{Effect, Repeat};
 use crate::runbook::types::parse_duration;
 
-const SETTLE: Keys = Keys {
+pub(super) const SETTLE: Keys = Keys {
     what: "way to settle a doubt",
     known: &["steps", "happened", "not_happened", "outputs"],
     later: &[],
@@ -21,16 +21,16 @@ const SETTLE: Keys = Keys {
         ("until", "write `happened`; what waits is a step below `steps`"),
     ],
 };
-const KEYED: Keys =
+pub(super) const KEYED: Keys =
     Keys { what: "`repeat`", known: &["keyed"], later: &[], foreign: &[("window", "write `{ keyed: 24h }`")] };
-const EFFECTS: [(&str, Effect); 5] = [
+pub(super) const EFFECTS: [(&str, Effect); 5] = [
     ("pure", Effect::Pure),
     ("read", Effect::Read),
     ("notify", Effect::Notify),
     ("write", Effect::Write),
     ("destructive", Effect::Destructive),
 ];
-const REPEATS: [(&str, Repeat); 3] =
+pub(super) const REPEATS: [(&str, Repeat); 3] =
     [("repeatable", Repeat::Repeatable), ("once", Repeat::Once), ("verifiable", Repeat::Verifiable)];
 
 /// Reads `effect`.
@@ -81,12 +81,7 @@ fn window_s(reader: &mut Reader, node: &Node) -> Option<u64> {
 }
 
 /// Reads `settle`, which stands beside this `repeat`.
-pub fn settle(
-    reader: &mut Reader,
-    node: &Node,
-    repeat: Option<&Spanned<Repeat>>,
-    shared: &mut Shared,
-) -> Option<Settle> {
+pub fn settle(reader: &mut Reader, node: &Node, repeat: Option<&Spanned<Repeat>>, ids: &mut Ids) -> Option<Settle> {
     if let Some(repeat) = repeat.filter(|repeat| repeat.value == Repeat::Once) {
         let message = "`repeat: once` beside a `settle`, which sends the write again when it didn't happen";
         reader.push(
@@ -96,7 +91,7 @@ pub fn settle(
         );
     }
     let fields = reader.fields(node, &SETTLE)?;
-    let steps = reader.required(&fields, "steps").map(|node| block(reader, node, shared, "steps"));
+    let steps = reader.required(&fields, "steps").map(|node| block(reader, node, ids, "steps"));
     let happened = reader.required(&fields, "happened").and_then(|node| reader.expression(node, "`happened`"));
     let not_happened = fields.get("not_happened").and_then(|node| reader.expression(node, "`not_happened`"));
     let outputs = named_templates(reader, &fields, "outputs");

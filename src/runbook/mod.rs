@@ -2,8 +2,14 @@
 
 pub mod check;
 pub mod codes;
+pub mod commands;
 pub mod contexts;
+pub mod defaults;
+pub mod effects;
 pub mod fields;
+pub mod gaps;
+pub mod kinds;
+pub mod locate;
 pub mod lower;
 pub mod lower_inputs;
 pub mod lower_steps;
@@ -21,6 +27,7 @@ pub mod reach;
 pub mod reader;
 pub mod render;
 pub mod scalar;
+pub mod schema;
 pub mod settings;
 pub mod sites;
 pub mod snippet;

@@ -37,6 +37,8 @@ pub struct Runbook {
     pub concurrency: Option<Concurrency>,
     /// What a rehearsal says of it as a whole. Actions only.
     pub plan: Option<Plan>,
+    /// For every call that says nothing itself. Empty in a checked program: the steps have got them.
+    pub defaults: Defaults,
     /// Computed once at start, in this order; each sees those before it.
     pub vars: Vec<(Spanned<String>, Template)>,
     pub steps: Block,
@@ -48,6 +50,13 @@ pub struct Runbook {
 impl Runbook {
     /// How long a run may take without `timeout`: a run that hangs must not hold its group for ever.
     pub const TIMEOUT_DEFAULT: std::time::Duration = std::time::Duration::from_secs(4 * 3600);
+}
+
+/// `defaults:` of a file.
+#[derive(Clone, Debug, Default)]
+pub struct Defaults {
+    pub retry: Option<Retry>,
+    pub timeout: Option<Template>,
 }
 
 /// `concurrency:` of a runbook.

@@ -6,10 +6,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::runbook::check::{Facts, check};
-use crate::runbook::lower::read_runbook;
-use crate::runbook::model::{Kind, Runbook};
+use crate::runbook::commands::Commands;
+use crate::runbook::defaults;
+use crate::runbook::effects::Callees;
+use crate::runbook::gaps::Gaps;
+use crate::runbook::lower::{Reading, read_partly};
+use crate::runbook::model::{Kind, Runbook, Step};
 use crate::runbook::problem::{self, Problem};
-use crate::runbook::reach::reach;
+use crate::runbook::reach::{Action, reach};
+use crate::runbook::sites;
 use crate::runbook::source::Source;
 use crate::runbook::spec::{ActionSpec, Effect};
 
@@ -25,7 +30,7 @@ pub struct Program {
     pub specs: BTreeMap<String, Arc<ActionSpec>>,
     /// Rhai modules it reaches: path and text.
     pub modules: Vec<(String, String)>,
-    /// All texts, the runbook first.
+    /// All texts, the runbook first, and then those it runs.
     pub files: Vec<ProgramFile>,
     /// The effects a run may have, each once, mildest first.
     pub effects: Vec<Effect>,
@@ -37,6 +42,39 @@ pub struct Child {
     pub runbook: Arc<Runbook>,
     /// Its inputs as arguments, its outputs and effect.
     pub spec: Arc<ActionSpec>,
+}
+
+impl Program {
+    /// The greatest effect a step can have, with the steps inside it, as far as its text says.
+    pub fn effect_of(&self, step: &Step) -> Effect {
+        if let Some(declared) = &step.effect {
+            return declared.value;
+        }
+        let sites = sites::of_step(step);
+        let own = sites.iter().filter_map(|site| Some(site.args.effect(self.specs.get(site.name)?)));
+        let inside = step.body.inner().into_iter().flat_map(|block| block.iter()).map(|step| self.effect_of(step));
+        own.chain(inside).max().unwrap_or(Effect::Pure)
+    }
+}
+
+impl Child {
+    fn of(read: &Action) -> Child {
+        Child { runbook: read.runbook.clone(), spec: read.spec.clone() }
+    }
+}
+
+impl Callees for Program {
+    fn action(&self, name: &str) -> Option<&ActionSpec> {
+        self.specs.get(name).map(Arc::as_ref)
+    }
+
+    fn child(&self, name: &str) -> Option<&ActionSpec> {
+        self.children.get(name).map(|child| child.spec.as_ref())
+    }
+
+    fn is_yaml(&self, name: &str) -> bool {
+        self.actions.contains_key(name)
+    }
 }
 
 /// One text of a program.
@@ -65,12 +103,18 @@ pub type Looked = Result<Option<Arc<Source>>, Box<Problem>>;
 pub trait Library {
     /// The text of an action by dotted name.
     fn action(&self, name: &str) -> Looked;
+    /// The text of a runbook by name.
+    fn runbook(&self, name: &str) -> Looked;
     /// The text of a Rhai module by path.
     fn module(&self, path: &str) -> Looked;
     /// Names of all actions, for suggestions.
     fn action_names(&self) -> Vec<String>;
     /// Names of all runbooks, for `suggest` and nearest names.
     fn runbook_names(&self) -> Vec<String>;
+    /// The commands this host allows; none unless it says so.
+    fn commands(&self) -> Commands {
+        Commands::default()
+    }
 }
 
 /// Checks a runbook and all it reaches. `primitives` are the specs of the catalog.
@@ -83,13 +127,17 @@ pub fn load(
     library: &dyn Library,
     primitives: &[&ActionSpec],
 ) -> (Option<Program>, Vec<Problem>) {
-    let (runbook, mut problems) = read_runbook(name, Kind::Runbook, &source);
+    let Reading { runbook, gaps, mut problems } = read_partly(name, Kind::Runbook, &source);
     let Some(runbook) = runbook else { return (None, problems) };
     let (reached, totals) = reach(&runbook, &source, library, primitives, &mut problems);
+    let runbook = defaults::applied(runbook, &reached);
     let facts = Facts::new(&reached, library, primitives);
-    problems.extend(check(&runbook, &source, &facts));
-    for action in reached.actions.values() {
-        problems.extend(check(&action.runbook, &action.source, &facts));
+    problems.extend(check(&runbook, &source, &gaps, &facts));
+    for below in reached.actions.values().chain(reached.children.values()) {
+        problems.extend(check(&below.runbook, &below.source, &Gaps::default(), &facts));
+    }
+    for partial in &reached.partial {
+        problems.extend(check(&partial.runbook, &partial.source, &partial.gaps, &facts));
     }
     drop(facts);
     problem::sort(&mut problems);
@@ -100,12 +148,13 @@ pub fn load(
     let file =
         |kind, name: &str, source: &Arc<Source>| ProgramFile { kind, name: name.to_owned(), source: source.clone() };
     let mut files = vec![file(FileKind::Runbook, name, &source)];
+    files.extend(reached.children.iter().map(|(name, child)| file(FileKind::Runbook, name, &child.source)));
     files.extend(reached.actions.iter().map(|(name, action)| file(FileKind::Action, name, &action.source)));
     files.extend(reached.modules.all().map(|(path, module)| file(FileKind::Module, path, &module.source)));
     let program = Program {
         runbook: Arc::new(runbook),
         actions: reached.actions.iter().map(|(name, action)| (name.clone(), action.runbook.clone())).collect(),
-        children: BTreeMap::new(),
+        children: reached.children.iter().map(|(name, child)| (name.clone(), Child::of(child))).collect(),
         modules: reached.modules.all().map(|(path, module)| (path.clone(), module.source.text.clone())).collect(),
         specs: reached.specs,
         files,

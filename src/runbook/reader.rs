@@ -137,15 +137,13 @@ impl Reader {
 
     /// A span cut to the line it starts in: a caret under a whole block says nothing.
     pub fn first_line(&self, span: Span) -> Span {
-        let text = &self.source.text[span.start..span.end];
-        let length = text.find('\n').map_or(text.len(), |at| text[..at].trim_end_matches('\r').len());
-        Span::new(span.start, span.start + length)
+        self.source.first_line(span)
     }
 
     /// Reads a map with known keys.
     pub fn fields<'n>(&mut self, node: &'n Node, keys: &Keys) -> Option<Fields<'n>> {
         let NodeKind::Map(entries) = &node.kind else {
-            self.wrong(node, &format!("a {}", keys.what), "a map");
+            self.wrong(node, &one(keys.what), "a map");
             return None;
         };
         let mut fields = Fields { entries, span: node.span, what: keys.what, meant: vec![], strange: node.flawed };
@@ -177,7 +175,7 @@ impl Reader {
         let help = match (foreign, near) {
             (Some((_, instead)), _) => (*instead).to_owned(),
             (None, Some(near)) => format!("did you mean `{near}`?"),
-            (None, None) => format!("a {} has the keys {}", keys.what, keys.known.join(" ")),
+            (None, None) => format!("{} has the keys {}", one(keys.what), keys.known.join(" ")),
         };
         self.push(
             Problem::error("E0103", &self.source, span, format!("unknown {} key {}", keys.what, quoted(name)))
@@ -440,4 +438,9 @@ impl Reader {
             }
         }
     }
+}
+/// `a step`, `an assertion`
+fn one(what: &str) -> String {
+    let article = if what.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {what}")
 }

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::runbook::commands::{Commands, read_commands};
 use crate::runbook::mail::{self, Mail};
 use crate::runbook::nearest::did_you_mean;
 use crate::runbook::node::Node;
 use crate::runbook::problem::Problem;
 use crate::runbook::reader::{Keys, Reader};
 use crate::runbook::source::{Source, Spanned};
-use crate::runbook::words::{self, quoted};
+use crate::runbook::words::{self, quoted, variable_fault};
 use crate::script::value::Map;
 
 /// A project's `rerail.yaml`.
@@ -19,6 +20,8 @@ pub struct Settings {
     pub env: Vec<String>,
     /// Directories files may be written below; relative ones are relative to the project.
     pub file_write: Vec<String>,
+    /// Commands that may be run.
+    pub exec: Commands,
     /// How messages leave; without it none do.
     pub mail: Option<Mail>,
 }
@@ -52,22 +55,23 @@ pub enum From {
     File { path: String },
 }
 
-const SETTINGS: Keys =
+pub(super) const SETTINGS: Keys =
     Keys { what: "project file", known: &["version", "allow", "mail"], later: &["people", "limits"], foreign: &[] };
-const ALLOW: Keys = Keys { what: "list of permissions", known: &["env", "file_write"], later: &["exec"], foreign: &[] };
-const TARGET: Keys = Keys {
+pub(super) const ALLOW: Keys =
+    Keys { what: "list of permissions", known: &["env", "file_write", "exec"], later: &[], foreign: &[] };
+pub(super) const TARGET: Keys = Keys {
     what: "target",
     known: &["version", "title", "inputs", "secrets", "allow_hosts", "ca"],
     later: &["providers", "policy"],
     foreign: &[("hosts", "write `allow_hosts`"), ("variables", "write `inputs`"), ("env", "write `inputs`")],
 };
-const SECRET: Keys = Keys {
+pub(super) const SECRET: Keys = Keys {
     what: "secret",
     known: &["from", "name", "path", "hosts"],
     later: &["argv"],
     foreign: &[("value", "a secret's text never stands in a file: `from: env` or `from: file`")],
 };
-const SOURCES: [&str; 2] = ["env", "file"];
+pub(super) const SOURCES: [&str; 2] = ["env", "file"];
 const SOURCES_LATER: [&str; 3] = ["keyring", "command", "systemd"];
 
 /// Reads a project file. With an error among the problems, what is returned is not to be used.
@@ -82,6 +86,9 @@ pub fn read_settings(source: &Arc<Source>) -> (Settings, Vec<Problem>) {
             }
             if let Some(node) = allow.get("file_write") {
                 settings.file_write = values(reader.names(node, "`file_write`", path_fault));
+            }
+            if let Some(node) = allow.get("exec") {
+                settings.exec = read_commands(&mut reader, node);
             }
         }
         settings.mail = fields.get("mail").and_then(|node| mail::read(&mut reader, node));
@@ -179,13 +186,6 @@ fn values(names: Vec<Spanned<String>>) -> Vec<String> {
     names.into_iter().map(|name| name.value).collect()
 }
 
-/// Why a text can't name an environment variable; `None` if it can.
-fn variable_fault(name: &str) -> Option<String> {
-    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let good = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(word);
-    (!good).then(|| "must be letters, digits and `_`, such as `API_TOKEN`".to_owned())
-}
-
 /// Why a text can't be a path; `None` if it can.
 fn path_fault(path: &str) -> Option<String> {
     if path.trim().is_empty() {
@@ -279,7 +279,6 @@ mod tests {
             (2, ["out".to_owned()].as_slice(), 0)
         );
         assert_eq!(read("version: 1\npeople: {}\nlimits: {}\n").1, ["E0108"; 2]);
-        assert_eq!(read("version: 1\nallow: { exec: [] }\n").1, ["E0108"]);
         assert_eq!(read("allow: { env: [\"A B\"] }\n").1, ["E0106", "E0105"]);
         assert_eq!(read("").1, ["E0106"]);
     }

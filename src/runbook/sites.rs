@@ -3,8 +3,9 @@
 use crate::runbook::model::{Block, Body, Runbook, Step};
 use crate::runbook::snippet::{Snippet, Template};
 use crate::runbook::source::{Span, Spanned};
-use crate::runbook::spec::{ActionSpec, Effect};
+use crate::runbook::spec::{ActionSpec, Effect, RUN_CHILD, Repeat};
 use crate::script::compile::{Call, known_functions};
+use crate::script::value::{Map, Value};
 
 /// One place that calls an action.
 pub struct Site<'a> {
@@ -24,17 +25,57 @@ pub enum Args<'a> {
 impl Args<'_> {
     /// The effect these arguments lead to; the greatest one where they can't be told.
     pub fn effect(&self, spec: &ActionSpec) -> Effect {
+        spec.effect_as_written(self.keys(), &self.literals())
+    }
+
+    /// Whether a write with these arguments may be sent again unasked; never where they can't be told.
+    pub fn repeat(&self, spec: &ActionSpec) -> Repeat {
+        spec.repeat_as_written(self.keys(), &self.literals())
+    }
+
+    /// The names of the arguments, if they can be told.
+    fn keys(&self) -> Option<Vec<&str>> {
+        match self {
+            Args::With(with) => Some(with.iter().map(|(key, _)| key.value.as_str()).collect()),
+            Args::Script(_, call) => call.keys.as_ref().map(|keys| keys.iter().map(|(key, _)| key.as_str()).collect()),
+        }
+    }
+
+    /// The arguments that are literal.
+    fn literals(&self) -> Map {
+        match self {
+            Args::With(with) => with.iter().map(|(key, value)| (key.value.clone(), value.as_written())).collect(),
+            Args::Script(_, call) => call.literals.clone(),
+        }
+    }
+
+    /// All arguments, if every one of them is literal.
+    pub fn all_literal(&self) -> Option<Map> {
+        let literals = self.literals();
+        (self.keys()?.len() == literals.len()).then_some(literals)
+    }
+
+    /// The value and place of a literal text argument.
+    fn text(&self, name: &str) -> Option<Spanned<String>> {
         match self {
             Args::With(with) => {
-                let literal = |(key, value): &(Spanned<String>, Template)| Some((key.value.clone(), value.literal()?));
-                let literals = with.iter().filter_map(literal).collect();
-                spec.effect_as_written(Some(with.iter().map(|(key, _)| key.value.as_str())), &literals)
+                let (_, template) = with.iter().find(|(key, _)| key.value == name)?;
+                let Some(Value::Text(text)) = template.literal() else { return None };
+                Some(Spanned::new(text, template.span))
             }
-            Args::Script(_, call) => {
-                let keys = call.keys.as_ref().map(|keys| keys.iter().map(|(key, _)| key.as_str()));
-                spec.effect_as_written(keys, &call.literals)
+            Args::Script(snippet, call) => {
+                let Some(Value::Text(text)) = call.literals.get(name) else { return None };
+                let (_, position) = call.keys.as_ref()?.iter().find(|(key, _)| key == name)?;
+                Some(Spanned::new(text.clone(), snippet.locate(Some(*position))))
             }
         }
+    }
+}
+
+impl Site<'_> {
+    /// The runbook this site runs, if it runs one by a name that stands in the text.
+    pub fn child(&self) -> Option<Spanned<String>> {
+        if self.name == RUN_CHILD { self.args.text("name") } else { None }
     }
 }
 

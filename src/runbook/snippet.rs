@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::runbook::source::{Source, Span, Spanned};
 use crate::script::compile::Code;
-use crate::script::value::Value;
+use crate::script::value::{Unknown, Value};
 
 /// One Rhai expression or script with the way back to the YAML it stands in.
 #[derive(Clone, Debug)]
@@ -93,6 +93,20 @@ impl Template {
                 .collect::<Option<_>>()
                 .map(Value::Map),
             TemplateNode::Expression(_) | TemplateNode::Mixed(_) => None,
+        }
+    }
+
+    /// The value as far as the text says it: what is computed is unknown, wherever it stands inside.
+    pub fn as_written(&self) -> Value {
+        match &self.node {
+            TemplateNode::Literal(value) => value.clone(),
+            TemplateNode::List(items) => Value::List(items.iter().map(Template::as_written).collect()),
+            TemplateNode::Map(entries) => {
+                Value::Map(entries.iter().map(|(key, value)| (key.value.clone(), value.as_written())).collect())
+            }
+            TemplateNode::Expression(_) | TemplateNode::Mixed(_) => {
+                Value::Unknown(Unknown { origin: "computed".to_owned() })
+            }
         }
     }
 

@@ -67,6 +67,13 @@ impl Source {
         Err(Box::new(Problem::error("E0100", &source, span, message).label("here").help("save the file as UTF-8 text")))
     }
 
+    /// A span cut to the line it starts in: a caret under a whole block says nothing.
+    pub fn first_line(&self, span: Span) -> Span {
+        let text = &self.text[span.start..span.end];
+        let length = text.find('\n').map_or(text.len(), |at| text[..at].trim_end_matches('\r').len());
+        Span::new(span.start, span.start + length)
+    }
+
     /// Line and column, both from 1, of a byte offset; columns count characters.
     pub fn line_column(&self, offset: usize) -> (usize, usize) {
         let offset = offset.min(self.text.len());

@@ -1,11 +1,11 @@
-//! A small world for tests of the checks: four primitives and a shelf of texts.
+//! A small world for tests of the checks: a few primitives and a shelf of texts.
 
 use std::collections::BTreeMap;
 
 use crate::runbook::problem::Problem;
 use crate::runbook::program::{Library, Looked, Program, load};
 use crate::runbook::source::Source;
-use crate::runbook::spec::{ActionSpec, ArgSpec, Effect, OutputSpec};
+use crate::runbook::spec::{ActionSpec, ArgSpec, By, Effect, OutputSpec, RUN_CHILD, RUN_UNDO, Repeat};
 use crate::runbook::types::Type;
 use crate::script::value::{Map, Value};
 
@@ -13,12 +13,18 @@ use crate::script::value::{Map, Value};
 #[derive(Default)]
 pub(crate) struct Shelf {
     actions: BTreeMap<String, String>,
+    runbooks: BTreeMap<String, String>,
     modules: BTreeMap<String, String>,
 }
 
 impl Shelf {
     pub(crate) fn action(mut self, name: &str, body: &str) -> Shelf {
         self.actions.insert(name.to_owned(), format!("version: 1\ntitle: {name}\n{body}"));
+        self
+    }
+
+    pub(crate) fn runbook(mut self, name: &str, body: &str) -> Shelf {
+        self.runbooks.insert(name.to_owned(), format!("version: 1\ntitle: {name}\n{body}"));
         self
     }
 
@@ -47,6 +53,10 @@ impl Library for Shelf {
         Ok(self.actions.get(name).map(|text| Source::new(format!("actions/{name}.yaml"), text.clone())))
     }
 
+    fn runbook(&self, name: &str) -> Looked {
+        Ok(self.runbooks.get(name).map(|text| Source::new(format!("runbooks/{name}.yaml"), text.clone())))
+    }
+
     fn module(&self, path: &str) -> Looked {
         Ok(self.modules.get(path).map(|text| Source::new(format!("modules/{path}.rhai"), text.clone())))
     }
@@ -56,7 +66,7 @@ impl Library for Shelf {
     }
 
     fn runbook_names(&self) -> Vec<String> {
-        vec![String::from("known-one")]
+        self.runbooks.keys().cloned().chain([String::from("known-one")]).collect()
     }
 }
 
@@ -65,18 +75,31 @@ pub(crate) fn problems(body: &str) -> Vec<String> {
     Shelf::default().problems(body)
 }
 
-/// `look.at` reads, `change.it` writes unless its method is GET, `run.note` and `run.finish` are pure.
+/// `look.at` reads, `change.it` writes unless its method is GET, `set.it` writes and is repeatable, `run.note` and
+/// `run.finish` are pure; `runbook`, `run.undo`, `time.sleep` and `human.ask` are as in the catalog.
 pub(crate) fn primitives() -> Vec<ActionSpec> {
     let look = spec("look.at", Effect::Read, &[("url", Type::Url, true), ("tries", Type::Int, false)]);
     let change = spec("change.it", Effect::Write, &[("url", Type::Url, true), ("method", Type::String, false)]);
     let note = spec("run.note", Effect::Pure, &[("text", Type::String, true)]);
     let finish = spec("run.finish", Effect::Pure, &[("message", Type::String, false)]);
+    let set = spec("set.it", Effect::Write, &[("url", Type::Url, true)]);
+    let child = spec(RUN_CHILD, Effect::Destructive, &[("name", Type::String, true), ("inputs", Type::Map, false)]);
+    let undo = spec(RUN_UNDO, Effect::Destructive, &[]);
+    let sleep = spec("time.sleep", Effect::Read, &[("duration", Type::Duration, true)]);
+    let args = [("text", Type::String, true), ("choices", Type::List, false), ("fields", Type::Map, false)];
+    let ask = spec("human.ask", Effect::Read, &args);
+    let answers = vec![output("answer", Type::Any), output("by", Type::String)];
     let outputs = vec![output("ok", Type::Bool), output("status", Type::Int)];
     vec![
         ActionSpec { outputs: outputs.clone(), ..look },
-        ActionSpec { outputs, effect_of: Some(by_method), ..change },
+        ActionSpec { outputs, effect_of: Some(By::Arguments(by_method)), ..change },
+        ActionSpec { repeat_of: Some(By::Arguments(|_| Repeat::Repeatable)), ..set },
         note,
         finish,
+        child,
+        undo,
+        sleep,
+        ActionSpec { outputs: answers, ..ask },
     ]
 }
 

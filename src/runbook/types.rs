@@ -69,6 +69,11 @@ impl Type {
     pub const WORDS: [&'static str; 11] =
         ["string", "int", "float", "bool", "duration", "url", "email", "list", "map", "choice", "secret"];
 
+    /// Whether its values are texts that may stand anywhere.
+    pub fn is_text(&self) -> bool {
+        matches!(self, Type::String | Type::Duration | Type::Url | Type::Email | Type::Choice(_))
+    }
+
     /// Checks a value that already has a type and gives its canonical form (an int where a float is
     /// wanted becomes one). Unknown passes every type; a secret text passes `string`, `url` and `secret`.
     ///

@@ -124,6 +124,13 @@ pub fn secret_fault(name: &str) -> Option<String> {
     None
 }
 
+/// Why `name` can't name an environment variable; `None` if it can.
+pub fn variable_fault(name: &str) -> Option<String> {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let good = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(word);
+    (!good).then(|| "must be letters, digits and `_`, such as `API_TOKEN`".to_owned())
+}
+
 fn is_snake_char(c: char) -> bool {
     c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'
 }

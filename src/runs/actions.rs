@@ -5,9 +5,8 @@ use std::sync::Arc;
 use crate::project::Origin;
 use crate::runbook::lower::read_runbook;
 use crate::runbook::model::Kind;
-use crate::runbook::problem::Problem;
-use crate::runbook::program::load;
 use crate::runbook::reach::reach;
+use crate::runbook::schema::{SchemaKind, schema};
 use crate::runbook::source::Source;
 use crate::runbook::spec::ActionSpec;
 use crate::runs::Runs;
@@ -45,17 +44,10 @@ impl Runs {
         found
     }
 
-    /// Checks every action file, also those no runbook calls. Gives their number and their problems.
-    pub fn check_actions(&self) -> (usize, Vec<Problem>) {
-        let files = self.project().actions();
-        let mut problems = Vec::new();
-        for listed in &files {
-            let caller = caller([listed.name.as_str()]);
-            let (_, found) = load("all", Arc::clone(&caller), self.project(), &catalog::specs());
-            // The caller gives no arguments, which is its problem and not the action's.
-            problems.extend(found.into_iter().filter(|problem| problem.source.shown != caller.shown));
-        }
-        (files.len(), problems)
+    /// The JSON Schema of a kind of file, with calls typed by the actions there are.
+    pub fn schema(&self, kind: SchemaKind) -> serde_json::Value {
+        let actions = self.actions();
+        schema(kind, &actions.iter().map(|action| &*action.spec).collect::<Vec<_>>())
     }
 }
 

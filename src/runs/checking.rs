@@ -1,13 +1,16 @@
-//! Checking without running: one runbook, or everything a project holds.
+//! Checking without running: one file as what it is, or everything a project holds.
 
 use std::sync::Arc;
 
-use crate::project::Listed;
+use crate::project::{Listed, ProjectError};
+use crate::runbook::commands::Commands;
+use crate::runbook::kinds::kind_by_content;
 use crate::runbook::problem::Problem;
-use crate::runbook::program::{Program, load};
-use crate::runbook::settings::read_target;
+use crate::runbook::program::{FileKind, Library, Looked, Program, load};
+use crate::runbook::settings::{read_settings, read_target};
+use crate::runbook::source::Source;
 use crate::runs::Runs;
-use crate::runs::error::RunsError;
+use crate::runs::error::{ErrorKind, RunsError};
 use crate::steps::catalog;
 
 /// What a check of everything has seen.
@@ -23,22 +26,140 @@ impl Runs {
     /// # Errors
     /// If there is none. Problems of the runbook itself are in the answer.
     pub fn check(&self, runbook: &str) -> Result<(Option<Program>, Vec<Problem>), RunsError> {
-        Ok(self.check_listed(&self.project().runbook(runbook)?))
+        Ok(self.check_runbook(&self.project().runbook(runbook)?))
     }
 
-    /// Checks runbooks with all they reach, actions nobody calls, targets, and what lies in the project's
-    /// folders without being any of these.
+    /// Checks whatever a name or path means: a runbook, an action, a target by name; by path also a module
+    /// or a project file. A path is read as its folder says, or as its text does where no folder tells.
+    ///
+    /// # Errors
+    /// If there is nothing of that name, or the file can't be read.
+    pub fn check_any(&self, argument: &str) -> Result<Vec<Problem>, RunsError> {
+        if self.project().is_path(argument) {
+            let (kind, listed) = self.project().file(argument)?;
+            let kind = kind.unwrap_or_else(|| kind_by_content(&listed.source));
+            return Ok(self.check_listed(kind, &listed));
+        }
+        let not_found = match self.project().runbook(argument) {
+            Ok(listed) => return Ok(self.check_runbook(&listed).1),
+            Err(error @ ProjectError::NotFound { .. }) => error,
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(listed) = self.project().actions().iter().find(|listed| listed.name == argument) {
+            return Ok(self.check_action(listed));
+        }
+        if let Some(listed) = self.project().targets().iter().find(|listed| listed.name == argument) {
+            return Ok(read_target(&listed.source).1);
+        }
+        if catalog::find(argument).is_some() {
+            let said = format!("`{argument}` is built in: there is no file to check");
+            return Err(RunsError::new(ErrorKind::Usage, said).hint(format!("`rerail actions {argument}` explains it")));
+        }
+        match self.project().action(argument) {
+            // An action of that name is there and can't be used.
+            Err(problem) => Ok(vec![*problem]),
+            Ok(_) => Err(not_found.into()),
+        }
+    }
+
+    /// Checks runbooks with all they reach, actions and modules nobody uses, targets, and what lies in the
+    /// project's folders without being any of these.
     pub fn check_everything(&self) -> Checked {
         let project = self.project();
-        let (runbooks, targets) = (project.runbooks(), project.targets());
-        let (actions, mut problems) = self.check_actions();
-        problems.extend(runbooks.iter().flat_map(|listed| self.check_listed(listed).1));
-        problems.extend(targets.iter().flat_map(|listed| read_target(&listed.source).1));
-        problems.extend(project.unusable());
-        Checked { files: runbooks.len() + targets.len() + actions, problems }
+        let mut checked = Checked { files: 0, problems: project.unusable() };
+        for (kind, files) in [
+            (FileKind::Action, project.actions()),
+            (FileKind::Module, project.modules()),
+            (FileKind::Runbook, project.runbooks()),
+            (FileKind::Target, project.targets()),
+        ] {
+            checked.files += files.len();
+            checked.problems.extend(files.iter().flat_map(|listed| self.check_listed(kind, listed)));
+        }
+        if let Some(source) = &project.source {
+            checked.files += 1;
+            checked.problems.extend(read_settings(source).1);
+        }
+        checked
     }
 
-    fn check_listed(&self, listed: &Listed) -> (Option<Program>, Vec<Problem>) {
+    fn check_listed(&self, kind: FileKind, listed: &Listed) -> Vec<Problem> {
+        match kind {
+            FileKind::Runbook => self.check_runbook(listed).1,
+            FileKind::Action => self.check_action(listed),
+            FileKind::Module => self.check_module(listed),
+            FileKind::Target => read_target(&listed.source).1,
+            FileKind::Project => read_settings(&listed.source).1,
+        }
+    }
+
+    fn check_runbook(&self, listed: &Listed) -> (Option<Program>, Vec<Problem>) {
         load(&listed.name, Arc::clone(&listed.source), self.project(), &catalog::specs())
+    }
+
+    /// An action is checked as a runbook that calls it sees it, and so is a module.
+    fn check_action(&self, listed: &Listed) -> Vec<Problem> {
+        self.check_through(listed, &format!("  - uses: {}\n", listed.name))
+    }
+
+    fn check_module(&self, listed: &Listed) -> Vec<Problem> {
+        self.check_through(listed, &format!("  - script: |\n      import \"{}\" as module_;\n      1\n", listed.name))
+    }
+
+    fn check_through(&self, listed: &Listed, step: &str) -> Vec<Problem> {
+        let caller = Source::new("(a caller)", format!("version: 1\ntitle: a caller\nsteps:\n{step}"));
+        let library = Overlay { listed, below: self.project() };
+        let (_, mut problems) = load("caller", Arc::clone(&caller), &library, &catalog::specs());
+        // The caller gives no arguments, which is its problem and not the file's.
+        let (own, of_caller): (Vec<_>, Vec<_>) =
+            problems.drain(..).partition(|problem| problem.source.shown != caller.shown);
+        match of_caller.into_iter().find(|problem| matches!(problem.code, "E0105" | "E0220")) {
+            // But a name that can't be called is the file's.
+            Some(problem) if own.is_empty() => vec![Problem {
+                source: Arc::clone(&listed.source),
+                span: Default::default(),
+                label: "a file is called by its name".to_owned(),
+                ..problem
+            }],
+            _ => own,
+        }
+    }
+}
+
+/// A library with one file in front of it: the one that is checked, wherever it lies.
+struct Overlay<'a> {
+    listed: &'a Listed,
+    below: &'a dyn Library,
+}
+
+impl Library for Overlay<'_> {
+    fn action(&self, name: &str) -> Looked {
+        match name == self.listed.name {
+            true => Ok(Some(Arc::clone(&self.listed.source))),
+            false => self.below.action(name),
+        }
+    }
+
+    fn runbook(&self, name: &str) -> Looked {
+        self.below.runbook(name)
+    }
+
+    fn commands(&self) -> Commands {
+        self.below.commands()
+    }
+
+    fn module(&self, path: &str) -> Looked {
+        match path == self.listed.name {
+            true => Ok(Some(Arc::clone(&self.listed.source))),
+            false => self.below.module(path),
+        }
+    }
+
+    fn action_names(&self) -> Vec<String> {
+        self.below.action_names()
+    }
+
+    fn runbook_names(&self) -> Vec<String> {
+        self.below.runbook_names()
     }
 }

@@ -1,8 +1,10 @@
 //! Starting, rehearsing and resuming: builds what a driver needs and runs it on its own thread.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::drivers::clock::now;
+use crate::drivers::gate::gated;
 use crate::drivers::local::Local;
 use crate::drivers::pinned::{pin, pin_file, unpin};
 use crate::drivers::rehearsal::rehearse;
@@ -11,11 +13,12 @@ use crate::engine::event::{Actor, Body, Event};
 use crate::engine::facts::Facts;
 use crate::engine::ids::RunId;
 use crate::engine::machine::{Machine, Signal, Start};
-use crate::journal::{Blob, Drive, Holder, Journal, RunRow};
+use crate::journal::{Blob, Holder, Journal, RunRow};
 use crate::redact::Redactor;
 use crate::runbook::program::{FileKind, Program};
 use crate::runbook::settings::Target;
 use crate::runs::Runs;
+use crate::runs::entry::{Entry, Wanted};
 use crate::runs::error::{ErrorKind, RunsError};
 use crate::runs::ground::Ground;
 use crate::runs::people::{DecideRequest, settle};
@@ -46,17 +49,30 @@ impl Runs {
     /// Starts a run and drives it until it ends or waits for people.
     ///
     /// # Errors
-    /// If it can't begin; once it has begun, trouble is in [`Left::why`].
-    pub fn start(&self, prepared: Prepared, foreground: Foreground) -> Result<Left, RunsError> {
+    /// If it can't begin, also because of another run; once it has begun, trouble is in [`Left::why`]. A runbook that
+    /// says so follows the run that does the same already, and then that one is in [`Left`].
+    pub fn start(&self, prepared: Prepared, mut foreground: Foreground) -> Result<Left, RunsError> {
         let store = self.store()?;
         let run = RunId::new(uuid::Uuid::now_v7());
         let ground = self.ground()?;
-        let (world, redactor) = self.world(&prepared.program, &prepared.settings, &ground)?;
-        let (start, texts) = self.begin(&prepared, run, &ground, &foreground, &redactor, false)?;
+        let (world, redactor) = self.world(&prepared.program, &prepared.settings, &ground, Some(self.blobs()))?;
+        let (mut start, texts) = self.begin(&prepared, run, &ground, &foreground, &redactor, false)?;
         let sandbox = sandbox(&prepared.program)?;
         let drive = Arc::new(store.acquire(run, holder(&foreground.actor))?);
         let program = Arc::clone(&prepared.program);
         on_engine_thread(move || {
+            start.fence = drive.fence();
+            start.group = Machine::group(&program, &sandbox, start.clone(), now())
+                .map_err(|failure| RunsError::failed("the run can't begin", &failure))?;
+            if let (Some(group), Some(concurrency)) = (&start.group, &program.runbook.concurrency) {
+                let (runbook, inputs) = (program.runbook.name.as_str(), &start.inputs);
+                let wanted = Wanted { group, if_busy: concurrency.if_busy, runbook, inputs };
+                if let Entry::Attach(row) = self.enter(&drive, &wanted, &mut foreground)? {
+                    drop(drive);
+                    return self.attach(&row, foreground);
+                }
+            }
+            start.previous = store.previous(&program.runbook.name, start.target.as_deref(), start.group.as_deref())?;
             let machine = Machine::start(program, sandbox, start, now());
             let machine = machine.map_err(|failure| RunsError::failed("`vars` can't be computed", &failure))?;
             let local = Local { store, drive: &drive, world: gated(&world, &drive), redactor, foreground };
@@ -72,7 +88,8 @@ impl Runs {
     pub fn rehearse(&self, prepared: Prepared, mut foreground: Foreground) -> Result<Rehearsed, RunsError> {
         let run = RunId::new(uuid::Uuid::now_v7());
         let ground = self.ground()?;
-        let (world, redactor) = self.world(&prepared.program, &prepared.settings, &ground)?;
+        // What a rehearsal keeps goes with it.
+        let (world, redactor) = self.world(&prepared.program, &prepared.settings, &ground, None)?;
         let (start, _) = self.begin(&prepared, run, &ground, &foreground, &redactor, true)?;
         let sandbox = sandbox(&prepared.program)?;
         let program = Arc::clone(&prepared.program);
@@ -102,7 +119,8 @@ impl Runs {
         let Some(Body::RunStarted(started)) = events.first().map(|event| &event.body) else {
             return Err(RunsError::new(ErrorKind::Damaged, "the journal has no `run.started`"));
         };
-        let (program, target) = unpin(store, started)?;
+        let ground = self.ground_of(started)?;
+        let (program, target) = unpin(store, started, &ground.settings.exec)?;
         let facts = Facts::fold(&events).map_err(|error| RunsError::new(ErrorKind::Damaged, error.to_string()))?;
         let decisions = settle(&facts, decisions)?;
         if let (Some(end), true) = (&facts.finished, decisions.is_empty()) {
@@ -110,7 +128,8 @@ impl Runs {
             let hint = "to go on after a failed step:  rerail resume RUN --retry STEP --reason TEXT";
             return Err(RunsError::new(ErrorKind::Usage, said).hint(hint));
         }
-        let (world, redactor) = self.world(&program, &target, &self.ground_of(started)?)?;
+        self.enter_again(&drive, started.group.as_deref())?;
+        let (world, redactor) = self.world(&program, &target, &ground, Some(self.blobs()))?;
         check_optional(&redactor, "the reason", reason.as_deref())?;
         for request in &decisions {
             check_text(&redactor, &format!("the reason about `{}`", request.step), &request.reason)?;
@@ -134,10 +153,22 @@ impl Runs {
         })
     }
 
+    /// Where the files lie that steps keep.
+    fn blobs(&self) -> PathBuf {
+        self.state_dir.join("blobs")
+    }
+
     /// The world of a target, with its secrets read once, so that the redactor knows them from the start.
-    fn world(&self, program: &Program, target: &Target, ground: &Ground) -> Result<(World, Redactor), RunsError> {
+    fn world(
+        &self,
+        program: &Program,
+        target: &Target,
+        ground: &Ground,
+        blobs: Option<PathBuf>,
+    ) -> Result<(World, Redactor), RunsError> {
         let redactor = self.redactor.clone();
-        let world = World::new(WorldSettings::of(&ground.root, &ground.settings, Some(target), &redactor));
+        let allowed = WorldSettings::of(&ground.root, &ground.settings, Some(target), &redactor);
+        let world = World::new(WorldSettings { blobs, ..allowed });
         let unreadable: Vec<String> = secrets_of(program)
             .iter()
             .filter_map(|name| world.learn_secret(name).err())
@@ -187,29 +218,21 @@ impl Runs {
             actor: foreground.actor.clone(),
             reason: prepared.reason.clone(),
             incident: prepared.incident.clone(),
+            fence: 0,
+            group: None,
+            previous: None,
             rehearsal,
         };
         Ok((start, texts))
     }
 }
 
-fn sandbox(program: &Program) -> Result<Arc<Sandbox>, RunsError> {
+pub(super) fn sandbox(program: &Program) -> Result<Arc<Sandbox>, RunsError> {
     let actions: Vec<String> = program.specs.keys().cloned().collect();
     let sandbox = Sandbox::new(&actions, &program.modules).map_err(|(module, error)| {
         RunsError::new(ErrorKind::Invalid, format!("module `{module}`: {}", error.message))
     })?;
     Ok(Arc::new(sandbox))
-}
-
-/// A world whose writes ask, directly before their first byte, whether this driver still holds the run.
-fn gated(world: &World, drive: &Arc<Drive>) -> World {
-    let drive = Arc::clone(drive);
-    world.gated(move || {
-        drive.check().map_err(|error| {
-            use crate::engine::outcome::{Failure, FailureKind};
-            Failure::new(FailureKind::Policy, error.to_string())
-        })
-    })
 }
 
 /// This process, as others are told of it.
@@ -231,7 +254,7 @@ fn on_event_loop<T>(work: impl Future<Output = T>) -> Result<T, RunsError> {
 }
 
 /// Runs the engine on a thread whose stack fits the deepest allowed script.
-fn on_engine_thread<T: Send>(work: impl FnOnce() -> Result<T, RunsError> + Send) -> Result<T, RunsError> {
+pub(super) fn on_engine_thread<T: Send>(work: impl FnOnce() -> Result<T, RunsError> + Send) -> Result<T, RunsError> {
     let broken = |why: &str| RunsError::new(ErrorKind::Internal, why.to_owned());
     std::thread::scope(|scope| {
         let thread =

@@ -1,6 +1,7 @@
 //! What can go wrong for a person, with a way out.
 
 use crate::drivers::pinned::PinnedError;
+use crate::drivers::watch::Parting;
 use crate::engine::outcome::Failure;
 use crate::journal::{Busy, Error as JournalError};
 use crate::project::ProjectError;
@@ -26,8 +27,10 @@ pub enum ErrorKind {
     /// A runbook, target or project file has problems.
     Invalid,
     NotFound,
-    /// Somebody else drives the run.
+    /// Somebody else drives the run, or holds what it excludes.
     Busy,
+    /// Somebody walked away before anything began: by Ctrl-C, or with the process.
+    Interrupted(Option<Parting>),
     /// The journal can't be opened, read or written.
     Storage,
     /// There is no room for the journal: with some, the same request works.
@@ -66,6 +69,7 @@ impl From<JournalError> for RunsError {
             JournalError::NoRun { .. } => ErrorKind::NotFound,
             JournalError::Full { .. } => ErrorKind::Full,
             JournalError::Os { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => ErrorKind::Full,
+            JournalError::GroupTaken { .. } => ErrorKind::Busy,
             _ => ErrorKind::Storage,
         };
         let said = RunsError::new(kind, error.to_string());

@@ -2,6 +2,7 @@
 
 use crate::engine::event::Event;
 use crate::engine::facts::Facts;
+use crate::engine::ids::StepPath;
 use crate::journal::{Filter, FindError, Holder, Journal, Line, Report, RunRow, Store, verify};
 use crate::runs::Runs;
 use crate::runs::error::{ErrorKind, RunsError};
@@ -72,6 +73,7 @@ impl Runs {
             .into_iter()
             .map(|signal| match signal.body {
                 Ok(Body::RunCancelled { actor, .. }) => format!("cancel by {}", actor.id),
+                Ok(Body::RunPaused { actor: Some(actor), .. }) => format!("pause by {}", actor.id),
                 Ok(Body::AskAnswered { step, answer, actor, .. }) => {
                     format!("answer `{answer}` to `{step}` by {}", actor.id)
                 }
@@ -81,6 +83,20 @@ impl Runs {
                 Err(why) => format!("signal that can't be read: {why}"),
             })
             .collect())
+    }
+
+    /// Questions whose answer waits for a driver to take it up.
+    ///
+    /// # Errors
+    /// If the journal can't be read.
+    pub fn answered(&self, run: &RunRow) -> Result<Vec<StepPath>, RunsError> {
+        use crate::engine::event::Body;
+        let signals = self.store()?.pending_signals(run.run)?;
+        let step = |body| match body {
+            Ok(Body::AskAnswered { step, .. }) => Some(step),
+            _ => None,
+        };
+        Ok(signals.into_iter().filter_map(|signal| step(signal.body)).collect())
     }
 
     /// Checks one run or the whole store for damage, also a store that is otherwise refused for it.

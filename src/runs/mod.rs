@@ -7,9 +7,12 @@ mod actions;
 mod checking;
 mod checkup;
 mod drive;
+mod entry;
 mod error;
+mod eval;
 mod follow;
 mod ground;
+mod holding;
 mod inputs;
 mod look;
 mod people;
@@ -19,9 +22,9 @@ mod typed;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-pub use crate::drivers::watch::{Control, Foreground, Watcher, Why};
+pub use crate::drivers::watch::{Control, Foreground, InLine, Parting, Watcher, Why};
 pub use crate::journal::{
-    Filter as RunFilter, Hash, Holder, Line, Report as VerifyReport, RunRow, Status, sqlite_version,
+    Filter as RunFilter, Hash, Holder, LastHold, Line, Report as VerifyReport, RunRow, Status, sqlite_version,
 };
 pub use actions::ListedAction;
 pub use checking::Checked;

@@ -1,6 +1,7 @@
 //! What people tell a run: cancel, answer, note, and decisions about steps.
 
 use crate::drivers::clock::now;
+use crate::drivers::local::status;
 use crate::engine::event::{Actor, Body, Decision, EVENT_VERSION, Event};
 use crate::engine::facts::{Facts, Record};
 use crate::engine::ids::StepPath;
@@ -50,6 +51,40 @@ impl Runs {
         still_open(run)?;
         check_optional(&self.knowing(run), "the reason", reason.as_deref())?;
         self.send(run, Body::RunCancelled { actor: actor.clone(), reason })
+    }
+
+    /// Asks a run to start nothing new and to stand once what is running has ended. A run that nobody drives is
+    /// paused right here.
+    ///
+    /// # Errors
+    /// If it has ended or is paused already, or the reason holds a secret.
+    pub fn pause(&self, run: &RunRow, actor: &Actor, reason: Option<String>) -> Result<Delivered, RunsError> {
+        still_open(run)?;
+        check_optional(&self.knowing(run), "the reason", reason.as_deref())?;
+        let store = self.store()?;
+        let body = Body::RunPaused { reason: reason.unwrap_or_default(), actor: Some(actor.clone()) };
+        if store.is_driven(run.run)? {
+            return self.send(run, body);
+        }
+        match store.acquire(run.run, holder(actor)) {
+            Ok(drive) => {
+                let facts = self.facts(run)?;
+                if let Some(why) = &facts.paused {
+                    let said = format!("{}/{} is paused already: {why}", run.runbook, run.run);
+                    return Err(RunsError::new(ErrorKind::Usage, said));
+                }
+                let event = Event { v: EVENT_VERSION, seq: facts.next_seq, ts: now(), body };
+                // What is in doubt or asks stays what people have to see first.
+                let mut after = facts;
+                after.apply(&event).map_err(|error| RunsError::new(ErrorKind::Usage, error.to_string()))?;
+                let status = Some(status(&after));
+                store.append(Append { status, ..Append::events(run.run, drive.fence(), vec![event]) }).wait()?;
+                Ok(Delivered::Kept)
+            }
+            // Somebody has taken it up since.
+            Err(Busy::Held { .. }) => self.send(run, body),
+            Err(Busy::Store(error)) => Err(error.into()),
+        }
     }
 
     /// Answers an open question; `key` is the step's path, its end if no other question ends so, or `answer`

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::runbook::model::{Runbook, walk};
+use crate::runbook::effects;
+use crate::runbook::model::Runbook;
 use crate::runbook::problem::{Problem, Severity};
 use crate::runbook::program::Program;
 use crate::runbook::settings::Target;
-use crate::runbook::sites;
 use crate::runbook::source::Source;
 use crate::runbook::spec::Effect;
 use crate::runs::error::{ErrorKind, RunsError};
@@ -118,7 +118,8 @@ impl Runs {
 
 /// Names of all secrets a program may use.
 pub(super) fn secrets_of(program: &Program) -> BTreeSet<String> {
-    let books = std::iter::once(&program.runbook).chain(program.actions.values());
+    let children = program.children.values().map(|child| &child.runbook);
+    let books = std::iter::once(&program.runbook).chain(program.actions.values()).chain(children);
     books.flat_map(|book| book.secrets.iter().map(|name| name.value.clone())).collect()
 }
 
@@ -127,15 +128,14 @@ fn changes(program: &Program) -> Vec<Change> {
     let runbook: &Runbook = &program.runbook;
     for (prefix, block) in [("", &runbook.steps), ("on_failure/", &runbook.on_failure), ("finally/", &runbook.finally)]
     {
-        walk(block, &mut |step| {
-            for site in sites::of_step(step) {
-                let effect = program.specs.get(site.name).map_or(Effect::Pure, |spec| site.args.effect(spec));
-                if effect.changes_the_world() {
-                    let step = format!("{prefix}{}", step.id);
-                    found.push(Change { step, action: site.name.to_owned(), effect });
+        for step in block.iter() {
+            effects::calls(step, program, &mut |call| {
+                if call.effect.changes_the_world() {
+                    let action = call.site.child().map_or_else(|| call.site.name.to_owned(), |child| child.value);
+                    found.push(Change { step: format!("{prefix}{}", call.step.id), action, effect: call.effect });
                 }
-            }
-        });
+            });
+        }
     }
     found
 }

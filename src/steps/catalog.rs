@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 
 use crate::runbook::spec::ActionSpec;
 use crate::steps::{
-    Entry, chat_post, dns_resolve, email_send, env_read, file_read, file_write, graphql_mutate, graphql_query,
-    http_probe, http_request, human_ask, run_fail, run_finish, run_note, tcp_connect, time_now, time_sleep,
-    tls_inspect,
+    Entry, chat_post, dns_resolve, email_send, env_read, exec_run, file_read, file_write, graphql_mutate,
+    graphql_query, http_probe, http_request, human_ask, postgres_query, redis_ping, run_fail, run_finish, run_note,
+    run_undo, runbook, tcp_connect, time_now, time_sleep, tls_inspect,
 };
 
 /// All primitives, by name.
@@ -16,6 +16,7 @@ static CATALOG: LazyLock<Vec<Entry>> = LazyLock::new(|| {
         dns_resolve::entry(),
         email_send::entry(),
         env_read::entry(),
+        exec_run::entry(),
         file_read::entry(),
         file_write::entry(),
         graphql_mutate::entry(),
@@ -23,9 +24,13 @@ static CATALOG: LazyLock<Vec<Entry>> = LazyLock::new(|| {
         http_probe::entry(),
         http_request::entry(),
         human_ask::entry(),
+        postgres_query::entry(),
+        redis_ping::entry(),
         run_fail::entry(),
         run_finish::entry(),
         run_note::entry(),
+        run_undo::entry(),
+        runbook::entry(),
         tcp_connect::entry(),
         time_now::entry(),
         time_sleep::entry(),
@@ -46,7 +51,7 @@ pub fn specs() -> Vec<&'static ActionSpec> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runbook::spec::Effect;
+    use crate::runbook::spec::{Effect, RUN_CHILD, RUN_UNDO};
     use crate::script::value::{Map, Value};
     use crate::steps::Primitive;
 
@@ -90,6 +95,10 @@ mod tests {
                 Primitive::Read(_) => assert_eq!(spec.effect, Effect::Read, "{}", spec.name),
                 Primitive::Write(_) => assert!(spec.effect.changes_the_world(), "{}", spec.name),
                 Primitive::ReadOrWrite(..) => assert_eq!(spec.effect, Effect::Write, "{}", spec.name),
+                // They have the effect of what they run, which can be any.
+                Primitive::Engine if [RUN_CHILD, RUN_UNDO].contains(&spec.name.as_str()) => {
+                    assert_eq!(spec.effect, Effect::Destructive);
+                }
                 Primitive::Engine => assert!(!spec.effect.changes_the_world(), "{}", spec.name),
             }
         }

@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 
 use crate::engine::outcome::{Attempt, Failure, FailureKind};
-use crate::runbook::spec::{ActionSpec, Effect, Repeat};
+use crate::runbook::spec::{ActionSpec, By, Effect, Repeat};
 use crate::runbook::types::Type;
 use crate::script::value::{Map, Value};
 use crate::steps::args::{given, invalid, optional_text, text};
@@ -35,7 +35,7 @@ fn spec() -> ActionSpec {
         title: "Write a file".to_owned(),
         effect: Effect::Write,
         effect_of: None,
-        repeat_of: Some(|_| Repeat::Repeatable),
+        repeat_of: Some(By::Arguments(|_| Repeat::Repeatable)),
         args: vec![
             required("path", Type::String, "file below a directory in `allow.file_write`; relative ones start at the project"),
             required("text", Type::String, "what to put into it"),

@@ -3,7 +3,7 @@
 use reqwest::header::HeaderValue;
 
 use crate::engine::outcome::{Attempt, Failure};
-use crate::runbook::spec::{ActionSpec, Effect, Repeat};
+use crate::runbook::spec::{ActionSpec, By, Effect, Repeat};
 use crate::runbook::types::Type;
 use crate::script::value::{Map, Value};
 use crate::steps::args::invalid;
@@ -27,7 +27,7 @@ fn spec() -> ActionSpec {
         title: "Send one GraphQL mutation".to_owned(),
         effect: Effect::Write,
         effect_of: None,
-        repeat_of: Some(repeat_of),
+        repeat_of: Some(By::Arguments(repeat_of)),
         args: vec![
             required("url", Type::Url, "address of the endpoint"),
             judged(required("document", Type::String, "the mutation; may hold several, and fragments"), mutation_fault),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::header::{HeaderName, HeaderValue};
 
 use crate::engine::outcome::{Attempt, Failure};
-use crate::runbook::spec::{ActionSpec, Effect, Repeat};
+use crate::runbook::spec::{ActionSpec, By, Effect, Repeat};
 use crate::runbook::types::{Type, parse_duration};
 use crate::script::value::{Map, Value};
 use crate::steps::args::{duration, flag, given, invalid, map, optional_text};
@@ -35,8 +35,8 @@ fn spec() -> ActionSpec {
         name: "http.request".to_owned(),
         title: "Send one HTTP request".to_owned(),
         effect: Effect::Write,
-        effect_of: Some(effect_of),
-        repeat_of: Some(repeat_of),
+        effect_of: Some(By::Arguments(effect_of)),
+        repeat_of: Some(By::Arguments(repeat_of)),
         args: vec![
             required(
                 "method",

@@ -16,20 +16,29 @@ pub(super) fn entry() -> Entry {
         args: vec![
             required("text", Type::String, "the question"),
             optional("choices", Type::List, "possible answers; any text if left out"),
-            optional("fields", Type::Map, "what is asked for by name, declared like `inputs`; instead of `choices`"),
+            optional("fields", Type::Map, "several answers at once: a map of name to declaration, as below `inputs`; not with `choices`"),
             optional("by", Type::List, "people or roles who are asked: shown with the question, not enforced in this release"),
             optional("expires", Type::Duration, "how long to wait; 15 minutes if left out"),
         ],
-        outputs: vec![output("answer", Type::Any, "what was answered: text, or a map with `fields`"), output("by", Type::String, "who answered")],
+        outputs: vec![
+            output("answer", Type::Any, "what was answered: a text, or with `fields` a map of name to value"),
+            output("by", Type::String, "who answered"),
+        ],
         docs: "\
 ```yaml
 - id: ready
   uses: human.ask
   with: { text: Is the maintenance page up?, choices: [\"yes\", \"no\"], expires: 15m }
 ```
-With `fields: { replicas: { type: int }, note: { required: false } }` several values are asked for at once, read by their \
-types, and `answer` is a map: `rerail answer RUN replicas=3`.
-
+```yaml
+- id: plan
+  uses: human.ask
+  with:
+    text: What shall we roll back to?
+    fields:
+      version: { type: string, description: A tag that was live before }
+      drain: { type: bool, default: true }
+```
 The run waits; the question and the answer are in the transcript. Without an answer in time the step fails with kind \
 `expired`. An answer that is not one of the choices \
 is refused. In a rehearsal the answer is unknown.

@@ -1,5 +1,6 @@
 //! Built-in steps: one primitive a file, one line in the catalog.
 
+pub mod blobs;
 pub mod catalog;
 pub mod classify;
 pub mod http;
@@ -12,6 +13,8 @@ mod dns_resolve;
 mod egress;
 mod email_send;
 mod env_read;
+mod exec;
+mod exec_run;
 mod file_read;
 mod file_write;
 mod graphql;
@@ -21,11 +24,16 @@ mod http_probe;
 mod http_request;
 mod human_ask;
 mod names;
+mod postgres;
+mod postgres_query;
+mod redis_ping;
 mod refusal;
 mod regular_file;
 mod run_fail;
 mod run_finish;
 mod run_note;
+mod run_undo;
+mod runbook;
 mod schema;
 mod secrets;
 mod smtp;

@@ -17,6 +17,7 @@ use crate::redact::Redactor;
 use crate::runbook::settings::{SecretSource, Settings, Target};
 use crate::script::secret::{Part, SecretText};
 use crate::script::value::Value;
+use crate::steps::blobs::Blobs;
 use crate::steps::egress::{Egress, host_text, read_host};
 use crate::steps::http::clients::Clients;
 use crate::steps::names::Names;
@@ -40,6 +41,8 @@ pub struct WorldSettings {
     pub name_servers: Vec<SocketAddr>,
     /// Learns each secret when it is read.
     pub redactor: Redactor,
+    /// Where files that steps keep lie; `None` = in a directory that goes with the world.
+    pub blobs: Option<PathBuf>,
 }
 
 impl WorldSettings {
@@ -53,6 +56,7 @@ impl WorldSettings {
             ca: target.and_then(|target| target.ca.clone()),
             name_servers: Vec::new(),
             redactor: redactor.clone(),
+            blobs: None,
         }
     }
 }
@@ -78,6 +82,8 @@ pub(super) struct Shared {
     pub secrets: Secrets,
     pub trust: Trust,
     pub clients: Clients,
+    pub redactor: Redactor,
+    pub blobs: Blobs,
 }
 
 impl World {
@@ -86,9 +92,11 @@ impl World {
         let names = Arc::new(Names::new(settings.name_servers));
         let shared = Shared {
             egress: Egress::new(settings.allow_hosts),
-            secrets: Secrets::new(settings.secrets, settings.project.clone(), settings.redactor),
+            secrets: Secrets::new(settings.secrets, settings.project.clone(), settings.redactor.clone()),
             trust: Trust::new(settings.ca.map(|path| settings.project.join(path))),
             clients: Clients::default(),
+            redactor: settings.redactor,
+            blobs: settings.blobs.map_or_else(Blobs::default, Blobs::at),
             names,
             project: settings.project,
             settings: settings.settings,
@@ -173,19 +181,13 @@ impl World {
     /// # Errors
     /// An unusable address, a host that is not allowed, a secret that may not go there.
     pub fn reveal_url(&self, value: &Value) -> Result<(Url, String), Failure> {
-        let problem = |text: &str| Failure::new(FailureKind::Argument, format!("argument `url`: {text}"));
-        let (text, names) = match value {
-            Value::Text(text) => (text.clone(), Vec::new()),
-            // Where it goes is only known when it is put together; nothing leaves before the check below.
-            Value::Secret(secret) => {
-                if names_its_host_by_a_secret(secret) {
-                    return Err(problem("a secret can't be a part of the host name"));
-                }
-                (secret.resolve(&mut |name| self.shared.secrets.read(name))?, secret.names())
-            }
-            other => return Err(problem(&format!("expected url, got {}", other.kind()))),
-        };
-        let url = Url::parse(text.trim()).map_err(|error| problem(&format!("not an address: {error}")))?;
+        let problem = address_problem;
+        if let Value::Secret(secret) = value
+            && names_its_host_by_a_secret(secret)
+        {
+            return Err(problem("a secret can't be a part of the host name"));
+        }
+        let (url, names) = self.address(value)?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(problem(&format!("expected http or https, got {}", url.scheme())));
         }
@@ -199,12 +201,52 @@ impl World {
         Ok((url, shown))
     }
 
+    /// Reads the address of a database, which may hold a password and may be a secret in parts or as a whole,
+    /// and checks as [`World::reveal_url`] does. No message shows any of it.
+    ///
+    /// # Errors
+    /// An unusable address, a host that is not allowed, a secret that may not go there.
+    pub(super) fn reveal_database_url(&self, value: &Value) -> Result<Url, Failure> {
+        let (url, names) = self.address(value)?;
+        if !matches!(url.scheme(), "postgres" | "postgresql") {
+            return Err(address_problem("expected postgres://USER:PASSWORD@HOST/DATABASE"));
+        }
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| address_problem("has no host"))?;
+        // Name servers are asked for the host, so it is a secret only where the whole address is one.
+        if let Value::Secret(SecretText::Concat(parts)) = value
+            && !parts.iter().any(|part| matches!(part, Part::Text(text) if text.contains(host)))
+        {
+            return Err(address_problem("a secret can't be a part of the host name"));
+        }
+        let host = read_host(host).map_err(|_| address_problem("names a host that can't be one"))?;
+        self.shared.egress.check_host(&host)?;
+        let shown = host_text(&host);
+        names.iter().try_for_each(|name| self.shared.secrets.check(name, Some(&shown)))?;
+        Ok(url)
+    }
+
+    /// The address in a value, put together, and the secrets in it. Where it goes is only known then; nothing
+    /// leaves before the caller has checked it.
+    fn address(&self, value: &Value) -> Result<(Url, Vec<String>), Failure> {
+        let (text, names) = match value {
+            Value::Text(text) => (text.clone(), Vec::new()),
+            Value::Secret(secret) => (secret.resolve(&mut |name| self.shared.secrets.read(name))?, secret.names()),
+            other => return Err(address_problem(&format!("expected url, got {}", other.kind()))),
+        };
+        let url = Url::parse(text.trim()).map_err(|error| address_problem(&format!("not an address: {error}")))?;
+        Ok((url, names))
+    }
+
     /// Reads a host argument and checks that it may be reached.
     pub(super) fn host(&self, text: &str) -> Result<Host, Failure> {
         let host = read_host(text)?;
         self.shared.egress.check_host(&host)?;
         Ok(host)
     }
+}
+
+fn address_problem(text: &str) -> Failure {
+    Failure::new(FailureKind::Argument, format!("argument `url`: {text}"))
 }
 
 /// `"https://" + secrets.X + ".example.com"`: would tell name servers the secret. An address that is a

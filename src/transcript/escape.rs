@@ -1,8 +1,8 @@
-//! Makes text from outside harmless where it is shown: a terminal, a shell, Markdown.
+//! Makes text from outside harmless where it is shown: a terminal, a shell, Markdown, HTML and SVG, Mermaid.
 //!
 //! Not about secrets: those are taken out before, by the redactor at the door.
 
-use crate::runbook::render::visible;
+use crate::runbook::render::{is_invisible, visible};
 
 /// One line for a terminal: control, escape, bidirectional and zero-width characters are spelled out.
 pub fn terminal(text: &str) -> String {
@@ -56,6 +56,39 @@ pub fn markdown_code(text: &str) -> String {
     format!("{fence}{pad}{}{pad}{fence}", line.replace('|', "\\|"))
 }
 
+/// Content or a quoted attribute of HTML and SVG. Line ends stay; what is no character of XML is spelled out.
+pub fn html(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len() + 8);
+    for c in text.replace("\r\n", "\n").chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            '\n' => escaped.push('\n'),
+            '\t' => escaped.push(' '),
+            '\u{fffe}' | '\u{ffff}' => escaped.push_str(&c.escape_unicode().to_string()),
+            _ if c.is_control() || is_invisible(c) => escaped.push_str(&c.escape_unicode().to_string()),
+            _ => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// A label of a Mermaid diagram, between quotes: everything that could mean something there is a number.
+pub fn mermaid(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len() + 8);
+    for c in terminal(&one_line(text)).chars() {
+        match c {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | ' ' | '_' | '-' | '.' | ',' => escaped.push(c),
+            _ if c.is_alphanumeric() => escaped.push(c),
+            _ => escaped.push_str(&format!("#{};", u32::from(c))),
+        }
+    }
+    escaped
+}
+
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -95,6 +128,12 @@ mod tests {
         assert_eq!(markdown("see www.e.test"), "see www\\.e.test");
         assert_eq!(markdown("&lt;b&gt;"), "\\&lt;b\\&gt;");
         assert!(!markdown(HOSTILE).chars().any(char::is_control));
+    }
+
+    #[test]
+    fn a_mermaid_label_is_words_and_numbers() {
+        assert_eq!(mermaid("a \"b\"; click x"), "a #34;b#34;#59; click x");
+        assert_eq!(mermaid("<img src=x>\n%%{init}"), "#60;img src#61;x#62; #37;#37;#123;init#125;");
     }
 
     #[test]

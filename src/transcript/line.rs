@@ -56,7 +56,8 @@ pub fn lines(event: &Event, facts: &Facts, style: Style) -> Vec<Line> {
 fn needs_eyes(body: &Body) -> bool {
     match body {
         Body::StepFinished(finished) => !finished.outcome.lets_the_run_go_on(),
-        Body::AskAsked { .. } | Body::Finding { .. } | Body::RunFinished { .. } | Body::RunPaused { .. } => true,
+        Body::AskAsked { .. } | Body::Finding { .. } | Body::RunFinished { .. } => true,
+        Body::RunPaused { .. } | Body::HoldOn(_) => true,
         _ => false,
     }
 }
@@ -68,7 +69,22 @@ fn draw(event: &Event, facts: &Facts, style: Style) -> Vec<Line> {
         Body::RunStarted(started) => header(started),
         Body::RunResumed { actor, reason, .. } => vec![by_person("resumed", actor, reason.as_deref(), marks)],
         Body::RunCancelled { actor, reason } => vec![by_person("asked to stop", actor, reason.as_deref(), marks)],
-        Body::RunPaused { reason } => {
+        Body::RunPaused { reason, actor: Some(actor) } => {
+            let reason = Some(reason.as_str()).filter(|reason| !reason.is_empty());
+            vec![by_person("paused it", actor, reason, marks)]
+        }
+        Body::HoldOn(hold) => vec![
+            sign(Mark::Waiting, marks).add(Tone::Strong, "all writes are on hold").add(
+                Tone::Plain,
+                &format!(" since {} by {}: {}", words::date_time(hold.since), person(&hold.actor), hold.reason),
+            ),
+            Line::of(Tone::Dim, &format!("{}reads go on; lift it with  rerail hold off", " ".repeat(INDENT))),
+        ],
+        Body::HoldOff { actor } => {
+            let by = actor.as_ref().map(|actor| format!(" by {}", person(actor))).unwrap_or_default();
+            vec![sign(Mark::Info, marks).add(Tone::Plain, &format!("the hold was lifted{by}"))]
+        }
+        Body::RunPaused { reason, actor: None } => {
             vec![sign(Mark::Waiting, marks).add(Tone::Strong, "paused: ").add(Tone::Plain, reason)]
         }
         Body::RunFinished { outcome, message, .. } => vec![ending(*outcome, message.as_deref(), facts)],
@@ -158,18 +174,31 @@ pub fn header(started: &RunStarted) -> Vec<Line> {
 
 /// `✗ critical  The certificate expired.` and the next run, ready to be copied.
 pub fn finding(level: Level, say: &str, suggest: Option<&Suggest>, facts: &Facts, marks: Marks) -> Vec<Line> {
-    let (mark, word) = match level {
-        Level::Ok => (Mark::Done, "ok"),
-        Level::Info => (Mark::Info, "info"),
-        Level::Warning => (Mark::Warning, "warning"),
-        Level::Critical => (Mark::Failed, "critical"),
-    };
-    let mut drawn = vec![sign(mark, marks).column(mark.tone(), word, 10).add(Tone::Plain, say)];
+    let mark = mark_of_level(level);
+    let mut drawn = vec![sign(mark, marks).column(mark.tone(), words::level(level), 10).add(Tone::Plain, say)];
     if let Some(suggest) = suggest {
         let command = suggestion(suggest, facts);
         drawn.push(Line::new().add(Tone::Dim, &format!("      {} ", marks.arrow())).add(Tone::Strong, &command));
     }
     drawn
+}
+
+/// That a finding was made, where what it says comes later: `14:03:02Z ✗ verdict  finding: critical`
+pub fn finding_made(at: Timestamp, step: &StepPath, level: Level, marks: Marks) -> Line {
+    let mark = mark_of_level(level);
+    let text = format!("finding: {}", words::level(level));
+    let line = labelled(mark, step, marks).add(mark.tone_of_result(), &text);
+    line.after(Line::new().add(Tone::Dim, &format!("{} ", words::clock(at))))
+}
+
+/// The sign of a finding.
+pub fn mark_of_level(level: Level) -> Mark {
+    match level {
+        Level::Ok => Mark::Done,
+        Level::Info => Mark::Info,
+        Level::Warning => Mark::Warning,
+        Level::Critical => Mark::Failed,
+    }
 }
 
 /// `rerail run NAME -i key=value`, against the target of the run that suggests it.
@@ -202,13 +231,7 @@ fn retrying(again: &StepRetrying, every_event: bool, marks: Marks) -> Vec<Line> 
 fn finished(end: &StepFinished, at: Timestamp, facts: &Facts, marks: Marks) -> Vec<Line> {
     let record = facts.step(&end.step);
     let intent = record.and_then(|record| record.started.as_ref()).map(|started| &*started.intent);
-    let mark = match end.outcome {
-        Outcome::Done => Mark::Done,
-        Outcome::Refused | Outcome::Failed | Outcome::Rejected => Mark::Failed,
-        Outcome::InDoubt => Mark::Unknown,
-        Outcome::Skipped | Outcome::NotRun | Outcome::Cancelled => Mark::Skipped,
-        Outcome::Planned => Mark::Changed,
-    };
+    let mark = mark_of(end.outcome);
     let what = intent.map(what).unwrap_or_default();
     let result = match (end.outcome, &end.planned) {
         (_, Some(planned)) => planned.summary.clone(),
@@ -245,7 +268,7 @@ pub fn failure_lines(failure: &Failure, shown_before: bool) -> Vec<Line> {
 }
 
 /// An action that failed because of a step inside carries that step's picture along.
-fn repeats_an_inner_failure(path: &StepPath, failure: &Failure, facts: &Facts) -> bool {
+pub fn repeats_an_inner_failure(path: &StepPath, failure: &Failure, facts: &Facts) -> bool {
     facts.below(path).any(|(_, record)| {
         let inner = record.finished.as_ref().and_then(|end| end.error.as_ref());
         inner.is_some_and(|inner| inner.picture == failure.picture)
@@ -292,7 +315,8 @@ pub fn what(intent: &StepStarted) -> String {
     }
 }
 
-fn uses_word(intent: &StepStarted) -> &str {
+/// The word by which the outputs of a step are read.
+pub fn uses_word(intent: &StepStarted) -> &str {
     match intent.body.as_str() {
         "findings" => "findings",
         _ => intent.uses.as_deref().unwrap_or(&intent.body),
@@ -302,6 +326,17 @@ fn uses_word(intent: &StepStarted) -> &str {
 fn uses_of<'a>(facts: &'a Facts, step: &StepPath) -> &'a str {
     let started = facts.step(step).and_then(|record| record.started.as_ref());
     started.and_then(|started| started.intent.uses.as_deref()).unwrap_or_default()
+}
+
+/// The sign of an outcome.
+pub fn mark_of(outcome: Outcome) -> Mark {
+    match outcome {
+        Outcome::Done => Mark::Done,
+        Outcome::Refused | Outcome::Failed | Outcome::Rejected => Mark::Failed,
+        Outcome::InDoubt => Mark::Unknown,
+        Outcome::Skipped | Outcome::NotRun | Outcome::Cancelled => Mark::Skipped,
+        Outcome::Planned => Mark::Changed,
+    }
 }
 
 /// An outcome for people.

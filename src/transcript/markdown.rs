@@ -9,10 +9,11 @@ use crate::engine::event::{Actor, Body, Event, RunStarted};
 use crate::engine::facts::{Facts, RunState};
 use crate::engine::outcome::RunOutcome;
 use crate::script::value::Map;
-use crate::transcript::escape::{markdown as prose, markdown_code as code};
 use crate::transcript::text::{Line, Marks};
-use crate::transcript::{line, summary, words};
+use crate::transcript::{escape, line, summary, words};
 
+/// Characters of one text: a postmortem is read by people, and the whole is in the journal.
+const TEXT_CHARS_MAX: usize = 2_000;
 /// How notes mark what is to be done afterwards.
 const TODO_PREFIX: &str = "TODO:";
 
@@ -77,12 +78,7 @@ fn findings(page: &mut String, facts: &Facts) {
     put(page, "## Findings\n");
     let ranked = summary::ranked(facts);
     for finding in &ranked {
-        let level = match finding.level {
-            crate::runbook::model::Level::Ok => "ok",
-            crate::runbook::model::Level::Info => "info",
-            crate::runbook::model::Level::Warning => "warning",
-            crate::runbook::model::Level::Critical => "critical",
-        };
+        let level = words::level(finding.level);
         let suggest =
             finding.suggest.as_ref().map(|suggest| format!(" Next: {}", code(&line::suggestion(suggest, facts))));
         let suggest = suggest.unwrap_or_default();
@@ -183,6 +179,14 @@ fn section(page: &mut String, title: &str, text: &[&str]) {
     put(page, "");
 }
 
+fn prose(text: &str) -> String {
+    escape::markdown(&words::shorten(text, TEXT_CHARS_MAX))
+}
+
+fn code(text: &str) -> String {
+    escape::markdown_code(&words::shorten(text, TEXT_CHARS_MAX))
+}
+
 fn put(page: &mut String, line: &str) {
     writeln!(page, "{line}").expect("writing to a string does not fail");
 }
@@ -194,7 +198,8 @@ fn actor(body: &Body) -> Option<&Actor> {
         | Body::RunCancelled { actor, .. }
         | Body::AskAnswered { actor, .. }
         | Body::OutcomeSet { actor, .. } => Some(actor),
-        Body::Note { actor, .. } => actor.as_ref(),
+        Body::Note { actor, .. } | Body::RunPaused { actor, .. } | Body::HoldOff { actor } => actor.as_ref(),
+        Body::HoldOn(hold) => Some(&hold.actor),
         _ => None,
     }
 }
@@ -218,6 +223,8 @@ fn step(body: &Body) -> Option<&str> {
         | Body::RunResumed { .. }
         | Body::RunCancelled { .. }
         | Body::RunPaused { .. }
+        | Body::HoldOn(_)
+        | Body::HoldOff { .. }
         | Body::RunFinished { .. } => return None,
     };
     Some(step.as_str())

@@ -16,7 +16,7 @@ use crate::transcript::line::{Detail, Style, lines};
 use crate::transcript::text::Marks;
 use crate::transcript::words;
 
-/// A run's id, whose short form is `0g5j3t`.
+/// A run's id, whose short form is `04bc3t`.
 pub(crate) const RUN: &str = "01930000-0000-7000-8000-00000045b07a";
 
 pub(crate) fn run_id() -> RunId {
@@ -65,6 +65,9 @@ impl Story {
             reason: Some("pager".into()),
             incident: Some("INC-42".into()),
             effects: vec![Effect::Read, Effect::Write],
+            fence: 0,
+            group: None,
+            previous: None,
             timeout_ms: None,
             rehearsal: false,
             root: None,

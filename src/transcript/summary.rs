@@ -1,5 +1,7 @@
 //! Where a run stands: what is known, and what a person can do, as commands to copy.
 
+use jiff::Timestamp;
+
 use crate::engine::event::Actor;
 use crate::engine::facts::{Facts, Finding, Record, RunState};
 use crate::engine::ids::StepPath;
@@ -26,15 +28,27 @@ pub fn ranked(facts: &Facts) -> Vec<&Finding> {
 /// What is known of a run that doesn't move by itself, and the commands that move it.
 /// Nothing for a run that ended well or is being driven.
 pub fn next_steps(facts: &Facts) -> Vec<Line> {
+    next_steps_now(facts, None, &[])
+}
+
+/// As [`next_steps`], for somebody who knows what time it is, and which questions have an answer that no driver
+/// has taken up yet.
+pub fn next_steps_now(facts: &Facts, now: Option<Timestamp>, answered: &[StepPath]) -> Vec<Line> {
     let Some(started) = &facts.started else { return Vec::new() };
     let run = started.run.short();
     match facts.state() {
         RunState::InDoubt => facts.doubts().flat_map(|(path, record)| doubt(&run, path, record)).collect(),
-        RunState::Waiting => questions(&run, facts),
+        RunState::Waiting => questions(&run, facts, now, answered),
         RunState::Paused => {
-            let why = facts.paused.as_deref().unwrap_or_default();
-            let mut lines = vec![said("Paused: ", why)];
-            lines.extend(commands("When that is mended:", &[(format!("rerail resume {run}"), "")]));
+            let (why, when) = match (&facts.paused, &facts.held) {
+                (None, Some(hold)) => {
+                    let why = format!("all writes are on hold by {}: {}", line::person(&hold.actor), hold.reason);
+                    (why, "When the hold is lifted (rerail hold off):")
+                }
+                (why, _) => (why.clone().unwrap_or_default(), "To go on:"),
+            };
+            let mut lines = vec![said("Paused: ", &why)];
+            lines.extend(commands(when, &[(format!("rerail resume {run}"), "")]));
             lines
         }
         RunState::Running => {
@@ -101,11 +115,23 @@ fn doubt(run: &str, path: &StepPath, record: &Record) -> Vec<Line> {
     lines
 }
 
-fn questions(run: &str, facts: &Facts) -> Vec<Line> {
+fn questions(run: &str, facts: &Facts, now: Option<Timestamp>, answered: &[StepPath]) -> Vec<Line> {
     let open: Vec<(&StepPath, &Record)> = facts.questions().collect();
     let mut lines = Vec::new();
     for (path, record) in &open {
         let Some(asked) = &record.asked else { continue };
+        let resume = [(format!("rerail resume {run}"), "")];
+        if answered.contains(path) {
+            lines.push(said("Answered, and not taken up yet: ", path.as_str()));
+            lines.extend(commands("  It goes on with:", &resume));
+            continue;
+        }
+        if let Some(expired) = asked.expires.filter(|expires| now.is_some_and(|now| *expires <= now)) {
+            let when = words::date_time(expired);
+            lines.push(said("Nobody answered in time: ", &format!("{path}  {} (until {when})", asked.text)));
+            lines.extend(commands("  An answer comes too late. It ends as rejected with:", &resume));
+            continue;
+        }
         lines.push(Line::of(Tone::Warn, "Waiting for an answer: ").add(Tone::Strong, path.as_str()).add(
             Tone::Plain,
             &format!(
@@ -177,7 +203,9 @@ pub fn still_done(facts: &Facts) -> Vec<&StepPath> {
     };
     let mut done: Vec<&StepPath> = Vec::new();
     for (path, record) in &facts.steps {
-        if changed(record) && !done.iter().any(|above| path.is_below(above)) {
+        // An action's write is told once, as the action.
+        let told = path.ancestors().any(|above| facts.steps.get(&above).is_some_and(changed));
+        if changed(record) && !told {
             done.push(path);
         }
     }

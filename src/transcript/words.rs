@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::engine::outcome::Failure;
+use crate::runbook::model::Level;
 use crate::script::value::{Map, Value};
 use crate::transcript::escape;
 
@@ -83,6 +84,16 @@ pub fn quoted(value: &Value) -> String {
         Value::Null => "()".to_owned(),
         Value::Text(text) => format!("{:?}", shorten(text, 200)),
         other => shorten(&other.to_string(), 200),
+    }
+}
+
+/// The level of a finding.
+pub fn level(level: Level) -> &'static str {
+    match level {
+        Level::Ok => "ok",
+        Level::Info => "info",
+        Level::Warning => "warning",
+        Level::Critical => "critical",
     }
 }
 

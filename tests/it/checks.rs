@@ -16,7 +16,7 @@ use rerail::runbook::spec::{ActionSpec, Effect};
 use rerail::steps::catalog;
 
 /// Folders of actions, modules and runbooks; the first that has a file wins.
-struct Folders(Vec<PathBuf>);
+pub(crate) struct Folders(Vec<PathBuf>);
 
 impl Folders {
     fn read(&self, path: &str) -> Option<Arc<Source>> {
@@ -52,6 +52,10 @@ impl Library for Folders {
         Ok(self.read(&format!("actions/{}.yaml", name.replace('.', "/"))))
     }
 
+    fn runbook(&self, name: &str) -> Looked {
+        Ok(self.read(&format!("runbooks/{name}.yaml")))
+    }
+
     fn module(&self, path: &str) -> Looked {
         Ok(self.read(&format!("modules/{path}.rhai")))
     }
@@ -65,14 +69,19 @@ impl Library for Folders {
     }
 }
 
-fn corpus() -> PathBuf {
+pub(crate) fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/checks")
+}
+
+/// What a file of the corpus stands among: the files only it has before those all share.
+pub(crate) fn library_of(file: &Path) -> Folders {
+    Folders(vec![file.with_extension("d"), corpus().join("project")])
 }
 
 /// Checks one file of the corpus, with the files only it has before those all share.
 fn checked(file: &Path) -> (Option<Program>, Vec<Problem>) {
     let name = file.file_stem().and_then(|stem| stem.to_str()).expect("corpus files have plain names");
-    let folders = Folders(vec![file.with_extension("d"), corpus().join("project")]);
+    let folders = library_of(file);
     let text = fs::read_to_string(file).expect("a file of the corpus can be read");
     let specs: Vec<&ActionSpec> = catalog::specs();
     load(name, Source::new(format!("{name}.yaml"), text), &folders, &specs)

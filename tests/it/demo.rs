@@ -126,6 +126,13 @@ fn what_the_demo_leaves_behind_can_be_shown_exported_and_verified() {
     assert_in_order(&ask(&["show", "@last"]), &["health", "cause", "set", "redeploy", "healthy", "verify"]);
     let postmortem = ask(&["export", "@last"]);
     assert!(postmortem.contains("the demo answered for itself") && postmortem.contains("SESSION\\_SECRET is not set"));
+    let page = ask(&["export", "@last", "--format", "html"]);
+    assert_in_order(&page, &["<!doctype html>", "The backend is well again", "<svg ", "redeploy", "Evidence"]);
+    let picture = ask(&["export", "@last", "--format", "svg"]);
+    let tree = roxmltree::Document::parse(&picture).unwrap();
+    // The poll is dotted, everything else is drawn as work.
+    let with = |class: &str| tree.descendants().filter(|node| node.attribute("class") == Some(class)).count();
+    assert!(with("poll") == 1 && with("bar") > 3, "{picture}");
     ask(&["verify"]);
 }
 

@@ -8,10 +8,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rerail::drivers::clock::now;
+use rerail::drivers::gate::gated;
 use rerail::drivers::local::Local;
 use rerail::drivers::rehearsal::rehearse;
 use rerail::drivers::watch::{Control, Foreground, Watcher, Why};
-use rerail::engine::event::{Body, Event};
+use rerail::engine::event::{Body, Event, Hold};
 use rerail::engine::facts::Facts;
 use rerail::engine::ids::{RunId, StepPath};
 use rerail::engine::machine::{Machine, Signal, Start, Waits};
@@ -93,6 +94,8 @@ impl Watcher for Shown {
     fn waiting(&mut self, _waits: &Waits, _facts: &Facts) {}
 }
 
+type AtGate = Arc<dyn Fn(&Store) + Send + Sync>;
+
 /// A store in a directory, and how runs in it are driven.
 struct Bench {
     dir: tempfile::TempDir,
@@ -103,6 +106,8 @@ struct Bench {
     shown: Shown,
     /// Done between taking the run and driving it.
     once_taken: Option<Box<dyn Fn() + Send + Sync>>,
+    /// Done before each question of the gate.
+    at_gate: Option<AtGate>,
 }
 
 impl Bench {
@@ -114,7 +119,16 @@ impl Bench {
 
     fn with(dir: tempfile::TempDir, store: Store) -> Bench {
         let run = RunId::new(uuid::Uuid::now_v7());
-        Bench { dir, store, run, attended: false, target: Target::default(), shown: Shown::default(), once_taken: None }
+        Bench {
+            dir,
+            store,
+            run,
+            attended: false,
+            target: Target::default(),
+            shown: Shown::default(),
+            once_taken: None,
+            at_gate: None,
+        }
     }
 
     /// Starts the run, or takes it up if it is there, and drives it as far as it goes.
@@ -142,10 +156,16 @@ impl Bench {
         for name in self.target.secrets.keys() {
             world.learn_secret(name).unwrap();
         }
-        let gate = Arc::clone(&drive);
-        let world = world.gated(move || {
-            use rerail::engine::outcome::{Failure, FailureKind};
-            gate.check().map_err(|error| Failure::new(FailureKind::Policy, error.to_string()))
+        let asked = gated(&world, &drive);
+        let (at_gate, store) = (self.at_gate.clone(), self.store.clone());
+        let world = asked.gated({
+            let asked = asked.clone();
+            move || {
+                if let Some(work) = &at_gate {
+                    work(&store);
+                }
+                asked.gate()
+            }
         });
         let watcher = Box::new(self.shown.clone());
         let foreground = Foreground { watcher, control, attended: self.attended, actor: ana() };
@@ -178,6 +198,9 @@ fn start(run: RunId) -> Start {
         actor: ana(),
         reason: None,
         incident: None,
+        fence: 0,
+        group: None,
+        previous: None,
         rehearsal: false,
     }
 }
@@ -539,6 +562,29 @@ fn an_outcome_that_lands_after_the_run_was_taken_over_becomes_evidence() {
     });
     assert_eq!(evidence, Some((StepPath::new("slow"), Outcome::Done)));
     assert_eq!(server.count("POST"), 1);
+}
+
+#[test]
+fn a_hold_set_between_the_decision_and_the_first_byte_stops_the_write_and_loses_nothing() {
+    let server = Server::start(|_| "{}".into());
+    let scenario = Scenario::new(&format!("steps:\n{}", post("write", &server.url)));
+    let mut bench = Bench::new();
+    let hold = Hold { actor: ana(), since: now(), reason: "freeze".into() };
+    let (first, set) = (std::sync::Once::new(), hold.clone());
+    bench.at_gate = Some(Arc::new(move |store: &Store| {
+        first.call_once(|| drop(store.put_on_hold(set.clone()).wait().unwrap()));
+    }));
+    let (facts, why) = bench.drive(&scenario);
+    assert_eq!((why, server.count("POST")), (Why::Held(hold), 0));
+    assert!(facts.doubts().next().is_none() && facts.finished.is_none());
+    let words: Vec<_> = bench.events().iter().map(|event| event.body.word()).collect();
+    assert_eq!(words, ["run.started", "step.started", "step.finished", "hold.on"]);
+
+    // As if its process had died right there: what is known stays known.
+    bench.store.lift_hold(ana(), now()).wait().unwrap();
+    let (facts, why) = bench.drive(&scenario);
+    assert_eq!((why, ended(&facts), server.count("POST")), (Why::Ended, RunOutcome::Success, 1));
+    assert_eq!(facts.step(&"write".into()).unwrap().next_attempt(), 3);
 }
 
 #[test]

@@ -20,12 +20,16 @@ use rerail::steps::catalog;
 #[derive(Clone, Default)]
 pub struct Texts {
     pub actions: BTreeMap<String, Arc<Source>>,
+    pub runbooks: BTreeMap<String, Arc<Source>>,
     pub modules: BTreeMap<String, Arc<Source>>,
 }
 
 impl Library for Texts {
     fn action(&self, name: &str) -> Looked {
         Ok(self.actions.get(name).cloned())
+    }
+    fn runbook(&self, name: &str) -> Looked {
+        Ok(self.runbooks.get(name).cloned())
     }
     fn module(&self, path: &str) -> Looked {
         Ok(self.modules.get(path).cloned())
@@ -34,7 +38,7 @@ impl Library for Texts {
         self.actions.keys().cloned().collect()
     }
     fn runbook_names(&self) -> Vec<String> {
-        Vec::new()
+        self.runbooks.keys().cloned().collect()
     }
 }
 
@@ -55,9 +59,14 @@ impl Scenario {
         Scenario::with_actions(body, &[])
     }
 
+    /// The same with actions by name, and runbooks it runs as `runbooks/NAME`.
     pub fn with_actions(body: &str, actions: &[(&str, &str)]) -> Scenario {
         let mut texts = Texts::default();
         for (name, text) in actions {
+            if let Some(runbook) = name.strip_prefix("runbooks/") {
+                texts.runbooks.insert(runbook.to_owned(), Source::new(format!("{name}.yaml"), head(text)));
+                continue;
+            }
             texts.actions.insert((*name).into(), Source::new(format!("actions/{name}.yaml"), head(text)));
         }
         let source = Source::new("runbooks/test.yaml", head(body));
@@ -94,6 +103,9 @@ impl Scenario {
             actor: ana(),
             reason: None,
             incident: None,
+            fence: 0,
+            group: None,
+            previous: None,
             rehearsal: false,
         };
         let now: Timestamp = NOW.parse().unwrap();

@@ -2,8 +2,17 @@
 //! killed: a shell waits for the end of a pipe that only this process holds.
 
 use std::io::{BufRead as _, BufReader};
+use std::net::TcpStream;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use crate::steps::kit::Authority;
+
+/// How long a program may take until it listens, on a busy machine.
+const START_MAX: Duration = Duration::from_secs(60);
 
 /// Says loudly that something was not tested, which is an error where everything must be.
 pub fn skipped(why: &str) {
@@ -12,13 +21,155 @@ pub fn skipped(why: &str) {
     eprintln!("SKIPPED: {why}");
 }
 
-/// Runs a program until the end of the pipe that is the child's standard input.
-pub fn until_the_end(program: &str, args: &[&str]) -> Child {
-    // Standard input of a background job is empty, so the pipe is the shell's alone.
-    let script = "\"$@\" & pid=$!; cat >/dev/null; kill \"$pid\" 2>/dev/null; wait \"$pid\"";
+/// Runs a command until the end of the pipe that is the child's standard input, then removes its directory.
+fn until_the_end(command: &[&str], directory: Option<&Path>) -> Child {
+    // Standard input of a background job is empty, so the pipe is the shell's alone. SIGINT is how
+    // PostgreSQL is told not to wait for its clients.
+    let script = "\"$@\" & pid=$!; cat >/dev/null; kill -INT \"$pid\"; kill \"$pid\"; wait \"$pid\"; rm -rf \"$LEFT\"";
     let mut shell = Command::new("sh");
-    shell.args(["-c", script, "sh", program]).args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
-    shell.spawn().unwrap()
+    shell.args(["-c", script, "sh"]).args(command).env("LEFT", directory.unwrap_or(Path::new("")));
+    shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Waits until something listens on a port of loopback.
+fn listening(port: u16, child: &mut Child) {
+    let began = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        let ended = child.try_wait().unwrap();
+        assert!(ended.is_none() && began.elapsed() < START_MAX, "nothing listens on {port}: {ended:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A PostgreSQL of this process, with TLS; its owner is `owner`, its database `postgres`.
+pub struct Postgres {
+    pub port: u16,
+    /// What vouches for its certificate, which is for `localhost`.
+    pub ca: String,
+    /// Holds the pipe.
+    _child: Child,
+}
+
+impl Postgres {
+    pub const PASSWORD: &str = "not-a-real:password/of@anybody";
+
+    /// The one all tests share; `None`, and a word about it, where there is none.
+    pub fn shared() -> Option<&'static Postgres> {
+        static SHARED: OnceLock<Option<Postgres>> = OnceLock::new();
+        SHARED.get_or_init(Postgres::start).as_ref()
+    }
+
+    fn start() -> Option<Postgres> {
+        let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?.filter_map(|version| Some(version.ok()?.path()));
+        let Some(bin) = versions.map(|version| version.join("bin")).filter(|bin| bin.join("initdb").exists()).max()
+        else {
+            skipped("no PostgreSQL here, its steps were NOT tested");
+            return None;
+        };
+        let directory = tempfile::tempdir().unwrap().keep();
+        let place = |name: &str| directory.join(name).to_str().unwrap().to_owned();
+        let authority = Authority::for_localhost();
+        std::fs::copy(authority.path(), place("ca.pem")).unwrap();
+        std::fs::copy(authority.with_key().path(), place("server.pem")).unwrap();
+        std::fs::write(place("password"), Postgres::PASSWORD).unwrap();
+        // It refuses to run as root.
+        let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+        if root {
+            Command::new("chown").args(["-R", "postgres:postgres"]).arg(&directory).status().unwrap();
+        }
+        let somebody = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--"];
+        let prefix: Vec<&str> = if root { somebody.to_vec() } else { vec![] };
+        let (data, password, certificate) =
+            (place("data"), format!("--pwfile={}", place("password")), place("server.pem"));
+        let (initdb, postgres) = (bin.join("initdb"), bin.join("postgres"));
+        let mut init = prefix.clone();
+        init.extend([
+            initdb.to_str().unwrap(),
+            "-D",
+            &data,
+            "-U",
+            "owner",
+            &password,
+            "-A",
+            "scram-sha-256",
+            "-N",
+            "-E",
+            "UTF8",
+            "--locale=C",
+        ]);
+        let made = Command::new(init[0]).args(&init[1..]).output().unwrap();
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+
+        let port = crate::servers::refused_port();
+        let settings = [
+            format!("port={port}"),
+            "listen_addresses=127.0.0.1".to_owned(),
+            "unix_socket_directories=".to_owned(),
+            "fsync=off".to_owned(),
+            "ssl=on".to_owned(),
+            format!("ssl_cert_file={certificate}"),
+            format!("ssl_key_file={certificate}"),
+        ];
+        let mut run = prefix;
+        run.extend([postgres.to_str().unwrap(), "-D", &data]);
+        run.extend(settings.iter().flat_map(|setting| ["-c", setting.as_str()]));
+        let mut child = until_the_end(&run, Some(&directory));
+        listening(port, &mut child);
+        Some(Postgres { port, ca: place("ca.pem"), _child: child })
+    }
+}
+
+/// A Redis of this process, with and without TLS.
+pub struct Redis {
+    pub port: u16,
+    pub tls_port: u16,
+    /// What vouches for its certificate, which is for `localhost`.
+    pub ca: String,
+    /// Holds the pipe.
+    _child: Child,
+}
+
+impl Redis {
+    /// Of the default user.
+    pub const PASSWORD: &str = "not-a-real-password";
+    /// Of `looker`, who may log in and ping.
+    pub const LOOKER: &str = "not-a-real-lookers-password";
+
+    /// The one all tests share; `None`, and a word about it, where there is none.
+    pub fn shared() -> Option<&'static Redis> {
+        static SHARED: OnceLock<Option<Redis>> = OnceLock::new();
+        SHARED.get_or_init(Redis::start).as_ref()
+    }
+
+    fn start() -> Option<Redis> {
+        if Command::new("redis-server").arg("--version").output().is_err() {
+            skipped("no Redis here, its step was NOT tested");
+            return None;
+        }
+        let directory = tempfile::tempdir().unwrap().keep();
+        let place = |name: &str| directory.join(name).to_str().unwrap().to_owned();
+        let authority = Authority::for_localhost();
+        std::fs::copy(authority.path(), place("ca.pem")).unwrap();
+        std::fs::copy(authority.with_key().path(), place("server.pem")).unwrap();
+        let (port, tls_port) = (crate::servers::refused_port(), crate::servers::refused_port());
+        let settings = [
+            format!("port {port}"),
+            format!("tls-port {tls_port}"),
+            "bind 127.0.0.1".to_owned(),
+            "save \"\"".to_owned(),
+            format!("dir {}", directory.display()),
+            format!("tls-cert-file {}", place("server.pem")),
+            format!("tls-key-file {}", place("server.pem")),
+            "tls-auth-clients no".to_owned(),
+            format!("requirepass {}", Redis::PASSWORD),
+            format!("user looker on >{} +ping +auth", Redis::LOOKER),
+        ];
+        std::fs::write(place("redis.conf"), settings.join("\n")).unwrap();
+        let mut child = until_the_end(&["redis-server", &place("redis.conf")], Some(&directory));
+        listening(port, &mut child);
+        listening(tls_port, &mut child);
+        Some(Redis { port, tls_port, ca: place("ca.pem"), _child: child })
+    }
 }
 
 /// An SMTP server by other people (aiosmtpd), which wants STARTTLS and a login.
@@ -69,8 +220,8 @@ impl Mailbox {
             skipped("no aiosmtpd here, mail to a server of other people was NOT tested");
             return None;
         };
-        let args = ["-W", "ignore", "-c", MAILBOX, certificate_and_key.to_str().unwrap(), password];
-        let mut child = until_the_end(python, &args);
+        let command = [python, "-W", "ignore", "-c", MAILBOX, certificate_and_key.to_str().unwrap(), password];
+        let mut child = until_the_end(&command, None);
         let lines = BufReader::new(child.stdout.take().unwrap());
         let mut mailbox = Mailbox { port: 0, lines, child };
         mailbox.port = mailbox.line().parse().unwrap();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::engine::evaluate::Truth;
 use crate::engine::event::Body as Fact;
 use crate::engine::event::StepStarted;
-use crate::engine::facts::Record;
+use crate::engine::facts::{Facts, Record};
 use crate::engine::ids::StepPath;
 use crate::engine::machine::Env;
 use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
@@ -302,15 +302,20 @@ impl Rounds {
 
 /// The end of a loop the facts know to be over; its outputs are those of its rounds.
 fn over(env: &Env, path: &StepPath) -> Option<StepEnd> {
-    let record = env.facts.step(path)?;
+    Some(step::ended(env, path, result_of(env.facts, path)?))
+}
+
+/// What the facts say of an ended loop and its rounds.
+pub(crate) fn result_of(facts: &Facts, path: &StepPath) -> Option<StepResult> {
+    let record = facts.step(path)?;
     let result = StepResult::of(path, record)?;
     let items = match record.started.as_ref().and_then(|started| started.intent.with.get("items")) {
         Some(Value::List(items)) => items.len(),
-        _ => return Some(step::ended(env, path, result)),
+        _ => return Some(result),
     };
     let rounds = (0..items).map(|index| {
         let path = path.item(index);
-        env.facts.step(&path).and_then(|record| StepResult::of(&path, record))
+        facts.step(&path).and_then(|record| StepResult::of(&path, record))
     });
     let (outcomes, outputs) = rounds
         .map(|round| match round {
@@ -321,8 +326,7 @@ fn over(env: &Env, path: &StepPath) -> Option<StepEnd> {
             None => (Outcome::NotRun, Value::Null),
         })
         .unzip();
-    let end = step::ended(env, path, result);
-    Some(StepEnd { result: end.result.of_rounds(outcomes, outputs), ..end })
+    Some(result.of_rounds(outcomes, outputs))
 }
 
 /// The items and how many at a time.

@@ -23,7 +23,7 @@ use crate::runbook::model::{Plan, Poll, Runbook, Settle, Step};
 use crate::runbook::program::{Child, Program};
 use crate::runbook::snippet::Template;
 use crate::runbook::source::Spanned;
-use crate::runbook::spec::{ActionSpec, Effect, Repeat, SHOWS_ITS_ARGUMENTS};
+use crate::runbook::spec::{ActionSpec, Effect, Repeat, shows};
 use crate::runbook::types::{Type, parse_duration};
 use crate::script::sandbox::arguments_digest;
 use crate::script::value::{Map, Unknown, Value};
@@ -119,15 +119,30 @@ impl Invocation {
                 Status::Ended(result) => {
                     return Progress::Ended(Some(step::ended(env, &self.path, *result)));
                 }
-                Status::Start(Resend::Fresh) => self.start(env, scope, arguments, manner),
-                Status::Start(Resend::Same) => self.start_again(env),
+                Status::Start(resend) => {
+                    let begun = match resend {
+                        Resend::Fresh => self.start(env, scope, arguments, manner),
+                        Resend::Same => self.start_again(env),
+                    };
+                    match begun {
+                        Progress::Ended(()) => {}
+                        Progress::Pending if env.stopping() => {
+                            let result = StepResult::bare(&self.path, Outcome::Cancelled);
+                            return Progress::Ended(Some(StepEnd::plain(result)));
+                        }
+                        Progress::Pending => return Progress::Pending,
+                    }
+                }
                 Status::Lost => {
                     let message = "the process that sent it ended before the answer was known";
                     let failure = Failure::new(FailureKind::EngineDied, message);
                     step::end(env, &self.path, Attempt::in_doubt(failure), None, step::End::default());
                 }
                 Status::InDoubt => match (self.settling(env, manner), manner.settle()) {
-                    (Settling::Again(at), _) if env.now >= at => self.start_again(env),
+                    (Settling::Again(at), _) if env.now >= at => match self.start_again(env) {
+                        Progress::Ended(()) => {}
+                        Progress::Pending => return Progress::Pending,
+                    },
                     (Settling::Look(at), Some(settle)) if env.now >= at => {
                         let settling =
                             self.settling.get_or_insert_with(|| Box::new(SettleTask::new(settle, scope, &self.path)));
@@ -176,8 +191,8 @@ impl Invocation {
         }
     }
 
-    /// Evaluates the arguments and records the intent.
-    fn start(&mut self, env: &mut Env, scope: &Scope, arguments: &Arguments, manner: &Manner) {
+    /// Evaluates the arguments and records the intent; pending while a hold keeps it from starting.
+    fn start(&mut self, env: &mut Env, scope: &Scope, arguments: &Arguments, manner: &Manner) -> Progress<()> {
         self.leaf = Leaf::default();
         self.inner = None;
         self.settling = None;
@@ -218,6 +233,9 @@ impl Invocation {
                 let unknown = Value::Map(prepared.with.clone()).unknown().cloned();
                 let effect = prepared.effect;
                 let action = self.has_steps(env);
+                if !action && env.held(effect) {
+                    return Progress::Pending;
+                }
                 env.emit(Fact::StepStarted(Box::new(StepStarted {
                     effect,
                     repeat: prepared.repeat,
@@ -238,14 +256,21 @@ impl Invocation {
                 }
             }
         }
+        Progress::Ended(())
     }
 
-    /// Records the intent to send the same again.
-    fn start_again(&mut self, env: &mut Env) {
+    /// Records the intent to send the same again; pending while a hold keeps it from starting.
+    fn start_again(&mut self, env: &mut Env) -> Progress<()> {
         self.leaf = Leaf::default();
         self.inner = None;
         self.settling = None;
+        let started = env.facts.step(&self.path).and_then(|record| record.started.as_ref());
+        let effect = started.filter(|started| started.intent.key.is_some()).map(|started| started.intent.effect);
+        if effect.is_some_and(|effect| env.held(effect)) {
+            return Progress::Pending;
+        }
         again::restart(env, &self.path);
+        Progress::Ended(())
     }
 
     /// How an in-doubt write is settled next: by its class, by reads, else by a person.
@@ -464,7 +489,7 @@ pub(crate) fn typed(spec: &ActionSpec, mut given: Map) -> Result<Map, Failure> {
                     Failure::new(FailureKind::Argument, format!("`{}` of `{}`: {why}{hint}", arg.name, spec.name))
                 })?;
                 // What can be seen in the text of a runbook is refused by the check; the rest is seen only here.
-                if value.has_secret() && SHOWS_ITS_ARGUMENTS.contains(&spec.name.as_str()) {
+                if value.has_secret() && shows(&spec.name, &arg.name) {
                     let message =
                         format!("`{}` of `{}` holds a secret, and is shown or kept as text", arg.name, spec.name);
                     return Err(Failure::new(FailureKind::Secret, message));

@@ -376,7 +376,9 @@ fn ask(env: &mut Env, path: &StepPath, intent: &StepStarted) -> Option<Attempt> 
             Some(Value::Map(declared)) => declared.clone(),
             _ => Map::new(),
         };
-        if let Err(why) = crate::runbook::fields::fields(&fields) {
+        if !fields.is_empty()
+            && let Err(why) = crate::runbook::fields::read(&Value::Map(fields.clone()))
+        {
             return Some(Attempt::failed(Failure::new(FailureKind::Argument, format!("`fields`: {why}"))));
         }
         env.emit(Fact::AskAsked {

@@ -3,7 +3,7 @@
 use crate::runbook::nearest::{did_you_mean, listed, nearest};
 use crate::runbook::snippet::{Template, TemplateNode};
 use crate::runbook::source::{Span, Spanned};
-use crate::runbook::spec::{ActionSpec, ArgSpec};
+use crate::runbook::spec::{ActionSpec, ArgSpec, RUN_CHILD};
 use crate::runbook::types::Type;
 use crate::script::value::Value;
 
@@ -27,16 +27,46 @@ impl<'a> Checker<'a> {
                 None
             }
         };
+        match spec {
+            Some(spec) => self.arguments(spec, with, action.span, view),
+            None => with.iter().for_each(|(_, value)| self.template(value, Place::Argument { secrets: Ok(()) }, view)),
+        }
+        self.special(action, with, view);
+    }
+
+    /// Arguments as templates, against the contract of what takes them.
+    pub(super) fn arguments(
+        &mut self,
+        spec: &ActionSpec,
+        with: &'a [(Spanned<String>, Template)],
+        at: Span,
+        view: &View<'_, 'a>,
+    ) {
         for (key, value) in with {
-            let arg = spec.and_then(|spec| self.argument(spec, &key.value, key.span));
-            self.template(value, self.argument_place(&action.value, arg), view);
+            let arg = self.argument(spec, &key.value, key.span);
+            // The inputs of a runbook are looked at one by one, against its own contract.
+            let inputs = spec.name == RUN_CHILD && key.value == "inputs" && matches!(value.node, TemplateNode::Map(_));
+            if !inputs {
+                self.template(value, self.argument_place(&spec.name, arg), view);
+            }
             if let Some(arg) = arg {
                 self.argument_value(arg, value, view);
             }
         }
-        if let Some(spec) = spec {
-            let given: Vec<&str> = with.iter().map(|(key, _)| key.value.as_str()).collect();
-            self.missing_arguments(spec, &given, action.span);
+        // Behind a mistake of form may stand what seems to be missing.
+        if self.gaps.hides_step_at(at) {
+            return;
+        }
+        let given: Vec<&str> = with.iter().map(|(key, _)| key.value.as_str()).collect();
+        self.missing_arguments(spec, &given, at);
+    }
+
+    /// What a contract and its arguments are called: a runbook has inputs.
+    fn words(&self, spec: &ActionSpec) -> (&'static str, &'static str) {
+        let child = self.facts.reached.children.get(&spec.name);
+        match child.is_some_and(|child| std::ptr::eq(child.spec.as_ref(), spec)) {
+            true => ("runbook", "input"),
+            false => ("action", "argument"),
         }
     }
 
@@ -47,7 +77,7 @@ impl<'a> Checker<'a> {
         let names = self.facts.action_names();
         let runbooks = self.facts.library.runbook_names();
         let help = if runbooks.iter().any(|runbook| runbook == name) {
-            Some(format!("`{name}` is a runbook: people start those; what steps call stands in `actions/`"))
+            Some(format!("`{name}` is a runbook: write `uses: runbook` with `name: {name}`"))
         } else if let Some(near) = nearest(name, names.iter().map(String::as_str)) {
             Some(format!("did you mean `{}`?", written(near)))
         } else {
@@ -69,8 +99,9 @@ impl<'a> Checker<'a> {
                 true => String::from("it takes none"),
                 false => format!("it takes {}", listed(names())),
             });
-            let message = format!("action `{}` has no argument `{key}`", spec.name);
-            self.push(self.error("E0202", span, message, "unknown argument").help(help));
+            let (what, part) = self.words(spec);
+            let message = format!("{what} `{}` has no {part} `{key}`", spec.name);
+            self.push(self.error("E0202", span, message, &format!("unknown {part}")).help(help));
         }
         found
     }
@@ -91,13 +122,14 @@ impl<'a> Checker<'a> {
             return;
         }
         let names = listed(missing.iter().map(|arg| arg.name.as_str()));
-        let noun = if missing.len() == 1 { "argument" } else { "arguments" };
+        let (what, part) = self.words(spec);
+        let plural = if missing.len() == 1 { "" } else { "s" };
         let docs = missing.iter().map(|arg| match arg.doc.is_empty() {
             true => format!("`{}`: {}", arg.name, arg.ty.name()),
             false => format!("`{}`: {}, {}", arg.name, arg.ty.name(), arg.doc),
         });
         let help = docs.collect::<Vec<_>>().join("; ");
-        let message = format!("action `{}` needs {noun} {names}", spec.name);
+        let message = format!("{what} `{}` needs {part}{plural} {names}", spec.name);
         self.push(self.error("E0203", span, message, "called without").help(help));
     }
 
@@ -140,7 +172,7 @@ impl<'a> Checker<'a> {
     /// Whether secrets may stand in an argument; without a spec nothing is held against them.
     fn argument_place(&self, action: &str, arg: Option<&ArgSpec>) -> Place {
         let secrets = match arg {
-            _ if self.facts.shows_its_arguments(action) => Err("what is given here is shown or kept as text"),
+            Some(arg) if self.facts.shows(action, &arg.name) => Err("what is given here is shown or kept as text"),
             Some(arg) if !takes_secrets(&arg.ty) => Err("this argument is looked into"),
             _ => Ok(()),
         };

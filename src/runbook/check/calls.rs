@@ -92,6 +92,7 @@ impl<'a> Checker<'a> {
         }
         let given: Vec<&str> = keys.iter().map(|(key, _)| key.as_str()).collect();
         self.missing_arguments(spec, &given, span);
+        self.special_call(snippet, call, span);
     }
 
     /// `a::b(…)` that is no action: a function of a module, or a mistake.
@@ -102,9 +103,9 @@ impl<'a> Checker<'a> {
             return;
         }
         let function = call.name.rsplit('.').next().unwrap_or_default();
-        if !self.facts.modules.define(function) {
+        if !self.facts.reached.modules.define(function) {
             let message = format!("no imported module defines `{function}`");
-            let help = did_you_mean(function, self.facts.modules.functions());
+            let help = did_you_mean(function, self.facts.reached.modules.functions());
             self.push(self.error("E0214", span, message, "unknown function").maybe_help(help));
         }
     }

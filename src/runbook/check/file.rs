@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::runbook::effects;
+use crate::runbook::gaps::Gaps;
 use crate::runbook::model::{Block, Body, Foreach, Runbook, Step};
 use crate::runbook::nearest::{did_you_mean, listed};
 use crate::runbook::problem::Problem;
@@ -17,18 +19,48 @@ use super::place::Place;
 use super::scope::{self, Given, Scope};
 use super::unused::Used;
 
-/// Checks one file against its surroundings.
-pub fn check(file: &Runbook, source: &Arc<Source>, facts: &Facts<'_>) -> Vec<Problem> {
-    let mut blocks_of_steps = BTreeMap::new();
+/// Checks one file against its surroundings. Nothing is said that may follow from what `gaps` hide.
+pub fn check(file: &Runbook, source: &Arc<Source>, gaps: &Gaps, facts: &Facts<'_>) -> Vec<Problem> {
+    let mut stands = BTreeMap::new();
     for (block, name) in sites::blocks(file).into_iter().zip(BLOCKS) {
-        crate::runbook::model::walk(block, &mut |step| {
-            blocks_of_steps.insert(step.id.clone(), name);
-        });
+        stand(block, name, None, false, &mut stands);
     }
-    let mut checker =
-        Checker { file, source, facts, blocks_of_steps, vars_known: 0, used: Used::default(), problems: Vec::new() };
+    let used = Used::default();
+    let mut checker = Checker { file, source, gaps, facts, stands, vars_known: 0, used, problems: Vec::new() };
     checker.run();
+    checker.problems.retain(|problem| !gaps.speaks_of(problem.span));
     checker.problems
+}
+
+/// The key of what is said of an action before it writes.
+pub(super) const PLAN: &str = "plan";
+
+/// Where a step stands in its file.
+pub(super) struct Stand<'a> {
+    /// The key of the block.
+    pub(super) block: &'static str,
+    /// The step it stands in.
+    pub(super) parent: Option<&'a Step>,
+    /// Whether it is there to settle the doubts of that step.
+    pub(super) settles: bool,
+}
+
+fn stand<'a>(
+    block: &'a Block,
+    name: &'static str,
+    parent: Option<&'a Step>,
+    settles: bool,
+    stands: &mut BTreeMap<&'a str, Stand<'a>>,
+) {
+    for step in block.iter() {
+        stands.insert(&step.id, Stand { block: name, parent, settles });
+        if let Some(inner) = step.body.inner() {
+            stand(inner, name, Some(step), false, stands);
+        }
+        if let Some(settle) = &step.settle {
+            stand(&settle.steps, name, Some(step), true, stands);
+        }
+    }
 }
 
 /// The keys of the blocks of [`sites::blocks`].
@@ -38,9 +70,10 @@ const BLOCKS: [&str; 3] = ["steps", "on_failure", "finally"];
 pub(super) struct Checker<'a> {
     pub(super) file: &'a Runbook,
     pub(super) source: &'a Arc<Source>,
+    pub(super) gaps: &'a Gaps,
     pub(super) facts: &'a Facts<'a>,
-    /// Every step id with the key of the block it stands in.
-    pub(super) blocks_of_steps: BTreeMap<String, &'static str>,
+    /// Every step of the file by id.
+    pub(super) stands: BTreeMap<&'a str, Stand<'a>>,
     /// Vars computed before the one being checked.
     pub(super) vars_known: usize,
     pub(super) used: Used<'a>,
@@ -98,10 +131,11 @@ impl<'a> Checker<'a> {
             self.template(template, Place::Var, &Way::new("vars").view(&nothing, None, None));
         }
         self.vars_known = file.vars.len();
+        self.whole(&Way::new("steps").view(&nothing, None, None));
 
         let [main, on_failure, finally] = sites::blocks(file);
         let mut after_main = Scope::default();
-        self.block(main, &mut after_main, &mut Way::new(BLOCKS[0]));
+        let before_writing = self.main(main, &mut after_main);
         self.block(on_failure, &mut after_main.after_the_run(), &mut Way::new(BLOCKS[1]));
         self.block(finally, &mut after_main.after_the_run(), &mut Way::new(BLOCKS[2]));
 
@@ -110,7 +144,27 @@ impl<'a> Checker<'a> {
         for (_, template) in &file.outputs {
             self.template(template, Place::Outputs, &way.view(&scope, None, None));
         }
-        self.unused();
+        if let Some(plan) = &file.plan {
+            self.plan(plan, &Way::new(PLAN).view(&before_writing, None, None));
+        }
+        // What could not be read may be what reads them.
+        if !self.gaps.any() {
+            self.unused();
+        }
+    }
+
+    /// The main steps; gives what was to be seen before the first of them that writes.
+    fn main(&mut self, block: &'a Block, scope: &mut Scope<'a>) -> Scope<'a> {
+        let mut way = Way::new(BLOCKS[0]);
+        let mut before_writing = None;
+        for step in block.iter() {
+            let wanted = before_writing.is_none() && self.file.plan.is_some();
+            if wanted && effects::first_write(step, self.facts.reached).is_some() {
+                before_writing = Some(scope.clone());
+            }
+            self.step(step, scope, &mut way);
+        }
+        before_writing.unwrap_or_else(|| scope.clone())
     }
 
     fn block(&mut self, block: &'a Block, scope: &mut Scope<'a>, way: &mut Way<'a>) {
@@ -139,23 +193,69 @@ impl<'a> Checker<'a> {
         if let Some(name) = &step.name {
             self.template(name, Place::Name, &way.view(scope, id, None));
         }
-        if let Some(inner) = step.body.inner() {
-            way.around.push(&step.id);
-            self.block(inner, scope, way);
-            way.around.pop();
-        }
+        self.inside(step, scope, way);
+        // What a step with a mistake of form takes and gives is not known.
+        let hidden = self.gaps.hides_step_at(step.span);
         self.body(step, &way.view(scope, id, None));
-        let result = Some(scope::result_of(step, self.facts));
-        self.timing(step, &way.view(scope, id, result.clone()));
+        self.of_a_write(step, scope, way);
+        let seen = |given: Given| Some(if hidden { Given::Open } else { given });
+        self.timing(step, &way.view(scope, id, seen(scope::looked_at(step, self.facts))));
+        let result = seen(scope::result_of(step, self.facts));
         for (_, template) in step.outputs.iter().flatten() {
             self.template(template, Place::StepOutputs, &way.view(scope, id, result.clone()));
         }
         way.each = each;
         way.guards.truncate(way.guards.len() - usize::from(step.condition.is_some()));
-        if step.body.inner().is_some() {
+        if step.foreach.is_some() {
+            // Each item has steps of its own: seen from outside there is only the list of their outputs.
+            scope.take_since(mark);
+        } else if step.body.inner().is_some() {
             scope.leave_group(step, mark);
         }
-        scope.leave(step, self.facts);
+        scope.leave(step, hidden, self.facts);
+    }
+
+    /// The steps inside a group, each with what it can see.
+    fn inside(&mut self, step: &'a Step, scope: &mut Scope<'a>, way: &mut Way<'a>) {
+        way.around.push(&step.id);
+        match &step.body {
+            Body::Steps(inner) => self.block(inner, scope, way),
+            Body::Parallel(branches) => {
+                let (mark, before) = (scope.mark(), scope.finished());
+                let mut finished = before;
+                let mut hidden = Vec::new();
+                for branch in branches.iter() {
+                    self.step(branch, scope, way);
+                    hidden.extend(scope.take_since(mark));
+                    finished |= scope.finished();
+                    scope.set_finished(before);
+                }
+                scope.put_back(hidden);
+                scope.set_finished(finished);
+                self.same_writes(branches);
+            }
+            Body::Uses { .. } | Body::Script(_) | Body::Assert(_) | Body::Findings(_) => {}
+        }
+        way.around.pop();
+    }
+
+    /// What a step says of its write; the steps that settle its doubts see what it sees.
+    fn of_a_write(&mut self, step: &'a Step, scope: &mut Scope<'a>, way: &mut Way<'a>) {
+        self.trust(step);
+        let Some(settle) = &step.settle else { return };
+        let mark = scope.mark();
+        way.around.push(&step.id);
+        self.block(&settle.steps, scope, way);
+        way.around.pop();
+        let view = way.view(scope, Some(&step.id), None);
+        self.condition(&settle.happened, Place::Settles("happened"), &view);
+        if let Some(not_happened) = &settle.not_happened {
+            self.condition(not_happened, Place::Settles("not_happened"), &view);
+        }
+        for (_, template) in &settle.outputs {
+            self.template(template, Place::Adopted, &view);
+        }
+        scope.take_since(mark);
     }
 
     fn body(&mut self, step: &'a Step, view: &View<'_, 'a>) {
@@ -253,7 +353,7 @@ impl<'a> Checker<'a> {
 }
 
 /// How a `foreach` goes through its items: one by one only if that is certain.
-fn items(foreach: &Foreach) -> Items {
+pub(super) fn items(foreach: &Foreach) -> Items {
     match &foreach.max_parallel {
         None => Items::OneByOne,
         Some(width) if width.literal() == Some(Value::Int(1)) => Items::OneByOne,

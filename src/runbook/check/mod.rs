@@ -2,6 +2,7 @@
 
 mod arguments;
 mod calls;
+mod children;
 mod facts;
 mod file;
 mod place;
@@ -9,9 +10,14 @@ mod polls;
 mod reads;
 mod scope;
 mod unused;
+mod whole;
+mod writes;
 
 pub use facts::Facts;
 pub use file::check;
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod whole_language;

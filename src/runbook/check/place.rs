@@ -25,7 +25,14 @@ pub(super) enum Place {
     /// `every`, `within`, `timeout`, `delay`, `max_delay`.
     Time(&'static str),
     StepOutputs,
+    /// `happened`, `not_happened` of a `settle`.
+    Settles(&'static str),
+    /// `outputs` of a `settle`.
+    Adopted,
     Outputs,
+    /// Top-level keys that are evaluated before any step: `timeout`, `group`.
+    Whole(&'static str),
+    Plan,
 }
 
 impl Place {
@@ -44,8 +51,9 @@ impl Place {
             Place::Suggest => "suggest",
             Place::Until => "until",
             Place::FailIf => "fail_if",
-            Place::Items(key) | Place::Time(key) => key,
-            Place::StepOutputs | Place::Outputs => "outputs",
+            Place::Items(key) | Place::Time(key) | Place::Settles(key) | Place::Whole(key) => key,
+            Place::StepOutputs | Place::Adopted | Place::Outputs => "outputs",
+            Place::Plan => "plan",
         }
     }
 
@@ -58,7 +66,7 @@ impl Place {
     pub(super) fn sees(self, context: &str) -> bool {
         match context {
             "inputs" | "vars" | "run" => true,
-            "steps" | "secrets" | "each" => self != Place::Var,
+            "steps" | "secrets" | "each" => !matches!(self, Place::Var | Place::Whole(_)),
             "result" => matches!(self, Place::Until | Place::FailIf | Place::StepOutputs),
             _ => false,
         }
@@ -68,13 +76,15 @@ impl Place {
     pub(super) fn takes_secrets(self) -> Result<(), &'static str> {
         match self {
             Place::Argument { secrets } => secrets,
-            Place::Script | Place::StepOutputs | Place::Outputs | Place::Var => Ok(()),
-            Place::If | Place::Assert | Place::When | Place::Until | Place::FailIf => {
+            Place::Script | Place::StepOutputs | Place::Adopted | Place::Outputs | Place::Var => Ok(()),
+            Place::If | Place::Assert | Place::When | Place::Until | Place::FailIf | Place::Settles(_) => {
                 Err("a condition can't look into a secret")
             }
+            Place::Whole("group") => Err("this text is shown to whoever finds the group busy"),
+            Place::Plan => Err("a plan is shown to people"),
             Place::Items(_) => Err("each item is a step of the journal, which holds no secret"),
             Place::Name | Place::Else | Place::Say | Place::Suggest => Err("this text is shown to people"),
-            Place::Time(_) => Err("a time can't be secret"),
+            Place::Time(_) | Place::Whole(_) => Err("a time can't be secret"),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! What a snippet reads: contexts of its place, declared names, earlier steps, known fields.
 
 use crate::runbook::contexts::{
-    CONTEXTS_NOT_YET, EACH_FIELDS, ERROR_FIELDS, OUTCOMES, RUN_FIELDS, RUN_FIELDS_NOT_YET, RUN_OUTCOMES, STEP_FIELDS,
+    CONTEXTS_NOT_YET, EACH_FIELDS, ERROR_FIELDS, FOREACH_FIELDS, OUTCOMES, PREVIOUS_FIELDS, RUN_FIELDS, RUN_OUTCOMES,
+    STEP_FIELDS,
 };
+use crate::runbook::model::Body;
 use crate::runbook::nearest::{did_you_mean, listed};
 use crate::runbook::snippet::Snippet;
 use crate::runbook::source::Span;
@@ -10,7 +12,7 @@ use crate::runbook::types::Type;
 use crate::script::address;
 use crate::script::compile::Read;
 
-use super::file::{Checker, Items, View};
+use super::file::{Checker, Items, PLAN, View};
 use super::place::Place;
 use super::scope::{Given, Seen};
 
@@ -75,6 +77,9 @@ impl<'a> Checker<'a> {
         let span = snippet.locate(Some(*position));
         let file = self.file;
         let Some(input) = file.inputs.iter().find(|input| input.name.value == *name) else {
+            if self.gaps.may_declare("inputs", name) {
+                return;
+            }
             let known = file.inputs.iter().map(|input| input.name.value.as_str());
             let help = did_you_mean(name, known);
             self.push(
@@ -99,6 +104,9 @@ impl<'a> Checker<'a> {
         let span = snippet.locate(Some(*position));
         let file = self.file;
         let Some(index) = file.vars.iter().position(|(var, _)| var.value == *name) else {
+            if self.gaps.may_declare("vars", name) {
+                return;
+            }
             let help = did_you_mean(name, file.vars.iter().map(|(var, _)| var.value.as_str()));
             self.push(
                 self.error("E0208", span, format!("no var `{name}` is declared"), "unknown var").maybe_help(help),
@@ -128,6 +136,9 @@ impl<'a> Checker<'a> {
         let span = snippet.locate(Some(*position));
         let file = self.file;
         let Some(declared) = file.secrets.iter().find(|secret| secret.value == *name) else {
+            if self.gaps.may_declare("secrets", name) {
+                return;
+            }
             let help = did_you_mean(name, file.secrets.iter().map(|secret| secret.value.as_str()))
                 .unwrap_or_else(|| format!("list it on top: `secrets: [{name}]`"));
             self.push(
@@ -184,14 +195,17 @@ impl<'a> Checker<'a> {
         };
         let Some((field, position)) = read.path.get(1) else { return };
         let field_span = snippet.locate(Some(*position));
-        self.field(field, field_span, &format!("step `{id}`"), &STEP_FIELDS);
+        let known = if seen.step.foreach.is_some() { FOREACH_FIELDS.as_slice() } else { STEP_FIELDS.as_slice() };
+        self.field(field, field_span, &format!("step `{id}`"), known);
         match (field.as_str(), read.path.get(2)) {
             ("error", Some((key, position))) => {
                 let span = snippet.locate(Some(*position));
                 self.field(key, span, &format!("the error of step `{id}`"), &ERROR_FIELDS);
             }
             ("outputs", key) => {
-                if let Some(doubt) = unguarded(seen, snippet, view) {
+                if let Some(doubt) = unguarded(seen, snippet, view)
+                    && !self.may_be_guarded(field_span, view)
+                {
                     let message = format!("outputs of step `{id}` are read, but it {doubt}");
                     self.push(
                         self.warning("W0401", field_span, message, "reading them is an error then")
@@ -205,24 +219,81 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// Whether a mistake of form may hide the condition that guards a place.
+    fn may_be_guarded(&self, place: Span, view: &View<'_, 'a>) -> bool {
+        let mut asked = view.guards.iter().flat_map(|guard| asked_for_done(guard));
+        let lost = |step: &str| match view.scope.get(step) {
+            Some(seen) => self.gaps.hides_conditions_at(seen.step.span),
+            None => self.gaps.any(),
+        };
+        self.gaps.hides_conditions_at(place) || asked.any(lost)
+    }
+
     /// An id that can't be read here: says whether it stands elsewhere or nowhere.
     fn unseen_step(&mut self, id: &str, span: Span, view: &View<'_, 'a>) {
         let (message, label, help) = if view.step == Some(id) {
             let help = "in `until` and `outputs`, `result` is what the step itself gave";
             (format!("step `{id}` can't read itself"), "this step", Some(help.to_owned()))
-        } else if let Some(block) = self.blocks_of_steps.get(id) {
-            match *block == view.block {
+        } else if let Some(stand) = self.stands.get(id) {
+            match stand.block == view.block {
                 true if view.around.contains(&id) => {
                     (format!("step `{id}` stands around this place"), "not over yet", None)
                 }
-                true => (format!("step `{id}` runs after this place"), "not run yet", None),
-                false => (format!("step `{id}` stands in `{block}`"), "not visible here", None),
+                true => self.hidden(id, view),
+                false if view.block == PLAN => {
+                    let help = "a plan is made before anything changes: it sees the steps before the first that writes";
+                    (format!("step `{id}` has not run when the plan is made"), "too late", Some(help.to_owned()))
+                }
+                false => (format!("step `{id}` stands in `{}`", stand.block), "not visible here", None),
             }
+        } else if self.gaps.may_hold_step(id) {
+            return;
         } else {
             let help = did_you_mean(id, view.scope.ids());
             (format!("no step with id `{id}` before this one"), "unknown step", help)
         };
         self.push(self.error("E0204", span, message, label).maybe_help(help));
+    }
+
+    /// Why a step of the same block can't be read: what it stands in keeps it, or it comes later.
+    fn hidden(&self, id: &str, view: &View<'_, 'a>) -> (String, &'static str, Option<String>) {
+        let mut keeper = None;
+        let mut at = id;
+        while let Some(stand) = self.stands.get(at)
+            && let Some(parent) = stand.parent
+        {
+            if view.around.contains(&parent.id.as_str()) {
+                if matches!(parent.body, Body::Parallel(_)) && !stand.settles {
+                    let message = format!("step `{id}` stands in another branch of `{}`", parent.id);
+                    let help = "branches run side by side: read it behind them";
+                    return (message, "may not have run yet", Some(help.to_owned()));
+                }
+                break;
+            }
+            if stand.settles || parent.foreach.is_some() {
+                keeper = Some((parent, stand.settles));
+            }
+            at = &parent.id;
+        }
+        match keeper {
+            Some((step, true)) => {
+                let message = format!("step `{id}` stands in the `settle` of `{}`", step.id);
+                let help =
+                    format!("what it found is in the `outputs` of that `settle`: read `steps.{}.outputs`", step.id);
+                (message, "runs only in doubt", Some(help))
+            }
+            Some((step, false)) => {
+                let message = format!("step `{id}` runs once for each item of `{}`", step.id);
+                let help = match (&step.outputs, step.body.inner()) {
+                    (None, Some(_)) => {
+                        format!("give `{}` `outputs`, and read the list `steps.{}.outputs`", step.id, step.id)
+                    }
+                    _ => format!("read `steps.{}.outputs`, the list of what each item gave", step.id),
+                };
+                (message, "visible only inside", Some(help))
+            }
+            None => (format!("step `{id}` runs after this place"), "not run yet", None),
+        }
     }
 
     /// A name behind `outputs.` or `result.`
@@ -231,6 +302,11 @@ impl<'a> Checker<'a> {
             (Given::Nothing(body), _) => {
                 let message = format!("{owner} has no outputs: `{body}` gives none");
                 self.push(self.error("E0205", at, message, "nothing to read"));
+            }
+            (Given::List, Some((name, span))) => {
+                let message = format!("{owner} has a list of outputs, one for each item: it has no field `{name}`");
+                let help = format!("take one of them, `outputs[0].{name}`, or all: `outputs.map(|it| it.{name})`");
+                self.push(self.error("E0205", span, message, "a list").help(help));
             }
             (Given::Closed(outputs), Some((name, span))) if !outputs.contains_key(name) => {
                 let names = || outputs.keys().map(String::as_str);
@@ -255,9 +331,14 @@ impl<'a> Checker<'a> {
 
     fn each_read(&mut self, snippet: &'a Snippet, read: &'a Read, view: &View<'_, 'a>) {
         let Some(items) = view.each else {
+            let at = snippet.locate(Some(read.position));
+            // The `foreach` may be what could not be read.
+            if self.gaps.hides_conditions_at(at) {
+                return;
+            }
             let message = "`each` is read outside of a `foreach`";
             let help = "`each` is the item a `foreach` is at; in `foreach` and `if` beside it there is none yet";
-            self.push(self.error("E0207", snippet.locate(Some(read.position)), message, "no item here").help(help));
+            self.push(self.error("E0207", at, message, "no item here").help(help));
             return;
         };
         let Some((name, position)) = read.path.first() else { return };
@@ -273,12 +354,12 @@ impl<'a> Checker<'a> {
     fn run_read(&mut self, snippet: &'a Snippet, read: &'a Read) {
         let Some((name, position)) = read.path.first() else { return };
         let span = snippet.locate(Some(*position));
-        if RUN_FIELDS_NOT_YET.contains(&name.as_str()) {
-            let message = format!("`run.{name}` is part of the language, but this release can't fill it yet");
-            self.push(self.error("E0108", span, message, "not yet"));
-            return;
-        }
         self.field(name, span, "`run`", &RUN_FIELDS);
+        if name == "previous"
+            && let Some((field, position)) = read.path.get(1)
+        {
+            self.field(field, snippet.locate(Some(*position)), "`run.previous`", &PREVIOUS_FIELDS);
+        }
     }
 
     /// One word of a closed list behind a dot.
@@ -294,7 +375,7 @@ impl<'a> Checker<'a> {
         let path: Vec<&str> = read.path.iter().map(|(name, _)| name.as_str()).collect();
         let words: &[&str] = match (read.root.as_str(), path.as_slice(), read.computed) {
             ("steps", [_, "outcome"], false) => &OUTCOMES,
-            ("run", ["outcome"], false) => &RUN_OUTCOMES,
+            ("run", ["outcome"] | ["previous", "outcome"], false) => &RUN_OUTCOMES,
             _ => return,
         };
         if !words.contains(&word) {
@@ -317,8 +398,10 @@ impl<'a> Checker<'a> {
                 Some(input.ty.clone())
             }
             ("secrets", [_]) => Some(Type::Secret),
+            ("run", ["fence"]) => Some(Type::Int),
             ("steps", [_, "outcome"]) => Some(Type::String),
-            ("steps", [_, "outputs"]) => None,
+            ("steps", [id, "outputs" | "outcomes"]) => view.scope.get(id)?.step.foreach.is_some().then_some(Type::List),
+            ("each", ["index"]) => Some(Type::Int),
             ("steps", [id, "outputs", name]) => known_type(&view.scope.get(id)?.given, name),
             ("result", [name]) => known_type(view.result.as_ref()?, name),
             _ => None,
@@ -329,7 +412,7 @@ impl<'a> Checker<'a> {
 fn known_type(given: &Given, name: &str) -> Option<Type> {
     match given {
         Given::Closed(outputs) => outputs.get(name).cloned(),
-        Given::Open | Given::Nothing(_) => None,
+        Given::Open | Given::List | Given::Nothing(_) => None,
     }
 }
 

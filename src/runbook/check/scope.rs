@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::runbook::model::{Body, Step};
+use crate::runbook::sites;
 use crate::runbook::snippet::Snippet;
 use crate::runbook::types::Type;
 
@@ -15,6 +16,8 @@ pub(super) enum Given {
     Open,
     /// Exactly these.
     Closed(BTreeMap<String, Type>),
+    /// A list: those of each item of a `foreach`.
+    List,
     /// Nothing, because of this body.
     Nothing(&'static str),
 }
@@ -75,15 +78,41 @@ impl<'a> Scope<'a> {
         self.seen.keys().copied()
     }
 
-    /// Where the scope stands now; give it to [`Scope::leave_group`].
+    /// Where the scope stands now; give it to [`Scope::leave_group`] or [`Scope::take_since`].
     pub(super) fn mark(&self) -> usize {
         self.order.len()
     }
 
-    /// A step ran, or was passed by.
-    pub(super) fn leave(&mut self, step: &'a Step, facts: &Facts<'_>) {
+    /// Whether a `run.finish` may have ended the run here.
+    pub(super) fn finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Says whether a `run.finish` may have ended the run: branches of a `parallel` don't end each other.
+    pub(super) fn set_finished(&mut self, finished: bool) {
+        self.finished = finished;
+    }
+
+    /// Takes out the steps left since a mark: what follows can't see them.
+    pub(super) fn take_since(&mut self, mark: usize) -> Vec<Seen<'a>> {
+        let hidden = self.order.split_off(mark);
+        hidden.into_iter().filter_map(|id| self.seen.remove(id)).collect()
+    }
+
+    /// Puts back what was taken out.
+    pub(super) fn put_back(&mut self, taken: Vec<Seen<'a>>) {
+        for seen in taken {
+            self.order.push(&seen.step.id);
+            self.seen.insert(&seen.step.id, seen);
+        }
+    }
+
+    /// A step ran, or was passed by. Of a `hidden` one nothing is known but that it is there.
+    pub(super) fn leave(&mut self, step: &'a Step, hidden: bool, facts: &Facts<'_>) {
         let doubt =
             Doubt { conditions: step.condition.iter().collect(), failed: step.continue_on_failure, not_run: false };
+        let doubt = if hidden { Doubt::default() } else { doubt };
+        let given = if hidden { Given::Open } else { given_by(step, facts) };
         if self.finished {
             self.after_finish.push(&step.id);
         }
@@ -91,7 +120,7 @@ impl<'a> Scope<'a> {
             self.finished |= action.value == "run.finish";
         }
         self.order.push(&step.id);
-        self.seen.insert(&step.id, Seen { step, given: given_by(step, facts), doubt });
+        self.seen.insert(&step.id, Seen { step, given, doubt });
     }
 
     /// The steps inside a group stay visible behind it, with the group's own doubts.
@@ -122,24 +151,47 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// What a step's outputs are: its own `outputs`, else what its body gives.
+/// What a step's outputs are: a list for a `foreach`, its own `outputs`, else what its body gives.
 pub(super) fn given_by(step: &Step, facts: &Facts<'_>) -> Given {
+    match &step.foreach {
+        Some(_) => Given::List,
+        None => given_once(step, facts),
+    }
+}
+
+/// What a step gives that runs once, or one item of its `foreach`.
+pub(super) fn given_once(step: &Step, facts: &Facts<'_>) -> Given {
     match &step.outputs {
         Some(outputs) => Given::Closed(outputs.iter().map(|(name, _)| (name.value.clone(), Type::Any)).collect()),
         None => result_of(step, facts),
     }
 }
 
-/// What a step's body gives, which its `until` and `outputs` read as `result`.
+/// What the `until` and `fail_if` of a step read as `result`: what its body gave; of a group, which gives nothing by
+/// itself, its `outputs`; of a `foreach`, the outputs of the item it is at.
+pub(super) fn looked_at(step: &Step, facts: &Facts<'_>) -> Given {
+    match (&step.body, &step.foreach, &step.outputs) {
+        // Said where the group is looked at.
+        (Body::Steps(_), None, None) => Given::Open,
+        (Body::Steps(_), _, _) | (_, Some(_), _) => given_once(step, facts),
+        _ => result_of(step, facts),
+    }
+}
+
+/// What a step's body gives, which its `outputs` read as `result`.
 pub(super) fn result_of(step: &Step, facts: &Facts<'_>) -> Given {
     match &step.body {
-        Body::Uses { action, .. } => match facts.callee(&action.value) {
-            // An empty list of a primitive says nothing; that of an action says there is nothing.
-            Callee::Known(spec) if !spec.outputs.is_empty() || !facts.is_primitive(&spec.name) => {
-                Given::Closed(spec.outputs.iter().map(|output| (output.name.clone(), output.ty.clone())).collect())
+        Body::Uses { action, .. } => {
+            let child = sites::of_step(step).iter().find_map(sites::Site::child);
+            let callee = child.map_or_else(|| facts.callee(&action.value), |child| facts.child(&child.value));
+            match callee {
+                // An empty list of a primitive says nothing; that of an action says there is nothing.
+                Callee::Known(spec) if !spec.outputs.is_empty() || !facts.is_primitive(&spec.name) => {
+                    Given::Closed(spec.outputs.iter().map(|output| (output.name.clone(), output.ty.clone())).collect())
+                }
+                Callee::Known(_) | Callee::Unusable | Callee::Unknown => Given::Open,
             }
-            Callee::Known(_) | Callee::Unusable | Callee::Unknown => Given::Open,
-        },
+        }
         Body::Script(_) => Given::Open,
         Body::Assert(_) | Body::Findings(_) | Body::Steps(_) | Body::Parallel(_) => Given::Nothing(step.body.key()),
     }

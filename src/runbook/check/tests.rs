@@ -264,7 +264,7 @@ fn each_is_seen_inside_a_foreach_and_nowhere_else() {
     let each = "    foreach: [a, b]\n";
     assert_eq!(problems(&note("each.value", each)), [""; 0]);
     assert_eq!(problems(&note("each.value", "")), ["E0207 each"]);
-    assert_eq!(problems(&note("each.index", &format!("{each}    if: each.index > 0\n"))), ["E0207 each"]);
+    assert_eq!(problems(&note("each.value", &format!("{each}    if: each.index > 0\n"))), ["E0207 each"]);
     assert_eq!(problems(&note("each.vlaue", each)), ["E0209 vlaue"]);
     assert_eq!(problems(&note("each.previous", each)), [""; 0]);
     assert_eq!(problems(&note("each.previous", &format!("{each}    max_parallel: 1\n"))), [""; 0]);

@@ -249,22 +249,10 @@ fn keys_that_need_an_attempt_or_a_write_say_what_they_go_with() {
 }
 
 #[test]
-fn defaults_reach_every_call_that_says_nothing_itself() {
-    let runbook = good(
-        Kind::Runbook,
-        "defaults: { timeout: 20s, retry: { attempts: 3 } }\nsteps:\n  - uses: a.b\n  - uses: a.b\n    timeout: 5s\n    retry: { attempts: 1 }\n  - script: '1'\n  - parallel: [{ uses: a.b, settle: { steps: [{ uses: c.d }], happened: 'true' } }]\nfinally:\n  - uses: a.b\n",
-    );
-    let limits = |step: &crate::runbook::model::Step| {
-        (step.timeout.as_ref().map(text), step.retry.as_ref().map(|retry| retry.attempts))
-    };
-    let default = (Some("20s".to_owned()), Some(3));
-    assert_eq!(limits(&runbook.steps[0]), default);
-    assert_eq!(limits(&runbook.steps[1]), (Some("5s".to_owned()), Some(1)));
-    assert_eq!(limits(&runbook.steps[2]), (None, None));
-    let branch = &runbook.steps[3].body.inner().unwrap()[0];
-    assert_eq!(limits(branch), default);
-    assert_eq!(limits(&branch.settle.as_ref().unwrap().steps[0]), default);
-    assert_eq!(limits(&runbook.finally[0]), default);
+fn defaults_are_limits_and_retries() {
+    let defaults =
+        good(Kind::Action, "defaults: { timeout: 20s, retry: { attempts: 3 } }\nsteps:\n  - script: '1'\n").defaults;
+    assert_eq!((defaults.timeout.as_ref().map(text), defaults.retry.unwrap().attempts), (Some("20s".to_owned()), 3));
     for (line, under) in [("{ retries: 3 }", "retries"), ("{ timeout: 5 }", "5"), ("{ retry: { attempts: 99 } }", "99")]
     {
         let (places, _) = wrong(Kind::Runbook, &format!("defaults: {line}\nsteps:\n  - script: '1'\n"));

@@ -148,13 +148,23 @@ fn is_cut_off(error: &reqwest::Error) -> bool {
 }
 
 fn timed_out(what: &str, started: Instant, progress: Progress, certain: bool) -> Failure {
-    let after = started.elapsed().as_millis();
     let reason = match progress {
         Progress::Unconnected => "got no connection",
         Progress::Connected if certain => "got no whole answer",
         Progress::Connected => "got no answer",
     };
-    Failure::transient(FailureKind::Timeout, format!("{what} {reason} within {after} ms"))
+    Failure::transient(FailureKind::Timeout, format!("{what} {reason} within {}", rounded(started.elapsed())))
+}
+
+/// A time as a limit is written: a timer fires a little late, and nobody has set 10001 ms.
+fn rounded(took: std::time::Duration) -> String {
+    let ms = took.as_millis();
+    let tenths = (ms + 50) / 100;
+    match (ms, tenths % 10) {
+        (..1_000, _) => format!("{ms}ms"),
+        (_, 0) => format!("{}s", tenths / 10),
+        _ => format!("{}.{}s", tenths / 10, tenths % 10),
+    }
 }
 
 /// Seconds of a Retry-After in either form; garbage is the same as none.
@@ -173,4 +183,16 @@ fn retry_after_s(response: &Response) -> Option<u64> {
 
 fn ms_since(started: Instant) -> i64 {
     i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_that_was_reached_is_told_as_it_was_set() {
+        let shown: Vec<String> =
+            [40, 2_504, 10_001].into_iter().map(|ms| rounded(std::time::Duration::from_millis(ms))).collect();
+        assert_eq!(shown, ["40ms", "2.5s", "10s"]);
+    }
 }

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 
 use crate::runbook::nearest::nearest;
-use crate::runbook::spec::{ActionSpec, ArgSpec};
+use crate::runbook::spec::{ActionSpec, ArgSpec, By};
 use crate::runs::ListedAction;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
@@ -53,8 +53,9 @@ pub fn actions(session: &Session, args: &ActionsArgs) -> Result<Exit, CliError> 
 
 /// The effect; `read or write` where the arguments decide.
 fn effect(spec: &ActionSpec) -> String {
-    match spec.effect_of {
-        Some(_) => format!("up to {}", spec.effect.word()),
+    match &spec.effect_of {
+        Some(By::Command(_)) => "read, notify, write or destructive".to_owned(),
+        Some(By::Arguments(_)) => format!("up to {}", spec.effect.word()),
         None => spec.effect.word().to_owned(),
     }
 }

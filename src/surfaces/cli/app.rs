@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use clap::FromArgMatches;
 
-use crate::surfaces::cli::args::{Cli, Command, command};
+use crate::surfaces::cli::args::{Cli, Command, Output, command};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{
-    actions, answer, cancel, check, complete, completions, demo, describe, doctor, export, list, logging, man, note,
-    resume, run, runs, show, verify, version,
+    actions, answer, cancel, check, complete, completions, demo, describe, diff, doctor, eval, export, graph, hold,
+    list, logging, man, note, pause, resume, run, runs, schema, show, verify, version,
 };
 
 /// Runs the command line of this process.
@@ -49,20 +49,29 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
+    if session.ui.output == Output::Sarif && !matches!(command, Command::Check(_)) {
+        return Err(CliError::usage("only `check` writes SARIF").hint("the others take `-o json` and `-o jsonl`"));
+    }
     match command {
         Command::Run(args) => run::run(session, args),
         Command::Resume(args) => resume::resume(session, args),
         Command::Cancel(args) => cancel::cancel(session, args),
+        Command::Pause(args) => pause::pause(session, args),
+        Command::Hold(args) => hold::hold(session, &args),
         Command::List(args) => list::list(session, &args),
         Command::Describe(args) => describe::describe(session, &args),
         Command::Runs(args) => runs::runs(session, &args),
         Command::Show(args) => show::show(session, &args),
+        Command::Diff(args) => diff::diff(session, &args),
         Command::Export(args) => export::export(session, &args),
+        Command::Graph(args) => graph::graph(session, &args),
+        Command::Eval(args) => eval::eval(session, &args),
         Command::Verify(args) => verify::verify(session, &args),
         Command::Answer(args) => answer::answer(session, &args),
         Command::Note(args) => note::note(session, &args),
         Command::Check(args) => check::check(session, &args),
         Command::Actions(args) => actions::actions(session, &args),
+        Command::Schema(args) => schema::schema(session, &args),
         Command::Doctor(args) => doctor::doctor(session, &args),
         Command::Completions(args) => completions::completions(session, &args),
         Command::Man(args) => man::man(session, &args),

@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
-    actions, answer, cancel, check, completions, describe, doctor, export, list, man, note, resume, run, runs, show,
-    verify,
+    actions, answer, cancel, check, completions, describe, diff, doctor, eval, export, graph, hold, list, man, note,
+    pause, resume, run, runs, schema, show, verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
@@ -66,6 +66,8 @@ pub enum Output {
     Json,
     /// One JSON value a line
     Jsonl,
+    /// SARIF 2.1.0, from `check` only
+    Sarif,
 }
 
 /// When to use colour.
@@ -86,6 +88,10 @@ pub enum Command {
     Resume(resume::ResumeArgs),
     /// Stop a run at its next safe point
     Cancel(cancel::CancelArgs),
+    /// Let a run start nothing new until it is resumed
+    Pause(pause::PauseArgs),
+    /// Let no run write until the hold is lifted
+    Hold(hold::HoldArgs),
     /// List runbooks
     List(list::ListArgs),
     /// Say what a runbook means, needs and may change
@@ -94,8 +100,14 @@ pub enum Command {
     Runs(runs::RunsArgs),
     /// Show a run: its steps, where it stands, what can be done
     Show(show::ShowArgs),
-    /// Write a run out as a postmortem or as events
+    /// Compare two runs
+    Diff(diff::DiffArgs),
+    /// Write a run out: a postmortem, a page, a picture, its events
     Export(export::ExportArgs),
+    /// Draw a runbook: its steps, what they may change, which reads which
+    Graph(graph::GraphArgs),
+    /// Evaluate an expression with what a run has seen
+    Eval(eval::EvalArgs),
     /// Check that the journal is what was written
     Verify(verify::VerifyArgs),
     /// Answer a question of a run
@@ -106,6 +118,8 @@ pub enum Command {
     Check(check::CheckArgs),
     /// List actions, or explain one
     Actions(actions::ActionsArgs),
+    /// Print the JSON Schema of a kind of file, for editors
+    Schema(schema::SchemaArgs),
     /// Say whether this machine is fit: project, journal, clock, secrets, terminal
     Doctor(doctor::DoctorArgs),
     /// Teach a shell to complete names of runbooks, runs, steps, targets and inputs
@@ -120,10 +134,10 @@ pub enum Command {
 
 /// Commands as `rerail --help` groups them.
 const GROUPS: [(&str, &[&str]); 5] = [
-    ("Run", &["run", "resume", "cancel"]),
-    ("Look", &["list", "describe", "runs", "show", "export", "verify"]),
+    ("Run", &["run", "resume", "pause", "cancel", "hold"]),
+    ("Look", &["list", "describe", "runs", "show", "diff", "export", "graph", "verify"]),
     ("Decide", &["answer", "note"]),
-    ("Author", &["check", "actions"]),
+    ("Author", &["check", "actions", "schema", "eval"]),
     ("Other", &["doctor", "demo", "completions", "man", "version"]),
 ];
 

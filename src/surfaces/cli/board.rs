@@ -31,6 +31,8 @@ pub struct Board {
     started_at: Option<Timestamp>,
     done: usize,
     begun: bool,
+    /// What keeps the run as a whole from going on.
+    stands: Option<String>,
     /// Whether questions are asked right here, below everything else.
     prompts: bool,
 }
@@ -80,7 +82,12 @@ impl Board {
     pub fn note(&mut self, event: &Event, now: Timestamp) {
         self.said_at = Some(now);
         match &event.body {
-            Body::RunStarted(_) => self.started_at = Some(event.ts),
+            Body::RunStarted(_) => {
+                self.started_at = Some(event.ts);
+                self.stands = None;
+            }
+            Body::HoldOn(hold) => self.stands = Some(format!("all writes are on hold: {}", hold.reason)),
+            Body::HoldOff { .. } => self.stands = None,
             Body::StepStarted(intent) => {
                 let since = self.open.get(&intent.step).map_or(event.ts, |open| open.since);
                 self.open.insert(intent.step.clone(), Open::of(intent, since));
@@ -112,6 +119,12 @@ impl Board {
             Body::RunFinished { .. } => self.open.clear(),
             _ => {}
         }
+    }
+
+    /// The run as a whole waits for this, and `now` that was said.
+    pub fn stand(&mut self, text: String, now: Timestamp) {
+        self.said_at = Some(now);
+        self.stands = Some(text);
     }
 
     /// Takes up a look of a poll, which is no event unless it saw something new.
@@ -178,6 +191,9 @@ impl Board {
             leaves.iter().take(LINES_MAX).map(|(path, open)| front().add(Tone::Dim, &open.still(path, now))).collect();
         if leaves.len() > LINES_MAX {
             lines.push(front().add(Tone::Dim, &format!("still running: {} more", leaves.len() - LINES_MAX)));
+        }
+        if let Some(text) = &self.stands {
+            lines.push(front().add(Tone::Dim, &format!("still waiting: {text}")));
         }
         lines
     }

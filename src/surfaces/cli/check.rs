@@ -4,17 +4,17 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use crate::project::Origin;
 use crate::runbook::problem::{Problem, Severity, has_errors, render, sort, summary};
-use crate::runs::Runs;
+use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
+use crate::surfaces::cli::sarif::Log;
 use crate::surfaces::cli::session::Session;
 use crate::transcript::{Line, Tone, words};
 
 #[derive(Args, Debug)]
 pub struct CheckArgs {
-    /// Runbooks by name, files or directories; everything in the project without it
+    /// Runbooks, actions or targets by name, files or directories; everything in the project without it
     #[arg(value_name = "PATHS")]
     paths: Vec<String>,
     /// Fail on warnings too
@@ -34,18 +34,18 @@ pub fn check(session: &Session, args: &CheckArgs) -> Result<Exit, CliError> {
     let runs = match session.runs() {
         Ok(runs) => runs,
         // The project file itself: its problems are the result, not an error of the tool.
-        Err(error) if !error.problems.is_empty() => return Ok(show(session, args, 1, error.problems)),
+        Err(error) if !error.problems.is_empty() => return show(session, args, 1, error.problems),
         Err(error) => return Err(error),
     };
     let mut problems = Vec::new();
     let names = if args.paths.is_empty() { Vec::new() } else { expand(&args.paths)? };
     let mut files = names.len();
     for name in &names {
-        match runs.check(name) {
-            Ok((_, found)) => problems.extend(found),
+        match runs.check_any(name) {
+            Ok(found) => problems.extend(found),
             // A file that can't be read is one result among others.
             Err(error) if !error.problems.is_empty() => problems.extend(error.problems),
-            Err(error) => return Err(not_a_runbook(&runs, name, error.into())),
+            Err(error) => return Err(error.into()),
         }
     }
     if args.paths.is_empty() {
@@ -56,26 +56,10 @@ pub fn check(session: &Session, args: &CheckArgs) -> Result<Exit, CliError> {
     if files == 0 && ui.human() {
         ui.remark("nothing to check");
     }
-    Ok(show(session, args, files, problems))
+    show(session, args, files, problems)
 }
 
-/// Actions have no place among the names of runbooks, and are easily taken for one.
-fn not_a_runbook(runs: &Runs, name: &str, error: CliError) -> CliError {
-    if runs.actions().iter().all(|action| action.spec.name != name) {
-        return error;
-    }
-    let own = runs.project().actions().into_iter().find(|listed| listed.name == name);
-    let said = CliError { hints: Vec::new(), ..error };
-    let way_out = match own.filter(|listed| listed.origin == Origin::Project) {
-        Some(listed) => {
-            format!("check it with everything, `rerail check`, or by its file, `rerail check {}`", listed.source.shown)
-        }
-        None => format!("it came with this rerail; `rerail actions {name}` explains it"),
-    };
-    said.hint(format!("`{name}` is an action: {way_out}"))
-}
-
-fn show(session: &Session, args: &CheckArgs, files: usize, mut problems: Vec<Problem>) -> Exit {
+fn show(session: &Session, args: &CheckArgs, files: usize, mut problems: Vec<Problem>) -> Result<Exit, CliError> {
     let ui = &session.ui;
     sort(&mut problems);
     if ui.human() {
@@ -87,17 +71,22 @@ fn show(session: &Session, args: &CheckArgs, files: usize, mut problems: Vec<Pro
         ui.result(
             &Line::of(tone, &summary(&problems)).add(Tone::Plain, &format!(" in {}", words::count(files, "file"))),
         );
+    } else if ui.output == Output::Sarif {
+        match serde_json::to_value(Log::of(&problems)) {
+            Ok(log) => ui.result_json(&log),
+            Err(error) => return Err(CliError::new(Exit::TOOL_FAILED, format!("writing SARIF failed: {error}"))),
+        }
     } else {
         ui.result_rows(problems.iter().map(Problem::to_json).collect());
     }
     let warned = problems.iter().any(|problem| problem.severity == Severity::Warning);
-    match has_errors(&problems) || (warned && args.deny == Some(Deny::Warnings)) {
+    Ok(match has_errors(&problems) || (warned && args.deny == Some(Deny::Warnings)) {
         true => Exit::INVALID,
         false => Exit::SUCCESS,
-    }
+    })
 }
 
-/// Directories become the runbooks below them.
+/// Directories become the files below them, but for hidden ones.
 fn expand(arguments: &[String]) -> Result<Vec<String>, CliError> {
     let mut names = Vec::new();
     for argument in arguments {
@@ -113,8 +102,9 @@ fn expand(arguments: &[String]) -> Result<Vec<String>, CliError> {
                 let path = entry.path();
                 // Links are not followed, so no circle can trap the walk.
                 match entry.file_type() {
+                    _ if entry.file_name().to_string_lossy().starts_with('.') => {}
                     Ok(kind) if kind.is_dir() => open.push(path),
-                    Ok(kind) if kind.is_file() && is_yaml(&path) => found.push(as_path_argument(&path)),
+                    Ok(kind) if kind.is_file() && is_ours(&path) => found.push(as_path_argument(&path)),
                     _ => {}
                 }
             }
@@ -125,8 +115,8 @@ fn expand(arguments: &[String]) -> Result<Vec<String>, CliError> {
     Ok(names)
 }
 
-fn is_yaml(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+fn is_ours(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml" || extension == "rhai")
 }
 
 /// With a `/`, so that it can't be taken for a name.

@@ -5,7 +5,6 @@ use serde_json::{Value as Json, json};
 
 use crate::runbook::model::{Block, Body, Input, Step};
 use crate::runbook::program::Program;
-use crate::runbook::spec::Effect;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
@@ -91,7 +90,7 @@ fn input_line(input: &Input) -> Line {
 
 fn steps(ui: &Ui, program: &Program, block: &Block, depth: usize) {
     for step in block.iter() {
-        let effect = effect(program, step);
+        let effect = program.effect_of(step);
         let tone = if effect.changes_the_world() { Tone::Warn } else { Tone::Dim };
         let mut line = Line::of(Tone::Plain, &"  ".repeat(depth))
             .column(Tone::Strong, &step.id, ID_WIDTH)
@@ -114,29 +113,6 @@ fn what(step: &Step) -> String {
     match &step.body {
         Body::Uses { action, .. } => action.value.clone(),
         body => body.key().to_owned(),
-    }
-}
-
-/// The greatest effect a step can have, as far as its text says.
-fn effect(program: &Program, step: &Step) -> Effect {
-    let spec = |name: &str| program.specs.get(name);
-    match &step.body {
-        Body::Uses { action, with } => spec(&action.value).map_or(Effect::Pure, |spec| {
-            let keys = with.iter().map(|(key, _)| key.value.as_str());
-            let literals = with.iter().filter_map(|(key, t)| Some((key.value.clone(), t.literal()?))).collect();
-            spec.effect_as_written(Some(keys), &literals)
-        }),
-        Body::Script(snippet) => {
-            let effects = snippet.code.calls.iter().filter_map(|call| {
-                let keys = call.keys.as_ref().map(|keys| keys.iter().map(|(key, _)| key.as_str()));
-                Some(spec(&call.name)?.effect_as_written(keys, &call.literals))
-            });
-            effects.max().unwrap_or(Effect::Pure)
-        }
-        Body::Steps(inner) | Body::Parallel(inner) => {
-            inner.iter().map(|step| effect(program, step)).max().unwrap_or(Effect::Pure)
-        }
-        Body::Assert(_) | Body::Findings(_) => Effect::Pure,
     }
 }
 
@@ -173,7 +149,7 @@ fn steps_json(program: &Program, block: &Block) -> Json {
         json!({
             "id": step.id,
             "what": what(step),
-            "effect": effect(program, step).word(),
+            "effect": program.effect_of(step).word(),
             "if": step.condition.as_ref().map(|condition| condition.text.trim()),
             "until": step.poll.as_ref().map(|poll| poll.until.text.trim()),
             "steps": step.body.inner().map(|inner| steps_json(program, inner)),

@@ -1,5 +1,7 @@
 //! Why a command did not do what it was asked to, with the way out.
 
+use serde_json::json;
+
 use crate::project::ProjectError;
 use crate::runbook::problem::{Problem, render};
 use crate::runs::RunsError;
@@ -38,8 +40,13 @@ impl CliError {
         CliError::new(Exit::TOOL_FAILED, format!("{doing} `{path}` failed: {error}"))
     }
 
-    /// `error: …`, `hint: …`, and pictures of problems before them.
+    /// `error: …`, `hint: …`, and pictures of problems before them; for programs one object on one line. Both go to
+    /// standard error, as kubectl and gh do it: standard output has results only, whole or not at all.
     pub fn show(&self, ui: &Ui) {
+        if !ui.human() {
+            ui.progress_text(&self.to_json().to_string());
+            return;
+        }
         if !self.problems.is_empty() {
             ui.progress_text(&render(&self.problems, ui.colours_progress()));
             ui.progress_text("");
@@ -48,6 +55,15 @@ impl CliError {
         for hint in &self.hints {
             ui.hint(hint);
         }
+    }
+}
+
+impl CliError {
+    fn to_json(&self) -> serde_json::Value {
+        let problems: Vec<_> = self.problems.iter().map(Problem::to_json).collect();
+        let said =
+            json!({ "message": self.message, "hints": self.hints, "exit_code": self.exit.0, "problems": problems });
+        json!({ "error": said })
     }
 }
 

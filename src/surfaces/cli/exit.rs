@@ -3,7 +3,7 @@
 use crate::engine::facts::{Facts, RunState};
 use crate::engine::outcome::{FailureKind, RunOutcome};
 use crate::runbook::model::Level;
-use crate::runs::{ErrorKind, Why};
+use crate::runs::{ErrorKind, Parting, Why};
 
 /// What a command tells the shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,17 +34,23 @@ impl Exit {
     pub const CANCELLED: Exit = Exit(15);
     /// Outcome unknown: a write was sent and its result never came back.
     pub const IN_DOUBT: Exit = Exit(16);
-    /// Somebody else drives the run.
+    /// Somebody else drives the run or holds its group, or all writes are on hold.
     pub const BUSY: Exit = Exit(18);
-    /// The run is paused: it can't be recorded or decided for now.
+    /// The run is paused: somebody asked for it, or it can't be recorded or decided for now.
     pub const PAUSED: Exit = Exit(19);
     /// `run --dry-run --detailed-exitcode`: the plan would change something.
     pub const PLAN_CHANGES: Exit = Exit(20);
+    /// `diff --exit-code`: the runs differ.
+    pub const DIFFERENT: Exit = Exit(21);
+    /// The terminal went away (SIGHUP); the run can be resumed.
+    pub const HUNG_UP: Exit = Exit(129);
     /// Interrupted before anything had to be said about a run.
     pub const INTERRUPTED: Exit = Exit(130);
+    /// The process was asked to go (SIGTERM); the run can be resumed.
+    pub const TERMINATED: Exit = Exit(143);
 
     /// Every code with its meaning, for help and documentation.
-    pub const ALL: [(Exit, &'static str); 16] = [
+    pub const ALL: [(Exit, &'static str); 19] = [
         (Exit::SUCCESS, "success; for a run: every step is done"),
         (Exit::TOOL_FAILED, "the tool itself failed: input or output, journal, a bug"),
         (Exit::USAGE, "wrong usage; nothing was started"),
@@ -57,10 +63,13 @@ impl Exit {
         (Exit::REJECTED, "a person rejected it, or nobody answered in time"),
         (Exit::CANCELLED, "the run was cancelled"),
         (Exit::IN_DOUBT, "outcome unknown: a write was sent and its result never came back"),
-        (Exit::BUSY, "somebody else drives the run"),
-        (Exit::PAUSED, "the run is paused: it can't be recorded or decided for now"),
+        (Exit::BUSY, "somebody else drives the run or holds its group, or all writes are on hold"),
+        (Exit::PAUSED, "the run is paused: somebody asked for it, or it can't be recorded or decided for now"),
         (Exit::PLAN_CHANGES, "--dry-run --detailed-exitcode: the plan would change something"),
+        (Exit::DIFFERENT, "diff --exit-code: the runs differ"),
+        (Exit::HUNG_UP, "the terminal went away; the run can be resumed"),
         (Exit::INTERRUPTED, "interrupted"),
+        (Exit::TERMINATED, "terminated; the run can be resumed"),
     ];
 
     /// How bad a run's code is: the worst of all that apply wins.
@@ -71,7 +80,7 @@ impl Exit {
             Exit::CANCELLED => 5,
             Exit::REJECTED => 4,
             Exit::STEP_FAILED | Exit::ASSERTION_FAILED => 3,
-            Exit::WAITING => 2,
+            Exit::WAITING | Exit::BUSY => 2,
             Exit::CRITICAL_FINDINGS => 1,
             _ => 0,
         }
@@ -88,10 +97,19 @@ impl Exit {
             ErrorKind::Usage | ErrorKind::NotFound => Exit::USAGE,
             ErrorKind::Invalid => Exit::INVALID,
             ErrorKind::Busy => Exit::BUSY,
+            ErrorKind::Interrupted(parting) => parting.map_or(Exit::INTERRUPTED, Exit::of_parting),
             ErrorKind::Damaged => Exit::DAMAGED,
             // As a run that meets it on the way: nothing is lost, it goes on with some room.
             ErrorKind::Full => Exit::PAUSED,
             ErrorKind::Storage | ErrorKind::Internal => Exit::TOOL_FAILED,
+        }
+    }
+
+    /// The code of a process that was asked to go: what the shell gives for one that was killed by the signal.
+    fn of_parting(parting: Parting) -> Exit {
+        match parting {
+            Parting::Terminated => Exit::TERMINATED,
+            Parting::HungUp => Exit::HUNG_UP,
         }
     }
 
@@ -102,8 +120,11 @@ impl Exit {
             Why::Waiting => Exit::WAITING,
             Why::InDoubt => Exit::IN_DOUBT,
             Why::Paused(_) => Exit::PAUSED,
-            Why::Interrupted => Exit::INTERRUPTED,
+            Why::Held(_) => Exit::BUSY,
+            Why::Interrupted | Why::Detached => Exit::INTERRUPTED,
+            Why::Left(parting) => Exit::of_parting(*parting),
         };
+        let left = matches!(why, Why::Interrupted | Why::Detached | Why::Left(_));
         let state = facts.state();
         if state == RunState::InDoubt {
             exit = exit.worst(Exit::IN_DOUBT);
@@ -120,7 +141,7 @@ impl Exit {
                 RunOutcome::Cancelled => Exit::CANCELLED,
             });
         }
-        if facts.findings.iter().any(|finding| finding.level == Level::Critical) && exit != Exit::INTERRUPTED {
+        if facts.findings.iter().any(|finding| finding.level == Level::Critical) && !left {
             exit = exit.worst(Exit::CRITICAL_FINDINGS);
         }
         exit

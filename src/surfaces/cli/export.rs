@@ -1,4 +1,4 @@
-//! `rerail export`: a run as a postmortem or as its events.
+//! `rerail export`: a run as a postmortem, a page, a picture, one object or its events.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -6,20 +6,23 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::runs::{Hash, RunRow, Runs};
+use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
+use crate::surfaces::cli::result;
 use crate::surfaces::cli::session::Session;
+use crate::transcript::html::{self, Evidence};
 use crate::transcript::jsonl::{self, Links};
-use crate::transcript::markdown;
+use crate::transcript::{markdown, picture};
 
 #[derive(Args, Debug)]
 pub struct ExportArgs {
     /// The run
     #[arg(value_name = "RUN")]
     run: String,
-    /// Form of the export
-    #[arg(long, value_enum, default_value_t = Format::Md)]
-    format: Format,
+    /// Form of the export [default: md; what --output says, if it says json or jsonl]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// Write to a new file instead of standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -30,16 +33,39 @@ pub struct ExportArgs {
 pub enum Format {
     /// A postmortem, filled in as far as is known
     Md,
+    /// One page for a browser, with everything inside and without scripts
+    Html,
+    /// A picture of where the time went
+    Svg,
+    /// One object, as of `show -o json`
+    Json,
     /// The events with their hashes, one a line
     Jsonl,
+}
+
+impl Format {
+    /// What is written when only the form of results in general is said.
+    fn usual(output: Output) -> Format {
+        match output {
+            Output::Human => Format::Md,
+            Output::Json | Output::Sarif => Format::Json,
+            Output::Jsonl => Format::Jsonl,
+        }
+    }
 }
 
 /// Writes a run out.
 pub fn export(session: &Session, args: &ExportArgs) -> Result<Exit, CliError> {
     let runs = session.runs()?;
     let run = runs.find(&args.run)?;
-    let text = match args.format {
+    let text = match args.format.unwrap_or_else(|| Format::usual(session.ui.output)) {
         Format::Md => markdown::postmortem(&runs.events(&run)?, &runs.facts(&run)?),
+        Format::Html => {
+            let head = runs.lines(&run)?.last().map(|line| line.hash.to_string());
+            html::page(&runs.events(&run)?, &runs.facts(&run)?, &Evidence { head })
+        }
+        Format::Svg => picture::svg(&runs.events(&run)?, &runs.facts(&run)?),
+        Format::Json => format!("{:#}\n", result::whole(&runs, &run)?),
         Format::Jsonl => events(&runs, &run)?,
     };
     let Some(path) = &args.out else {

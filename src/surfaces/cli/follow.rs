@@ -6,7 +6,8 @@ use crate::engine::event::Event;
 use crate::engine::facts::Facts;
 use crate::engine::ids::StepPath;
 use crate::engine::machine::Waits;
-use crate::runs::{Left, Parted, RunRow, Runs, Watcher, Why};
+use crate::engine::outcome::Attempt;
+use crate::runs::{InLine, Left, Parted, RunRow, Runs, Watcher, Why};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::keys::Gate;
@@ -72,5 +73,17 @@ impl Watcher for Follower<'_> {
             summary::next_steps(facts).iter().for_each(|line| ui.progress(line));
         }
         self.asked.clone_from(&waits.questions);
+    }
+
+    fn winding_down(&mut self) {
+        self.live.winding_down();
+    }
+
+    fn in_line(&mut self, line: &InLine) {
+        self.live.in_line(line);
+    }
+
+    fn looked(&mut self, step: &StepPath, result: &Attempt) {
+        self.live.looked(step, result);
     }
 }

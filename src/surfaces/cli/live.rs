@@ -15,7 +15,7 @@ use crate::engine::facts::Facts;
 use crate::engine::ids::StepPath;
 use crate::engine::machine::Waits;
 use crate::engine::outcome::Attempt;
-use crate::runs::Watcher;
+use crate::runs::{InLine, Watcher};
 use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::attention::Progress;
 use crate::surfaces::cli::board::Board;
@@ -23,7 +23,7 @@ use crate::surfaces::cli::keys::{Gate, Key, Keys};
 use crate::surfaces::cli::prompt::Question;
 use crate::surfaces::cli::ui::Ui;
 use crate::transcript::line::{self, Style};
-use crate::transcript::{Detail, Line, Marks, Tone, jsonl};
+use crate::transcript::{Detail, Line, Marks, Tone, jsonl, words};
 
 /// How often the moving lines turn: often enough to be seen as alive.
 const TURN_EVERY: Duration = Duration::from_millis(120);
@@ -81,9 +81,13 @@ impl Live {
             }
             return;
         }
-        // On a terminal findings and the end come once, as the result.
+        // Findings and the end come once, as the result; a log says when one was made, and its level.
         let comes_later = matches!(event.body, Body::Finding { .. } | Body::RunFinished { .. });
-        if comes_later && self.ui.watched && self.ui.human() {
+        if comes_later && self.ui.human() && (self.ui.watched || self.style.detail == Detail::Quiet) {
+            return;
+        }
+        if let (Body::Finding { step, level, .. }, true) = (&event.body, self.ui.human()) {
+            self.ui.progress(&line::finding_made(event.ts, step, *level, self.ui.marks));
             return;
         }
         for line in line::lines(event, facts, self.style) {
@@ -137,6 +141,16 @@ impl Watcher for Live {
 
     fn looked(&mut self, step: &StepPath, result: &Attempt) {
         lock(&self.board).looked(step, result);
+    }
+
+    fn winding_down(&mut self) {
+        self.ui.remark("nothing new starts; waiting for what is running");
+    }
+
+    fn in_line(&mut self, line: &InLine) {
+        let text = in_line(line);
+        self.ui.remark(&text);
+        lock(&self.board).stand(text, Timestamp::now());
     }
 }
 
@@ -201,6 +215,18 @@ fn keys(ui: &Arc<Ui>, board: &Arc<Mutex<Board>>, gate: &Gate) -> Option<Keys> {
         };
         lines.iter().for_each(|line| ui.progress(line));
     })
+}
+
+/// What a run that has not begun waits for.
+fn in_line(line: &InLine) -> String {
+    let ahead = match line.ahead {
+        0 => "next in line".to_owned(),
+        others => format!("behind {}", words::count(usize::try_from(others).unwrap_or(usize::MAX), "other")),
+    };
+    match &line.holder {
+        Some(holder) => format!("waiting for `{}`, {ahead}; held by {holder}", line.group),
+        None => format!("waiting for `{}`, {ahead}", line.group),
+    }
 }
 
 fn lock(board: &Mutex<Board>) -> MutexGuard<'_, Board> {

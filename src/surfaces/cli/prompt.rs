@@ -13,7 +13,8 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::engine::facts::Asked;
 use crate::engine::ids::StepPath;
-use crate::runbook::fields::{self, Field};
+use crate::runbook::fields;
+use crate::runbook::model::Input;
 use crate::runbook::types::Type;
 use crate::runs::Control;
 use crate::script::value::Value;
@@ -158,7 +159,7 @@ fn draw_plainly(ui: &Ui) {
 fn ask(asked: &Asked, marks: Marks) -> Result<Value, InquireError> {
     if !asked.fields.is_empty() {
         // They were read when the question was put: one that can't be asked has failed there.
-        let fields = fields::fields(&asked.fields).map_err(InquireError::InvalidConfiguration)?;
+        let fields = fields::read(&Value::Map(asked.fields.clone())).map_err(InquireError::InvalidConfiguration)?;
         return ask_fields(&fields, marks);
     }
     match asked.choices.as_slice() {
@@ -168,13 +169,11 @@ fn ask(asked: &Asked, marks: Marks) -> Result<Value, InquireError> {
 }
 
 /// One value after the other, each asked for until it has its type.
-fn ask_fields(fields: &[Field], marks: Marks) -> Result<Value, InquireError> {
+fn ask_fields(fields: &[Input], marks: Marks) -> Result<Value, InquireError> {
     let mut typed = Vec::new();
     for field in fields {
-        let about = match field.description.as_str() {
-            "" => format!("{} ({}):", field.name, field.ty.name()),
-            description => format!("{description} ({}):", field.ty.name()),
-        };
+        let about = field.description.as_ref().unwrap_or(&field.name.value);
+        let about = format!("{about} ({}):", field.ty.name());
         let text = match (&field.ty, &field.default) {
             (Type::Choice(choices), None) if field.required => choose(&about, choices, marks)?,
             (ty, default) => {
@@ -196,7 +195,7 @@ fn ask_fields(fields: &[Field], marks: Marks) -> Result<Value, InquireError> {
         };
         // Nothing typed for what may be left out is leaving it out.
         if field.required || !text.is_empty() {
-            typed.push((field.name.clone(), text));
+            typed.push((field.name.value.clone(), text));
         }
     }
     fields::answer(fields, &typed).map(Value::Map).map_err(InquireError::InvalidConfiguration)

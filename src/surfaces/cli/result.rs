@@ -4,9 +4,10 @@ use serde_json::{Value as Json, json};
 
 use crate::engine::facts::{Facts, Finding, RunState};
 use crate::engine::outcome::Failure;
-use crate::runs::{Left, Why};
+use crate::runs::{Left, RunRow, Runs, Why};
 use crate::script::value::Value;
 use crate::surfaces::cli::args::Output;
+use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::transcript::{Line, Tone, line, summary, words};
@@ -20,7 +21,7 @@ pub fn show(session: &Session, left: &Left, exit: Exit) {
                 ui.result(&line);
             }
         }
-        Output::Json => {
+        Output::Json | Output::Sarif => {
             let mut json = of_run(&left.facts);
             json["exit_code"] = json!(exit.0);
             ui.result_json(&json);
@@ -55,11 +56,26 @@ fn ending(facts: &Facts, why: &Why) -> Line {
     }
     match why {
         Why::Paused(reason) => Line::of(Tone::Warn, "paused").add(Tone::Plain, &format!(": {reason}")),
-        Why::Interrupted => Line::of(Tone::Warn, "left").add(Tone::Plain, " before its end"),
+        Why::Held(hold) => Line::of(Tone::Warn, "on hold")
+            .add(Tone::Plain, &format!(" by {}: {}", line::person(&hold.actor), hold.reason)),
+        Why::Interrupted | Why::Left(_) => Line::of(Tone::Warn, "left").add(Tone::Plain, " before its end"),
+        Why::Detached => Line::of(Tone::Warn, "detached").add(Tone::Plain, ": the run goes on"),
         Why::Waiting => Line::of(Tone::Warn, "waiting").add(Tone::Plain, " for a person"),
         Why::InDoubt => Line::of(Tone::Warn, "outcome unknown"),
         Why::Ended => Line::of(Tone::Plain, facts.state().word()),
     }
+}
+
+/// A run with its steps and what waits to be taken up, as one plain object.
+///
+/// # Errors
+/// If the journal can't be read.
+pub fn whole(runs: &Runs, run: &RunRow) -> Result<Json, CliError> {
+    let facts = runs.facts(run)?;
+    let mut json = of_run(&facts);
+    json["steps"] = steps(&facts);
+    json["pending"] = json!(runs.pending(run)?);
+    Ok(json)
 }
 
 /// A run as one plain object.
@@ -88,6 +104,8 @@ pub fn of_run(facts: &Facts) -> Json {
         "failed_step": end.and_then(|end| end.failed_step.as_ref()).map(|step| step.as_str()),
         "error": end.and_then(|end| end.error.as_ref()).map(failure),
         "in_doubt": facts.doubts().map(|(path, _)| path.as_str()).collect::<Vec<_>>(),
+        "running": summary::under_way(facts).filter(|(_, record)| !record.is_asking())
+            .map(|(path, _)| path.as_str()).collect::<Vec<_>>(),
         "questions": facts.questions().map(|(path, record)| {
             let asked = record.asked.as_ref();
             json!({
@@ -118,6 +136,10 @@ pub fn steps(facts: &Facts) -> Json {
             "effect": started.map(|started| started.intent.effect.word()),
             "attempt": started.map(|started| started.intent.attempt),
             "outcome": outcome,
+            "condition": record.skipped.as_ref().map(|skipped| skipped.condition.as_str()),
+            "why": record.skipped.as_ref().map(|skipped| &skipped.values)
+                .or_else(|| started.map(|started| &started.intent.why).filter(|why| !why.is_empty()))
+                .map(|values| Value::Map(values.clone()).to_plain()),
             "started_at": started.map(|started| started.first_at.to_string()),
             "ms": end.map(|end| end.ms),
             "inputs": started.map(|started| Value::Map(started.intent.with.clone()).to_plain()),

@@ -9,7 +9,7 @@ use crate::engine::facts::Facts;
 use crate::engine::ids::StepPath;
 use crate::engine::machine::Waits;
 use crate::engine::outcome::Attempt;
-use crate::runs::{DecideRequest, Foreground, Watcher};
+use crate::runs::{DecideRequest, Foreground, InLine, Watcher};
 use crate::script::value::{Map, Value};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
@@ -98,6 +98,14 @@ impl Watcher for Announced {
 
     fn waiting(&mut self, waits: &Waits, facts: &Facts) {
         self.watcher.waiting(waits, facts);
+    }
+
+    fn winding_down(&mut self) {
+        self.watcher.winding_down();
+    }
+
+    fn in_line(&mut self, line: &InLine) {
+        self.watcher.in_line(line);
     }
 }
 

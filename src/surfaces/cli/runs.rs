@@ -4,14 +4,17 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
 
+use crate::engine::facts::Record;
 use crate::runbook::types::parse_duration;
-use crate::runs::{RunFilter, RunRow, Status};
+use crate::runs::{RunFilter, RunRow, Runs, Status};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::table;
 use crate::transcript::{Line, Tone, summary, words};
 
+/// Waiting runs that are looked into: each is read whole.
+const WAITING_MAX: usize = 20;
 /// Runs on one page: a screen or two.
 const LIMIT_DEFAULT: u32 = 50;
 
@@ -79,12 +82,31 @@ pub fn runs(session: &Session, args: &RunsArgs) -> Result<Exit, CliError> {
                 .add(Tone::Strong, &format!("rerail show {}", row.run)),
         );
     }
+    for row in rows.iter().filter(|row| row.status == Status::Waiting).take(WAITING_MAX) {
+        waits(session, &runs, row, now)?;
+    }
     if rows.len() as u64 >= u64::from(args.limit)
         && let Some(last) = rows.last()
     {
         ui.remark(&format!("older ones: --before {}", last.run));
     }
     Ok(Exit::SUCCESS)
+}
+
+/// A run that waits for nobody any more: it only has to be resumed.
+fn waits(session: &Session, runs: &Runs, row: &RunRow, now: Timestamp) -> Result<(), CliError> {
+    let answered = runs.answered(row)?;
+    let facts = runs.facts(row)?;
+    let late =
+        |record: &Record| record.asked.as_ref().and_then(|asked| asked.expires).is_some_and(|expires| expires <= now);
+    let why = match facts.questions().find(|(path, record)| answered.contains(path) || late(record)) {
+        Some((path, _)) if answered.contains(path) => format!("`{path}` is answered, and not taken up yet; "),
+        Some((path, _)) => format!("`{path}` was not answered in time; "),
+        None => return Ok(()),
+    };
+    let line = Line::of(Tone::Warn, &format!("{}/{}: {why}", row.runbook, row.run));
+    session.ui.progress(&line.add(Tone::Strong, &format!("rerail resume {}", row.run)));
+    Ok(())
 }
 
 fn since(text: &str, now: Timestamp) -> Result<Timestamp, String> {

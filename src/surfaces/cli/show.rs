@@ -1,7 +1,7 @@
 //! `rerail show`: one run, where it stands, and what can be done.
 
 use clap::Args;
-use serde_json::json;
+use jiff::Timestamp;
 
 use crate::engine::event::Event;
 use crate::engine::facts::{Facts, RunState};
@@ -15,7 +15,7 @@ use crate::surfaces::cli::follow;
 use crate::surfaces::cli::result;
 use crate::surfaces::cli::session::Session;
 use crate::transcript::line::{self, Style};
-use crate::transcript::{Line, Tone, jsonl, summary, timeline, words};
+use crate::transcript::{Line, Tone, jsonl, summary, timeline, why, words};
 
 #[derive(Args, Debug)]
 pub struct ShowArgs {
@@ -28,8 +28,11 @@ pub struct ShowArgs {
     /// A picture of where the time went
     #[arg(long, conflicts_with = "step")]
     timeline: bool,
+    /// Why it went this way: conditions of all steps, or of one, with the values they read
+    #[arg(long, value_name = "STEP", num_args = 0..=1, conflicts_with_all = ["step", "timeline"])]
+    why: Option<Option<String>>,
     /// Show it as it happens, until it ends or nobody drives it; Ctrl-C leaves the run alone
-    #[arg(short, long, conflicts_with_all = ["step", "timeline"])]
+    #[arg(short, long, conflicts_with_all = ["step", "timeline", "why"])]
     follow: bool,
 }
 
@@ -46,6 +49,9 @@ pub fn show(session: &Session, args: &ShowArgs) -> Result<Exit, CliError> {
     if let Some(step) = &args.step {
         return show_step(session, &facts, step);
     }
+    if let Some(step) = &args.why {
+        return show_why(session, &runs, &run, &facts, step.as_deref());
+    }
     if args.timeline && ui.human() {
         let width = ui.width.saturating_sub(40).min(timeline::WIDTH_DEFAULT);
         timeline::lines(&events, &facts, width, ui.marks).iter().for_each(|line| ui.result(line));
@@ -53,11 +59,8 @@ pub fn show(session: &Session, args: &ShowArgs) -> Result<Exit, CliError> {
     }
     match ui.output {
         Output::Human => {}
-        Output::Json => {
-            let mut json = result::of_run(&facts);
-            json["steps"] = result::steps(&facts);
-            json["pending"] = json!(runs.pending(&run)?);
-            ui.result_json(&json);
+        Output::Json | Output::Sarif => {
+            ui.result_json(&result::whole(&runs, &run)?);
             return Ok(Exit::SUCCESS);
         }
         Output::Jsonl => {}
@@ -92,7 +95,8 @@ fn stands(session: &Session, runs: &Runs, run: &RunRow, facts: &Facts) -> Result
     for signal in &pending {
         ui.result(&Line::of(Tone::Warn, "not taken up yet: ").add(Tone::Plain, signal));
     }
-    if !pending.is_empty() && run.ended_at.is_none() {
+    let answered = runs.answered(run)?;
+    if pending.len() > answered.len() && run.ended_at.is_none() {
         ui.hint(&format!("if nobody drives it, it acts on this with  rerail resume {}", run.run));
     }
     if facts.state() == RunState::Running
@@ -106,7 +110,7 @@ fn stands(session: &Session, runs: &Runs, run: &RunRow, facts: &Facts) -> Result
             },
         ));
     }
-    summary::next_steps(facts).iter().for_each(|line| ui.result(line));
+    summary::next_steps_now(facts, Some(Timestamp::now()), &answered).iter().for_each(|line| ui.result(line));
     Ok(())
 }
 
@@ -114,12 +118,7 @@ fn show_step(session: &Session, facts: &Facts, name: &str) -> Result<Exit, CliEr
     let ui = &session.ui;
     let path = StepPath::new(name);
     let Some(record) = facts.step(&path) else {
-        let near = nearest(name, facts.steps.keys().map(StepPath::as_str));
-        let said = CliError::usage(format!("step `{name}` is not in this run"));
-        return Err(match near {
-            Some(near) => said.hint(format!("did you mean `{near}`?")),
-            None => said,
-        });
+        return Err(no_step(facts, name));
     };
     if !ui.human() {
         let steps = result::steps(facts);
@@ -161,6 +160,34 @@ fn show_step(session: &Session, facts: &Facts, name: &str) -> Result<Exit, CliEr
         field("settled", &format!("by {}: {reason}", line::person(actor)));
     }
     Ok(Exit::SUCCESS)
+}
+
+/// Reasons are read by people; `-o json` of a run has the conditions and values as they are.
+fn show_why(session: &Session, runs: &Runs, run: &RunRow, facts: &Facts, step: Option<&str>) -> Result<Exit, CliError> {
+    let ui = &session.ui;
+    if !ui.human() {
+        return Err(
+            CliError::usage("--why is for people").hint("`show -o json` has conditions and values of each step")
+        );
+    }
+    // A run of another version can still say what was read, if not by which expression.
+    let program = runs.program(run).ok();
+    let lines = match step {
+        None => why::lines(facts, program.as_ref(), ui.marks),
+        Some(name) => {
+            why::of_step(facts, program.as_ref(), &StepPath::new(name), ui.marks).ok_or_else(|| no_step(facts, name))?
+        }
+    };
+    lines.iter().for_each(|line| ui.result(line));
+    Ok(Exit::SUCCESS)
+}
+
+fn no_step(facts: &Facts, name: &str) -> CliError {
+    let said = CliError::usage(format!("step `{name}` is not in this run"));
+    match nearest(name, facts.steps.keys().map(StepPath::as_str)) {
+        Some(near) => said.hint(format!("did you mean `{near}`?")),
+        None => said,
+    }
 }
 
 fn values(session: &Session, heading: &str, map: &crate::script::value::Map) {

@@ -2,6 +2,7 @@ use super::*;
 use crate::engine::event::Suggest;
 use crate::engine::outcome::FailureKind;
 use crate::runbook::spec::Effect;
+use crate::transcript::hostile::{CORPUS, assert_plain, run};
 use crate::transcript::story::{Story, map};
 use serde_json::{Value as Json, json};
 
@@ -64,22 +65,19 @@ fn a_failure_is_drawn_once_with_its_picture_and_the_values_read() {
 
 #[test]
 fn nothing_from_outside_reaches_the_terminal_as_a_command() {
-    let evil = "x\x1b]0;owned\x07\x1b[2K\r\u{202e}evil\u{200b}\n  ✓ fake";
-    let mut story = Story::begun();
-    story.starts(evil, Some("http.probe"), "uses", Effect::Read, json!({ "url": evil }));
-    story.ends(evil, Outcome::Failed, Json::Null, Some(Failure::new(FailureKind::Status, evil)));
-    story.starts("s", None, "script", Effect::Pure, json!({}));
-    story.tell(Body::Log { step: "s".into(), text: evil.into() }).done("s", json!({ evil: evil }));
-    story.finds("f", Level::Warning, evil, Some(Suggest { runbook: evil.into(), with: map(json!({ evil: evil })) }));
-    story.asks("q", evil).answered("q", evil, evil).notes(evil);
-    story.tell(Body::RunPaused { reason: evil.into() });
-    for detail in [Detail::Quiet, Detail::Steps, Detail::Events] {
-        let shown = story.shown(Marks::Unicode, detail);
-        let bad = |c: char| c != '\n' && (c.is_control() || crate::runbook::render::is_invisible(c));
-        assert!(!shown.chars().any(bad), "{shown:?}");
-        // Only a failure's message may take lines of its own, and those are indented deeper than a step's.
-        assert!(!shown.lines().any(|line| line.starts_with("  ✓ fake")), "{shown}");
+    for evil in CORPUS.into_iter().chain(["x\r\u{202e}evil\n  ✓ fake"]) {
+        let story = run(evil);
+        for detail in [Detail::Quiet, Detail::Steps, Detail::Events] {
+            let shown = story.shown(Marks::Unicode, detail);
+            assert_plain(&shown);
+            // Only a failure's message may take lines of its own, and those are indented deeper than a step's.
+            assert!(!shown.lines().any(|line| line.starts_with("  ✓ fake")), "{shown}");
+        }
+        let drawn = crate::transcript::timeline::lines(&story.events, &story.facts, 40, Marks::Unicode);
+        let next = crate::transcript::summary::next_steps(&story.facts);
+        drawn.iter().chain(&next).for_each(|line| assert_plain(&line.plain()));
     }
+    insta::assert_snapshot!(run(CORPUS[9]).shown(Marks::Unicode, Detail::Steps));
 }
 
 #[test]

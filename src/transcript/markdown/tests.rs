@@ -1,6 +1,7 @@
 use super::*;
 use crate::runbook::model::Level;
-use crate::transcript::story::{Story, map};
+use crate::transcript::hostile::{CORPUS, assert_plain, run};
+use crate::transcript::story::Story;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -18,18 +19,25 @@ fn a_postmortem_is_filled_in_as_far_as_the_engine_knows() {
 
 #[test]
 fn nothing_from_outside_becomes_markup() {
-    let evil = "a|b <img src=x> ![i](http://evil.test/i.png) [l](http://evil.test) `c` **d**\n# h\n| x | y |\n\x1b[31m https://evil.test";
-    let mut story = Story::begun();
-    story.starts("s|<b>", Some("http.probe"), "uses", crate::runbook::spec::Effect::Write, json!({ "url": evil }));
-    story.fails("s|<b>", evil);
-    let suggest = crate::engine::event::Suggest { runbook: evil.into(), with: map(json!({ "k": evil })) };
-    story.finds("f", Level::Warning, evil, Some(suggest)).asks("q", evil).answered("q", evil, evil);
-    story.notes(&format!("TODO: {evil}")).failed_at("s|<b>", evil);
-    let page = postmortem(&story.events, &story.facts);
+    for evil in CORPUS.into_iter().chain([PIPES]) {
+        let story = run(evil);
+        let page = postmortem(&story.events, &story.facts);
+        let found = active(&page);
+        assert!(found.is_empty(), "{found:?}\n{page}");
+        assert_plain(&page);
+        assert_rows(&page);
+    }
+    let story = run(CORPUS[7]);
+    insta::assert_snapshot!(postmortem(&story.events, &story.facts));
+}
 
-    let events = pulldown(&page);
-    assert!(events.is_empty(), "{events:?}\n{page}");
-    assert!(!page.chars().any(|c| c != '\n' && c.is_control()));
+/// Marks of Markdown that only count together with others.
+const PIPES: &str = "a|b `c` \\| **d**\n# h\n| x | y |\n$x$ ~~y~~ 1. z @ana #1";
+/// Headings of a postmortem below its title.
+const SECTIONS: usize = 10;
+
+#[track_caller]
+fn assert_rows(page: &str) {
     // A table row keeps its six columns.
     for row in page.lines().filter(|line| line.starts_with("| ") && line.contains("14:0") && line.contains("step.")) {
         let borders = row.replace("\\|", "").matches('|').count();
@@ -37,59 +45,30 @@ fn nothing_from_outside_becomes_markup() {
     }
 }
 
-/// Markup outside code spans that a reader's browser would act on.
-fn pulldown(page: &str) -> Vec<String> {
+/// Markup that a reader's browser would act on, and headings that are not ours.
+fn active(page: &str) -> Vec<String> {
+    use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag};
     let mut found = Vec::new();
-    for line in page.lines() {
-        let text = without_code(line);
-        let mut plain = text.replace("\\\\", "");
-        for escaped in ["\\<", "\\[", "\\]", "\\!", "\\:"] {
-            plain = plain.replace(escaped, "");
-        }
-        for sign in ["<", "](", "![", "http://", "https://"] {
-            if plain.contains(sign) {
-                found.push(format!("{sign} in {line}"));
+    let mut sections = 0;
+    for (event, range) in Parser::new_ext(page, Options::ENABLE_TABLES | Options::ENABLE_TASKLISTS).into_offset_iter() {
+        match event {
+            Event::Html(text) | Event::InlineHtml(text) => found.push(text.to_string()),
+            Event::Start(tag @ (Tag::Link { .. } | Tag::Image { .. } | Tag::HtmlBlock | Tag::CodeBlock(_))) => {
+                found.push(format!("{tag:?}"));
             }
+            Event::Start(Tag::Heading { level, .. }) => sections += usize::from(level != HeadingLevel::H1),
+            // GitHub makes links of bare addresses, but not of escaped ones, which are in pieces here.
+            Event::Text(_) => {
+                let signs = ["http://", "https://", "www."].into_iter();
+                found.extend(signs.filter(|sign| page[range.clone()].contains(*sign)).map(str::to_owned));
+            }
+            _ => {}
         }
-        if line.trim_start().starts_with("# h") {
-            found.push(line.to_owned());
-        }
+    }
+    if sections != SECTIONS {
+        found.push(format!("{sections} sections"));
     }
     found
-}
-
-/// The line without its code spans, which end at a run of backticks of the same length.
-fn without_code(line: &str) -> String {
-    let mut rest = line;
-    let mut text = String::new();
-    while let Some(at) = rest.find('`') {
-        if rest[..at].ends_with('\\') {
-            text.push_str(&rest[..=at]);
-            rest = &rest[at + 1..];
-            continue;
-        }
-        let ticks = rest[at..].chars().take_while(|c| *c == '`').count();
-        text.push_str(&rest[..at]);
-        let inside = &rest[at + ticks..];
-        let fence = "`".repeat(ticks);
-        let mut from = 0;
-        let end = loop {
-            let Some(found) = inside[from..].find(&fence).map(|found| from + found) else { break None };
-            let run = inside[found..].chars().take_while(|c| *c == '`').count();
-            if run == ticks {
-                break Some(found);
-            }
-            from = found + run;
-        };
-        match end {
-            Some(end) => rest = &inside[end + ticks..],
-            None => {
-                text.push_str(&fence);
-                rest = inside;
-            }
-        }
-    }
-    text + rest
 }
 
 #[test]
@@ -113,4 +92,15 @@ fn a_write_that_was_begun_is_not_passed_over() {
     assert!(!page.contains("changed nothing"), "{page}");
     let next: Vec<String> = crate::transcript::summary::next_steps(&facts).iter().map(|line| line.plain()).collect();
     assert!(next[0].contains("Under way") && next[0].contains("copy"), "{next:?}");
+}
+
+#[test]
+fn ten_thousand_steps_and_a_huge_text_are_a_page_one_can_open() {
+    let mut story = crate::transcript::html::tests::long(10_000);
+    story.notes(&"x".repeat(1_000_000));
+    let begun = std::time::Instant::now();
+    let page = postmortem(&story.events, &story.facts);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(page.len() < 3_000_000, "{} bytes", page.len());
+    assert!(page.contains("… (10000"), "the size of what is cut is said");
 }

@@ -48,7 +48,7 @@ fn a_failure_outside_all_steps_offers_no_decision_on_one() {
 #[test]
 fn a_paused_run_says_why_and_how_to_go_on() {
     let mut story = Story::begun();
-    story.tell(crate::engine::event::Body::RunPaused { reason: "disk full".into() });
+    story.tell(crate::engine::event::Body::RunPaused { reason: "disk full".into(), actor: None });
     let text = text(&story.facts);
     assert!(text.starts_with("Paused: disk full\n") && text.contains("rerail resume "), "{text}");
 }
@@ -80,4 +80,22 @@ fn resuming_names_what_is_not_repeated() {
     let mut story = Story::begun();
     story.read("have", "http.probe").done("have", json!({})).write("copy").doubts("copy");
     assert_eq!(resuming(&story.facts).plain(), "resuming; 1 step done before are not repeated (have)");
+}
+
+#[test]
+fn a_question_that_is_answered_or_too_late_is_not_asked_again() {
+    let mut story = Story::begun();
+    story.asks("q", "safe?");
+    let told = |at: &str, answered: &[StepPath]| {
+        let lines = next_steps_now(&story.facts, Some(at.parse().unwrap()), answered);
+        lines.iter().map(Line::plain).collect::<Vec<_>>().join("\n")
+    };
+    let before = told("2026-11-21T14:18:01Z", &[]);
+    assert!(before.contains("Waiting for an answer: q") && before.contains("rerail answer"), "{before}");
+    let late = told("2026-11-21T14:18:02Z", &[]);
+    assert!(late.starts_with("Nobody answered in time: q  safe? (until 2026-11-21 14:18:02Z)"), "{late}");
+    assert!(late.contains("rerail resume 04bc3t") && !late.contains("rerail answer"), "{late}");
+    let answered = told("2026-11-21T15:00:00Z", &["q".into()]);
+    assert!(answered.starts_with("Answered, and not taken up yet: q"), "{answered}");
+    assert!(!answered.contains("rerail answer"), "{answered}");
 }

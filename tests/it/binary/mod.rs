@@ -4,10 +4,12 @@
 
 mod doubt;
 mod gate;
+mod groups;
 mod hostile;
 mod kill;
 mod kit;
 mod leak;
+mod leaving;
 mod rehearsal;
 mod storage;
 mod two;

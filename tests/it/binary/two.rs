@@ -185,27 +185,6 @@ fn one_interrupt_ends_it_in_order() {
 }
 
 #[test]
-fn a_service_manager_or_a_lost_terminal_leaves_a_run_that_can_be_resumed() {
-    for signal in [Signal::TERM, Signal::HUP] {
-        let (place, gate, mut living) = held_at("look");
-        living.signal(signal);
-        assert_ne!(living.ends().code(), Some(0), "{signal:?}");
-        gate.opens("look");
-        gate.opens("write");
-        place.ask(&["resume", "@last"]).exits(0);
-        assert_eq!(["first", "held", "last", "bye"].map(|body| gate.ledger.times(body)), [1, 1, 1, 1], "{signal:?}");
-
-        let (place, gate, mut living) = held_at("write");
-        living.signal(signal);
-        assert_ne!(living.ends().code(), Some(0), "{signal:?}");
-        gate.opens("write");
-        place.ask(&["resume", "@last"]).exits(16);
-        place.ask(&["resume", "@last", "--set-outcome", "write=done", "--reason", "it is there"]).exits(0);
-        assert_eq!(["first", "held", "last", "bye"].map(|body| gate.ledger.times(body)), [1, 1, 1, 1], "{signal:?}");
-    }
-}
-
-#[test]
 fn a_second_interrupt_leaves_a_write_in_doubt_and_runs_nothing_more() {
     let (place, gate, mut living) = held_at("write");
     living.signal(Signal::INT);

@@ -139,20 +139,6 @@ fn the_log_goes_to_standard_error_and_only_when_asked_for() {
 }
 
 #[test]
-fn check_of_an_action_says_that_it_is_one_and_where_to_look() {
-    let place = Place::new();
-    let built_in = place.run(&["check", "http.probe"]).expect(2);
-    assert!(built_in.err.contains("hint: `http.probe` is an action: it came with this rerail"), "{}", built_in.err);
-    place.file(
-        "actions/own/look.yaml",
-        "version: 1\ntitle: Look\nsteps:\n  - id: now\n    uses: time.now\noutputs:\n  at: \"${{ steps.now.outputs.iso }}\"\n",
-    );
-    let own = place.run(&["check", "own.look"]).expect(2);
-    assert!(own.err.contains("`rerail check actions/own/look.yaml`"), "{}", own.err);
-    assert!(!place.run(&["check", "nosuch.action"]).expect(2).err.contains("is an action"));
-}
-
-#[test]
 fn doctor_looks_at_everything_and_makes_no_journal() {
     let place = Place::new();
     place.file("rerail.yaml", "version: 1\nallow:\n  env: [LANG]\n  file_write: [reports]\n");

@@ -1,7 +1,10 @@
 //! The binary as people and scripts meet it.
 
+mod asking;
+mod authoring;
 mod commands;
 mod completions;
+mod exports;
 mod follow;
 mod help;
 mod kit;

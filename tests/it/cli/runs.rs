@@ -96,6 +96,14 @@ fn a_question_leaves_the_run_waiting_until_it_is_answered() {
     assert!(kept.err.contains(&format!("rerail resume {run}")), "{}", kept.err);
     let shown = place.run(&["show", &run]).expect(0);
     assert!(shown.out.contains("not taken up yet: answer `safe`"), "{}", shown.out);
+    assert!(shown.out.contains("Answered, and not taken up yet: sure"), "{}", shown.out);
+    assert!(!shown.out.contains("rerail answer"), "{}", shown.out);
+    let listed = place.run(&["runs"]).expect(0);
+    assert!(
+        listed.err.contains(&format!("`sure` is answered, and not taken up yet; rerail resume {run}")),
+        "{}",
+        listed.err
+    );
     assert_eq!(backend.posted(), 0);
     place.run(&["resume", &run]).expect(0);
     assert_eq!(backend.posted(), 1);
@@ -326,4 +334,31 @@ fn a_number_where_a_text_is_wanted_comes_with_the_way_to_write_it() {
     assert!(done.err.contains("expected string, got int 7; `.to_string()` makes a text of it"), "{}", done.err);
     book("${{ steps.seen.outputs.n.to_string() }}");
     assert!(place.run(&["run", "say"]).expect(0).err.contains("note: 7"));
+}
+
+#[test]
+fn an_error_is_an_object_for_programs_and_leaves_the_result_empty() {
+    let place = Place::new();
+    place.file("runbooks/broken.yaml", "version: 1\ntitle: x\nsteps:\n  - use: http.probe\n");
+    for (args, code) in [(&["show", "zzzzzz"][..], 2), (&["run", "broken"], 3), (&["describe", "nothing"], 2)] {
+        let done = place.run(&[args, &["-o", "json"]].concat()).expect(code);
+        assert_eq!(done.out, "", "{args:?}");
+        let error: Json = serde_json::from_str(done.err.lines().last().unwrap()).expect("the last line is JSON");
+        assert_eq!(error["error"]["exit_code"], code, "{args:?}");
+        assert!(error["error"]["message"].as_str().is_some_and(|text| !text.is_empty()), "{error}");
+    }
+    let done = place.run(&["run", "broken", "-o", "json"]);
+    let error: Json = serde_json::from_str(&done.err).expect("all of it is JSON");
+    assert_eq!(
+        (&error["error"]["problems"][0]["code"], &error["error"]["problems"][0]["line"]),
+        (&"E0103".into(), &4.into())
+    );
+}
+
+#[test]
+fn what_was_found_is_told_once_also_without_a_terminal() {
+    let (place, backend) = (Place::new(), Backend::start());
+    let done = place.run(&["run", "look", "-i", &backend.input()]).expect(12);
+    assert_eq!((done.out.matches("It answers with 502.").count(), done.err.matches("It answers").count()), (1, 0));
+    assert!(done.err.contains("verdict       finding: critical"), "{}", done.err);
 }

@@ -93,7 +93,7 @@ fn drive_until_told(store: &Store, run: RunId) {
     say(&std::process::id().to_string());
     for line in std::io::stdin().lines() {
         let lost = match line.unwrap().as_str() {
-            "check" => drive.check(),
+            "check" => drive.check().map(drop),
             "append" => append(store, &drive, vec![note(1, "too late")]).map(drop),
             "watch" => {
                 let seen = store.changed().unwrap();

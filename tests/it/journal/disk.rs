@@ -75,7 +75,7 @@ fn what_has_happened_still_fits_on_a_full_disk_but_nothing_new_starts() {
     for seq in 1..=8 {
         append(&store, &drive, vec![note(seq, &"y".repeat(64 << 10))]).unwrap();
     }
-    append(&store, &drive, vec![event(9, Body::RunPaused { reason: "storage".into() })]).unwrap();
+    append(&store, &drive, vec![event(9, Body::RunPaused { reason: "storage".into(), actor: None })]).unwrap();
     assert!(verify(&store, None).unwrap().is_clean());
 }
 

@@ -4,9 +4,9 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
 use rerail::engine::event::Body;
-use rerail::journal::{Append, Filter, Journal, Status, Store, verify};
+use rerail::journal::{Append, Claim, Filter, Journal, Status, Store, verify};
 
-use super::kit::{event, holder};
+use super::kit::{event, holder, new_run};
 
 /// Builds a store from a committed dump, as if its file had been kept.
 fn restored(version: &str, dir: &Path) -> Store {
@@ -17,6 +17,37 @@ fn restored(version: &str, dir: &Path) -> Store {
     db.execute_batch("PRAGMA journal_mode = WAL").unwrap();
     db.execute_batch(&std::fs::read_to_string(dump).unwrap()).unwrap();
     Store::open(dir).unwrap()
+}
+
+#[test]
+fn version_2_is_read_whole() {
+    let base = tempfile::tempdir().unwrap();
+    let store = restored("v2", &base.path().join("store"));
+    let report = verify(&store, None).unwrap();
+    assert!(report.is_clean(), "{report:?}");
+    let rows = store.runs(&Filter::default()).unwrap();
+    let success = Status::Ended(rerail::engine::outcome::RunOutcome::Success);
+    assert_eq!(rows.iter().map(|row| row.status).collect::<Vec<_>>(), [success, success, Status::Paused]);
+    let words: Vec<_> = store.events(rows[1].run).unwrap().iter().map(|event| event.body.word()).collect();
+    assert_eq!(
+        words.join(" "),
+        "run.started step.skipped hold.on run.resumed hold.off step.started step.finished run.finished"
+    );
+    for row in &rows {
+        for (event, line) in store.events(row.run).unwrap().iter().zip(store.lines(row.run).unwrap()) {
+            assert_eq!(serde_json::to_string(event).unwrap(), line.json, "written again as it was read");
+        }
+    }
+    let Body::RunStarted(started) = &store.events(rows[0].run).unwrap()[0].body else { panic!() };
+    assert_eq!((started.fence, started.previous.as_ref().map(|previous| previous.run)), (1, Some(rows[1].run)));
+    let Body::RunPaused { actor, .. } = &store.events(rows[2].run).unwrap()[3].body else { panic!() };
+    assert_eq!(actor.as_ref().unwrap().id, "root");
+
+    assert_eq!(store.last_hold().unwrap().unwrap().on().unwrap().reason, "second upgrade");
+    let next = store.acquire(new_run(), holder()).unwrap();
+    let claim = |group| store.claim(next.run(), next.fence(), group, false).wait().unwrap();
+    assert!(matches!(claim("queue/true"), Claim::Busy(taker) if taker.run == Some(rows[2].run)));
+    assert_eq!(claim("queue/false"), Claim::Taken);
 }
 
 #[test]

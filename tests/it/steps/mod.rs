@@ -3,11 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test whose world can't be set up has failed")]
 
 mod chat;
+mod exec;
 mod faults;
 mod graphql;
-mod kit;
+pub mod kit;
 mod mail;
 mod names;
+mod postgres;
+mod redis;
 mod requests;
 mod secrets;
 mod tls;

@@ -1,0 +1,161 @@
+//! What may stand behind a key, as JSON Schema.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value as Json, json};
+
+use crate::runbook::contexts::{FAILURE_KINDS, NEVER_RETRIED, RETRY_WORDS};
+use crate::runbook::model::{Foreach, Retry};
+use crate::runbook::spec::ArgSpec;
+use crate::runbook::types::Type;
+use crate::runbook::words::NAME_CHARS_MAX;
+
+/// `inputs`, ids, arguments.
+const SNAKE: &str = "^[a-z][a-z0-9_]*$";
+/// Runbooks.
+const KEBAB: &str = "^[a-z0-9]+(-[a-z0-9]+)*$";
+/// Actions.
+const DOTTED: &str = "^[a-z][a-z0-9_]*([.][a-z][a-z0-9_]*)*$";
+/// `1m30s`, in the order of their size. Without its two characters at least it would take an empty text.
+const DURATION: &str = "^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
+/// Text with an expression in it: what it will be is known at run time.
+const TEMPLATE: &str = "[$][{][{]";
+const DATE: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$";
+const URL: &str = "^[A-Za-z][A-Za-z0-9+.-]*://";
+
+/// What may stand behind a key.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Form {
+    /// The number 1.
+    Version,
+    /// Text; a plain number or word is text as well.
+    Text,
+    /// `true` or `false`, and no other word for it.
+    Bool,
+    Date,
+    /// A whole number from this one on.
+    Count(u32),
+    /// The same, or an expression that gives one.
+    CountOrTemplate(u32),
+    /// Attempts of a `retry`.
+    Attempts,
+    /// A number from 1 on.
+    Factor,
+    /// `30s`, or an expression that gives one.
+    Duration,
+    /// One Rhai expression.
+    Expression,
+    /// Any value, with expressions in it or not.
+    Any,
+    /// A step's id.
+    Id,
+    /// An action's name.
+    Action,
+    /// A runbook's name.
+    Runbook,
+    /// A list of texts.
+    Texts,
+    /// A list of texts, or a map of title to text.
+    Links,
+    /// Names to anything.
+    Named,
+    /// Arguments of a call, or inputs of a runbook.
+    With,
+    /// Items to go through.
+    Items,
+    /// Kinds of failure that may be tried again.
+    Failures,
+    /// One of these words.
+    Words(&'static [&'static str]),
+    /// One of these words, or a map with known keys.
+    WordsOrMap(&'static [&'static str], &'static str),
+    /// A map with known keys.
+    Map(&'static str),
+    /// A list of such maps, with at least one.
+    List(&'static str),
+    /// Free names to such maps.
+    Maps(&'static str),
+}
+
+impl Form {
+    /// The definition it refers to.
+    pub(super) fn refers_to(self) -> Option<&'static str> {
+        match self {
+            Form::Map(name) | Form::List(name) | Form::Maps(name) | Form::WordsOrMap(_, name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The form as a schema: an object, so that a description can be added.
+    pub(super) fn schema(self) -> Json {
+        let refer = |name: &str| json!({ "$ref": format!("#/definitions/{name}") });
+        let scalar = json!(["string", "number", "boolean"]);
+        match self {
+            Form::Version => json!({ "const": 1 }),
+            Form::Text | Form::Expression => json!({ "type": scalar }),
+            Form::Bool => json!({ "type": "boolean" }),
+            Form::Date => json!({ "type": "string", "pattern": DATE }),
+            Form::Count(least) => json!({ "type": "integer", "minimum": least }),
+            Form::CountOrTemplate(least) => template_or(json!({ "type": "integer", "minimum": least })),
+            Form::Attempts => json!({ "type": "integer", "minimum": 1, "maximum": Retry::ATTEMPTS_MAX }),
+            Form::Factor => json!({ "type": "number", "minimum": 1 }),
+            Form::Items => json!({ "type": ["array", "string"], "minItems": 1, "maxItems": Foreach::ITEMS_MAX }),
+            Form::Failures => {
+                let kinds = RETRY_WORDS.into_iter().chain(FAILURE_KINDS).filter(|kind| !NEVER_RETRIED.contains(kind));
+                json!({ "type": "array", "minItems": 1, "items": { "enum": kinds.collect::<BTreeSet<_>>() } })
+            }
+            Form::Duration => template_or(json!({ "type": "string", "pattern": DURATION, "minLength": 2 })),
+            Form::Any => json!({}),
+            Form::Id => json!({ "type": "string", "pattern": SNAKE, "maxLength": NAME_CHARS_MAX }),
+            Form::Action => json!({ "type": "string", "pattern": DOTTED }),
+            Form::Runbook => json!({ "type": "string", "pattern": KEBAB, "maxLength": NAME_CHARS_MAX }),
+            Form::Texts => json!({ "type": "array", "items": { "type": scalar } }),
+            Form::Links => json!({ "type": ["array", "object"], "items": { "type": scalar } }),
+            Form::Named => json!({ "type": "object", "propertyNames": { "pattern": SNAKE } }),
+            Form::With => json!({ "type": ["object", "null"], "propertyNames": { "pattern": SNAKE } }),
+            Form::Words(words) => json!({ "enum": words }),
+            Form::WordsOrMap(words, name) => json!({ "anyOf": [{ "enum": words }, refer(name)] }),
+            // A reference takes no neighbours in draft 7.
+            Form::Map(name) => json!({ "allOf": [refer(name)] }),
+            Form::List(name) => json!({ "type": "array", "minItems": 1, "items": refer(name) }),
+            Form::Maps(name) => json!({ "type": "object", "additionalProperties": refer(name) }),
+        }
+    }
+}
+
+/// The words of a closed list with their meanings.
+pub(super) const fn words<T, const N: usize>(list: &[(&'static str, T); N]) -> [&'static str; N] {
+    let mut words = [""; N];
+    let mut at = 0;
+    while at < N {
+        words[at] = list[at].0;
+        at += 1;
+    }
+    words
+}
+
+/// This, or text that gives it at run time.
+pub(super) fn template_or(form: Json) -> Json {
+    json!({ "anyOf": [form, { "type": "string", "pattern": TEMPLATE }] })
+}
+
+/// An argument of an action.
+pub(super) fn argument(arg: &ArgSpec) -> Json {
+    let mut form = match &arg.ty {
+        Type::Any => json!({}),
+        Type::String | Type::Secret => json!({ "type": "string" }),
+        Type::Int => template_or(json!({ "type": "integer" })),
+        Type::Float => template_or(json!({ "type": "number" })),
+        Type::Bool => template_or(json!({ "type": "boolean" })),
+        Type::Duration => template_or(json!({ "type": "string", "pattern": DURATION, "minLength": 2 })),
+        Type::Url => template_or(json!({ "type": "string", "pattern": URL })),
+        Type::Email => template_or(json!({ "type": "string", "pattern": "@" })),
+        Type::List => template_or(json!({ "type": "array" })),
+        Type::Map => template_or(json!({ "type": "object" })),
+        Type::Choice(words) => template_or(json!({ "enum": words })),
+    };
+    if let Some(default) = &arg.default {
+        form["default"] = default.to_plain();
+    }
+    form
+}

@@ -1,0 +1,259 @@
+//! May a run begin beside those that are there? Its group is free, or it is refused, waits its turn, or follows the
+//! run that does the same already.
+
+use std::time::{Duration, Instant};
+
+use crate::drivers::watch::{Control, Foreground, InLine, Parting, Watcher, Why};
+use crate::engine::event::{Body, Event};
+use crate::engine::facts::{Facts, Record};
+use crate::engine::ids::{RunId, StepPath};
+use crate::engine::machine::Waits;
+use crate::engine::outcome::Attempt;
+use crate::journal::{Claim, Drive, Error as JournalError, RunRow, Store, Taker};
+use crate::runbook::model::IfBusy;
+use crate::runs::Runs;
+use crate::runs::drive::Left;
+use crate::runs::error::{ErrorKind, RunsError};
+use crate::runs::follow::Parted;
+use crate::script::value::Map;
+
+/// How often one who waits looks: soon enough for eyes, three reads each.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often one who waits renews their place in line; well inside a lease.
+const RENEW_EVERY: Duration = Duration::from_secs(3);
+/// How long a claim may be without a run: its process is computing the start.
+const BEGINS_WITHIN: Duration = Duration::from_secs(5);
+
+/// What a run excludes, and what it would do.
+pub(super) struct Wanted<'a> {
+    pub group: &'a str,
+    pub if_busy: IfBusy,
+    pub runbook: &'a str,
+    pub inputs: &'a Map,
+}
+
+/// Whether a run may begin.
+pub(super) enum Entry {
+    Free,
+    /// This one does the same already.
+    Attach(Box<RunRow>),
+}
+
+impl Runs {
+    /// Takes the group of a run that is about to begin, as its runbook says.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Busy`] with who holds it and the ways out; [`ErrorKind::Interrupted`] if somebody walked away.
+    pub(super) fn enter(
+        &self,
+        drive: &Drive,
+        wanted: &Wanted<'_>,
+        foreground: &mut Foreground,
+    ) -> Result<Entry, RunsError> {
+        let store = self.store()?;
+        let began = Instant::now();
+        let mut told = None;
+        loop {
+            let queue = wanted.if_busy == IfBusy::Wait;
+            let taker = match store.claim(drive.run(), drive.fence(), wanted.group, queue).wait()? {
+                Claim::Taken | Claim::Kept => return Ok(Entry::Free),
+                Claim::Busy(taker) => taker,
+            };
+            match wanted.if_busy {
+                IfBusy::Refuse => return Err(busy(store, wanted.group, &taker)),
+                IfBusy::Attach => match same(store, &taker, wanted)? {
+                    Same::Yes(row) => return Ok(Entry::Attach(row)),
+                    Same::No(why) => {
+                        return Err(busy(store, wanted.group, &taker).hint(format!("it is not followed: {why}")));
+                    }
+                    Same::NotYet if began.elapsed() >= BEGINS_WITHIN => {
+                        return Err(busy(store, wanted.group, &taker));
+                    }
+                    Same::NotYet => std::thread::sleep(LOOK_EVERY),
+                },
+                IfBusy::Wait => wait_in_line(store, drive, wanted.group, foreground, &mut told)?,
+            }
+        }
+    }
+
+    /// Makes sure that a run which is taken up still holds its group: one that had ended has given it back.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Busy`] if another run has it now.
+    pub(super) fn enter_again(&self, drive: &Drive, group: Option<&str>) -> Result<(), RunsError> {
+        let Some(group) = group else { return Ok(()) };
+        let store = self.store()?;
+        match store.claim(drive.run(), drive.fence(), group, false).wait()? {
+            Claim::Taken | Claim::Kept => Ok(()),
+            Claim::Busy(taker) => Err(busy(store, group, &taker)),
+        }
+    }
+
+    /// Follows the run that does what another was started for.
+    pub(super) fn attach(&self, row: &RunRow, foreground: Foreground) -> Result<Left, RunsError> {
+        let Foreground { watcher, mut control, .. } = foreground;
+        let (leave, detach) = std::sync::mpsc::channel();
+        let listen = move || {
+            while let Some(said) = control.blocking_recv() {
+                // Nobody listens once the other run has ended.
+                if matches!(said, Control::Interrupt | Control::Leave(_)) && leave.send(()).is_err() {
+                    return;
+                }
+            }
+        };
+        // Without the thread the run is followed to its end.
+        let _ = std::thread::Builder::new().name("detach".into()).spawn(listen);
+        let followed = self.follow(row, &mut Onlooker(watcher), &detach)?;
+        let why = match followed.why {
+            Parted::Stands(why) => why,
+            Parted::Detached => Why::Detached,
+        };
+        Ok(Left { run: row.run, facts: followed.facts, why })
+    }
+}
+
+/// Sees everything and is asked nothing: questions belong to where the run is driven.
+struct Onlooker(Box<dyn Watcher>);
+
+impl Watcher for Onlooker {
+    fn events(&mut self, events: &[Event], facts: &Facts) {
+        self.0.events(events, facts);
+    }
+
+    fn waiting(&mut self, waits: &Waits, facts: &Facts) {
+        self.0.waiting(&Waits { questions: Vec::new(), ..waits.clone() }, facts);
+    }
+
+    fn looked(&mut self, step: &StepPath, result: &Attempt) {
+        self.0.looked(step, result);
+    }
+}
+
+/// Waits until the group may be free, or it is time to renew the place in line.
+fn wait_in_line(
+    store: &Store,
+    drive: &Drive,
+    group: &str,
+    foreground: &mut Foreground,
+    told: &mut Option<InLine>,
+) -> Result<(), RunsError> {
+    let renew_at = Instant::now() + RENEW_EVERY;
+    while Instant::now() < renew_at {
+        match store.taker(drive.run(), group) {
+            Ok(None) => return Ok(()),
+            Ok(Some(taker)) => {
+                let holder = taker.run.map(|run| occupant(store, run).said);
+                let line = InLine { group: group.to_owned(), holder, ahead: taker.ahead };
+                if told.as_ref() != Some(&line) {
+                    foreground.watcher.in_line(&line);
+                    *told = Some(line);
+                }
+            }
+            // Somebody had the store locked for a moment: looked at again in the next round.
+            Err(JournalError::Locked { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        match foreground.control.try_recv() {
+            Ok(Control::Interrupt | Control::Pause) => return Err(walked_away(store, drive, group, None)),
+            Ok(Control::Leave(parting)) => return Err(walked_away(store, drive, group, Some(parting))),
+            Ok(Control::Answer { .. }) | Err(_) => std::thread::sleep(LOOK_EVERY),
+        }
+    }
+    Ok(())
+}
+
+/// Leaves the line without a trace.
+fn walked_away(store: &Store, drive: &Drive, group: &str, parting: Option<Parting>) -> RunsError {
+    // If this fails the place is lost with the lease.
+    store.release(drive.run(), drive.fence(), group).wait().ok();
+    RunsError::new(ErrorKind::Interrupted(parting), format!("left the line for `{group}`; nothing was started"))
+}
+
+enum Same {
+    Yes(Box<RunRow>),
+    No(&'static str),
+    /// Its process has not recorded what it is doing.
+    NotYet,
+}
+
+/// Whether the run that holds the group does what is wanted.
+fn same(store: &Store, taker: &Taker, wanted: &Wanted<'_>) -> Result<Same, RunsError> {
+    let Some(run) = taker.run else { return Ok(Same::No("others wait for the group")) };
+    let row = match store.run(run) {
+        Ok(row) => row,
+        Err(JournalError::NoRun { .. }) => return Ok(Same::NotYet),
+        Err(error) => return Err(error.into()),
+    };
+    let events = store.events(run)?;
+    let Some(Body::RunStarted(started)) = events.first().map(|event| &event.body) else { return Ok(Same::NotYet) };
+    Ok(match (started.runbook == wanted.runbook, started.inputs == *wanted.inputs) {
+        (true, true) => Same::Yes(Box::new(row)),
+        (true, false) => Same::No("its inputs are others"),
+        (false, _) => Same::No("it is another runbook"),
+    })
+}
+
+/// The refusal, with who has the group and what can be done.
+fn busy(store: &Store, group: &str, taker: &Taker) -> RunsError {
+    let Some(run) = taker.run else {
+        let said = format!("`{group}` is free, but {} came first and wait for it", others(taker.ahead));
+        return RunsError::new(ErrorKind::Busy, said).hint("try again in a moment");
+    };
+    let Occupant { said, open, driven } = occupant(store, run);
+    let error = RunsError::new(ErrorKind::Busy, format!("`{group}` is held by {said}; nothing was started"));
+    if !open {
+        return error.hint("try again in a moment");
+    }
+    match driven {
+        true => {
+            error.hint(format!("follow it:  rerail show {run} --follow")).hint(format!("stop it:  rerail cancel {run}"))
+        }
+        false => error
+            .hint(format!("see where it stands:  rerail show {run}"))
+            .hint(format!("take it up:  rerail resume {run}"))
+            .hint(format!("end it:  rerail cancel {run} && rerail resume {run}")),
+    }
+}
+
+fn others(count: u64) -> String {
+    if count == 1 { "1 other".to_owned() } else { format!("{count} others") }
+}
+
+/// A run in the way of another.
+struct Occupant {
+    /// One sentence for people.
+    said: String,
+    /// Whether it is recorded already.
+    open: bool,
+    driven: bool,
+}
+
+fn occupant(store: &Store, run: RunId) -> Occupant {
+    let driven = store.is_driven(run).unwrap_or(false);
+    let Ok(row) = store.run(run) else {
+        return Occupant { said: "a run that is just starting".to_owned(), open: false, driven };
+    };
+    let facts = store.events(run).ok().and_then(|events| Facts::fold(&events).ok()).unwrap_or_default();
+    let step = facts.steps.iter().filter(|(_, record)| record.is_open()).max_by_key(begun_last);
+    let step = step.map(|(path, _)| format!(", at `{path}`")).unwrap_or_default();
+    let driver = match store.holder(run) {
+        Ok(Some(holder)) if driven => format!("process {} on {} drives it", holder.pid, holder.host),
+        _ if driven => "a process drives it".to_owned(),
+        _ => "no process drives it".to_owned(),
+    };
+    let said = format!(
+        "{}/{} \"{}\", started by {} at {:.0}: {}{step}; {driver}",
+        row.runbook,
+        row.run,
+        row.title,
+        row.actor.id,
+        row.started_at,
+        row.status.word(),
+    );
+    Occupant { said, open: true, driven }
+}
+
+/// The order in which open steps began; of those that began together the innermost is the last.
+fn begun_last((path, record): &(&StepPath, &Record)) -> (u64, usize) {
+    (record.seq, path.depth())
+}

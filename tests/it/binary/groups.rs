@@ -1,0 +1,295 @@
+//! Runs that exclude each other: refused, in line, or attached to the one that is there.
+
+use rusqlite::Connection;
+use rustix::process::Signal;
+use serde_json::json;
+
+use super::gate::Gate;
+use super::kit::{Living, Place, Said, until};
+
+/// A write of its own name, a held look, another write; one at a time for each value of `what`.
+fn book(if_busy: &str) -> String {
+    format!(
+        "
+inputs: {{ base: {{ type: url }}, me: {{ type: string, default: x }}, what: {{ type: string, default: db }} }}
+concurrency: {{ group: 'fix/${{{{ inputs.what }}}}', if_busy: {if_busy} }}
+steps:
+  - {{ id: first, uses: http.request, with: {{ method: POST, url: '${{{{ inputs.base }}}}/', text: 'first ${{{{ inputs.me }}}}' }} }}
+  - {{ id: look, uses: http.probe, with: {{ url: '${{{{ inputs.base }}}}/held/${{{{ inputs.me }}}}', timeout: 1m }} }}
+  - {{ id: last, uses: http.request, with: {{ method: POST, url: '${{{{ inputs.base }}}}/', text: 'last ${{{{ inputs.me }}}}' }} }}
+"
+    )
+}
+
+struct Fix {
+    place: Place,
+    gate: Gate,
+}
+
+impl Fix {
+    fn new(if_busy: &str) -> Fix {
+        Fix { place: Place::new().runbook("fix", &book(if_busy)), gate: Gate::serve() }
+    }
+
+    fn args(&self, me: &str) -> Vec<String> {
+        let words = ["run", "fix", "--yes", "-i", &self.gate.input(), "-i", &format!("me={me}")].map(str::to_owned);
+        words.into()
+    }
+
+    fn starts(&self, me: &str) -> Living {
+        let args = self.args(me);
+        Living::start(&self.place, &args.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    fn asks(&self, me: &str) -> Said {
+        let args = self.args(me);
+        self.place.ask(&args.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// A run that has its group and is held at its look.
+    fn holds(&self, me: &str) -> Living {
+        let living = self.starts(me);
+        self.gate.arrived(me);
+        living
+    }
+
+    fn rows(&self, table: &str) -> u64 {
+        let db = Connection::open(self.place.state().join("journal.db")).unwrap();
+        db.busy_timeout(super::kit::PATIENCE).unwrap();
+        db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    }
+
+    /// One that stands in line behind `before` others.
+    fn waits(&self, me: &str, before: u64) -> Living {
+        let living = self.starts(me);
+        until("it stands in line", || self.rows("queue") == before + 1);
+        living
+    }
+
+    fn order(&self) -> Vec<String> {
+        self.gate.ledger.writes().into_iter().map(|write| write.body).collect()
+    }
+
+    fn runs(&self) -> usize {
+        self.place.json(&["runs"]).as_array().unwrap().len()
+    }
+}
+
+#[test]
+fn a_busy_group_refuses_and_says_who_holds_it_and_what_can_be_done() {
+    let fix = Fix::new("refuse");
+    let mut holder = fix.holds("a");
+    let pid = format!("process {}", holder.pid());
+    let operator = fix.place.json(&["show"])["operator"].as_str().unwrap().to_owned();
+    fix.asks("b").exits(18).says(&[
+        "`fix/db` is held by fix/",
+        "\"A test\"",
+        &format!("started by {operator}"),
+        "at `look`",
+        &pid,
+        "--follow",
+        "rerail cancel",
+    ]);
+    // Another group is another matter, and a rehearsal excludes nobody.
+    fix.gate.opens("c");
+    fix.place.ask(&["run", "fix", "--yes", "-i", &fix.gate.input(), "-i", "me=c", "-i", "what=cache"]).exits(0);
+    fix.place.ask(&["run", "fix", "--dry-run", "-i", &fix.gate.input(), "-i", "me=c"]).exits(0);
+    fix.gate.opens("a");
+    holder.ends().exits(0);
+    fix.gate.opens("b");
+    fix.asks("b").exits(0);
+    assert_eq!((fix.rows("groups"), fix.runs()), (0, 3), "what was refused left no run");
+    fix.place.assert_journal_is_whole("after runs that exclude each other");
+}
+
+#[test]
+fn a_killed_holder_keeps_its_group_until_its_run_has_ended() {
+    let fix = Fix::new("refuse");
+    let mut holder = fix.holds("a");
+    holder.signal(Signal::KILL);
+    assert!(holder.ends().was_killed());
+    fix.asks("b").exits(18).says(&["no process drives it", "rerail resume", "rerail cancel"]);
+    fix.gate.opens("a");
+    fix.place.ask(&["resume", "@last:fix"]).exits(0);
+    fix.gate.opens("b");
+    fix.asks("b").exits(0);
+    assert_eq!(fix.order(), ["first a", "last a", "first b", "last b"]);
+}
+
+#[test]
+fn those_who_wait_start_one_after_the_other_in_their_order() {
+    let fix = Fix::new("wait");
+    let holder = fix.holds("a");
+    let (b, c) = (fix.waits("b", 0), fix.waits("c", 1));
+    for me in ["b", "c", "a"] {
+        fix.gate.opens(me);
+    }
+    holder.ends().exits(0);
+    b.ends().exits(0).says(&["waiting for `fix/db`, next in line; held by fix/", "at `look`"]);
+    c.ends().exits(0).says(&["behind 1 other"]);
+    assert_eq!(fix.order(), ["first a", "last a", "first b", "last b", "first c", "last c"]);
+    assert_eq!((fix.rows("groups"), fix.rows("queue")), (0, 0));
+    fix.place.assert_journal_is_whole("after a line");
+}
+
+#[test]
+fn a_killed_waiter_blocks_nobody_and_one_who_walks_away_leaves_no_trace() {
+    let fix = Fix::new("wait");
+    let holder = fix.holds("a");
+    let mut killed = fix.waits("b", 0);
+    let mut leaving = fix.waits("c", 1);
+    let last = fix.waits("d", 2);
+    killed.signal(Signal::KILL);
+    assert!(killed.ends().was_killed());
+    leaving.signal(Signal::INT);
+    leaving.ends().exits(130).says(&["nothing was started"]);
+    for me in ["d", "a"] {
+        fix.gate.opens(me);
+    }
+    holder.ends().exits(0);
+    last.ends().exits(0);
+    assert_eq!(fix.order(), ["first a", "last a", "first d", "last d"]);
+    assert_eq!((fix.rows("groups"), fix.rows("queue"), fix.rows("leases"), fix.runs()), (0, 0, 0, 2));
+}
+
+#[test]
+fn the_same_again_follows_the_run_that_is_there_and_ends_like_it() {
+    let fix = Fix::new("attach");
+    let holder = fix.holds("a");
+    let follower = fix.starts("a");
+    let mut leaver = fix.starts("a");
+    fix.place
+        .ask(&["run", "fix", "--yes", "-i", &fix.gate.input(), "-i", "me=other"])
+        .exits(18)
+        .says(&["its inputs are others"]);
+    // Both have given up their own places and only look on.
+    until("both follow", || fix.rows("leases") == 1);
+    leaver.signal(Signal::INT);
+    leaver.ends().exits(130).says(&["the run goes on"]);
+    fix.place.ask(&["cancel", "@last"]).exits(0);
+    until("it is taken up", || fix.place.facts().cancelled.is_some());
+    fix.gate.opens("a");
+    holder.ends().exits(15);
+    follower.ends().exits(15).says(&["asked to stop", "cancelled"]);
+    assert_eq!((fix.order(), fix.runs()), (vec!["first a".to_owned()], 1));
+}
+
+#[test]
+fn a_run_that_waits_for_a_person_or_is_in_doubt_holds_its_group() {
+    let gate = Gate::serve();
+    let ask = "
+inputs: { base: { type: url } }
+concurrency: { group: one }
+steps: [ { id: ask, uses: human.ask, with: { text: 'Safe?' } } ]
+";
+    let place = Place::new().runbook("ask", ask);
+    place.ask(&["run", "ask", "-i", &gate.input()]).exits(13);
+    place.ask(&["run", "ask", "-i", &gate.input()]).exits(18).says(&["waiting", "at `ask`"]);
+    place.ask(&["answer", "@last", "answer=yes"]).exits(0);
+    place.ask(&["resume", "@last"]).exits(0);
+    place.ask(&["run", "ask", "-i", &gate.input()]).exits(13);
+}
+
+#[test]
+fn a_run_that_is_reopened_after_its_end_needs_its_group_again() {
+    let fix = Fix::new("refuse");
+    let place = Place::new().runbook(
+        "fails",
+        "
+inputs: { base: { type: url } }
+concurrency: { group: 'fix/db' }
+steps:
+  - { id: no, uses: run.fail, with: { message: 'not today' } }
+",
+    );
+    let fix = Fix { place: place.runbook("fix", &book("refuse")), gate: fix.gate };
+    fix.place.ask(&["run", "fails", "-i", &fix.gate.input()]).exits(10);
+    let holder = fix.holds("a");
+    let retry = ["resume", "@last:fails", "--retry", "no", "--reason", "again"];
+    fix.place.ask(&retry).exits(18).says(&["`fix/db` is held by fix/"]);
+    fix.gate.opens("a");
+    holder.ends().exits(0);
+    fix.place.ask(&retry).exits(10);
+}
+
+#[test]
+fn a_run_sees_how_the_one_before_it_ended_also_after_a_restart() {
+    let gate = Gate::serve();
+    let body = "
+inputs: { base: { type: url } }
+steps:
+  - { id: look, uses: http.probe, with: { url: '${{ inputs.base }}/held/look', timeout: 1m } }
+  - { id: say, uses: run.note, with: { text: '${{ if run.previous == () { \"none\" } else { run.previous.outcome + run.previous.outputs.n } }} under ${{ run.fence }}' } }
+outputs: { n: '7' }
+";
+    let place = Place::new().runbook("again", body);
+    let mut killed = Living::start(&place, &["run", "again", "-i", &gate.input()]);
+    gate.arrived("look");
+    gate.opens("look");
+    killed.signal(Signal::KILL);
+    assert!(killed.ends().was_killed());
+    place.ask(&["resume", "@last"]).exits(0).says(&["none under 2"]);
+    place.ask(&["run", "again", "-i", &gate.input()]).exits(0).says(&["success7 under 1"]);
+    // What is read is checked.
+    let typo = place.runbook("typo", "steps:\n  - { uses: run.note, with: { text: '${{ run.previous.outcom }}' } }\n");
+    typo.ask(&["check", "typo"]).exits(3).says(&["`run.previous` has no field `outcom`"]);
+    assert_eq!(typo.json(&["show", "@last"])["outputs"], json!({ "n": "7" }));
+}
+
+#[test]
+fn killed_at_every_boundary_a_group_is_held_by_what_is_recorded_and_by_nothing_else() {
+    let book = "
+inputs: { base: { type: url } }
+concurrency: { group: one }
+steps:
+  - { id: look, uses: http.probe, with: { url: '${{ inputs.base }}/' } }
+  - { id: say, uses: run.note, with: { text: seen } }
+";
+    let gate = Gate::serve();
+    let input = gate.input();
+    let run = ["run", "one", "-i", &input];
+    let (mut held, mut free) = (0, 0);
+    for k in 1u64.. {
+        let place = Place::new().runbook("one", book);
+        let mut command = place.rerail(&run);
+        command.env("RERAIL_CRASH_AT", k.to_string());
+        let said = Said::of(&run, command.output().unwrap());
+        if !said.was_killed() {
+            said.exits(0);
+            break;
+        }
+        let when = format!("killed at point {k}");
+        let facts = place.facts();
+        if facts.started.is_some() && facts.finished.is_none() {
+            held += 1;
+            place.ask(&run).exits(18).says(&["no process drives it"]);
+            place.ask(&["resume", "@last"]).exits(0);
+        } else {
+            free += 1;
+        }
+        place.ask(&run).exits(0);
+        place.assert_journal_is_whole(&when);
+    }
+    assert!(held >= 2 && free >= 2, "{held} left open, {free} not begun or over");
+}
+
+#[test]
+fn a_group_that_is_no_name_is_refused_before_anything_begins() {
+    let long = "x".repeat(201);
+    for (group, why) in [
+        ("${{ inputs.name }}", "gives an empty text"),
+        ("${{ 1 + 1 }}", "gives 2, expected a text"),
+        (long.as_str(), "has 201 characters, at most 200"),
+    ] {
+        let body = format!(
+            "inputs: {{ name: {{ type: string, default: '' }} }}
+concurrency: {{ group: '{group}' }}
+steps: [ {{ uses: run.note, with: {{ text: x }} }} ]
+outputs: {{ name: '${{{{ inputs.name }}}}' }}
+"
+        );
+        let place = Place::new().runbook("bad", &body);
+        place.ask(&["run", "bad"]).exits(2).says(&["`concurrency.group`", why]);
+        assert_eq!(place.json(&["runs"]), json!([]));
+    }
+}

@@ -1,0 +1,123 @@
+//! The schemas for editors agree with what `check` says of real files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use boon::{Compiler, SchemaIndex, Schemas};
+use rerail::project::Project;
+use rerail::redact::Redactor;
+use rerail::runbook::schema::SchemaKind;
+use rerail::runs::Runs;
+use serde_json::Value as Json;
+
+use crate::checks::corpus;
+
+/// A compiled schema of the embedded actions.
+struct Compiled {
+    schemas: Schemas,
+    index: SchemaIndex,
+}
+
+impl Compiled {
+    fn of(kind: SchemaKind) -> Compiled {
+        let written = Runs::open(PathBuf::new(), Project::default(), Redactor::new()).schema(kind);
+        let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
+        compiler.add_resource("schema.json", written).unwrap();
+        let index = compiler.compile("schema.json", &mut schemas).unwrap();
+        Compiled { schemas, index }
+    }
+
+    /// What the schema has against a text; `None` if nothing.
+    fn refuses(&self, yaml: &str) -> Option<String> {
+        let value: Json = serde_yaml::from_str(yaml).unwrap_or(Json::Null);
+        self.schemas.validate(&value, self.index).err().map(|error| error.to_string())
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every YAML file of a folder, with its text.
+fn texts(folder: &Path) -> Vec<(String, String)> {
+    let entries = fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path());
+    let files = entries.filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    files.map(|path| (path.display().to_string(), fs::read_to_string(&path).unwrap())).collect()
+}
+
+#[test]
+fn every_shipped_file_fits_its_schema() {
+    for (kind, folder) in
+        [(SchemaKind::Runbook, "runbooks"), (SchemaKind::Action, "stdlib"), (SchemaKind::Target, "targets")]
+    {
+        let compiled = Compiled::of(kind);
+        for (name, text) in texts(&root().join(folder)) {
+            assert_eq!(compiled.refuses(&text), None, "{name}");
+        }
+    }
+    let project = Compiled::of(SchemaKind::Project);
+    assert_eq!(project.refuses("version: 1\nallow: { env: [PATH], file_write: [out] }\n"), None);
+    assert_eq!(Compiled::of(SchemaKind::Action).refuses(ACTION), None);
+}
+
+const ACTION: &str = "version: 1\ntitle: T\ninputs: { service: { type: string } }\nsteps:\n  - uses: run.note\n    with: { text: x }\noutputs: { a: 1 }\n";
+
+#[test]
+fn what_check_accepts_no_schema_refuses() {
+    let runbook = Compiled::of(SchemaKind::Runbook);
+    let mut refused = 0;
+    for (name, text) in texts(&corpus()) {
+        let pictures = fs::read_to_string(Path::new(&name).with_extension("stderr")).unwrap();
+        match runbook.refuses(&text) {
+            // Where it says no, `check` has found an error too: an editor shows no mistake that isn't one.
+            Some(why) => {
+                refused += 1;
+                assert!(pictures.contains("error["), "{name}: {why}");
+            }
+            None => {
+                for code in ["E0103", "E0106", "E0202", "E0203"] {
+                    let in_a_script = text.contains("script:") || text.contains("uses: restart");
+                    assert!(in_a_script || !pictures.starts_with(&format!("error[{code}]")), "{name} passes");
+                }
+            }
+        }
+    }
+    assert!(refused >= 10, "{refused} files of the corpus are refused");
+}
+
+#[test]
+fn a_schema_finds_what_can_be_found_without_expressions() {
+    let runbook = Compiled::of(SchemaKind::Runbook);
+    let book = |step: &str| format!("version: 1\ntitle: T\nsteps:\n  - {step}\n");
+    for good in [
+        "{ uses: http.probe, with: { url: \"${{ inputs.a }}\" } }",
+        "{ uses: http.probe, with: { url: \"https://example.com\", timeout: 1m30s } }",
+        "{ uses: newer.action, with: { whatever: 1 } }",
+        "{ uses: time.now }",
+        "{ if: true, script: 1 + 1 }",
+    ] {
+        assert_eq!(runbook.refuses(&book(good)), None, "{good}");
+    }
+    for bad in [
+        "{ use: http.probe }",
+        "{ uses: http.probe }",
+        "{ uses: http.probe, with: { uri: \"https://example.com\" } }",
+        "{ uses: http.probe, with: { url: example.com } }",
+        "{ uses: http.probe, with: { url: \"https://example.com\", timeout: 5 } }",
+        "{ uses: http.request, with: { url: \"https://example.com\", method: get } }",
+        "{ uses: http.probe, script: \"1\", with: { url: \"https://example.com\" } }",
+        "{ script: \"1\", with: {} }",
+        "{ uses: time.now, every: 5s }",
+        "{ id: set-vars, uses: time.now }",
+        "{ uses: time.now, continue_on_failure: yes please }",
+        "{ findings: [{ when: \"true\", level: bad, say: x }] }",
+        "{ steps: [] }",
+        "{}",
+    ] {
+        assert!(runbook.refuses(&book(bad)).is_some(), "{bad}");
+    }
+    let target = Compiled::of(SchemaKind::Target);
+    assert!(target.refuses("version: 1\nsecrets: { A: { from: env, value: hunter2 } }\n").is_some());
+    assert!(target.refuses("version: 2\n").is_some());
+    assert!(Compiled::of(SchemaKind::Project).refuses("version: 1\nallow: [PATH]\n").is_some());
+}
