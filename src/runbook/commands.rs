@@ -13,19 +13,19 @@ use crate::script::value::{Map, Value};
 /// Words of a pattern: far above real commands.
 const WORDS_MAX: usize = 64;
 
-const COMMAND: Keys = Keys {
+pub(super) const COMMAND: Keys = Keys {
     what: "command",
     known: &["argv", "effect", "repeat", "env"],
     later: &[],
     foreign: &[("run", "write `argv`")],
 };
-const EFFECTS: [(&str, Effect); 4] = [
+pub(super) const EFFECTS: [(&str, Effect); 4] = [
     ("read", Effect::Read),
     ("notify", Effect::Notify),
     ("write", Effect::Write),
     ("destructive", Effect::Destructive),
 ];
-const REPEATS: [(&str, Repeat); 2] = [("once", Repeat::Once), ("repeatable", Repeat::Repeatable)];
+pub(super) const REPEATS: [(&str, Repeat); 2] = [("once", Repeat::Once), ("repeatable", Repeat::Repeatable)];
 
 /// One line of `allow.exec`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -62,13 +62,13 @@ impl Security {
     }
 }
 
-const MAIL: Keys = Keys {
+pub(super) const MAIL: Keys = Keys {
     what: "mail setting",
     known: &["smtp", "from", "allow_domains"],
     later: &[],
     foreign: &[("sender", "write `from`"), ("allow_hosts", "write `allow_domains`")],
 };
-const SMTP: Keys = Keys {
+pub(super) const SMTP: Keys = Keys {
     what: "mail server",
     known: &["host", "port", "security", "user", "password_secret"],
     later: &[],

@@ -10,7 +10,7 @@ use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{
     actions, answer, cancel, check, complete, completions, demo, describe, diff, doctor, eval, export, graph, hold,
-    list, logging, man, note, pause, resume, run, runs, schema, show, verify, version,
+    list, logging, man, new, note, pause, resume, run, runs, schema, show, verify, version,
 };
 
 /// Runs the command line of this process.
@@ -71,6 +71,7 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Note(args) => note::note(session, &args),
         Command::Check(args) => check::check(session, &args),
         Command::Actions(args) => actions::actions(session, &args),
+        Command::New(args) => new::new(session, &args),
         Command::Schema(args) => schema::schema(session, &args),
         Command::Doctor(args) => doctor::doctor(session, &args),
         Command::Completions(args) => completions::completions(session, &args),

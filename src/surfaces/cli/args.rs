@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
-    actions, answer, cancel, check, completions, describe, diff, doctor, eval, export, graph, hold, list, man, note,
-    pause, resume, run, runs, schema, show, verify,
+    actions, answer, cancel, check, completions, describe, diff, doctor, eval, export, graph, hold, list, man, new,
+    note, pause, resume, run, runs, schema, show, verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
@@ -118,6 +118,8 @@ pub enum Command {
     Check(check::CheckArgs),
     /// List actions, or explain one
     Actions(actions::ActionsArgs),
+    /// Write a runbook, action, target or project to start from
+    New(new::NewArgs),
     /// Print the JSON Schema of a kind of file, for editors
     Schema(schema::SchemaArgs),
     /// Say whether this machine is fit: project, journal, clock, secrets, terminal
@@ -137,7 +139,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Run", &["run", "resume", "pause", "cancel", "hold"]),
     ("Look", &["list", "describe", "runs", "show", "diff", "export", "graph", "verify"]),
     ("Decide", &["answer", "note"]),
-    ("Author", &["check", "actions", "schema", "eval"]),
+    ("Author", &["new", "check", "actions", "schema", "eval"]),
     ("Other", &["doctor", "demo", "completions", "man", "version"]),
 ];
 

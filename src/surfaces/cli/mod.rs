@@ -28,6 +28,7 @@ pub mod list;
 pub mod live;
 pub mod logging;
 pub mod man;
+pub mod new;
 pub mod note;
 pub mod operator;
 pub mod parting;

@@ -2,20 +2,27 @@
 
 use crate::cli::kit::Place;
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 25] = [
     "run",
     "resume",
+    "pause",
     "cancel",
+    "hold",
     "list",
     "describe",
     "runs",
     "show",
+    "diff",
     "export",
+    "graph",
     "verify",
     "answer",
     "note",
+    "new",
     "check",
     "actions",
+    "schema",
+    "eval",
     "doctor",
     "demo",
     "completions",
