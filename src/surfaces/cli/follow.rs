@@ -28,7 +28,7 @@ pub fn follow(session: &Session, runs: &Runs, run: &RunRow) -> Result<Exit, CliE
         // Nobody listens once the run has ended, and then there is nothing to leave.
         let _ = leave.send(());
     });
-    let live = Live::new(ui, None, &Gate::default());
+    let live = Live::new(ui, None, &Gate::default(), None);
     let mut follower = Follower { live, session, runs, run, asked: Vec::new() };
     let followed = runs.follow(run, &mut follower, &detach);
     drop(follower);

@@ -19,8 +19,8 @@ pub fn drive(session: &Session, begin: impl FnOnce(Foreground) -> Result<Left, R
     let interrupts = Interrupts::listen(ui, sender.clone());
     parting::listen(sender.clone());
     let gate = Gate::default();
-    let questions = ui.asks.then(|| ask_on_a_thread(ui, sender, interrupts, &gate));
-    let watcher = Box::new(Live::new(ui, questions, &gate));
+    let questions = ui.asks.then(|| ask_on_a_thread(ui, sender.clone(), interrupts, &gate));
+    let watcher = Box::new(Live::new(ui, questions, &gate, Some(sender)));
     let left = begin(Foreground { watcher, control, attended: ui.asks, actor: session.actor() });
     // A question that was answered elsewhere may still read the terminal.
     restore_terminal();

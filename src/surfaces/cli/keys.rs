@@ -25,15 +25,18 @@ pub enum Key {
     Status,
     /// All that is known of what is running.
     Details,
+    /// Start nothing new; what is running ends, then the run stands paused.
+    Pause,
     /// Which keys there are.
     Help,
 }
 
 impl Key {
     /// Every key as it is written on it, with what it does.
-    pub const ALL: [(Key, &'static str, &'static str); 3] = [
+    pub const ALL: [(Key, &'static str, &'static str); 4] = [
         (Key::Status, "Enter", "where it is"),
         (Key::Details, "d", "details of what is running"),
+        (Key::Pause, "p", "pause: what is running ends, nothing new starts"),
         (Key::Help, "?", "these keys"),
     ];
 
@@ -47,6 +50,7 @@ impl Key {
                 0x1b if left.next() == Some(b'[') => drop(left.find(|byte| (0x40..0x7f).contains(byte))),
                 b'\r' | b'\n' => keys.push(Key::Status),
                 b'd' | b'D' => keys.push(Key::Details),
+                b'p' | b'P' => keys.push(Key::Pause),
                 b'?' | b'h' | b'H' => keys.push(Key::Help),
                 _ => {}
             }
@@ -205,7 +209,7 @@ mod tests {
     #[test]
     fn a_key_is_what_it_says_and_anything_else_is_nothing() {
         assert_eq!(Key::read(b"\r"), [Key::Status]);
-        assert_eq!(Key::read(b"d?"), [Key::Details, Key::Help]);
+        assert_eq!(Key::read(b"d?p"), [Key::Details, Key::Help, Key::Pause]);
         assert_eq!(Key::read("xyz 1\u{e9}".as_bytes()), []);
         assert_eq!(Key::read(b""), []);
     }

@@ -9,13 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::engine::event::{Body, Event};
 use crate::engine::facts::Facts;
 use crate::engine::ids::StepPath;
 use crate::engine::machine::Waits;
 use crate::engine::outcome::Attempt;
-use crate::runs::{InLine, Watcher};
+use crate::runs::{Control, InLine, Watcher};
 use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::attention::Progress;
 use crate::surfaces::cli::board::Board;
@@ -46,8 +47,13 @@ pub struct Live {
 
 impl Live {
     /// A view of a run that is about to be driven or followed. Questions go to whoever can be asked; keys are read
-    /// while nobody holds the gate.
-    pub fn new(ui: &Arc<Ui>, questions: Option<Sender<Question>>, gate: &Gate) -> Live {
+    /// while nobody holds the gate. Who only follows a run has no control over it.
+    pub fn new(
+        ui: &Arc<Ui>,
+        questions: Option<Sender<Question>>,
+        gate: &Gate,
+        control: Option<UnboundedSender<Control>>,
+    ) -> Live {
         let board = Arc::new(Mutex::new(Board::new(questions.is_some())));
         let streams = ui.output == Output::Jsonl;
         let logs = !ui.watched && !streams;
@@ -69,7 +75,7 @@ impl Live {
             gate: gate.clone(),
             called: None,
             _pulse: pulse,
-            _keys: if moves && ui.reads_keys { keys(ui, &board, gate) } else { None },
+            _keys: if moves && ui.reads_keys { keys(ui, &board, gate, control) } else { None },
             board,
         }
     }
@@ -198,15 +204,28 @@ fn spinner(marks: Marks, beats: usize) -> char {
     turns[beats % turns.len()]
 }
 
-fn keys(ui: &Arc<Ui>, board: &Arc<Mutex<Board>>, gate: &Gate) -> Option<Keys> {
+fn keys(
+    ui: &Arc<Ui>,
+    board: &Arc<Mutex<Board>>,
+    gate: &Gate,
+    control: Option<UnboundedSender<Control>>,
+) -> Option<Keys> {
     let (ui, board) = (Arc::clone(ui), Arc::clone(board));
     Keys::listen(gate, move |key| {
         let now = Timestamp::now();
         let lines = match key {
             Key::Status => vec![lock(&board).status(now)],
             Key::Details => lock(&board).details(now),
+            Key::Pause => {
+                if let Some(control) = &control {
+                    // Nobody listens once the run is over, and then there is nothing to pause.
+                    let _ = control.send(Control::Pause);
+                }
+                Vec::new()
+            }
             Key::Help => Key::ALL
                 .iter()
+                .filter(|(key, ..)| *key != Key::Pause || control.is_some())
                 .map(|(_, name, does)| Line::of(Tone::Plain, "  ").column(Tone::Strong, name, 8).add(Tone::Plain, does))
                 .chain([Line::of(Tone::Plain, "  ")
                     .column(Tone::Strong, "Ctrl-C", 8)

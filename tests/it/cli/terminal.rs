@@ -87,6 +87,39 @@ fn keys_say_where_it_is_what_is_running_and_which_keys_there_are() {
 }
 
 #[test]
+fn a_key_pauses_the_run_where_it_is_driven_and_it_can_be_resumed() {
+    let (place, backend) = (Place::new(), Backend::start());
+    let mut terminal = open(&place, &["run", "wait", "-i", &backend.input()]);
+    terminal.expect("503   try 2").unwrap();
+    terminal.send("?").unwrap();
+    terminal.expect("pause: what is running ends, nothing new starts").unwrap();
+    terminal.send("p").unwrap();
+    terminal.expect("Paused: ").unwrap();
+    terminal.expect("rerail resume").unwrap();
+    assert_eq!(exit_code(terminal), 19);
+    assert_eq!(place.run(&["runs", "--json"]).json()[0]["status"], "paused");
+}
+
+#[test]
+fn who_only_follows_a_run_cannot_pause_it_by_a_key() {
+    let (place, backend) = (Place::new(), Backend::start());
+    let mut driven = open(&place, &["run", "wait", "-i", &backend.input()]);
+    driven.expect("503   try 2").unwrap();
+    while place.run(&["runs", "--json"]).json() == serde_json::json!([]) {}
+    let mut follower = open(&place, &["show", "-f"]);
+    follower.expect("503   ").unwrap();
+    follower.send("p?").unwrap();
+    follower.expect("details of what is running").unwrap();
+    let keys = follower.expect("stop looking; the run goes on").unwrap();
+    assert!(!String::from_utf8_lossy(keys.before()).contains("pause"));
+    follower.send(CTRL_C).unwrap();
+    follower.expect("detached; wait/").unwrap();
+    driven.send(CTRL_C).unwrap();
+    driven.expect("cancelled").unwrap();
+    assert_eq!(exit_code(driven), 15);
+}
+
+#[test]
 fn the_terminal_is_given_back_as_it_was() {
     let (place, backend) = (Place::new(), Backend::start());
     let script = format!(
