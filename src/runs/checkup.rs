@@ -1,14 +1,18 @@
 //! Whether this machine is fit to run a runbook: project, journal, clock, secrets. Looks only, and never at values.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::drivers::clock::now;
-use crate::journal::{Health, Store, disk};
+use crate::engine::event::Hold;
+use crate::journal::{Health, LastHold, Store, disk};
 use crate::project::Origin;
+use crate::runbook::mail::Mail;
 use crate::runbook::problem::has_errors;
-use crate::runbook::settings::Target;
+use crate::runbook::settings::{SecretSource, Target};
 use crate::runs::error::RunsError;
 use crate::runs::{RunFilter, Runs};
 use crate::steps::world::{World, WorldSettings};
@@ -69,9 +73,11 @@ impl Runs {
         seen.extend(self.allowed());
         seen.extend(self.journal_checkup());
         seen.extend(self.reviews(now()));
-        if let Some(name) = target {
-            let (target, _, name) = self.project().target(name)?;
-            seen.extend(self.target_checkup(&name, &target)?);
+        let target = target.map(|name| self.project().target(name)).transpose()?;
+        let secrets = target.as_ref().map(|(target, _, name)| (name.as_str(), &target.secrets));
+        seen.extend(self.project().settings.mail.as_ref().map(|settings| mail(settings, secrets)));
+        if let Some((target, _, name)) = &target {
+            seen.extend(self.target_checkup(name, target)?);
         }
         Ok(seen)
     }
@@ -126,12 +132,17 @@ impl Runs {
                 vec![Checkup::new("journal", Fitness::Well, says)]
             }
             // As a run would open it: with everything that is examined then.
-            Ok(Some(_)) => match self.store().and_then(|store| Ok((store.health()?, self.clock(now())?))) {
-                Ok((health, clock)) => vec![journal(&dir.display().to_string(), &health), clock],
+            Ok(Some(_)) => match self.opened(&dir.display().to_string()) {
+                Ok(seen) => seen,
                 Err(error) => vec![broken_journal(error)],
             },
             Err(error) => vec![broken_journal(error.into())],
         }
+    }
+
+    fn opened(&self, dir: &str) -> Result<Vec<Checkup>, RunsError> {
+        let health = self.store()?.health()?;
+        Ok(vec![journal(dir, &health), hold(self.last_hold()?), self.clock(now())?])
     }
 
     /// Without a network all that is known of the time is that it doesn't go back.
@@ -227,6 +238,39 @@ fn journal(dir: &str, health: &Health) -> Checkup {
         return doubtful("every write waits for a flush that long: a faster disk helps");
     }
     Checkup::new("journal", Fitness::Well, says)
+}
+
+/// Whether writes may start. A hold is somebody's will, so nothing is broken.
+fn hold(last: Option<LastHold>) -> Checkup {
+    match last.and_then(LastHold::on) {
+        None => Checkup::new("hold", Fitness::Well, "writes may start"),
+        Some(Hold { actor, since, reason }) => {
+            let says = format!("no write starts since {since:.0} by {}: {reason}", actor.id);
+            Checkup::new("hold", Fitness::Doubtful, says).hint("`rerail hold off` lifts it")
+        }
+    }
+}
+
+/// How `email.send` would send, and with the secrets of which target. Nobody is connected to.
+fn mail(mail: &Mail, target: Option<(&str, &BTreeMap<String, SecretSource>)>) -> Checkup {
+    let smtp = &mail.smtp;
+    let to = match mail.allow_domains.as_slice() {
+        [] => "nobody".to_owned(),
+        domains => domains.join(" "),
+    };
+    let says = format!("{}:{}, {}, from {}, to {to}", smtp.host, smtp.port, smtp.security.word(), mail.from);
+    if mail.allow_domains.is_empty() {
+        let hint = "name who may get a message under `mail.allow_domains`";
+        return Checkup::new("mail", Fitness::Doubtful, says).hint(hint);
+    }
+    let password = smtp.login.as_ref().map(|login| login.password_secret.as_str());
+    match (password, target) {
+        (Some(password), Some((target, secrets))) if !secrets.contains_key(password) => {
+            Checkup::new("mail", Fitness::Doubtful, says)
+                .hint(format!("target {target} has no secret {password}: `email.send` would fail there"))
+        }
+        _ => Checkup::new("mail", Fitness::Well, says),
+    }
 }
 
 fn broken_journal(error: RunsError) -> Checkup {

@@ -219,6 +219,35 @@ fn doctor_measures_the_journal_and_finds_damage() {
 }
 
 #[test]
+fn doctor_says_whether_writes_are_on_hold_by_whom_and_why() {
+    let place = Place::new();
+    place.run(&["hold", "on", "--reason", "database migration"]).expect(0);
+    let on = place.run(&["doctor"]).expect(0).out;
+    assert!(on.contains("hold              no write starts since "), "{on}");
+    assert!(on.contains(": database migration") && on.contains("`rerail hold off` lifts it"), "{on}");
+    place.run(&["hold", "off"]).expect(0);
+    let off = place.run(&["doctor"]).expect(0).out;
+    assert!(off.contains("hold              writes may start"), "{off}");
+}
+
+#[test]
+fn doctor_says_how_messages_leave_and_whether_the_target_has_the_password() {
+    let place = Place::new();
+    let mail = "version: 1\nmail:\n  smtp: { host: smtp.example.com, user: rerail, password_secret: SMTP_PASSWORD }\n  from: rerail@example.com\n";
+    place.file("rerail.yaml", &format!("{mail}  allow_domains: [example.com]\n"));
+    place.file("targets/here.yaml", "version: 1\nsecrets:\n  OTHER: { from: env }\n");
+    let says = "mail              smtp.example.com:587, starttls, from rerail@example.com, to example.com";
+    let well = place.run(&["doctor"]).expect(0).out;
+    assert!(well.contains(says) && !well.contains("SMTP_PASSWORD"), "{well}");
+    let lacks = place.command(&["doctor", "--target", "here"]).env("OTHER", "obviously-fake").output().unwrap();
+    let lacks = String::from_utf8_lossy(&lacks.stdout).into_owned();
+    assert!(lacks.contains("target here has no secret SMTP_PASSWORD"), "{lacks}");
+    place.file("rerail.yaml", &format!("{mail}  allow_domains: []\n"));
+    let nobody = place.run(&["doctor"]).expect(0).out;
+    assert!(nobody.contains("to nobody") && nobody.contains("`mail.allow_domains`"), "{nobody}");
+}
+
+#[test]
 fn doctor_says_of_each_secret_whether_it_can_be_read_and_never_what_it_is() {
     let place = Place::new();
     place.file(
