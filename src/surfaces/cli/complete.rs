@@ -12,10 +12,12 @@ use crate::engine::facts::Facts;
 use crate::engine::outcome::Outcome;
 use crate::project::Project;
 use crate::redact::Redactor;
+use crate::runbook::fields;
 use crate::runbook::lower::read_runbook;
 use crate::runbook::model::{Input, Kind};
 use crate::runbook::types::Type;
 use crate::runs::{RunFilter, RunRow, Runs};
+use crate::script::value::Value;
 use crate::surfaces::cli::args;
 use crate::surfaces::cli::session::choose_state_dir;
 use crate::transcript::{escape, summary};
@@ -55,7 +57,7 @@ fn with_names_of(arg: Arg) -> Arg {
         (_, "RUNBOOK" | "PATHS") | ("runbook", "NAME") => runbooks,
         (_, "STEP") => steps,
         (_, "STEP=WORD") => outcomes,
-        (_, "STEP=ANSWER") => answers,
+        ("answer", _) => answers,
         ("name", "NAME" | "ACTION") => actions,
         (_, "DIR") => return arg.value_hint(ValueHint::DirPath),
         (_, "FILE") => return arg.value_hint(ValueHint::FilePath),
@@ -191,12 +193,16 @@ fn steps_with(endings: impl Fn(Option<Outcome>) -> Vec<String>) -> Vec<Completio
     found
 }
 
-/// `STEP=CHOICE` for each open question; `STEP=` where it has no choices.
+/// `STEP=CHOICE` for each open question, `STEP=` where it has no choices, `FIELD=` for each of its fields.
 fn answers() -> Vec<CompletionCandidate> {
     let Some(facts) = Typed::of_this_process().facts() else { return Vec::new() };
     let mut found = Vec::new();
     for (path, record) in facts.questions() {
         let Some(asked) = &record.asked else { continue };
+        if let Ok(fields) = fields::read(&Value::Map(asked.fields.clone())) {
+            found.extend(fields.iter().flat_map(of_input));
+            continue;
+        }
         let choices = asked.choices.iter().map(String::as_str);
         let some = if asked.choices.is_empty() { vec![""] } else { choices.collect() };
         found.extend(some.iter().map(|choice| candidate(&format!("{path}={choice}"), &asked.text)));
@@ -256,7 +262,8 @@ mod tests {
         for sub in command.get_subcommands() {
             for arg in sub.get_arguments() {
                 let value = arg.get_value_names().and_then(|names| names.first()).map(|name| name.as_str());
-                if matches!(value, Some("RUN" | "RUNBOOK" | "STEP" | "STEP=WORD" | "STEP=ANSWER")) {
+                let named = matches!(value, Some("RUN" | "RUNBOOK" | "STEP" | "STEP=WORD"));
+                if named || ["answer", "input"].contains(&arg.get_id().as_str()) {
                     assert!(arg.get::<ArgValueCandidates>().is_some(), "{} {}", sub.get_name(), arg.get_id());
                     seen += 1;
                 }

@@ -284,6 +284,25 @@ fn several_values_are_asked_for_one_after_the_other_until_each_has_its_type() {
 }
 
 #[test]
+fn a_question_with_fields_is_answered_from_elsewhere_by_the_command_that_is_shown() {
+    let place = Place::new();
+    place.file(
+        "runbooks/form.yaml",
+        "version: 1\ntitle: Form\nowner: o\nreviewed: 2026-11-01\nsteps:\n  - id: q\n    uses: human.ask\n    with:\n      text: How many?\n      fields:\n        count: { type: int, description: Replicas }\n        side: { type: choice, choices: [blue, green] }\n        note: { type: string, required: false }\noutputs:\n  count: \"${{ steps.q.outputs.answer.count + 1 }}\"\n",
+    );
+    let left = place.run(&["run", "form"]).expect(13);
+    assert!(left.err.contains(" count=INT [note=STRING] side=CHOICE"), "{}", left.err);
+    assert!(left.err.contains("count   Replicas") && left.err.contains("side    blue, green"), "{}", left.err);
+    let wrong = place.run(&["answer", "@last", "count=many", "side=blue"]).expect(2);
+    assert!(wrong.err.contains("`q`: `count`: expected int"), "{}", wrong.err);
+    let given = place.run(&["answer", "@last", "count=4", "side=blue"]).expect(0);
+    assert!(given.out.contains("is answered: count=4 side=blue"), "{}", given.out);
+    let mut terminal = open(&place, &["resume", "@last"]);
+    terminal.expect("count = 5").unwrap();
+    assert_eq!(exit_code(terminal), 0);
+}
+
+#[test]
 fn ctrl_c_of_a_follower_detaches_and_leaves_the_run_alone() {
     let (place, backend) = (Place::new(), Backend::start());
     let mut driven = open(&place, &["run", "fix", "-i", &backend.input(), "--yes"]);
