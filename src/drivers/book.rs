@@ -183,6 +183,7 @@ mod tests {
             root: None,
             inputs: Map::new(),
             vars: Map::new(),
+            providers: Map::new(),
             actor: actor(),
             reason: None,
             incident: None,

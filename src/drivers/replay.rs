@@ -37,6 +37,7 @@ pub fn replay(program: Arc<Program>, sandbox: Arc<Sandbox>, events: &[Event]) ->
         target: started.target.clone(),
         root: started.root.clone(),
         files: started.files.clone(),
+        providers: started.providers.clone(),
         actor: started.actor.clone(),
         reason: started.reason.clone(),
         incident: started.incident.clone(),

@@ -165,6 +165,9 @@ pub struct RunStarted {
     pub root: Option<String>,
     pub inputs: Map,
     pub vars: Map,
+    /// What the target says under `providers`, secrets by name: `run.providers`.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub providers: Map,
     pub actor: Actor,
     pub reason: Option<String>,
     pub incident: Option<String>,

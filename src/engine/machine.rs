@@ -199,6 +199,8 @@ pub struct Start {
     /// See [`RunStarted::root`].
     pub root: Option<String>,
     pub files: Vec<crate::engine::event::PinnedFile>,
+    /// See [`RunStarted::providers`].
+    pub providers: Map,
     pub actor: Actor,
     pub reason: Option<String>,
     pub incident: Option<String>,
@@ -536,6 +538,7 @@ fn before_start(
         root: start.root,
         inputs: start.inputs,
         vars: Map::new(),
+        providers: start.providers,
         actor: start.actor,
         reason: start.reason,
         incident: start.incident,

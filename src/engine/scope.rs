@@ -10,6 +10,7 @@ use crate::engine::facts::{Facts, Record};
 use crate::engine::ids::StepPath;
 use crate::engine::outcome::{Attempt, Failure, Outcome, RunOutcome};
 use crate::runbook::model::Runbook;
+use crate::runbook::providers::PROVIDERS;
 use crate::runbook::types::Type;
 use crate::script::compile::Code;
 use crate::script::sandbox::Readable;
@@ -221,6 +222,8 @@ impl Scope {
     fn run(&self, facts: &Facts) -> Value {
         let Some(started) = &facts.started else { return Value::Null };
         let text = |text: &Option<String>| text.as_deref().map_or(Value::Null, Value::from);
+        let provider = |name: &&str| ((*name).to_owned(), started.providers.get(*name).cloned().unwrap_or_default());
+        let providers = PROVIDERS.iter().map(provider).collect();
         let broken = self.failure.as_ref();
         let outcome = self.ending.map_or(Value::Null, |ending| Value::from(ending.word()));
         Value::map([
@@ -236,6 +239,7 @@ impl Scope {
             ("previous", started.previous.as_deref().map_or(Value::Null, previous)),
             ("outcome", outcome),
             ("failed_step", broken.map_or(Value::Null, |b| Value::from(b.step.as_str()))),
+            ("providers", Value::Map(providers)),
             ("error", broken.map_or(Value::Null, |b| Value::from(b.failure.message.as_str()))),
         ])
     }

@@ -51,6 +51,7 @@ pub(super) fn started(run: RunId, runbook: &str) -> Event {
             root: None,
             inputs: Map::new(),
             vars: Map::new(),
+            providers: Map::new(),
             actor: actor("ana"),
             reason: None,
             incident: Some("INC-7".into()),

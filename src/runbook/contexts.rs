@@ -16,7 +16,7 @@ pub const FOREACH_FIELDS: [&str; 6] = ["outcome", "outcomes", "outputs", "error"
 pub const ERROR_FIELDS: [&str; 2] = ["kind", "message"];
 
 /// What stands behind `run.`
-pub const RUN_FIELDS: [&str; 13] = [
+pub const RUN_FIELDS: [&str; 14] = [
     "id",
     "name",
     "url",
@@ -30,6 +30,7 @@ pub const RUN_FIELDS: [&str; 13] = [
     "error",
     "fence",
     "previous",
+    "providers",
 ];
 
 /// What stands behind `run.previous.`

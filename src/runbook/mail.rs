@@ -88,6 +88,7 @@ pub(super) const SMTP: Keys = Keys {
     ],
 };
 const SECURITIES: &str = "starttls, tls or none";
+pub(super) const SECURITY_WORDS: [&str; 3] = ["starttls", "tls", "none"];
 
 /// Reads `mail`; `None` when it can't be used, which was said.
 pub(super) fn read(reader: &mut Reader, node: &Node) -> Option<Mail> {

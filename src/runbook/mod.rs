@@ -24,6 +24,7 @@ pub mod nearest;
 pub mod node;
 pub mod problem;
 pub mod program;
+pub mod providers;
 pub mod reach;
 pub mod reader;
 pub mod render;

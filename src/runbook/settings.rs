@@ -8,6 +8,7 @@ use crate::runbook::mail::{self, Mail};
 use crate::runbook::nearest::did_you_mean;
 use crate::runbook::node::Node;
 use crate::runbook::problem::Problem;
+use crate::runbook::providers::read_providers;
 use crate::runbook::reader::{Keys, Reader};
 use crate::runbook::source::{Source, Spanned};
 use crate::runbook::words::{self, quoted, variable_fault};
@@ -36,6 +37,8 @@ pub struct Target {
     pub allow_hosts: Vec<String>,
     /// A file of PEM certificates to trust beside the bundled roots.
     pub ca: Option<String>,
+    /// How this place does what each place does in its own way: see [`crate::runbook::providers`].
+    pub providers: Map,
 }
 
 /// Where a secret comes from and where it may go.
@@ -61,8 +64,8 @@ pub(super) const ALLOW: Keys =
     Keys { what: "list of permissions", known: &["env", "file_write", "exec"], later: &[], foreign: &[] };
 pub(super) const TARGET: Keys = Keys {
     what: "target",
-    known: &["version", "title", "inputs", "secrets", "allow_hosts", "ca"],
-    later: &["providers", "policy"],
+    known: &["version", "title", "inputs", "secrets", "allow_hosts", "ca", "providers"],
+    later: &["policy"],
     foreign: &[("hosts", "write `allow_hosts`"), ("variables", "write `inputs`"), ("env", "write `inputs`")],
 };
 pub(super) const SECRET: Keys = Keys {
@@ -106,6 +109,10 @@ pub fn read_target(source: &Arc<Source>) -> (Target, Vec<Problem>) {
         target.inputs = fields.get("inputs").map(|node| inputs(&mut reader, node)).unwrap_or_default();
         target.secrets = fields.get("secrets").map(|node| secrets(&mut reader, node)).unwrap_or_default();
         target.allow_hosts = fields.get("allow_hosts").map(|node| hosts(&mut reader, node)).unwrap_or_default();
+        if let Some(node) = fields.get("providers") {
+            let names = target.secrets.keys().cloned().collect();
+            target.providers = read_providers(&mut reader, node, &names);
+        }
         target.ca = fields.get("ca").and_then(|node| path(&mut reader, node, "`ca`"));
     }
     (target, reader.finish())
@@ -239,7 +246,7 @@ mod tests {
             let (target, codes) = target(&format!("version: 1\nsecrets: {{ A_TOKEN: {{ from: {source} }} }}\n"));
             assert_eq!((codes.as_slice(), target.secrets.len()), (["E0108"].as_slice(), 0), "{source}");
         }
-        for (key, code) in [("providers: {}", "E0108"), ("policy: {}", "E0108"), ("polcy: {}", "E0103")] {
+        for (key, code) in [("policy: {}", "E0108"), ("polcy: {}", "E0103")] {
             assert_eq!(target(&format!("version: 1\n{key}\n")).1, [code], "{key}");
         }
     }

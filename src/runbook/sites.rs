@@ -25,12 +25,12 @@ pub enum Args<'a> {
 impl Args<'_> {
     /// The effect these arguments lead to; the greatest one where they can't be told.
     pub fn effect(&self, spec: &ActionSpec) -> Effect {
-        spec.effect_as_written(self.keys(), &self.literals())
+        spec.effect_as_written(self.keys(), &self.written())
     }
 
     /// Whether a write with these arguments may be sent again unasked; never where they can't be told.
     pub fn repeat(&self, spec: &ActionSpec) -> Repeat {
-        spec.repeat_as_written(self.keys(), &self.literals())
+        spec.repeat_as_written(self.keys(), &self.written())
     }
 
     /// The names of the arguments, if they can be told.
@@ -41,8 +41,8 @@ impl Args<'_> {
         }
     }
 
-    /// The arguments that are literal.
-    fn literals(&self) -> Map {
+    /// The arguments as far as the text says them; one that is computed is unknown, or is missing.
+    fn written(&self) -> Map {
         match self {
             Args::With(with) => with.iter().map(|(key, value)| (key.value.clone(), value.as_written())).collect(),
             Args::Script(_, call) => call.literals.clone(),
@@ -51,8 +51,9 @@ impl Args<'_> {
 
     /// All arguments, if every one of them is literal.
     pub fn all_literal(&self) -> Option<Map> {
-        let literals = self.literals();
-        (self.keys()?.len() == literals.len()).then_some(literals)
+        let written = self.written();
+        let literal = self.keys()?.len() == written.len() && written.values().all(|value| value.unknown().is_none());
+        literal.then_some(written)
     }
 
     /// The value and place of a literal text argument.

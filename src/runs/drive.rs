@@ -215,6 +215,7 @@ impl Runs {
             target: prepared.target.clone(),
             root: Some(ground.shown()?),
             files,
+            providers: prepared.settings.providers.clone(),
             actor: foreground.actor.clone(),
             reason: prepared.reason.clone(),
             incident: prepared.incident.clone(),

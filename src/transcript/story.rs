@@ -61,6 +61,7 @@ impl Story {
             target: Some("production".into()),
             inputs: map(json!({"service": "backend"})),
             vars: Map::new(),
+            providers: Map::new(),
             actor: ana(),
             reason: Some("pager".into()),
             incident: Some("INC-42".into()),

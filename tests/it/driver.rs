@@ -195,6 +195,7 @@ fn start(run: RunId) -> Start {
         target: None,
         root: None,
         files: Vec::new(),
+        providers: Map::new(),
         actor: ana(),
         reason: None,
         incident: None,

@@ -24,6 +24,7 @@ mod layering;
 mod people;
 mod project;
 mod readme;
+mod redeploy;
 mod runbooks;
 mod scenario;
 mod schema;

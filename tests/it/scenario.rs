@@ -48,6 +48,8 @@ pub struct Scenario {
     pub program: Arc<Program>,
     pub sandbox: Arc<Sandbox>,
     pub inputs: Map,
+    /// As a target would say it.
+    pub providers: Map,
     pub world: MockWorld,
 }
 
@@ -74,7 +76,13 @@ impl Scenario {
         let program = program.unwrap_or_else(|| panic!("{}", rerail::runbook::problem::render(&problems, false)));
         let names: Vec<String> = program.specs.keys().cloned().collect();
         let sandbox = Arc::new(Sandbox::new(&names, &program.modules).unwrap());
-        Scenario { program: Arc::new(program), sandbox, inputs: Map::new(), world: MockWorld::default() }
+        Scenario {
+            program: Arc::new(program),
+            sandbox,
+            inputs: Map::new(),
+            providers: Map::new(),
+            world: MockWorld::default(),
+        }
     }
 
     pub fn input(mut self, name: &str, value: impl Into<Value>) -> Scenario {
@@ -100,6 +108,7 @@ impl Scenario {
             target: None,
             root: None,
             files: Vec::new(),
+            providers: self.providers.clone(),
             actor: ana(),
             reason: None,
             incident: None,

@@ -6,6 +6,7 @@ use crate::runbook::contexts::{
 };
 use crate::runbook::model::Body;
 use crate::runbook::nearest::{did_you_mean, listed};
+use crate::runbook::providers::PROVIDERS;
 use crate::runbook::snippet::Snippet;
 use crate::runbook::source::Span;
 use crate::runbook::types::Type;
@@ -355,10 +356,14 @@ impl<'a> Checker<'a> {
         let Some((name, position)) = read.path.first() else { return };
         let span = snippet.locate(Some(*position));
         self.field(name, span, "`run`", &RUN_FIELDS);
-        if name == "previous"
-            && let Some((field, position)) = read.path.get(1)
-        {
-            self.field(field, snippet.locate(Some(*position)), "`run.previous`", &PREVIOUS_FIELDS);
+        match (name.as_str(), read.path.get(1)) {
+            ("previous", Some((field, position))) => {
+                self.field(field, snippet.locate(Some(*position)), "`run.previous`", &PREVIOUS_FIELDS);
+            }
+            ("providers", Some((provider, position))) => {
+                self.field(provider, snippet.locate(Some(*position)), "`run.providers`", &PROVIDERS);
+            }
+            _ => {}
         }
     }
 

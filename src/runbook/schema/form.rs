@@ -73,8 +73,6 @@ pub(super) enum Form {
     Map(&'static str),
     /// A list of such maps, with at least one.
     List(&'static str),
-    /// The same, but it may be empty.
-    Many(&'static str),
     /// Free names to such maps.
     Maps(&'static str),
 }
@@ -83,9 +81,7 @@ impl Form {
     /// The definition it refers to.
     pub(super) fn refers_to(self) -> Option<&'static str> {
         match self {
-            Form::Map(name) | Form::List(name) | Form::Many(name) | Form::Maps(name) | Form::WordsOrMap(_, name) => {
-                Some(name)
-            }
+            Form::Map(name) | Form::List(name) | Form::Maps(name) | Form::WordsOrMap(_, name) => Some(name),
             _ => None,
         }
     }
@@ -122,7 +118,6 @@ impl Form {
             // A reference takes no neighbours in draft 7.
             Form::Map(name) => json!({ "allOf": [refer(name)] }),
             Form::List(name) => json!({ "type": "array", "minItems": 1, "items": refer(name) }),
-            Form::Many(name) => json!({ "type": "array", "items": refer(name) }),
             Form::Maps(name) => json!({ "type": "object", "additionalProperties": refer(name) }),
         }
     }

@@ -4,6 +4,7 @@
 //! stricter: it knows nothing of expressions and the order of steps.
 
 mod form;
+mod places;
 mod table;
 
 use std::collections::BTreeSet;

@@ -4,10 +4,9 @@
 
 use crate::runbook::reader::Keys;
 use crate::runbook::schema::form::{Form, words};
+use crate::runbook::schema::places;
 use crate::runbook::types::Type;
-use crate::runbook::{
-    commands, lower, lower_inputs, lower_steps, lower_times, lower_whole, lower_writes, mail, settings,
-};
+use crate::runbook::{lower, lower_inputs, lower_steps, lower_times, lower_whole, lower_writes, settings};
 
 /// A map with known keys.
 pub(super) struct Definition {
@@ -30,15 +29,13 @@ pub(super) struct Row {
     pub(super) doc: &'static str,
 }
 
-const fn row(key: &'static str, form: Form, doc: &'static str) -> Row {
+pub(super) const fn row(key: &'static str, form: Form, doc: &'static str) -> Row {
     Row { key, form, doc }
 }
 
 const LEVELS: [&str; 4] = words(&lower_steps::LEVELS);
 const EFFECTS: [&str; 5] = words(&lower_writes::EFFECTS);
 const REPEATS: [&str; 3] = words(&lower_writes::REPEATS);
-const COMMAND_EFFECTS: [&str; 4] = words(&commands::EFFECTS);
-const COMMAND_REPEATS: [&str; 2] = words(&commands::REPEATS);
 const IF_BUSY: [&str; 3] = words(&lower_whole::IF_BUSY);
 
 const VERSION: Row = row("version", Form::Version, "Version of the language: 1.");
@@ -284,6 +281,7 @@ pub(super) const TARGET: Definition = Definition {
             "Hosts that steps may connect to, `*.example.com` for all below one; every host without it.",
         ),
         row("ca", Form::Text, "A file of PEM certificates to trust beside the public ones."),
+        row("providers", Form::Map("providers"), "How this place does what each place does in its own way."),
     ],
 };
 
@@ -326,69 +324,12 @@ const ALLOW: Definition = Definition {
     rows: &[
         row("env", Form::Texts, "Variables of the environment whose values `env.read` may show."),
         row("file_write", Form::Texts, "Directories that `file.write` may write below."),
-        row("exec", Form::Many("command"), "Commands that `exec.run` may run; the first line that fits counts."),
-    ],
-};
-
-const COMMAND: Definition = Definition {
-    name: "command",
-    doc: "A command that may be run.",
-    keys: &commands::COMMAND,
-    required: &["argv", "effect"],
-    one_of: &[],
-    needs: &[],
-    rows: &[
-        row(
-            "argv",
-            Form::Texts,
-            "Its words; `*` stands for one word that is no option, `**` at the end for all that follow.",
-        ),
-        row("effect", Form::Words(&COMMAND_EFFECTS), "What it may do to the world."),
-        row("repeat", Form::Words(&COMMAND_REPEATS), "Whether it may be run again when nobody knows what came of it."),
-        row("env", Form::Texts, "Variables of its environment that a runbook may set."),
-    ],
-};
-
-const MAIL: Definition = Definition {
-    name: "mail",
-    doc: "How messages leave.",
-    keys: &mail::MAIL,
-    required: &["smtp", "from"],
-    one_of: &[],
-    needs: &[],
-    rows: &[
-        row("smtp", Form::Map("smtp"), "The server that takes messages."),
-        row("from", Form::Text, "The sender of every message."),
-        row(
-            "allow_domains",
-            Form::Texts,
-            "Domains that messages may go to, `*.example.com` for all below one; none without it.",
-        ),
-    ],
-};
-
-const SMTP: Definition = Definition {
-    name: "smtp",
-    doc: "The server that takes messages.",
-    keys: &mail::SMTP,
-    required: &["host"],
-    one_of: &[],
-    needs: &[("user", &["password_secret"]), ("password_secret", &["user"])],
-    rows: &[
-        row("host", Form::Text, "Its name or address."),
-        row("port", Form::Count(1), "Where it listens; that of its `security` unless given."),
-        row(
-            "security",
-            Form::Words(&["starttls", "tls", "none"]),
-            "How the connection is protected, starttls unless given.",
-        ),
-        row("user", Form::Text, "Who rerail is there."),
-        row("password_secret", Form::Text, "Name of a secret of the target that holds the password."),
+        row("exec", Form::List("command"), "Commands that `exec.run` may run; the first line that fits decides."),
     ],
 };
 
 /// All of them. Three are files, and each of those stands alone.
-pub(super) const DEFINITIONS: [&Definition; 19] = [
+pub(super) const DEFINITIONS: [&Definition; 23] = [
     &RUNBOOK,
     &INPUT,
     &STEP,
@@ -405,9 +346,13 @@ pub(super) const DEFINITIONS: [&Definition; 19] = [
     &SECRET,
     &PROJECT,
     &ALLOW,
-    &COMMAND,
-    &MAIL,
-    &SMTP,
+    &places::COMMAND,
+    &places::PROVIDERS,
+    &places::PROVIDER,
+    &places::IDEMPOTENCY,
+    &places::WAIT,
+    &places::MAIL,
+    &places::SMTP,
 ];
 
 /// A definition with all it refers to.

@@ -54,6 +54,7 @@ pub fn started(run: RunId) -> Event {
             root: None,
             inputs: Map::new(),
             vars: Map::new(),
+            providers: Map::new(),
             actor: actor(),
             reason: None,
             incident: None,

@@ -1,0 +1,387 @@
+//! `providers:` of a target: how this place does what every place does differently.
+//!
+//! What is read here reaches runbooks as `run.providers`, complete and checked, so that an action needs to look
+//! at no key twice. Secrets are named (`${{ secrets.NAME }}`) and stay names; nothing else is evaluated.
+
+use std::collections::BTreeSet;
+
+use crate::runbook::nearest::did_you_mean;
+use crate::runbook::node::{Entry, Node, NodeKind, Style};
+use crate::runbook::problem::Problem;
+use crate::runbook::reader::{Fields, Keys, Reader};
+use crate::runbook::scalar::{Core, core};
+use crate::runbook::types::parse_duration;
+use crate::runbook::words::{quoted, secret_fault, variable_fault};
+use crate::script::secret::{Part, SecretText};
+use crate::script::value::{Map, Value};
+
+/// What a target can say how to do. `run.providers` always has all of them: `()` where the target is silent.
+pub const PROVIDERS: [&str; 1] = ["redeploy"];
+
+pub(super) const LIST: Keys = Keys { what: "list of providers", known: &PROVIDERS, later: &[], foreign: &[] };
+pub(super) const PROVIDER: Keys = Keys {
+    what: "provider",
+    known: &["use", "url", "method", "headers", "json", "idempotency", "argv", "env", "timeout", "wait"],
+    later: &[],
+    foreign: &[("body", "write `json`"), ("command", "write `argv`")],
+};
+/// Keys of one provider alone.
+const WEBHOOK_ONLY: [&str; 5] = ["url", "method", "headers", "json", "idempotency"];
+const COMMAND_ONLY: [&str; 2] = ["argv", "env"];
+pub(super) const IDEMPOTENCY: Keys =
+    Keys { what: "list of idempotency settings", known: &["header", "window"], later: &[], foreign: &[] };
+pub(super) const WAIT: Keys = Keys {
+    what: "list of what to wait for",
+    known: &["url", "status", "delay", "every", "within"],
+    later: &[],
+    foreign: &[("until", "write `status: [200]`; without it any 2xx is good"), ("timeout", "write `within`")],
+};
+
+/// What actions replace by the name of the service, in every setting that holds no secret.
+const SERVICE: &str = "{service}";
+/// Those that there are.
+pub(super) const USES: [&str; 2] = [WEBHOOK_WORD, COMMAND_WORD];
+const WEBHOOK_WORD: &str = "webhook";
+const COMMAND_WORD: &str = "command";
+/// Providers of the language that come later.
+const LATER: [&str; 3] = ["railway", "vercel", "github"];
+/// Methods that change something.
+pub(super) const METHODS: [(&str, &str); 3] = [("POST", "POST"), ("PUT", "PUT"), ("PATCH", "PATCH")];
+
+/// Reads `providers`. `secrets` are those the target has a source for.
+pub(super) fn read_providers(reader: &mut Reader, node: &Node, secrets: &BTreeSet<String>) -> Map {
+    let mut read = Map::new();
+    let Some(fields) = reader.fields(node, &LIST) else { return read };
+    for name in PROVIDERS {
+        let Some(node) = fields.get(name) else { continue };
+        if let Some(provider) = (Providing { reader, secrets }).provider(node) {
+            read.insert(name.to_owned(), Value::Map(provider));
+        }
+    }
+    read
+}
+
+struct Providing<'a> {
+    reader: &'a mut Reader,
+    secrets: &'a BTreeSet<String>,
+}
+
+impl Providing<'_> {
+    fn provider(&mut self, node: &Node) -> Option<Map> {
+        let fields = self.reader.fields(node, &PROVIDER)?;
+        let NodeKind::Map(entries) = &node.kind else { return None };
+        let word = self.reader.required(&fields, "use").and_then(|node| self.reader.text(node, "`use`"))?;
+        let read = match word.value.as_str() {
+            WEBHOOK_WORD => {
+                self.misplaced(&fields, &COMMAND_ONLY, WEBHOOK_WORD);
+                self.webhook(&fields)
+            }
+            COMMAND_WORD => {
+                self.misplaced(&fields, &WEBHOOK_ONLY, COMMAND_WORD);
+                self.command(&fields)
+            }
+            later if LATER.contains(&later) => {
+                self.reader.later(word.span, &format!("use: {later}"));
+                None
+            }
+            other => {
+                let help = did_you_mean(other, USES).unwrap_or_else(|| format!("there are {}", USES.join(" and ")));
+                let message = format!("unknown provider {}", quoted(other));
+                let span = self.reader.first_line(word.span);
+                let problem = Problem::error("E0107", &self.reader.source, span, message);
+                self.reader.push(problem.label("no such provider").help(help));
+                None
+            }
+        };
+        let mut read = read?;
+        let places = self.places(&read, entries);
+        read.insert("places".to_owned(), places);
+        // Not `use`: scripts can't say that word.
+        read.insert("provider".to_owned(), Value::from(word.value));
+        Some(read)
+    }
+
+    /// The settings in which the service's name can be filled in.
+    fn places(&mut self, read: &Map, entries: &[Entry]) -> Value {
+        for entry in entries {
+            let Some(value) = read.get(&entry.key.value).filter(|value| value.has_secret()) else { continue };
+            if value.to_json().to_string().contains(SERVICE) {
+                let message = format!("`{}` holds a secret and `{SERVICE}`", entry.key.value);
+                let label = "a setting with a secret is sent as it is";
+                self.reader.error("E0115", self.reader.first_line(entry.value.span), message, label);
+            }
+        }
+        let plain = read.iter().filter(|(_, value)| !value.has_secret());
+        Value::List(plain.map(|(key, _)| Value::from(key.as_str())).collect())
+    }
+
+    fn misplaced(&mut self, fields: &Fields<'_>, keys: &[&str], word: &str) {
+        for entry in keys.iter().filter_map(|key| fields.entry(key)) {
+            let message = format!("`{}` does not go with `use: {word}`", entry.key.value);
+            self.reader.error("E0115", entry.key.span, message, "belongs to another provider");
+        }
+    }
+
+    fn webhook(&mut self, fields: &Fields<'_>) -> Option<Map> {
+        let url = self.reader.required(fields, "url").and_then(|node| self.url(node));
+        let method = fields.get("method").map_or(Some("POST"), |node| self.reader.word(node, "method", &METHODS));
+        let headers = fields.get("headers").map_or(Some(Value::Map(Map::new())), |node| self.texts_by_name(node));
+        let json = fields.get("json").map_or(Some(Value::Null), |node| self.value(node, "`json`"));
+        let timeout = self.time(fields, "timeout", "30s");
+        let key = fields.get("idempotency").map_or(Some(Value::Null), |node| self.idempotency(node));
+        let wait = fields.get("wait").map_or(Some(Value::Null), |node| self.wait(node));
+        Some(map([
+            ("url", url?),
+            ("method", Value::from(method?)),
+            ("headers", headers?),
+            ("json", json?),
+            ("timeout", timeout?),
+            ("idempotency", key?),
+            ("wait", wait?),
+        ]))
+    }
+
+    fn command(&mut self, fields: &Fields<'_>) -> Option<Map> {
+        let argv = self.reader.required(fields, "argv").map(|node| self.reader.texts(node, "`argv`"));
+        if let (Some(words), Some(node)) = (&argv, fields.get("argv"))
+            && words.is_empty()
+            && !self.reader.has_errors()
+        {
+            self.reader.wrong(node, "`argv`", "a program and its arguments");
+        }
+        let env = match fields.get("env") {
+            None => Some(Value::Map(Map::new())),
+            Some(node) => {
+                let entries = self.reader.map(node, "`env`");
+                let named = entries.iter().filter(|entry| !self.reader.name(&entry.key, variable_fault)).count() == 0;
+                self.texts_by_name(node).filter(|_| named)
+            }
+        };
+        let timeout = self.time(fields, "timeout", "30s");
+        let wait = fields.get("wait").map_or(Some(Value::Null), |node| self.wait(node));
+        let argv = argv?.into_iter().map(|word| Value::Text(word.value)).collect();
+        Some(map([("argv", Value::List(argv)), ("env", env?), ("timeout", timeout?), ("wait", wait?)]))
+    }
+
+    fn idempotency(&mut self, node: &Node) -> Option<Value> {
+        let fields = self.reader.fields(node, &IDEMPOTENCY)?;
+        let header = self.reader.required(&fields, "header").and_then(|node| self.reader.text(node, "`header`"));
+        self.reader.required(&fields, "window");
+        let window = self.time(&fields, "window", "24h");
+        Some(Value::Map(map([("header", Value::Text(header?.value)), ("window", window?)])))
+    }
+
+    fn wait(&mut self, node: &Node) -> Option<Value> {
+        let fields = self.reader.fields(node, &WAIT)?;
+        let url = self.reader.required(&fields, "url").and_then(|node| self.url(node));
+        let status = fields.get("status").map_or(Some(Vec::new()), |node| self.statuses(node));
+        let [delay, every, within] =
+            [("delay", "0s"), ("every", "5s"), ("within", "5m")].map(|(key, default)| self.time(&fields, key, default));
+        Some(Value::Map(map([
+            ("url", url?),
+            ("status", Value::List(status?)),
+            ("delay", delay?),
+            ("every", every?),
+            ("within", within?),
+        ])))
+    }
+
+    fn statuses(&mut self, node: &Node) -> Option<Vec<Value>> {
+        let items = match &node.kind {
+            NodeKind::List(items) if !items.is_empty() => items.as_slice(),
+            _ => std::slice::from_ref(node),
+        };
+        let read = items.iter().map(|item| match &item.kind {
+            NodeKind::Scalar(scalar) if scalar.style == Style::Plain => match core(&scalar.text) {
+                Core::Int(code) if (100..=599).contains(&code) => Some(Value::Int(code)),
+                _ => None,
+            },
+            _ => None,
+        });
+        let read: Option<Vec<Value>> = read.collect();
+        if read.is_none() {
+            self.reader.wrong(node, "`status`", "a status code from 100 to 599, or a list of them");
+        }
+        read
+    }
+
+    /// A duration; `default` without the key.
+    fn time(&mut self, fields: &Fields<'_>, key: &str, default: &str) -> Option<Value> {
+        let Some(node) = fields.get(key) else { return Some(Value::from(default)) };
+        let text = self.reader.text(node, &format!("`{key}`"))?;
+        if let Err(why) = parse_duration(&text.value) {
+            self.reader.error("E0107", self.reader.first_line(text.span), format!("`{key}`: {why}"), "no duration");
+            return None;
+        }
+        Some(Value::Text(text.value))
+    }
+
+    /// An address with a host that can be read, unless a secret hides it.
+    fn url(&mut self, node: &Node) -> Option<Value> {
+        let value = self.value(node, "`url`")?;
+        let good = match &value {
+            Value::Text(text) => url::Url::parse(text)
+                .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.username().is_empty()),
+            other => matches!(other, Value::Secret(_)),
+        };
+        if !good {
+            self.reader.wrong(node, "`url`", "an address such as `https://deploy.example.com/hooks/backend`");
+        }
+        good.then_some(value)
+    }
+
+    fn texts_by_name(&mut self, node: &Node) -> Option<Value> {
+        let mut read = Map::new();
+        for entry in self.reader.map(node, "this") {
+            match self.value(&entry.value, &format!("`{}`", entry.key.value))? {
+                value @ (Value::Text(_) | Value::Secret(_)) => read.insert(entry.key.value.clone(), value),
+                plain @ (Value::Int(_) | Value::Bool(_)) => {
+                    read.insert(entry.key.value.clone(), Value::Text(plain.to_string()))
+                }
+                _ => {
+                    self.reader.wrong(&entry.value, &format!("`{}`", entry.key.value), "text");
+                    return None;
+                }
+            };
+        }
+        matches!(node.kind, NodeKind::Map(_)).then_some(Value::Map(read))
+    }
+
+    /// Any value, in whose texts `${{ secrets.NAME }}` may stand.
+    fn value(&mut self, node: &Node, thing: &str) -> Option<Value> {
+        match &node.kind {
+            NodeKind::Scalar(scalar) if scalar.text.contains("${{") => self.secret_text(node, &scalar.text, thing),
+            NodeKind::List(items) => {
+                let items: Vec<_> = items.iter().map(|item| self.value(item, thing)).collect();
+                items.into_iter().collect::<Option<_>>().map(Value::List)
+            }
+            NodeKind::Map(entries) => {
+                let entries: Vec<_> = entries
+                    .iter()
+                    .map(|entry| Some((entry.key.value.clone(), self.value(&entry.value, thing)?)))
+                    .collect();
+                entries.into_iter().collect::<Option<_>>().map(Value::Map)
+            }
+            _ => self.reader.value(node, thing),
+        }
+    }
+
+    fn secret_text(&mut self, node: &Node, text: &str, thing: &str) -> Option<Value> {
+        let span = self.reader.first_line(node.span);
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("${{") {
+            let name = after.split_once("}}").map(|(inside, after)| (inside.trim().strip_prefix("secrets."), after));
+            let Some((Some(name), after)) = name.filter(|(name, _)| name.is_some_and(|n| secret_fault(n).is_none()))
+            else {
+                let message = format!("{thing}: only `${{{{ secrets.NAME }}}}` is evaluated in a target");
+                self.reader.error("E0107", span, message, "not the name of a secret");
+                return None;
+            };
+            if !self.secrets.contains(name) {
+                let message = format!("{thing}: the secret `{name}` is not declared");
+                let help = did_you_mean(name, self.secrets.iter().map(String::as_str))
+                    .unwrap_or_else(|| "say where it comes from under `secrets` of this target".to_owned());
+                let problem = Problem::error("E0208", &self.reader.source, span, message);
+                self.reader.push(problem.label("not under `secrets`").help(help));
+                return None;
+            }
+            parts.extend([Part::Text(before.to_owned()), Part::Secret(SecretText::named(name))]);
+            rest = after;
+        }
+        parts.push(Part::Text(rest.to_owned()));
+        Some(Value::Secret(SecretText::concat(parts)))
+    }
+}
+
+fn map<const N: usize>(entries: [(&str, Value); N]) -> Map {
+    entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runbook::settings::read_target;
+    use crate::runbook::source::Source;
+
+    fn read(redeploy: &str) -> (Map, Vec<&'static str>) {
+        let text = format!(
+            "version: 1\nsecrets: {{ HOOK: {{ from: env }}, KEY: {{ from: env }} }}\nproviders:\n  redeploy: {redeploy}\n"
+        );
+        let (target, problems) = read_target(&Source::new("targets/t.yaml", text));
+        (target.providers, problems.iter().map(|problem| problem.code).collect())
+    }
+
+    fn redeploy(text: &str) -> Map {
+        let (providers, codes) = read(text);
+        assert_eq!(codes, Vec::<&str>::new(), "{text}");
+        match &providers["redeploy"] {
+            Value::Map(map) => map.clone(),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_webhook_is_completed_and_its_secrets_stay_names() {
+        let hook = redeploy(
+            "{ use: webhook, url: \"${{ secrets.HOOK }}\", headers: { Authorization: \"Bearer ${{secrets.KEY}}!\", X-N: 1 }, json: { a: [\"${{ secrets.KEY }}\", 2] } }",
+        );
+        assert_eq!(hook["provider"], Value::from("webhook"));
+        assert_eq!(hook["method"], Value::from("POST"));
+        assert_eq!(hook["url"], Value::Secret(SecretText::named("HOOK")));
+        let bearer = SecretText::named("KEY").prefixed("Bearer ").suffixed("!");
+        assert_eq!(hook["headers"], Value::map([("Authorization", Value::Secret(bearer)), ("X-N", Value::from("1"))]));
+        let list = Value::List(vec![Value::Secret(SecretText::named("KEY")), Value::Int(2)]);
+        assert_eq!(hook["json"], Value::map([("a", list)]));
+        let places = ["idempotency", "method", "timeout", "wait"].map(Value::from).to_vec();
+        assert_eq!(hook["places"], Value::List(places));
+        assert_eq!(
+            (&hook["wait"], &hook["idempotency"], &hook["timeout"]),
+            (&Value::Null, &Value::Null, &Value::from("30s"))
+        );
+    }
+
+    #[test]
+    fn a_command_and_what_to_wait_for_are_completed() {
+        let command = redeploy(
+            "{ use: command, argv: [kubectl, rollout, \"{service}\"], env: { KEY: \"${{ secrets.KEY }}\" }, wait: { url: \"https://api.example.com/{service}\", status: 204, every: 1s } }",
+        );
+        assert_eq!(command["argv"], Value::List(vec!["kubectl".into(), "rollout".into(), "{service}".into()]));
+        let wait = &command["wait"];
+        assert_eq!(wait.get("status"), Some(&Value::List(vec![Value::Int(204)])));
+        assert_eq!((wait.get("delay"), wait.get("within")), (Some(&Value::from("0s")), Some(&Value::from("5m"))));
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        for (text, code) in [
+            ("webhook", "E0107"),
+            ("{ url: https://a.example.com }", "E0106"),
+            ("{ use: railway }", "E0108"),
+            ("{ use: webhok, url: https://a.example.com }", "E0107"),
+            ("{ use: webhook }", "E0106"),
+            ("{ use: webhook, url: a.example.com }", "E0107"),
+            ("{ use: webhook, url: ftp://a.example.com }", "E0107"),
+            ("{ use: webhook, url: https://u:p@a.example.com }", "E0107"),
+            ("{ use: webhook, url: \"${{ secrets.GONE }}\" }", "E0208"),
+            ("{ use: webhook, url: \"${{ inputs.url }}\" }", "E0107"),
+            ("{ use: webhook, url: \"${{ secrets.HOOK\" }", "E0107"),
+            ("{ use: webhook, url: \"https://a.example.com/{service}/${{ secrets.KEY }}\" }", "E0115"),
+            ("{ use: webhook, url: https://a.example.com, method: GET }", "E0107"),
+            ("{ use: webhook, url: https://a.example.com, argv: [a] }", "E0115"),
+            ("{ use: command, argv: [a], url: https://a.example.com }", "E0115"),
+            ("{ use: command, argv: [a], shell: true }", "E0103"),
+            ("{ use: webhook, url: https://a.example.com, timeout: soon }", "E0107"),
+            ("{ use: webhook, url: https://a.example.com, headers: { A: [1] } }", "E0107"),
+            ("{ use: webhook, url: https://a.example.com, idempotency: { header: A } }", "E0106"),
+            ("{ use: webhook, url: https://a.example.com, wait: { status: 200 } }", "E0106"),
+            ("{ use: webhook, url: https://a.example.com, wait: { url: https://a.example.com, status: 99 } }", "E0107"),
+            ("{ use: webhook, url: https://a.example.com, wait: { url: https://a.example.com, until: x } }", "E0103"),
+            ("{ use: command, argv: [] }", "E0107"),
+            ("{ use: command, argv: [\"${{ secrets.KEY }}\"] }", "E0107"),
+            ("{ use: command, argv: [a], env: { \"A=B\": x } }", "E0105"),
+        ] {
+            assert_eq!(read(text).1, [code], "{text}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Keys below `providers` of a target, and below `allow.exec` and `mail` of a project: what is particular to a place.
+
+use crate::runbook::schema::form::{Form, words};
+use crate::runbook::schema::table::{Definition, row};
+use crate::runbook::{commands, mail, providers};
+
+const EFFECTS: [&str; 4] = words(&commands::EFFECTS);
+const REPEATS: [&str; 2] = words(&commands::REPEATS);
+const METHODS: [&str; 3] = words(&providers::METHODS);
+
+pub(super) const COMMAND: Definition = Definition {
+    name: "command",
+    doc: "Commands that may be run, and what each may do.",
+    keys: &commands::COMMAND,
+    required: &["argv", "effect"],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row(
+            "argv",
+            Form::Texts,
+            "Program and arguments; `*` is one word that is no option, `**` at the end all that follows.",
+        ),
+        row("effect", Form::Words(&EFFECTS), "What such a command may do to the world."),
+        row(
+            "repeat",
+            Form::Words(&REPEATS),
+            "Whether it may be run again when nobody knows what came of it; once without it.",
+        ),
+        row("env", Form::Texts, "Variables of the environment that a runbook may set for it."),
+    ],
+};
+
+pub(super) const PROVIDERS: Definition = Definition {
+    name: "providers",
+    doc: "How this place does what each place does in its own way; read as `run.providers`.",
+    keys: &providers::LIST,
+    required: &[],
+    one_of: &[],
+    needs: &[],
+    rows: &[row("redeploy", Form::Map("provider"), "How a service is deployed again, for the action `redeploy`.")],
+};
+
+pub(super) const PROVIDER: Definition = Definition {
+    name: "provider",
+    doc: "One way to do it. `{service}` stands for the service; secrets are named as in expressions, nothing else is evaluated.",
+    keys: &providers::PROVIDER,
+    required: &["use"],
+    one_of: &["url", "argv"],
+    needs: &[],
+    rows: &[
+        row(
+            "use",
+            Form::Words(&providers::USES),
+            "webhook: send a request; command: run a program that `allow.exec` names.",
+        ),
+        row("url", Form::Text, "Where the webhook is; may be a secret."),
+        row("method", Form::Words(&METHODS), "How it is called; POST without it."),
+        row("headers", Form::Any, "Headers of the request; values may hold secrets."),
+        row("json", Form::Any, "Body of the request."),
+        row("idempotency", Form::Map("idempotency"), "Under which key the other side drops a second request."),
+        row("argv", Form::Texts, "Program and arguments, a word each."),
+        row("env", Form::Any, "Variables of its environment; values may hold secrets."),
+        row("timeout", Form::Duration, "How long the call may take; 30s without it."),
+        row("wait", Form::Map("wait"), "What must answer before it counts as deployed."),
+    ],
+};
+
+pub(super) const IDEMPOTENCY: Definition = Definition {
+    name: "idempotency",
+    doc: "How the other side knows a request that it has seen.",
+    keys: &providers::IDEMPOTENCY,
+    required: &["header", "window"],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row("header", Form::Text, "The header that carries the key."),
+        row("window", Form::Duration, "How long the other side keeps keys."),
+    ],
+};
+
+pub(super) const WAIT: Definition = Definition {
+    name: "wait",
+    doc: "What must answer, three times in a row.",
+    keys: &providers::WAIT,
+    required: &["url"],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row("url", Form::Text, "The address to ask."),
+        row("status", Form::Any, "A status that is good, or a list of them; any 2xx without it."),
+        row("delay", Form::Duration, "How long the old instance still answers; nothing is asked before."),
+        row("every", Form::Duration, "Pause between two looks; 5s without it."),
+        row("within", Form::Duration, "How long to wait at most; 5m without it."),
+    ],
+};
+
+pub(super) const MAIL: Definition = Definition {
+    name: "mail",
+    doc: "How messages leave; without it none do.",
+    keys: &mail::MAIL,
+    required: &["smtp", "from"],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row("smtp", Form::Map("smtp"), "The server that takes them."),
+        row("from", Form::Text, "Who they are from, such as `rerail@example.com`."),
+        row("allow_domains", Form::Texts, "Domains that may get them; none without it."),
+    ],
+};
+
+pub(super) const SMTP: Definition = Definition {
+    name: "smtp",
+    doc: "A mail server.",
+    keys: &mail::SMTP,
+    required: &["host"],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row("host", Form::Text, "Its name."),
+        row("port", Form::Count(1), "Its port; the usual one of `security` without it."),
+        row("security", Form::Words(&mail::SECURITY_WORDS), "When TLS begins: starttls, at once, or never."),
+        row("user", Form::Text, "Who logs in."),
+        row("password_secret", Form::Text, "The secret of the target that holds the password."),
+    ],
+};
