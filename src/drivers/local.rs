@@ -152,10 +152,11 @@ impl Local<'_> {
 
     /// Hands what an effect came to over to the engine: cleaned of secrets first, so that the next step
     /// sees exactly what the journal has.
-    pub(super) fn land(&self, machine: &mut Machine, flight: Flight) {
+    pub(super) fn land(&mut self, machine: &mut Machine, flight: Flight) {
         crate::failpoint::hit("driver.outcome");
         let Flight { step, mut completion } = flight;
         clean_attempt(&mut completion.result, &self.redactor);
+        self.foreground.watcher.looked(&step, &completion.result);
         machine.complete(&step, completion);
     }
 

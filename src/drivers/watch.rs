@@ -4,12 +4,15 @@ use crate::engine::event::{Actor, Event, Hold};
 use crate::engine::facts::Facts;
 use crate::engine::ids::StepPath;
 use crate::engine::machine::Waits;
+use crate::engine::outcome::Attempt;
 use crate::script::value::Value;
 
 /// Sees what happens, as it happens; drawing only.
 pub trait Watcher: Send {
     /// These events may be shown: durable, or reads that a crash would only repeat.
     fn events(&mut self, events: &[Event], facts: &Facts);
+    /// An effect came to this; what it means is in the events. A look of a poll that saw nothing new has none.
+    fn looked(&mut self, _step: &StepPath, _result: &Attempt) {}
     /// Nothing can be decided now; called when what it waits for changes.
     fn waiting(&mut self, waits: &Waits, facts: &Facts);
     /// The driver starts nothing new, and waits for what is running.

@@ -75,6 +75,20 @@ impl Store {
         }
     }
 
+    /// Opens a store that is there for a quick look: creates, migrates and examines nothing, and every write is
+    /// refused. `None` if there is no store.
+    ///
+    /// # Errors
+    /// As [`Store::open`], if nothing can be read.
+    pub fn glance(dir: &Path) -> Result<Option<Store>, Error> {
+        if !dir.join(schema::FILE).exists() {
+            return Ok(None);
+        }
+        let (file, reader) = schema::open_to_look(dir)?;
+        let sealed = Error::Refused { path: file.clone(), why: "was opened only to be looked at".to_owned() };
+        Ok(Some(Store::new(dir, file, reader, Some(sealed))))
+    }
+
     fn new(dir: &Path, file: PathBuf, reader: Connection, sealed: Option<Error>) -> Store {
         Store(Arc::new(Shared {
             dir: dir.to_owned(),

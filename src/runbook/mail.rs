@@ -52,6 +52,15 @@ pub enum Security {
 }
 
 impl Security {
+    /// The word for it in `security:`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Security::Starttls => "starttls",
+            Security::Tls => "tls",
+            Security::None => "none",
+        }
+    }
+
     /// The port where such servers listen.
     fn port(self) -> u16 {
         match self {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::runbook::nearest::nearest;
 use crate::runbook::words::quoted;
 use crate::script::limits::VALUE_DEPTH_MAX;
 use crate::script::value::Value;
@@ -182,14 +183,53 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     Ok(total)
 }
 
+/// Schemes of services that can be looked at or written to. Any other word is a typo more often than a service.
+const SCHEMES: [&str; 28] = [
+    "http",
+    "https",
+    "ws",
+    "wss",
+    "grpc",
+    "grpcs",
+    "tcp",
+    "tls",
+    "udp",
+    "redis",
+    "rediss",
+    "postgres",
+    "postgresql",
+    "mysql",
+    "mariadb",
+    "mongodb",
+    "mongodb+srv",
+    "amqp",
+    "amqps",
+    "mqtt",
+    "mqtts",
+    "nats",
+    "ldap",
+    "ldaps",
+    "smtp",
+    "smtps",
+    "ssh",
+    "sftp",
+];
+
 /// An address with a scheme and a host, as typed but without the slash of an empty path.
 fn canonical_url(text: &str) -> Result<String, String> {
     let wrong = |why: &str| format!("expected url such as https://example.com, got {:?}{why}", shortened(text));
     // The parser forgives these silently; what is journaled and what is requested would differ.
-    if text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\') || !text.contains("://") {
+    if text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\') {
         return Err(wrong(""));
     }
+    if !text.contains("://") {
+        return Err(wrong(&with_scheme(text).map(|meant| format!("; did you mean {meant}?")).unwrap_or_default()));
+    }
     let url = url::Url::parse(text).map_err(|error| wrong(&format!(": {error}")))?;
+    if !SCHEMES.contains(&url.scheme()) {
+        let meant = nearest(url.scheme(), SCHEMES).map(|meant| format!("; did you mean {meant}://?"));
+        return Err(wrong(&format!(", whose scheme is not one of a service{}", meant.unwrap_or_default())));
+    }
     if url.host_str().is_none_or(str::is_empty) {
         return Err(wrong(" without a host"));
     }
@@ -198,6 +238,21 @@ fn canonical_url(text: &str) -> Result<String, String> {
     }
     let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
     Ok(if bare { text.strip_suffix('/').unwrap_or(text) } else { text }.to_owned())
+}
+
+/// The address that was meant by one without a scheme, if it looks like one: `localhost:8080`, `api.example.com/x`.
+fn with_scheme(text: &str) -> Option<String> {
+    let url = url::Url::parse(&format!("http://{text}")).ok()?;
+    // Encryption is usual everywhere but on this machine and inside a network.
+    let scheme = match url.host()? {
+        url::Host::Domain(name) if name.contains('.') => "https",
+        url::Host::Domain(name) if name == "localhost" || url.port().is_some() => "http",
+        url::Host::Domain(_) => return None,
+        url::Host::Ipv4(_) | url::Host::Ipv6(_) => "http",
+    };
+    // `3` is an address to the parser, `0.0.0.3`.
+    let address = text.contains(['.', ':']) || text.starts_with("localhost");
+    (address && !text.contains('@')).then(|| format!("{scheme}://{text}"))
 }
 
 fn check_email(text: &str) -> Result<(), String> {
@@ -245,6 +300,25 @@ mod tests {
             assert!(error.starts_with("expected a duration"), "{text}: {error}");
         }
         assert_eq!(parse_duration("5").unwrap_err(), "expected a duration such as 30s or 1m30s, got \"5\"");
+    }
+
+    #[test]
+    fn an_address_without_a_scheme_or_with_a_misspelt_one_is_told_what_was_meant() {
+        for (typed, meant) in [
+            ("localhost:18100", "; did you mean http://localhost:18100?"),
+            ("127.0.0.1:8000/health", "; did you mean http://127.0.0.1:8000/health?"),
+            ("[::1]:8000", "; did you mean http://[::1]:8000?"),
+            ("backend:8080", "; did you mean http://backend:8080?"),
+            ("api.example.com", "; did you mean https://api.example.com?"),
+            ("htps://api.example.com", ", whose scheme is not one of a service; did you mean https://?"),
+            ("javascript://api.example.com", ", whose scheme is not one of a service"),
+        ] {
+            let error = Type::Url.read(typed).unwrap_err();
+            assert_eq!(error, format!("expected url such as https://example.com, got {typed:?}{meant}"));
+        }
+        for typed in ["prod", "", "7", "ana@example.com", "a b"] {
+            assert!(!Type::Url.read(typed).unwrap_err().contains("did you mean"), "{typed}");
+        }
     }
 
     #[test]

@@ -169,8 +169,14 @@ impl Runs {
         let redactor = self.redactor.clone();
         let allowed = WorldSettings::of(&ground.root, &ground.settings, Some(target), &redactor);
         let world = World::new(WorldSettings { blobs, ..allowed });
-        for name in secrets_of(program) {
-            world.learn_secret(&name).map_err(|failure| RunsError::new(ErrorKind::Usage, failure.message))?;
+        let unreadable: Vec<String> = secrets_of(program)
+            .iter()
+            .filter_map(|name| world.learn_secret(name).err())
+            .map(|failure| failure.message)
+            .collect();
+        if !unreadable.is_empty() {
+            let said = RunsError::new(ErrorKind::Usage, unreadable.join("; "));
+            return Err(said.hint("`rerail doctor --target NAME` looks at all secrets of a target"));
         }
         Ok((world, redactor))
     }

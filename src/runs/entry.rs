@@ -8,6 +8,7 @@ use crate::engine::event::{Body, Event};
 use crate::engine::facts::{Facts, Record};
 use crate::engine::ids::{RunId, StepPath};
 use crate::engine::machine::Waits;
+use crate::engine::outcome::Attempt;
 use crate::journal::{Claim, Drive, Error as JournalError, RunRow, Store, Taker};
 use crate::runbook::model::IfBusy;
 use crate::runs::Runs;
@@ -121,6 +122,10 @@ impl Watcher for Onlooker {
 
     fn waiting(&mut self, waits: &Waits, facts: &Facts) {
         self.0.waiting(&Waits { questions: Vec::new(), ..waits.clone() }, facts);
+    }
+
+    fn looked(&mut self, step: &StepPath, result: &Attempt) {
+        self.0.looked(step, result);
     }
 }
 

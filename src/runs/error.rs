@@ -33,6 +33,8 @@ pub enum ErrorKind {
     Interrupted(Option<Parting>),
     /// The journal can't be opened, read or written.
     Storage,
+    /// There is no room for the journal: with some, the same request works.
+    Full,
     /// The journal is not what was written.
     Damaged,
     /// A bug or a broken environment.
@@ -65,6 +67,8 @@ impl From<JournalError> for RunsError {
         let kind = match &error {
             JournalError::Damaged { .. } | JournalError::DamagedFile { .. } => ErrorKind::Damaged,
             JournalError::NoRun { .. } => ErrorKind::NotFound,
+            JournalError::Full { .. } => ErrorKind::Full,
+            JournalError::Os { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => ErrorKind::Full,
             JournalError::GroupTaken { .. } => ErrorKind::Busy,
             _ => ErrorKind::Storage,
         };
@@ -72,6 +76,7 @@ impl From<JournalError> for RunsError {
         match error {
             JournalError::Damaged { .. } => said.hint("`rerail verify` says what is damaged; other runs stay usable"),
             JournalError::DamagedFile { .. } => said.hint("`rerail verify` says what is damaged"),
+            _ if kind == ErrorKind::Full => said.hint("make room on that disk, then do the same again"),
             _ => said,
         }
     }
@@ -92,7 +97,7 @@ impl From<Busy> for RunsError {
         match busy {
             Busy::Store(error) => error.into(),
             held => RunsError::new(ErrorKind::Busy, held.to_string())
-                .hint("follow it with `rerail show`, or stop it with `rerail cancel`"),
+                .hint("follow it with `rerail show RUN --follow`, or stop it with `rerail cancel RUN`"),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod actions;
 mod checking;
+mod checkup;
 mod drive;
 mod entry;
 mod error;
@@ -22,9 +23,12 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 pub use crate::drivers::watch::{Control, Foreground, InLine, Parting, Watcher, Why};
-pub use crate::journal::{Filter as RunFilter, Hash, Holder, LastHold, Line, Report as VerifyReport, RunRow, Status};
+pub use crate::journal::{
+    Filter as RunFilter, Hash, Holder, LastHold, Line, Report as VerifyReport, RunRow, Status, sqlite_version,
+};
 pub use actions::ListedAction;
 pub use checking::Checked;
+pub use checkup::{Checkup, Fitness};
 pub use drive::{Left, Rehearsed};
 pub use error::{ErrorKind, RunsError};
 pub use follow::{Followed, Parted};
@@ -48,6 +52,16 @@ impl Runs {
     /// doors: it learns the secrets of every run that is driven from here.
     pub fn open(state_dir: PathBuf, project: Project, redactor: Redactor) -> Runs {
         Runs { state_dir, project, redactor, store: OnceLock::new() }
+    }
+
+    /// A door to a store that is there, only to look through: nothing is created or written, and every write is
+    /// refused. `None` if there is no store.
+    ///
+    /// # Errors
+    /// If the journal can't be read.
+    pub fn glance(state_dir: PathBuf, project: Project, redactor: Redactor) -> Result<Option<Runs>, RunsError> {
+        let Some(store) = Store::glance(&state_dir)? else { return Ok(None) };
+        Ok(Some(Runs { store: OnceLock::from(store), ..Runs::open(state_dir, project, redactor) }))
     }
 
     /// The project: what there is to run.

@@ -3,12 +3,13 @@
 use crate::drivers::clock::now;
 use crate::drivers::local::status;
 use crate::engine::event::{Actor, Body, Decision, EVENT_VERSION, Event};
-use crate::engine::facts::{Facts, Record};
+use crate::engine::facts::{Asked, Facts, Record};
 use crate::engine::ids::StepPath;
 use crate::engine::outcome::Outcome;
 use crate::engine::reopen::is_done_in_the_world;
 use crate::journal::{Append, Busy, Journal as _, RunRow, Signal};
 use crate::redact::Redactor;
+use crate::runbook::fields;
 use crate::runbook::nearest::{listed, nearest};
 use crate::runbook::program::FileKind;
 use crate::runbook::settings::{Settings, read_target};
@@ -87,40 +88,25 @@ impl Runs {
         }
     }
 
-    /// Answers an open question; `key` is the step's path, its end if no other question ends so, or `answer`
-    /// if only one is open.
+    /// Answers an open question with what was typed as `KEY=VALUE`. A question with fields takes their names as
+    /// keys; any other takes one value, under `answer` or its step. `step` says which question is meant: its path, or
+    /// the end of it if no other question ends so. It may be left out if only one is open, or if the key is the step.
     ///
     /// # Errors
-    /// If no such question is open, it is answered already or has expired, the answer is blank, isn't one of its choices or holds a secret.
+    /// If no such question is open, it is answered already or has expired, the answer is blank, isn't one of its
+    /// choices, doesn't fit its fields or holds a secret.
     pub fn answer(
         &self,
         run: &RunRow,
-        key: &str,
-        text: &str,
+        step: Option<&str>,
+        typed: &[(String, String)],
         actor: &Actor,
     ) -> Result<(StepPath, Delivered), RunsError> {
         still_open(run)?;
-        if text.trim().is_empty() {
-            return Err(RunsError::new(ErrorKind::Usage, "the answer is empty"));
-        }
         let facts = self.facts(run)?;
-        let open: Vec<(&StepPath, &Record)> = facts.questions().collect();
-        let found = match open.as_slice() {
-            [only] if key == "answer" => Some(*only),
-            _ => {
-                let path = named(key, open.iter().map(|(path, _)| *path))?;
-                path.and_then(|path| open.iter().copied().find(|(other, _)| *other == path))
-            }
-        };
-        let Some((path, record)) = found else {
-            let said =
-                RunsError::new(ErrorKind::Usage, format!("{}/{} has no open question `{key}`", run.runbook, run.run));
-            let names: Vec<&str> = open.iter().map(|(path, _)| path.as_str()).collect();
-            return Err(match names.is_empty() {
-                true => said,
-                false => said.hint(format!("it asks: {}", names.join(", "))),
-            });
-        };
+        let open: Vec<Open<'_>> =
+            facts.questions().filter_map(|(path, record)| Some((path, record.asked.as_ref()?))).collect();
+        let (path, asked) = meant(run, &open, step, typed)?;
         // The first answer wins when the run takes it up; a second one would be confirmed and then lost.
         for signal in self.store()?.pending_signals(run.run)? {
             let Ok(Body::AskAnswered { step, actor, .. }) = signal.body else { continue };
@@ -130,20 +116,16 @@ impl Runs {
             }
         }
         let at = now();
-        if let Some(asked) = &record.asked {
-            if let Some(expired) = asked.expires.filter(|expires| *expires <= at) {
-                let said = format!("`{path}` expired at {expired:.0}; an answer comes too late");
-                return Err(RunsError::new(ErrorKind::Usage, said));
-            }
-            if !asked.choices.is_empty() && !asked.choices.iter().any(|choice| choice == text) {
-                let said = format!("`{text}` is not one of the choices of `{path}`");
-                let choices = format!("choices: {}", asked.choices.join(", "));
-                return Err(RunsError::new(ErrorKind::Usage, said).hint(choices));
-            }
+        if let Some(expired) = asked.expires.filter(|expires| *expires <= at) {
+            let said = format!("`{path}` expired at {expired:.0}; an answer comes too late");
+            return Err(RunsError::new(ErrorKind::Usage, said));
         }
-        check_text(&self.knowing(run), "the answer", text)?;
-        let (step, actor) = (path.clone(), actor.clone());
-        let body = Body::AskAnswered { step, answer: Value::from(text), actor, at: Some(at) };
+        let answer = read_answer(path, asked, typed)?;
+        let redactor = self.knowing(run);
+        for (_, text) in typed {
+            check_text(&redactor, "the answer", text)?;
+        }
+        let body = Body::AskAnswered { step: path.clone(), answer, actor: actor.clone(), at: Some(at) };
         Ok((path.clone(), self.send(run, body)?))
     }
 
@@ -210,6 +192,62 @@ impl Runs {
         }
         Some(())
     }
+}
+
+/// A question and the step that asks it.
+type Open<'a> = (&'a StepPath, &'a Asked);
+
+/// The open question that an answer is for.
+fn meant<'a>(
+    run: &RunRow,
+    open: &[Open<'a>],
+    step: Option<&str>,
+    typed: &[(String, String)],
+) -> Result<Open<'a>, RunsError> {
+    let key = match (step, open, typed) {
+        (Some(step), ..) => step,
+        (None, [only], _) if !only.1.fields.is_empty() || typed.len() != 1 => return Ok(*only),
+        (None, [only], [(key, _)]) if key == "answer" => return Ok(*only),
+        (None, _, [(key, _), ..]) => key,
+        (None, ..) => "answer",
+    };
+    let path = named(key, open.iter().map(|(path, _)| *path))?;
+    if let Some(found) = open.iter().find(|(other, _)| path == Some(*other)) {
+        return Ok(*found);
+    }
+    let said = RunsError::new(ErrorKind::Usage, format!("{}/{} has no open question `{key}`", run.runbook, run.run));
+    if open.is_empty() {
+        return Err(said);
+    }
+    let said =
+        said.hint(format!("it asks: {}", open.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>().join(", ")));
+    Err(match open.iter().any(|(_, asked)| !asked.fields.is_empty()) {
+        true => said.hint("`--step STEP` says which of them the fields belong to"),
+        false => said,
+    })
+}
+
+/// What was typed as the answer that a question wants.
+fn read_answer(path: &StepPath, asked: &Asked, typed: &[(String, String)]) -> Result<Value, RunsError> {
+    let wrong = |said: String| RunsError::new(ErrorKind::Usage, said);
+    if !asked.fields.is_empty() {
+        let fields = fields::read(&Value::Map(asked.fields.clone())).map_err(wrong)?;
+        return fields::answer(&fields, typed).map(Value::Map).map_err(|why| wrong(format!("`{path}`: {why}")));
+    }
+    let [(key, text)] = typed else {
+        return Err(wrong(format!("`{path}` takes one answer, got {}", typed.len())).hint("write it as answer=TEXT"));
+    };
+    if key != "answer" && named(key, std::iter::once(path))?.is_none() {
+        return Err(wrong(format!("`{path}` has no field `{key}`")).hint("write it as answer=TEXT"));
+    }
+    if text.trim().is_empty() {
+        return Err(wrong("the answer is empty".to_owned()));
+    }
+    if !asked.choices.is_empty() && !asked.choices.contains(text) {
+        let said = wrong(format!("`{text}` is not one of the choices of `{path}`"));
+        return Err(said.hint(format!("choices: {}", asked.choices.join(", "))));
+    }
+    Ok(Value::from(text.as_str()))
 }
 
 fn still_open(run: &RunRow) -> Result<(), RunsError> {

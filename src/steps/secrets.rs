@@ -60,6 +60,9 @@ impl Secrets {
             },
             From::File { path } => self.read_file(name, path)?,
         };
+        if value.is_empty() {
+            return Err(refused(name, &format!("{}, which is empty", place(&self.source(name)?.from))));
+        }
         if value.len() < SECRET_BYTES_MIN {
             return Err(refused(name, &format!("is shorter than {SECRET_BYTES_MIN} bytes, too short to be kept out")));
         }
@@ -102,6 +105,14 @@ impl Secrets {
 
     fn source(&self, name: &str) -> Result<&SecretSource, Failure> {
         self.sources.get(name).ok_or_else(|| refused(name, "has no source in this target"))
+    }
+}
+
+/// Where a secret comes from, in words.
+fn place(from: &From) -> String {
+    match from {
+        From::Env { name } => format!("comes from the environment variable {name}"),
+        From::File { path } => format!("comes from {path}"),
     }
 }
 

@@ -6,6 +6,10 @@ use crate::engine::event::Actor;
 use crate::engine::facts::{Facts, Finding, Record, RunState};
 use crate::engine::ids::StepPath;
 use crate::engine::outcome::{Outcome, RunOutcome};
+use crate::runbook::fields;
+use crate::runbook::model::Input;
+use crate::runbook::types::Type;
+use crate::script::value::Value;
 use crate::transcript::line;
 use crate::transcript::text::{Line, Tone};
 use crate::transcript::{escape, words};
@@ -140,6 +144,11 @@ fn questions(run: &str, facts: &Facts, now: Option<Timestamp>, answered: &[StepP
                 asked.expires.map(|at| format!("  (until {})", words::date_time(at))).unwrap_or_default()
             ),
         ));
+        if let Ok(fields) = fields::read(&Value::Map(asked.fields.clone())) {
+            let step = if open.len() > 1 { format!(" --step {}", escape::shell(path.as_str())) } else { String::new() };
+            lines.extend(form(&format!("rerail answer {run}{step}"), &fields));
+            continue;
+        }
         let key = if open.len() > 1 { path.as_str() } else { "answer" };
         let answers: Vec<(String, &str)> = if asked.choices.is_empty() {
             vec![(format!("rerail answer {run} {}", escape::shell(&format!("{key}=TEXT"))), "")]
@@ -148,6 +157,29 @@ fn questions(run: &str, facts: &Facts, now: Option<Timestamp>, answered: &[StepP
             asked.choices.iter().map(|choice| (format!("rerail answer {run} {}", word(choice)), "")).collect()
         };
         lines.extend(commands("", &answers));
+    }
+    lines
+}
+
+/// The command that answers a question with fields, and what the fields are. In brackets: what may be left out.
+fn form(command: &str, fields: &[Input]) -> Vec<Line> {
+    let words = fields.iter().map(|field| {
+        let word = format!("{}={}", field.name.value, field.ty.name().to_uppercase());
+        if field.required { word } else { format!("[{word}]") }
+    });
+    let command = format!("{command} {}", words.collect::<Vec<_>>().join(" "));
+    let mut lines = commands("", &[(command, "")]);
+    let width = fields.iter().map(|field| field.name.value.chars().count()).max().unwrap_or(0) + 3;
+    for field in fields {
+        let choices = match &field.ty {
+            Type::Choice(choices) => Some(choices.join(", ")),
+            _ => None,
+        };
+        let about: Vec<String> = field.description.iter().cloned().chain(choices).collect();
+        if !about.is_empty() {
+            let line = Line::of(Tone::Plain, "      ").column(Tone::Plain, &field.name.value, width);
+            lines.push(line.add(Tone::Dim, &about.join(": ")));
+        }
     }
     lines
 }

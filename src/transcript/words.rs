@@ -27,6 +27,15 @@ pub fn duration(ms: u64) -> String {
     }
 }
 
+/// `0:07`, `1:22`, `10:00`, `1:02:03`: a time that runs, or the one it runs towards.
+pub fn stopwatch(ms: u64) -> String {
+    let seconds = ms / 1000;
+    match seconds {
+        0..3600 => format!("{}:{:02}", seconds / 60, seconds % 60),
+        _ => format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60),
+    }
+}
+
 /// Time between two moments; nothing if the clock went back.
 pub fn between(from: Timestamp, to: Timestamp) -> u64 {
     u64::try_from(to.as_millisecond() - from.as_millisecond()).unwrap_or(0)
@@ -236,6 +245,12 @@ mod tests {
     fn durations_read_like_a_clock() {
         let shown: Vec<String> = [0, 40, 1_249, 59_999, 252_000, 7_380_000].into_iter().map(duration).collect();
         assert_eq!(shown, ["0s", "40ms", "1.2s", "59.9s", "4m12s", "2h03m"]);
+    }
+
+    #[test]
+    fn a_running_time_reads_like_a_stopwatch() {
+        let shown: Vec<String> = [0, 999, 7_000, 82_400, 600_000, 3_723_000].into_iter().map(stopwatch).collect();
+        assert_eq!(shown, ["0:00", "0:00", "0:07", "1:22", "10:00", "1:02:03"]);
     }
 
     #[test]

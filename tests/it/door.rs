@@ -154,3 +154,8 @@ pub fn server(answer: &'static str) -> (String, Arc<AtomicUsize>) {
     });
     (url, count)
 }
+
+/// One pair as it is typed after `rerail answer RUN`.
+pub fn typed(key: &str, text: &str) -> Vec<(String, String)> {
+    vec![(key.to_owned(), text.to_owned())]
+}

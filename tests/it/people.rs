@@ -9,7 +9,7 @@ use rerail::engine::outcome::{FailureKind, Outcome, RunOutcome};
 use rerail::runs::{DecideRequest, Delivered, Left, Runs, StartRequest, Status, Why};
 use rerail::script::value::{Map, Value};
 
-use crate::door::{Place, ana, ben, foreground, notes, refused, request, resume, server, start, started};
+use crate::door::{Place, ana, ben, foreground, notes, refused, request, resume, server, start, started, typed};
 use crate::scenario::Scenario;
 
 const ASK: &str = "
@@ -60,7 +60,7 @@ fn an_answer_waits_for_a_run_that_nobody_drives() {
     let place = Place::new().runbook("ask", ASK);
     let runs = place.runs();
     assert_eq!(started(&runs, &request("ask")).why, Why::Waiting);
-    let (step, delivered) = runs.answer(&place.row(), "ready", "yes", &ben()).unwrap();
+    let (step, delivered) = runs.answer(&place.row(), None, &typed("ready", "yes"), &ben()).unwrap();
     assert_eq!((step.as_str(), delivered), ("ready", Delivered::Kept));
     let left = resume(&runs, &place.row(), vec![]).unwrap();
     assert_eq!((left.why.clone(), said(&left)), (Why::Ended, "yes by ben".into()));
@@ -71,8 +71,8 @@ fn a_second_answer_to_a_question_is_refused_and_the_first_one_counts() {
     let place = Place::new().runbook("ask", ASK);
     let runs = place.runs();
     started(&runs, &request("ask"));
-    runs.answer(&place.row(), "ready", "yes", &ben()).unwrap();
-    let error = refused(runs.answer(&place.row(), "ready", "no", &ana()));
+    runs.answer(&place.row(), None, &typed("ready", "yes"), &ben()).unwrap();
+    let error = refused(runs.answer(&place.row(), None, &typed("ready", "no"), &ana()));
     assert_eq!(error, "`ready` is already answered by ben, not taken up yet");
     assert_eq!(runs.pending(&place.row()).unwrap().len(), 1);
     assert_eq!(said(&resume(&runs, &place.row(), vec![]).unwrap()), "yes by ben".into());
@@ -84,7 +84,7 @@ fn a_blank_answer_is_refused() {
     let runs = place.runs();
     started(&runs, &request("ask"));
     for blank in ["", " \n"] {
-        assert_eq!(refused(runs.answer(&place.row(), "ready", blank, &ben())), "the answer is empty");
+        assert_eq!(refused(runs.answer(&place.row(), None, &typed("ready", blank), &ben())), "the answer is empty");
     }
     assert!(runs.pending(&place.row()).unwrap().is_empty());
 }
@@ -97,7 +97,7 @@ fn an_answer_reaches_a_living_driver() {
         "ask",
         |body| matches!(body, Body::AskAsked { .. }),
         |other| {
-            let (_, delivered) = other.answer(&place.row(), "answer", "no", &ben()).unwrap();
+            let (_, delivered) = other.answer(&place.row(), None, &typed("answer", "no"), &ben()).unwrap();
             assert_eq!(delivered, Delivered::ToDriver);
         },
     );
@@ -161,7 +161,7 @@ fn a_run_that_has_ended_takes_no_cancel_answer_or_resumption() {
     assert!(matches!(row.status, Status::Ended(RunOutcome::Success)));
     for error in [
         refused(runs.cancel(&row, &ana(), None)),
-        refused(runs.answer(&row, "answer", "yes", &ana())),
+        refused(runs.answer(&row, None, &typed("answer", "yes"), &ana())),
         refused(resume(&runs, &row, vec![])),
     ] {
         assert!(error.contains("has ended: success"), "{error}");
@@ -174,11 +174,79 @@ fn an_answer_must_fit_an_open_question() {
     let runs = place.runs();
     started(&runs, &request("ask"));
     let row = place.row();
-    let error = refused(runs.answer(&row, "ready", "perhaps", &ana()));
+    let error = refused(runs.answer(&row, None, &typed("ready", "perhaps"), &ana()));
     assert_eq!(error, "`perhaps` is not one of the choices of `ready` | choices: yes, no");
-    let error = refused(runs.answer(&row, "stop", "yes", &ana()));
+    let error = refused(runs.answer(&row, None, &typed("stop", "yes"), &ana()));
     assert!(error.ends_with("has no open question `stop` | it asks: ready"), "{error}");
     assert!(runs.pending(&row).unwrap().is_empty());
+}
+
+const FORM: &str = "
+steps:
+  - id: plan
+    uses: human.ask
+    with:
+      text: How?
+      fields:
+        count: { type: int }
+        side: { type: choice, choices: [blue, green] }
+        note: { type: string, required: false }
+outputs: { said: '${{ steps.plan.outputs.answer }}' }
+";
+
+fn pairs(text: &str) -> Vec<(String, String)> {
+    text.split(' ').flat_map(|pair| pair.split_once('=')).flat_map(|(key, text)| typed(key, text)).collect()
+}
+
+#[test]
+fn a_question_with_fields_is_answered_by_their_names_and_each_by_its_type() {
+    let place = Place::new().runbook("form", FORM);
+    let runs = place.runs();
+    started(&runs, &request("form"));
+    let row = place.row();
+    for (text, why) in [
+        ("count=4", "`plan`: `side` is missing (choice)"),
+        ("count=four side=blue", "`plan`: `count`: expected int, got"),
+        ("count=4 side=red", "`plan`: `side`: "),
+        ("count=4 side=blue count=5", "`plan`: `count` is given twice"),
+        ("answer=4", "`plan`: there is no field `answer`; it asks for count, note, side"),
+    ] {
+        let error = refused(runs.answer(&row, None, &pairs(text), &ana()));
+        assert!(error.starts_with(why), "{text}: {error}");
+    }
+    assert!(runs.pending(&row).unwrap().is_empty());
+    let (step, _) = runs.answer(&row, None, &pairs("count=4 side=blue"), &ben()).unwrap();
+    assert_eq!(step.as_str(), "plan");
+    let left = resume(&runs, &row, vec![]).unwrap();
+    let answer = [("count", Value::Int(4)), ("side", "blue".into()), ("note", Value::Null)];
+    assert_eq!(said(&left), Value::map(answer));
+}
+
+#[test]
+fn of_several_open_questions_the_step_says_which_is_meant() {
+    let both = "
+steps:
+  - id: all
+    parallel:
+      - id: plan
+        uses: human.ask
+        with: { text: How?, fields: { count: { type: int }, side: { type: string } } }
+      - { id: sure, uses: human.ask, with: { text: Sure? } }
+outputs: { said: '${{ steps.plan.outputs.answer.count }} ${{ steps.sure.outputs.answer }}' }
+";
+    let place = Place::new().runbook("both", both);
+    let runs = place.runs();
+    started(&runs, &request("both"));
+    let row = place.row();
+    let error = refused(runs.answer(&row, None, &pairs("count=4 side=a"), &ana()));
+    assert!(error.contains("has no open question `count`") && error.contains("`--step STEP`"), "{error}");
+    let error = refused(runs.answer(&row, Some("sure"), &pairs("count=4 side=a"), &ana()));
+    assert!(error.starts_with("`sure` takes one answer, got 2"), "{error}");
+    let error = refused(runs.answer(&row, Some("sure"), &pairs("count=4"), &ana()));
+    assert!(error.starts_with("`sure` has no field `count`"), "{error}");
+    runs.answer(&row, Some("plan"), &pairs("count=4 side=a"), &ana()).unwrap();
+    runs.answer(&row, None, &pairs("sure=yes"), &ana()).unwrap();
+    assert_eq!(said(&resume(&runs, &row, vec![]).unwrap()), "4 yes".into());
 }
 
 #[test]
@@ -195,7 +263,7 @@ steps:
     while Instant::now() < until {
         std::thread::yield_now();
     }
-    let error = refused(runs.answer(&place.row(), "ready", "yes", &ana()));
+    let error = refused(runs.answer(&place.row(), None, &typed("ready", "yes"), &ana()));
     assert!(error.contains("comes too late") || error.contains("has ended"), "{error}");
 }
 
@@ -264,7 +332,7 @@ steps:
     let place = Place::new().runbook("both", both).file("project/actions/asking.yaml", crate::door::head(ask));
     let runs = place.runs();
     started(&runs, &request("both"));
-    runs.answer(&place.row(), "ready", "yes", &ana()).unwrap();
+    runs.answer(&place.row(), None, &typed("ready", "yes"), &ana()).unwrap();
     resume(&runs, &place.row(), vec![]).unwrap();
     let error = refused(resume(&runs, &place.row(), vec![decide("ready", Decision::Done)]));
     assert_eq!(error, "`ready` is the end of 2 paths | it could be `first/ready` and `second/ready`");
@@ -302,11 +370,11 @@ fn nothing_people_say_to_a_run_may_hold_the_value_of_a_secret() {
     started(&place.runs(), &request);
     // Another process, which has not read the secret yet.
     told(refused(place.runs().note(&place.row(), &leaky, &ben())));
-    told(refused(place.runs().answer(&place.row(), "ready", &leaky, &ben())));
+    told(refused(place.runs().answer(&place.row(), None, &typed("ready", &leaky), &ben())));
     told(refused(place.runs().cancel(&place.row(), &ben(), Some(leaky.clone()))));
     told(refused(place.runs().resume(&place.row(), vec![], Some(leaky.clone()), foreground(false).1)));
 
-    place.runs().answer(&place.row(), "ready", "yes", &ben()).unwrap();
+    place.runs().answer(&place.row(), None, &typed("ready", "yes"), &ben()).unwrap();
     assert_eq!(resume(&place.runs(), &place.row(), vec![]).unwrap().why, Why::InDoubt);
     let outputs = Map::from([("id".to_owned(), Value::from(leaky.as_str()))]);
     told(refused(resume(

@@ -7,7 +7,7 @@ use rerail::runbook::problem::render;
 use rerail::runbook::program::FileKind;
 use rerail::runs::{ErrorKind, Left, StartRequest};
 
-use crate::door::{Place, ana, foreground, head, notes, refused, request, resume, start, started};
+use crate::door::{Place, ana, foreground, head, notes, refused, request, resume, start, started, typed};
 
 const NOTE: &str = "steps:\n  - { id: say, uses: run.note, with: { text: WORD } }\n";
 
@@ -174,7 +174,7 @@ steps:
     place.write("project/actions/act.yaml", act("new"));
     std::fs::remove_file(place.path("project/modules/lib.rhai")).unwrap();
     std::fs::remove_file(place.path("project/targets/here.yaml")).unwrap();
-    place.runs().answer(&place.row(), "ready", "yes", &ana()).unwrap();
+    place.runs().answer(&place.row(), None, &typed("ready", "yes"), &ana()).unwrap();
     let left = resume(&place.runs(), &place.row(), vec![]).unwrap();
     assert_eq!(left.facts.finished.unwrap().outcome, RunOutcome::Success);
     let said: Vec<String> = notes(&place.events()).into_iter().map(|(text, _)| text).collect();
@@ -196,7 +196,7 @@ fn with_report() -> Place {
         .file("other/rerail.yaml", allowing)
         .file("other/out/.keep", "");
     started(&place.runs(), &request("report"));
-    place.runs().answer(&place.row(), "ready", "yes", &ana()).unwrap();
+    place.runs().answer(&place.row(), None, &typed("ready", "yes"), &ana()).unwrap();
     place
 }
 
@@ -248,7 +248,7 @@ fn a_run_without_a_project_keeps_the_directory_and_gains_no_rights_in_one() {
     let root = left.facts.started.as_ref().unwrap().root.clone();
     assert_eq!(root, std::env::current_dir().unwrap().to_str().map(str::to_owned));
     place.write("project/rerail.yaml", "version: 1\nallow: { file_write: [/] }\n");
-    place.runs().answer(&place.row(), "ready", "yes", &ana()).unwrap();
+    place.runs().answer(&place.row(), None, &typed("ready", "yes"), &ana()).unwrap();
     let left = resume(&place.runs(), &place.row(), vec![]).unwrap();
     assert_eq!(error_kind(&left), Some(FailureKind::Policy));
 }

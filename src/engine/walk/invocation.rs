@@ -24,7 +24,7 @@ use crate::runbook::program::{Child, Program};
 use crate::runbook::snippet::Template;
 use crate::runbook::source::Spanned;
 use crate::runbook::spec::{ActionSpec, Effect, Repeat, shows};
-use crate::runbook::types::parse_duration;
+use crate::runbook::types::{Type, parse_duration};
 use crate::script::sandbox::arguments_digest;
 use crate::script::value::{Map, Unknown, Value};
 
@@ -473,6 +473,14 @@ struct Prepared {
     within_ms: Option<u64>,
 }
 
+/// How a number gets into a text: a template that is the whole text keeps its type.
+fn as_text(value: &Value) -> &'static str {
+    match value {
+        Value::Int(_) | Value::Float(_) | Value::Bool(_) => "; `.to_string()` makes a text of it",
+        _ => "",
+    }
+}
+
 /// Arguments checked and completed by an action's spec.
 pub(crate) fn typed(spec: &ActionSpec, mut given: Map) -> Result<Map, Failure> {
     let mut with = Map::new();
@@ -481,7 +489,8 @@ pub(crate) fn typed(spec: &ActionSpec, mut given: Map) -> Result<Map, Failure> {
         match value {
             Some(value) => {
                 let value = arg.ty.accept(&value).map_err(|why| {
-                    Failure::new(FailureKind::Argument, format!("`{}` of `{}`: {why}", arg.name, spec.name))
+                    let hint = if arg.ty == Type::String { as_text(&value) } else { "" };
+                    Failure::new(FailureKind::Argument, format!("`{}` of `{}`: {why}{hint}", arg.name, spec.name))
                 })?;
                 // What can be seen in the text of a runbook is refused by the check; the rest is seen only here.
                 if value.has_secret() && shows(&spec.name, &arg.name) {

@@ -13,17 +13,23 @@ pub struct AnswerArgs {
     /// The run
     #[arg(value_name = "RUN")]
     run: String,
-    /// The step that asks and the answer; `answer=TEXT` if only one question is open
-    #[arg(value_name = "STEP=ANSWER", value_parser = pair)]
-    answer: (String, String),
+    /// `answer=TEXT`, or a value for each field of the question; `STEP=TEXT` if several questions are open
+    #[arg(value_name = "KEY=VALUE", value_parser = pair, required = true)]
+    answer: Vec<(String, String)>,
+    /// The question that is meant, if several are open
+    #[arg(long, value_name = "STEP")]
+    step: Option<String>,
 }
 
 /// Answers a question.
 pub fn answer(session: &Session, args: &AnswerArgs) -> Result<Exit, CliError> {
     let runs = session.runs()?;
     let run = runs.find(&args.run)?;
-    let (key, text) = &args.answer;
-    let (step, delivered) = runs.answer(&run, key, text, &session.actor())?;
+    let (step, delivered) = runs.answer(&run, args.step.as_deref(), &args.answer, &session.actor())?;
+    let text = match args.answer.as_slice() {
+        [(key, text)] if key == "answer" || step.as_str().ends_with(key.as_str()) => text.clone(),
+        fields => fields.iter().map(|(key, text)| format!("{key}={text}")).collect::<Vec<_>>().join(" "),
+    };
     say(session, &format!("`{step}` of {}/{} is answered: {text}", run.runbook, run.run), &run.run.short(), delivered);
     Ok(Exit::SUCCESS)
 }

@@ -9,12 +9,15 @@ use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{
-    actions, answer, cancel, check, demo, describe, diff, eval, export, graph, hold, list, logging, new, note, pause,
-    resume, run, runs, schema, show, verify, version,
+    actions, answer, cancel, check, complete, completions, demo, describe, diff, doctor, eval, export, graph, hold,
+    list, logging, man, new, note, pause, resume, run, runs, schema, show, verify, version,
 };
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    if complete::answer() {
+        return Exit::SUCCESS.into();
+    }
     let parsed = command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
@@ -70,6 +73,9 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Actions(args) => actions::actions(session, &args),
         Command::New(args) => new::new(session, &args),
         Command::Schema(args) => schema::schema(session, &args),
+        Command::Doctor(args) => doctor::doctor(session, &args),
+        Command::Completions(args) => completions::completions(session, &args),
+        Command::Man(args) => man::man(session, &args),
         Command::Demo => demo::run(session),
         Command::Version => version::version(session),
     }

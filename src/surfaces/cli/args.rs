@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
-    actions, answer, cancel, check, describe, diff, eval, export, graph, hold, list, new, note, pause, resume, run,
-    runs, schema, show, verify,
+    actions, answer, cancel, check, completions, describe, diff, doctor, eval, export, graph, hold, list, man, new,
+    note, pause, resume, run, runs, schema, show, verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
@@ -122,6 +122,12 @@ pub enum Command {
     New(new::NewArgs),
     /// Print the JSON Schema of a kind of file, for editors
     Schema(schema::SchemaArgs),
+    /// Say whether this machine is fit: project, journal, clock, secrets, terminal
+    Doctor(doctor::DoctorArgs),
+    /// Teach a shell to complete names of runbooks, runs, steps, targets and inputs
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page, or write all of them
+    Man(man::ManArgs),
     /// See it work on a small broken world in this process
     Demo,
     /// Show the version and the formats it knows
@@ -134,7 +140,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Look", &["list", "describe", "runs", "show", "diff", "export", "graph", "verify"]),
     ("Decide", &["answer", "note"]),
     ("Author", &["new", "check", "actions", "schema", "eval"]),
-    ("Other", &["demo", "version"]),
+    ("Other", &["doctor", "demo", "completions", "man", "version"]),
 ];
 
 /// The clap command with its commands grouped in the help.
@@ -146,7 +152,7 @@ pub fn command() -> clap::Command {
         for name in names {
             let about = command.find_subcommand(name).and_then(clap::Command::get_about);
             let about = about.map(ToString::to_string).unwrap_or_default();
-            help.push_str(&format!("  {name:<10}{about}\n"));
+            help.push_str(&format!("  {name:<13}{about}\n"));
         }
     }
     help.push_str("\nGlobal options:\n{options}\n{after-help}\n");

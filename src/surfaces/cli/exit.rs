@@ -99,6 +99,8 @@ impl Exit {
             ErrorKind::Busy => Exit::BUSY,
             ErrorKind::Interrupted(parting) => parting.map_or(Exit::INTERRUPTED, Exit::of_parting),
             ErrorKind::Damaged => Exit::DAMAGED,
+            // As a run that meets it on the way: nothing is lost, it goes on with some room.
+            ErrorKind::Full => Exit::PAUSED,
             ErrorKind::Storage | ErrorKind::Internal => Exit::TOOL_FAILED,
         }
     }

@@ -3,6 +3,7 @@
 use crate::runs::{Foreground, Left, RunsError};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
+use crate::surfaces::cli::keys::Gate;
 use crate::surfaces::cli::live::Live;
 use crate::surfaces::cli::prompt::{Interrupts, ask_on_a_thread, restore_terminal};
 use crate::surfaces::cli::session::Session;
@@ -17,13 +18,17 @@ pub fn drive(session: &Session, begin: impl FnOnce(Foreground) -> Result<Left, R
     let (sender, control) = tokio::sync::mpsc::unbounded_channel();
     let interrupts = Interrupts::listen(ui, sender.clone());
     parting::listen(sender.clone());
-    let questions = ui.asks.then(|| ask_on_a_thread(ui, sender, interrupts));
-    let watcher = Box::new(Live::new(ui, questions));
+    let gate = Gate::default();
+    let questions = ui.asks.then(|| ask_on_a_thread(ui, sender.clone(), interrupts, &gate));
+    let watcher = Box::new(Live::new(ui, questions, &gate, Some(sender)));
     let left = begin(Foreground { watcher, control, attended: ui.asks, actor: session.actor() });
     // A question that was answered elsewhere may still read the terminal.
     restore_terminal();
     let left = left?;
     let exit = Exit::of_run(&left.facts, &left.why);
     result::show(session, &left, exit);
+    if [Exit::WAITING, Exit::IN_DOUBT, Exit::PAUSED].contains(&exit) {
+        ui.bell();
+    }
     Ok(exit)
 }

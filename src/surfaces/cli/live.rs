@@ -1,92 +1,82 @@
 //! A run as it happens: lines that stay, and below them what is running now.
 //!
-//! On a terminal finished steps scroll up and a small area shows the running ones. Without one, every
-//! event is a line with its time, and silence is broken by a heartbeat.
+//! On a terminal finished steps scroll up and a small area shows the running ones. Without one, every event is a
+//! line with its time, and silence is broken by a heartbeat. The same view serves the process that drives a run and
+//! one that only follows it.
 
-use std::collections::BTreeMap;
 use std::sync::mpsc::{RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use jiff::Timestamp;
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::engine::event::{Body, Event};
 use crate::engine::facts::Facts;
 use crate::engine::ids::StepPath;
 use crate::engine::machine::Waits;
-use crate::runs::{InLine, Watcher};
+use crate::engine::outcome::Attempt;
+use crate::runs::{Control, InLine, Watcher};
 use crate::surfaces::cli::args::Output;
+use crate::surfaces::cli::attention::Progress;
+use crate::surfaces::cli::board::Board;
+use crate::surfaces::cli::keys::{Gate, Key, Keys};
 use crate::surfaces::cli::prompt::Question;
 use crate::surfaces::cli::ui::Ui;
 use crate::transcript::line::{self, Style};
-use crate::transcript::{Detail, Line, Marks, Tone, escape, jsonl, words};
+use crate::transcript::{Detail, Line, Marks, Tone, jsonl, words};
 
-/// Running steps drawn at once: more would push the lines that stay off a small terminal.
-const AREA_LINES_MAX: usize = 8;
-/// How long a log may be silent while something is waited for: silence reads as "stuck".
-const HEARTBEAT_EVERY: Duration = Duration::from_secs(30);
-/// How often the signs of life turn.
-const TICK_EVERY: Duration = Duration::from_millis(120);
+/// How often the moving lines turn: often enough to be seen as alive.
+const TURN_EVERY: Duration = Duration::from_millis(120);
+/// How often a log looks whether it has been silent for too long.
+const LISTEN_EVERY: Duration = Duration::from_secs(1);
 
 /// Draws a run in the foreground.
 pub struct Live {
     ui: Arc<Ui>,
     style: Style,
     board: Arc<Mutex<Board>>,
-    area: Option<Area>,
     questions: Option<Sender<Question>>,
-    /// Ends the heartbeat when dropped.
-    _heart: Option<Sender<()>>,
-}
-
-/// Steps that are running, by path.
-#[derive(Default)]
-struct Board {
-    open: BTreeMap<StepPath, Open>,
-    /// When something was last said.
-    said_at: Option<Instant>,
-    begun: bool,
-    /// What keeps the run as a whole from going on, for the heartbeat.
-    stands: Option<String>,
-}
-
-/// A step that is running.
-#[derive(Clone)]
-struct Open {
-    what: String,
-    /// The action, which says how its looks are read.
-    uses: String,
-    since: Timestamp,
-    within_ms: Option<u64>,
-    attempt: u32,
-    look: u32,
-    seen: String,
-    asks: bool,
+    gate: Gate,
+    /// The question the window was last marked for.
+    called: Option<StepPath>,
+    /// Ends the moving lines, or the heartbeat, when dropped.
+    _pulse: Option<Sender<()>>,
+    _keys: Option<Keys>,
 }
 
 impl Live {
-    /// A view of a run that is about to be driven. Questions go to whoever can be asked.
-    pub fn new(ui: &Arc<Ui>, questions: Option<Sender<Question>>) -> Live {
-        let board = Arc::new(Mutex::new(Board::default()));
+    /// A view of a run that is about to be driven or followed. Questions go to whoever can be asked; keys are read
+    /// while nobody holds the gate. Who only follows a run has no control over it.
+    pub fn new(
+        ui: &Arc<Ui>,
+        questions: Option<Sender<Question>>,
+        gate: &Gate,
+        control: Option<UnboundedSender<Control>>,
+    ) -> Live {
+        let board = Arc::new(Mutex::new(Board::new(questions.is_some())));
         let streams = ui.output == Output::Jsonl;
         let logs = !ui.watched && !streams;
         let detail = if logs && ui.detail == Detail::Steps { Detail::Events } else { ui.detail };
-        let area = (ui.watched && !streams && ui.detail != Detail::Quiet).then(|| Area::new(ui));
+        let moves = ui.watched && !streams && ui.detail != Detail::Quiet;
+        let pulse = match (moves, logs && detail == Detail::Events) {
+            (true, _) => {
+                ui.begin_area();
+                ui.show_progress(Progress::Busy);
+                pulse(ui, &board, TURN_EVERY, turn)
+            }
+            (false, true) => pulse(ui, &board, LISTEN_EVERY, listen),
+            (false, false) => None,
+        };
         Live {
             ui: Arc::clone(ui),
             style: Style { marks: ui.marks, detail },
-            area,
             questions,
-            _heart: (logs && detail == Detail::Events).then(|| beat(ui, &board)),
+            gate: gate.clone(),
+            called: None,
+            _pulse: pulse,
+            _keys: if moves && ui.reads_keys { keys(ui, &board, gate, control) } else { None },
             board,
-        }
-    }
-
-    fn draw(&mut self) {
-        let board = lock(&self.board);
-        if let Some(area) = &mut self.area {
-            area.draw(&board.leaves());
         }
     }
 
@@ -110,27 +100,53 @@ impl Live {
             self.ui.progress(&line);
         }
     }
+
+    /// Marks the window while a person is needed: one bell for each question.
+    fn call(&mut self, question: Option<&StepPath>, facts: &Facts) {
+        if self.called.as_ref() == question {
+            return;
+        }
+        if self.called.is_some() {
+            self.ui.calm();
+        }
+        if question.is_some() {
+            let run = facts.started.as_ref().map(|started| format!("{}/{} ", started.runbook, started.run));
+            self.ui.call(&format!("{}needs an answer", run.unwrap_or_default()));
+        }
+        self.ui.show_progress(if question.is_some() { Progress::Person } else { Progress::Busy });
+        self.called = question.cloned();
+    }
 }
 
 impl Watcher for Live {
     fn events(&mut self, events: &[Event], facts: &Facts) {
         lock(&self.board).begin(facts);
+        if self.questions.is_some() && events.iter().any(|event| matches!(event.body, Body::AskAsked { .. })) {
+            self.gate.reserve(true);
+        }
         for event in events {
-            lock(&self.board).note(event);
+            lock(&self.board).note(event, Timestamp::now());
             self.show(event, facts);
         }
-        self.draw();
+        turn(&self.ui, &mut lock(&self.board), 0);
     }
 
     fn waiting(&mut self, waits: &Waits, facts: &Facts) {
         lock(&self.board).begin(facts);
-        self.draw();
+        self.call(waits.questions.first(), facts);
+        if waits.questions.is_empty() {
+            self.gate.reserve(false);
+        }
         let Some(questions) = &self.questions else { return };
         for path in &waits.questions {
             let Some(asked) = facts.step(path).and_then(|record| record.asked.clone()) else { continue };
             // The one who asks knows which of them it has asked already.
             let _ = questions.send(Question { step: path.clone(), asked });
         }
+    }
+
+    fn looked(&mut self, step: &StepPath, result: &Attempt) {
+        lock(&self.board).looked(step, result);
     }
 
     fn winding_down(&mut self) {
@@ -140,186 +156,84 @@ impl Watcher for Live {
     fn in_line(&mut self, line: &InLine) {
         let text = in_line(line);
         self.ui.remark(&text);
-        let mut board = lock(&self.board);
-        board.said_at = Some(Instant::now());
-        board.stands = Some(text);
+        lock(&self.board).stand(text, Timestamp::now());
     }
 }
 
 impl Drop for Live {
     fn drop(&mut self) {
-        if let Some(area) = &mut self.area {
-            area.draw(&[]);
-        }
-        self.ui.set_live(None);
-    }
-}
-
-impl Board {
-    /// What was open before this driver: a run that is resumed.
-    fn begin(&mut self, facts: &Facts) {
-        if std::mem::replace(&mut self.begun, true) {
-            return;
-        }
-        for (path, record) in facts.steps.iter().filter(|(_, record)| record.is_open()) {
-            if let Some(started) = &record.started {
-                self.open.insert(path.clone(), Open::of(&started.intent, started.first_at));
-            }
-        }
-    }
-
-    fn note(&mut self, event: &Event) {
-        self.said_at = Some(Instant::now());
-        match &event.body {
-            Body::StepStarted(intent) => {
-                let since = self.open.get(&intent.step).map_or(event.ts, |open| open.since);
-                self.open.insert(intent.step.clone(), Open::of(intent, since));
-            }
-            Body::StepObserved { step, look, result, .. } => {
-                if let Some(open) = self.open.get_mut(step) {
-                    open.look = *look;
-                    open.seen = words::result(&open.uses, result);
-                }
-            }
-            Body::StepFinished(end) => drop(self.open.remove(&end.step)),
-            Body::RunFinished { .. } => self.open.clear(),
-            Body::HoldOn(hold) => self.stands = Some(format!("all writes are on hold: {}", hold.reason)),
-            Body::RunStarted(_) | Body::HoldOff { .. } => self.stands = None,
-            _ => {}
-        }
-    }
-
-    /// Running steps without those that only enclose others.
-    fn leaves(&self) -> Vec<(&StepPath, &Open)> {
-        let encloses = |path: &StepPath| self.open.keys().any(|other| other.is_below(path));
-        self.open.iter().filter(|(path, open)| !open.asks && !encloses(path)).collect()
-    }
-}
-
-impl Open {
-    fn of(intent: &crate::engine::event::StepStarted, since: Timestamp) -> Open {
-        Open {
-            what: line::what(intent),
-            uses: intent.uses.clone().unwrap_or_default(),
-            since,
-            within_ms: intent.within_ms,
-            attempt: intent.attempt,
-            look: 0,
-            seen: String::new(),
-            asks: intent.uses.as_deref() == Some("human.ask"),
-        }
-    }
-
-    /// `502 since look 17   attempt 2   http.probe https://…`: what changes first, because the end of a
-    /// line is what a narrow terminal cuts.
-    fn describe(&self) -> String {
-        let seen = match self.look {
-            0 => String::new(),
-            look => format!("{} since look {look}   ", self.seen),
-        };
-        let attempt = if self.attempt > 1 { format!("attempt {}   ", self.attempt) } else { String::new() };
-        format!("{seen}{attempt}{}", self.what)
-    }
-
-    /// ` of 10m00s`, for what has a deadline.
-    fn limit(&self) -> String {
-        self.within_ms.map(|ms| format!(" of {}", words::duration(ms))).unwrap_or_default()
-    }
-}
-
-/// The moving lines at the bottom of a terminal.
-struct Area {
-    ui: Arc<Ui>,
-    bars: MultiProgress,
-    shown: BTreeMap<StepPath, ProgressBar>,
-}
-
-impl Area {
-    fn new(ui: &Arc<Ui>) -> Area {
-        let bars = MultiProgress::new();
-        ui.set_live(Some(bars.clone()));
-        Area { ui: Arc::clone(ui), bars, shown: BTreeMap::new() }
-    }
-
-    fn draw(&mut self, open: &[(&StepPath, &Open)]) {
-        let bars = &self.bars;
-        self.shown.retain(|path, bar| {
-            let stays = open.iter().any(|(other, _)| *other == path);
-            if !stays {
-                bar.finish_and_clear();
-                bars.remove(bar);
-            }
-            stays
-        });
-        for (path, step) in open.iter().take(AREA_LINES_MAX) {
-            let bar = self.shown.entry((*path).clone()).or_insert_with(|| {
-                let bar = bars.add(ProgressBar::new_spinner());
-                let behind = words::between(step.since, Timestamp::now());
-                bar.set_style(style(self.ui.marks, step.limit()));
-                bar.set_prefix(format!("{:<13}", escape::terminal(path.as_str())));
-                bar.enable_steady_tick(TICK_EVERY);
-                bar.with_elapsed(Duration::from_millis(behind))
-            });
-            let text = escape::terminal(&step.describe());
-            let text = self.ui.redactor().redact(&text);
-            if bar.message() != text {
-                bar.set_message(text.into_owned());
-            }
+        self.ui.end_area();
+        if self.called.is_some() {
+            self.ui.calm();
         }
     }
 }
 
-fn style(marks: Marks, limit: String) -> ProgressStyle {
-    let ticks = match marks {
-        Marks::Unicode => "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ",
-        Marks::Ascii => "|/-\\ ",
-    };
-    ProgressStyle::with_template("  {spinner} {prefix} {took}  {wide_msg}")
-        .expect("the template is a constant and well formed")
-        .tick_chars(ticks)
-        .with_key("took", move |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
-            let seconds = state.elapsed().as_secs();
-            let took = if seconds < 60 { format!("{seconds}s") } else { words::duration(seconds.saturating_mul(1000)) };
-            // A line that can't be written is not drawn; the next tick tries again.
-            let _ = write!(out, "{took}{limit}");
-        })
-}
+/// One beat of the view: how often there were any before is the number.
+type Beat = fn(&Ui, &mut Board, usize);
 
-/// Breaks the silence of a log until the sender is dropped.
-fn beat(ui: &Arc<Ui>, board: &Arc<Mutex<Board>>) -> Sender<()> {
+/// Beats until the sender is dropped. Without the thread lines that stay are all there is.
+fn pulse(ui: &Arc<Ui>, board: &Arc<Mutex<Board>>, every: Duration, beat: Beat) -> Option<Sender<()>> {
     let (stop, stopped) = std::sync::mpsc::channel();
     let (ui, board) = (Arc::clone(ui), Arc::clone(board));
-    let heart = move || {
-        let mut wait = HEARTBEAT_EVERY;
-        while stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
-            let mut board = lock(&board);
-            let silent = board.said_at.map_or(HEARTBEAT_EVERY, |at| at.elapsed());
-            if silent >= HEARTBEAT_EVERY {
-                let now = Timestamp::now();
-                for (path, open) in board.leaves() {
-                    ui.progress(&heartbeat(path, open, now, ui.marks));
-                }
-                if let Some(text) = &board.stands {
-                    ui.remark(&format!("{}   still waiting: {text}", words::clock(now)));
-                }
-                board.said_at = Some(Instant::now());
-                wait = HEARTBEAT_EVERY;
-            } else {
-                wait = HEARTBEAT_EVERY - silent;
-            }
+    let work = move || {
+        let mut beats = 0;
+        while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+            beats += 1;
+            beat(&ui, &mut lock(&board), beats);
         }
     };
-    // Without the thread the log is merely silent.
-    let _ = std::thread::Builder::new().name("heartbeat".into()).spawn(heart);
-    stop
+    std::thread::Builder::new().name("live".into()).spawn(work).ok().map(|_| stop)
 }
 
-fn heartbeat(path: &StepPath, open: &Open, now: Timestamp, marks: Marks) -> Line {
-    let took = words::duration(words::between(open.since, now));
-    let text = format!("still running after {took}{}: {}", open.limit(), open.describe());
-    Line::of(Tone::Dim, &format!("{}   {} ", words::clock(now), marks.sign(crate::transcript::text::Mark::Info)))
-        .column(Tone::Strong, path.as_str(), 14)
-        .add(Tone::Dim, &text)
+/// Draws the moving lines.
+fn turn(ui: &Ui, board: &mut Board, beats: usize) {
+    ui.draw_area(&board.area(Timestamp::now(), spinner(ui.marks, beats), ui.rows() / 2, ui.marks));
+}
+
+/// Breaks the silence of a log.
+fn listen(ui: &Ui, board: &mut Board, _: usize) {
+    board.heartbeat(Timestamp::now(), ui.marks).iter().for_each(|line| ui.progress(line));
+}
+
+fn spinner(marks: Marks, beats: usize) -> char {
+    let turns = match marks {
+        Marks::Unicode => ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧'],
+        Marks::Ascii => ['|', '/', '-', '\\', '|', '/', '-', '\\'],
+    };
+    turns[beats % turns.len()]
+}
+
+fn keys(
+    ui: &Arc<Ui>,
+    board: &Arc<Mutex<Board>>,
+    gate: &Gate,
+    control: Option<UnboundedSender<Control>>,
+) -> Option<Keys> {
+    let (ui, board) = (Arc::clone(ui), Arc::clone(board));
+    Keys::listen(gate, move |key| {
+        let now = Timestamp::now();
+        let lines = match key {
+            Key::Status => vec![lock(&board).status(now)],
+            Key::Details => lock(&board).details(now),
+            Key::Pause => {
+                if let Some(control) = &control {
+                    // Nobody listens once the run is over, and then there is nothing to pause.
+                    let _ = control.send(Control::Pause);
+                }
+                Vec::new()
+            }
+            Key::Help => Key::ALL
+                .iter()
+                .filter(|(key, ..)| *key != Key::Pause || control.is_some())
+                .map(|(_, name, does)| Line::of(Tone::Plain, "  ").column(Tone::Strong, name, 8).add(Tone::Plain, does))
+                .chain([Line::of(Tone::Plain, "  ")
+                    .column(Tone::Strong, "Ctrl-C", 8)
+                    .add(Tone::Plain, ui.interrupt_means())])
+                .collect(),
+        };
+        lines.iter().for_each(|line| ui.progress(line));
+    })
 }
 
 /// What a run that has not begun waits for.
@@ -336,71 +250,4 @@ fn in_line(line: &InLine) -> String {
 
 fn lock(board: &Mutex<Board>) -> MutexGuard<'_, Board> {
     board.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::runbook::spec::Effect;
-    use crate::script::value::Value;
-    use crate::transcript::story::Story;
-    use serde_json::json;
-
-    fn board(story: &Story) -> Board {
-        let mut board = Board::default();
-        story.events.iter().for_each(|event| board.note(event));
-        board
-    }
-
-    #[test]
-    fn only_the_innermost_running_steps_are_drawn() {
-        let mut story = Story::begun();
-        story.starts("fix", Some("railway.fix"), "uses", Effect::Write, json!({}));
-        story.read("fix/look", "http.probe").done("fix/look", json!({}));
-        story.write("fix/set");
-        let paths: Vec<String> = board(&story).leaves().iter().map(|(path, _)| path.to_string()).collect();
-        assert_eq!(paths, ["fix/set"]);
-    }
-
-    #[test]
-    fn a_question_is_asked_not_drawn() {
-        let mut story = Story::begun();
-        story.asks("q", "safe?");
-        assert!(board(&story).leaves().is_empty());
-    }
-
-    #[test]
-    fn a_heartbeat_says_what_is_waited_for_and_how_long_still() {
-        let mut story = Story::begun();
-        story.read("active", "http.probe");
-        let mut board = board(&story);
-        let open = board.open.values_mut().next().unwrap();
-        (open.look, open.seen, open.within_ms) = (17, "status 502".into(), Some(600_000));
-        let now = "2026-11-21T14:04:24Z".parse().unwrap();
-        let (path, open) = board.leaves()[0];
-        assert_eq!(
-            heartbeat(path, open, now, Marks::Ascii).plain(),
-            "14:04:24Z   . active        still running after 1m22s of 10m00s: \
-             status 502 since look 17   http.probe https://api.example.com/health"
-        );
-    }
-
-    #[test]
-    fn a_look_of_a_poll_is_read_as_its_action_is() {
-        let mut story = Story::begun();
-        story.read("healthy", "http.probe");
-        let result = Value::from_data(&json!({ "ok": false, "status": 502, "error": null, "json": null }));
-        let (step, attempt) = (StepPath::new("healthy"), 1);
-        story.tell(Body::StepObserved { step, attempt, look: 3, result });
-        assert_eq!(board(&story).leaves()[0].1.seen, "502");
-    }
-
-    #[test]
-    fn a_resumed_run_begins_with_what_was_open() {
-        let mut story = Story::begun();
-        story.read("active", "http.probe");
-        let mut board = Board::default();
-        board.begin(&story.facts);
-        assert_eq!(board.leaves().len(), 1);
-    }
 }

@@ -5,16 +5,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use inquire::ui::RenderConfig;
+use inquire::validator::Validation;
 use inquire::{Confirm, InquireError, Select, Text};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::engine::facts::Asked;
 use crate::engine::ids::StepPath;
+use crate::runbook::fields;
+use crate::runbook::model::Input;
+use crate::runbook::types::Type;
 use crate::runs::Control;
 use crate::script::value::Value;
 use crate::surfaces::cli::exit::Exit;
+use crate::surfaces::cli::keys::{self, Gate};
 use crate::surfaces::cli::ui::Ui;
-use crate::transcript::escape;
+use crate::transcript::{Marks, escape};
 
 /// A question of a run.
 #[derive(Clone, Debug)]
@@ -33,19 +40,10 @@ pub struct Interrupts {
 impl Interrupts {
     /// Listens from now on.
     pub fn listen(ui: &Arc<Ui>, control: UnboundedSender<Control>) -> Arc<Interrupts> {
+        ui.interrupt_does("stop after what is running; twice: leave now");
         let interrupts = Arc::new(Interrupts { count: AtomicU32::new(0), control, ui: Arc::clone(ui) });
         let heard = Arc::clone(&interrupts);
-        let listen = move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let Ok(runtime) = runtime else { return };
-            runtime.block_on(async {
-                while tokio::signal::ctrl_c().await.is_ok() {
-                    heard.interrupt();
-                }
-            });
-        };
-        // Without the thread Ctrl-C keeps its usual meaning: the process ends, the journal has it all.
-        let _ = std::thread::Builder::new().name("interrupts".into()).spawn(listen);
+        on_ctrl_c(move || heard.interrupt());
         interrupts
     }
 
@@ -54,23 +52,55 @@ impl Interrupts {
         match self.count.fetch_add(1, Ordering::Relaxed) {
             0 => self.ui.remark("stopping after what is running; again to leave now"),
             1 => self.ui.remark("leaving now"),
-            _ => leave(),
+            _ => leave(&self.ui),
         }
         // Nobody listens once the run is over, and then there is nothing to stop.
         let _ = self.control.send(Control::Interrupt);
     }
 }
 
+/// Calls at every Ctrl-C, on a thread of its own, for as long as the process lives.
+pub fn on_ctrl_c(heard: impl Fn() + Send + 'static) {
+    let listen = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let Ok(runtime) = runtime else { return };
+        runtime.block_on(async {
+            let mut went_on = signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw())).ok();
+            loop {
+                tokio::select! {
+                    asked = tokio::signal::ctrl_c() => match asked {
+                        Ok(()) => heard(),
+                        Err(_) => return,
+                    },
+                    Some(()) = next(&mut went_on) => keys::take_again(),
+                }
+            }
+        });
+    };
+    // Without the thread Ctrl-C keeps its usual meaning: the process ends, the journal has it all.
+    let _ = std::thread::Builder::new().name("interrupts".into()).spawn(listen);
+}
+
+async fn next(signal: &mut Option<Signal>) -> Option<()> {
+    match signal {
+        Some(signal) => signal.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// The third Ctrl-C: whatever hangs, the person gets the terminal back.
 #[expect(clippy::exit, reason = "the driver did not react to two interrupts; the journal is safe at any moment")]
-fn leave() {
+fn leave(ui: &Ui) {
+    ui.end_area();
+    ui.calm();
     restore_terminal();
     std::process::exit(i32::from(Exit::INTERRUPTED.0));
 }
 
-/// Gives the terminal back if a prompt still reads it.
+/// Gives the terminal back if a prompt or the keys still read it.
 pub fn restore_terminal() {
     let _ = crossterm::terminal::disable_raw_mode();
+    keys::give_back();
 }
 
 /// Asks questions on a thread of its own, because a prompt blocks and the run must hear other people.
@@ -78,25 +108,37 @@ pub fn ask_on_a_thread(
     ui: &Arc<Ui>,
     control: UnboundedSender<Control>,
     interrupts: Arc<Interrupts>,
+    gate: &Gate,
 ) -> Sender<Question> {
     let (sender, questions) = channel();
-    let ui = Arc::clone(ui);
-    let ask = move || ask_all(&ui, &questions, &control, &interrupts);
+    let (ui, gate) = (Arc::clone(ui), gate.clone());
+    let ask = move || ask_all(&ui, &questions, &control, &interrupts, &gate);
     // Without the thread nobody asks here; `rerail answer` works from elsewhere.
     let _ = std::thread::Builder::new().name("prompt".into()).spawn(ask);
     sender
 }
 
-fn ask_all(ui: &Ui, questions: &Receiver<Question>, control: &UnboundedSender<Control>, interrupts: &Interrupts) {
+fn ask_all(
+    ui: &Ui,
+    questions: &Receiver<Question>,
+    control: &UnboundedSender<Control>,
+    interrupts: &Interrupts,
+    gate: &Gate,
+) {
+    draw_plainly(ui);
     let mut asked: BTreeMap<StepPath, Asked> = BTreeMap::new();
     while let Ok(question) = questions.recv() {
         // A question that is put anew, after a retry, expires at another time.
         if asked.insert(question.step.clone(), question.asked.clone()).is_some_and(|before| before == question.asked) {
             continue;
         }
-        match ask(&question.asked) {
+        let answer = {
+            let _held = gate.hold();
+            ask(&question.asked, ui.marks)
+        };
+        match answer {
             Ok(answer) => {
-                let _ = control.send(Control::Answer { step: question.step, answer: Value::from(answer) });
+                let _ = control.send(Control::Answer { step: question.step, answer });
             }
             Err(InquireError::OperationInterrupted) => interrupts.interrupt(),
             Err(InquireError::OperationCanceled) => {
@@ -107,22 +149,78 @@ fn ask_all(ui: &Ui, questions: &Receiver<Question>, control: &UnboundedSender<Co
     }
 }
 
-fn ask(asked: &Asked) -> Result<String, InquireError> {
-    let text = escape::terminal(&asked.text);
-    if asked.choices.is_empty() {
-        return Text::new(&text).prompt();
+/// Prompts in the colours of everything else: none where none are wanted.
+fn draw_plainly(ui: &Ui) {
+    if !ui.colours_progress() {
+        inquire::set_global_render_config(RenderConfig::empty());
     }
-    let shown = asked.choices.iter().map(|choice| escape::terminal(choice)).collect();
-    let chosen = Select::new(&text, shown).raw_prompt()?;
-    Ok(asked.choices.get(chosen.index).cloned().unwrap_or(chosen.value))
+}
+
+fn ask(asked: &Asked, marks: Marks) -> Result<Value, InquireError> {
+    if !asked.fields.is_empty() {
+        // They were read when the question was put: one that can't be asked has failed there.
+        let fields = fields::read(&Value::Map(asked.fields.clone())).map_err(InquireError::InvalidConfiguration)?;
+        return ask_fields(&fields, marks);
+    }
+    match asked.choices.as_slice() {
+        [] => Text::new(&escape::terminal(&asked.text)).prompt().map(Value::from),
+        choices => choose(&asked.text, choices, marks).map(Value::from),
+    }
+}
+
+/// One value after the other, each asked for until it has its type.
+fn ask_fields(fields: &[Input], marks: Marks) -> Result<Value, InquireError> {
+    let mut typed = Vec::new();
+    for field in fields {
+        let about = field.description.as_ref().unwrap_or(&field.name.value);
+        let about = format!("{about} ({}):", field.ty.name());
+        let text = match (&field.ty, &field.default) {
+            (Type::Choice(choices), None) if field.required => choose(&about, choices, marks)?,
+            (ty, default) => {
+                let default = default.as_ref().map(|default| match default {
+                    Value::Text(text) => text.clone(),
+                    other => other.to_plain().to_string(),
+                });
+                let (ty, required) = (ty.clone(), field.required);
+                let about = escape::terminal(&about);
+                let mut prompt = Text::new(&about).with_validator(move |text: &str| {
+                    Ok(match ty.read(text) {
+                        Err(why) if required || !text.is_empty() => Validation::Invalid(why.into()),
+                        _ => Validation::Valid,
+                    })
+                });
+                prompt.initial_value = default.as_deref();
+                prompt.prompt()?
+            }
+        };
+        // Nothing typed for what may be left out is leaving it out.
+        if field.required || !text.is_empty() {
+            typed.push((field.name.value.clone(), text));
+        }
+    }
+    fields::answer(fields, &typed).map(Value::Map).map_err(InquireError::InvalidConfiguration)
+}
+
+fn choose(text: &str, choices: &[String], marks: Marks) -> Result<String, InquireError> {
+    let text = escape::terminal(text);
+    let shown = choices.iter().map(|choice| escape::terminal(choice)).collect();
+    let select = Select::new(&text, shown);
+    let chosen = match marks {
+        Marks::Unicode => select,
+        Marks::Ascii => select.with_help_message("up and down to move, enter to select, type to filter"),
+    };
+    let chosen = chosen.raw_prompt()?;
+    Ok(choices.get(chosen.index).cloned().unwrap_or(chosen.value))
 }
 
 /// Whether the person wants it; `None` if they walked away.
-pub fn confirm(question: &str) -> Option<bool> {
+pub fn confirm(ui: &Ui, question: &str) -> Option<bool> {
+    draw_plainly(ui);
     Confirm::new(&escape::terminal(question)).with_default(false).prompt().ok()
 }
 
 /// What the person types; `None` if they walked away.
-pub fn typed(question: &str) -> Option<String> {
+pub fn typed(ui: &Ui, question: &str) -> Option<String> {
+    draw_plainly(ui);
     Text::new(&escape::terminal(question)).prompt().ok()
 }

@@ -112,6 +112,7 @@ pub fn of_run(facts: &Facts) -> Json {
                 "step": path.as_str(),
                 "text": asked.map(|asked| asked.text.as_str()),
                 "choices": asked.map(|asked| asked.choices.as_slice()),
+                "fields": asked.map(|asked| Value::Map(asked.fields.clone()).to_plain()),
                 "expires": asked.and_then(|asked| asked.expires).map(|at| at.to_string()),
             })
         }).collect::<Vec<_>>(),

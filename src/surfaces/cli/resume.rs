@@ -1,17 +1,23 @@
 //! `rerail resume`: take a run up again.
 
+use std::sync::Arc;
+
 use clap::Args;
 
-use crate::engine::event::Decision;
+use crate::engine::event::{Decision, Event};
+use crate::engine::facts::Facts;
 use crate::engine::ids::StepPath;
-use crate::runs::DecideRequest;
+use crate::engine::machine::Waits;
+use crate::engine::outcome::Attempt;
+use crate::runs::{DecideRequest, Foreground, InLine, Watcher};
 use crate::script::value::{Map, Value};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::foreground;
 use crate::surfaces::cli::run::pair;
 use crate::surfaces::cli::session::Session;
-use crate::transcript::summary;
+use crate::surfaces::cli::ui::Ui;
+use crate::transcript::{Line, summary};
 
 #[derive(Args, Debug)]
 pub struct ResumeArgs {
@@ -64,10 +70,43 @@ pub fn resume(session: &Session, args: ResumeArgs) -> Result<Exit, CliError> {
     let skips = args.skip.iter().map(|step| decide(step.clone(), Decision::Skip));
     let set = args.set_outcome.iter().map(|(step, decision)| decide(step.clone(), *decision));
     let decisions: Vec<DecideRequest> = set.chain(retries).chain(skips).collect();
-    if session.ui.human() {
-        session.ui.progress(&summary::resuming(&runs.facts(&run)?));
+    let said = session.ui.human().then(|| runs.facts(&run)).transpose()?.map(|facts| summary::resuming(&facts));
+    foreground::drive(session, |foreground| {
+        let watcher = Box::new(Announced { ui: Arc::clone(&session.ui), said, watcher: foreground.watcher });
+        runs.resume(&run, decisions, args.reason.clone(), Foreground { watcher, ..foreground })
+    })
+}
+
+/// Says what is not repeated once the run is ours: before that it may be refused.
+struct Announced {
+    ui: Arc<Ui>,
+    said: Option<Line>,
+    watcher: Box<dyn Watcher>,
+}
+
+impl Watcher for Announced {
+    fn events(&mut self, events: &[Event], facts: &Facts) {
+        if let Some(said) = self.said.take() {
+            self.ui.progress(&said);
+        }
+        self.watcher.events(events, facts);
     }
-    foreground::drive(session, |foreground| runs.resume(&run, decisions, args.reason.clone(), foreground))
+
+    fn looked(&mut self, step: &StepPath, result: &Attempt) {
+        self.watcher.looked(step, result);
+    }
+
+    fn waiting(&mut self, waits: &Waits, facts: &Facts) {
+        self.watcher.waiting(waits, facts);
+    }
+
+    fn winding_down(&mut self) {
+        self.watcher.winding_down();
+    }
+
+    fn in_line(&mut self, line: &InLine) {
+        self.watcher.in_line(line);
+    }
 }
 
 /// JSON where it is JSON, else text as typed.

@@ -88,7 +88,10 @@ pub fn run(session: &Session, args: RunArgs) -> Result<Exit, CliError> {
             session.ui.remark("nothing was started");
             Ok(Exit::CANCELLED)
         }
-        Consent::Interrupted => Ok(Exit::INTERRUPTED),
+        Consent::Interrupted => {
+            session.ui.remark("interrupted: nothing was started");
+            Ok(Exit::INTERRUPTED)
+        }
     }
 }
 
@@ -139,7 +142,7 @@ fn consent(session: &Session, prepared: &Prepared, yes: bool, confirm: Option<&s
         Some(target) => format!("Start {name} on {target}?"),
         None => format!("Start {name}?"),
     };
-    Ok(match prompt::confirm(&question) {
+    Ok(match prompt::confirm(ui, &question) {
         Some(true) => Consent::Given,
         Some(false) => Consent::Declined,
         None => Consent::Interrupted,
@@ -158,7 +161,7 @@ fn destructive(session: &Session, place: &str, confirm: Option<&str>) -> Result<
         let said = CliError::usage("it may destroy something, and nobody can be asked here");
         return Err(said.hint(format!("look first with --dry-run, then start it with --confirm {place}")));
     }
-    match prompt::typed(&format!("This may destroy something. Type `{place}` to start:")) {
+    match prompt::typed(&session.ui, &format!("This may destroy something. Type `{place}` to start:")) {
         Some(typed) if typed.trim() == place => Ok(Consent::Given),
         Some(typed) => Err(wrong(typed.trim())),
         None => Ok(Consent::Interrupted),

@@ -55,7 +55,7 @@ impl Session {
 }
 
 /// `--state-dir`, `RERAIL_STATE_DIR`, `$XDG_STATE_HOME/rerail`, `~/.local/state/rerail`.
-fn choose_state_dir(flag: Option<PathBuf>, env: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+pub fn choose_state_dir(flag: Option<PathBuf>, env: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let set = |name: &str| env(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let absolute = |path: &PathBuf| path.is_absolute();
     flag.or_else(|| set("RERAIL_STATE_DIR"))

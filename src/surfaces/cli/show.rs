@@ -1,7 +1,5 @@
 //! `rerail show`: one run, where it stands, and what can be done.
 
-use std::time::Duration;
-
 use clap::Args;
 use jiff::Timestamp;
 
@@ -13,13 +11,11 @@ use crate::runs::{RunRow, Runs};
 use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
+use crate::surfaces::cli::follow;
 use crate::surfaces::cli::result;
 use crate::surfaces::cli::session::Session;
 use crate::transcript::line::{self, Style};
 use crate::transcript::{Line, Tone, jsonl, summary, timeline, why, words};
-
-/// How often `--follow` looks: soon enough for eyes, cheap enough for hours.
-const FOLLOW_EVERY: Duration = Duration::from_millis(500);
 
 #[derive(Args, Debug)]
 pub struct ShowArgs {
@@ -35,7 +31,7 @@ pub struct ShowArgs {
     /// Why it went this way: conditions of all steps, or of one, with the values they read
     #[arg(long, value_name = "STEP", num_args = 0..=1, conflicts_with_all = ["step", "timeline"])]
     why: Option<Option<String>>,
-    /// Go on showing until the run ends or needs a person
+    /// Show it as it happens, until it ends or nobody drives it; Ctrl-C leaves the run alone
     #[arg(short, long, conflicts_with_all = ["step", "timeline", "why"])]
     follow: bool,
 }
@@ -44,6 +40,9 @@ pub struct ShowArgs {
 pub fn show(session: &Session, args: &ShowArgs) -> Result<Exit, CliError> {
     let runs = session.runs()?;
     let run = runs.find(&args.run)?;
+    if args.follow {
+        return follow::follow(session, &runs, &run);
+    }
     let events = runs.events(&run)?;
     let facts = runs.facts(&run)?;
     let ui = &session.ui;
@@ -60,17 +59,14 @@ pub fn show(session: &Session, args: &ShowArgs) -> Result<Exit, CliError> {
     }
     match ui.output {
         Output::Human => {}
-        Output::Json if !args.follow => {
+        Output::Json | Output::Sarif => {
             ui.result_json(&result::whole(&runs, &run)?);
             return Ok(Exit::SUCCESS);
         }
-        _ => {}
+        Output::Jsonl => {}
     }
     let mut shown = Facts::default();
     draw(session, &events, &mut shown)?;
-    if args.follow {
-        follow(session, &runs, &run, &mut shown)?;
-    }
     if ui.human() {
         stands(session, &runs, &run, &shown)?;
     }
@@ -92,14 +88,6 @@ fn draw(session: &Session, events: &[Event], shown: &mut Facts) -> Result<(), Cl
     Ok(())
 }
 
-fn follow(session: &Session, runs: &Runs, run: &RunRow, shown: &mut Facts) -> Result<(), CliError> {
-    while shown.state() == RunState::Running {
-        std::thread::sleep(FOLLOW_EVERY);
-        draw(session, &runs.events(run)?, shown)?;
-    }
-    Ok(())
-}
-
 /// Where it stands: nothing that is still being driven needs a person.
 fn stands(session: &Session, runs: &Runs, run: &RunRow, facts: &Facts) -> Result<(), CliError> {
     let ui = &session.ui;
@@ -114,7 +102,13 @@ fn stands(session: &Session, runs: &Runs, run: &RunRow, facts: &Facts) -> Result
     if facts.state() == RunState::Running
         && let Some(holder) = runs.holder(run)?
     {
-        ui.result(&Line::of(Tone::Dim, &format!("last driven by {holder}")));
+        ui.result(&Line::of(
+            Tone::Dim,
+            &match runs.is_driven(run)? {
+                true => format!("driven by {holder}; follow it with  rerail show {} --follow", run.run),
+                false => format!("nobody drives it now; last driven by {holder}"),
+            },
+        ));
     }
     summary::next_steps_now(facts, Some(Timestamp::now()), &answered).iter().for_each(|line| ui.result(line));
     Ok(())

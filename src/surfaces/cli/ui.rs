@@ -2,13 +2,14 @@
 //! output must not tear.
 
 use std::io::{IsTerminal, Write};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use anstyle::{AnsiColor, Style};
-use indicatif::MultiProgress;
 
 use crate::redact::Redactor;
+use crate::surfaces::cli::area::{Area, cut};
 use crate::surfaces::cli::args::{Colour, Globals, Output};
+use crate::surfaces::cli::attention::{Abilities, Progress};
 use crate::transcript::{Detail, Line, Marks, Tone};
 
 /// Results to standard output, everything else to standard error.
@@ -20,36 +21,49 @@ pub struct Ui {
     pub asks: bool,
     /// Whether progress is drawn for a person who watches.
     pub watched: bool,
+    /// Whether single keys are read while a run is in the foreground.
+    pub reads_keys: bool,
     /// Characters of a line on standard output.
     pub width: usize,
     colour_out: bool,
     colour_err: bool,
+    abilities: Abilities,
     redactor: Redactor,
-    /// The live area, while a run is in the foreground.
-    live: Mutex<Option<MultiProgress>>,
+    /// The moving lines, while a run is in the foreground.
+    live: Mutex<Option<Area>>,
+    /// What Ctrl-C does now, for the help of the keys.
+    interrupt: OnceLock<&'static str>,
     /// Why a result did not get where it was sent: a full disk behind a `>`.
     lost: OnceLock<String>,
 }
 
-/// Width where there is no terminal to ask.
+/// Width where there is no terminal to ask, and nobody says `COLUMNS`.
 const WIDTH_DEFAULT: usize = 100;
+/// Lines where there is no terminal to ask.
+const ROWS_DEFAULT: usize = 24;
+/// What `COLUMNS` may say: below, no line says anything; above, a table is laid out for a wall.
+const WIDTH_RANGE: std::ops::RangeInclusive<usize> = 20..=1000;
 
 impl Ui {
     /// Reads the flags and the environment once.
     pub fn new(globals: &Globals, redactor: Redactor) -> Ui {
         let (out, err) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
-        let in_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
+        let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let in_ci = env("CI").is_some();
+        let abilities = Abilities::of(env);
         let colour = |terminal: bool, choice: anstream::ColorChoice| match globals.color {
             Colour::Always => true,
             Colour::Never => false,
             Colour::Auto => match choice {
                 anstream::ColorChoice::Never => false,
-                anstream::ColorChoice::Always | anstream::ColorChoice::AlwaysAnsi => true,
+                // A log of CI is read by programs as well: codes only where they are asked for.
+                anstream::ColorChoice::Always | anstream::ColorChoice::AlwaysAnsi => {
+                    !in_ci || env("CLICOLOR_FORCE").is_some_and(|force| force != "0")
+                }
                 anstream::ColorChoice::Auto => terminal,
             },
         };
-        let columns = crossterm::terminal::size().map_or(WIDTH_DEFAULT, |(columns, _)| usize::from(columns));
-        let asks = !globals.no_input && std::io::stdin().is_terminal() && err;
+        let typed = std::io::stdin().is_terminal() && err;
         Ui {
             output: globals.output(),
             marks: if globals.ascii || !speaks_utf8() { Marks::Ascii } else { Marks::Unicode },
@@ -58,13 +72,16 @@ impl Ui {
                 (false, true) => Detail::Events,
                 (false, false) => Detail::Steps,
             },
-            asks,
-            watched: err && !in_ci,
-            width: if out { columns } else { WIDTH_DEFAULT },
+            asks: !globals.no_input && typed,
+            watched: err && !in_ci && abilities.codes,
+            reads_keys: typed,
+            width: width(env("COLUMNS").as_deref(), terminal_size().filter(|_| out).map(|(columns, _)| columns)),
             colour_out: colour(out, anstream::AutoStream::choice(&std::io::stdout())),
             colour_err: colour(err, anstream::AutoStream::choice(&std::io::stderr())),
+            abilities,
             redactor,
             live: Mutex::new(None),
+            interrupt: OnceLock::new(),
             lost: OnceLock::new(),
         }
     }
@@ -153,44 +170,141 @@ impl Ui {
         self.write_err(text.trim_end_matches('\n'));
     }
 
-    /// From now on output goes around this area.
-    pub fn set_live(&self, area: Option<MultiProgress>) {
-        *self.live.lock().unwrap_or_else(PoisonError::into_inner) = area;
+    /// From now on there are moving lines below what is written.
+    pub fn begin_area(&self) {
+        *self.area() = Some(Area::default());
     }
 
-    fn area(&self) -> Option<MultiProgress> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Shows these as the moving lines, cut to the terminal as it is now. Nothing without an area.
+    pub fn draw_area(&self, lines: &[Line]) {
+        let mut area = self.area();
+        let Some(area) = area.as_mut() else { return };
+        // One column stays free: a full line would wrap on terminals that don't wait for the next character.
+        let columns = terminal_size().map_or(WIDTH_DEFAULT, |(columns, _)| columns).saturating_sub(1);
+        let drawn = lines.iter().map(|line| paint(&cut(&self.clean(line), columns, self.marks), self.colour_err));
+        if let Some(text) = area.redraw(drawn.collect()) {
+            raw(&text);
+        }
+    }
+
+    /// Takes the moving lines and everything beside them away.
+    pub fn end_area(&self) {
+        self.draw_area(&[]);
+        if self.area().take().is_some() {
+            raw(self.abilities.progress(Progress::Off));
+        }
+    }
+
+    /// Shows in the tab or task bar how it stands; nothing without an area.
+    pub fn show_progress(&self, progress: Progress) {
+        if self.area().is_some() {
+            raw(self.abilities.progress(progress));
+        }
+    }
+
+    /// Calls a person: a bell and a title.
+    pub fn call(&self, title: &str) {
+        if self.watched {
+            raw(&self.abilities.call(&self.redactor.redact(title)));
+        }
+    }
+
+    /// Takes the title of a call back.
+    pub fn calm(&self) {
+        if self.watched {
+            raw(self.abilities.calm());
+        }
+    }
+
+    /// Rings once, if somebody watches.
+    pub fn bell(&self) {
+        if self.watched {
+            raw(self.abilities.bell());
+        }
+    }
+
+    /// Says once what Ctrl-C does from now on.
+    pub fn interrupt_does(&self, what: &'static str) {
+        self.interrupt.get_or_init(|| what);
+    }
+
+    /// What Ctrl-C does.
+    pub fn interrupt_means(&self) -> &'static str {
+        self.interrupt.get().copied().unwrap_or("leave")
+    }
+
+    /// Lines of the terminal as it is now.
+    pub fn rows(&self) -> usize {
+        terminal_size().map_or(ROWS_DEFAULT, |(_, rows)| rows)
+    }
+
+    /// What this terminal can, in words.
+    pub fn abilities(&self) -> String {
+        let size = terminal_size().map(|(columns, rows)| format!("{columns}x{rows}"));
+        let mut words = vec![size.unwrap_or_else(|| "none".to_owned())];
+        words.push(if self.marks == Marks::Unicode { "UTF-8" } else { "ASCII" }.to_owned());
+        for (can, what) in [
+            (self.colour_out || self.colour_err, "colour"),
+            (self.watched, "moving lines"),
+            (self.asks, "questions"),
+            (self.watched && self.abilities.progress, "progress in the tab"),
+        ] {
+            words.extend(can.then(|| what.to_owned()));
+        }
+        words.join(", ")
+    }
+
+    /// The line without secrets, before it is cut: half of one would not be recognised.
+    fn clean(&self, line: &Line) -> Line {
+        line.pieces().iter().fold(Line::new(), |line, (tone, piece)| line.add(*tone, &self.redactor.redact(piece)))
+    }
+
+    fn area(&self) -> MutexGuard<'_, Option<Area>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A reader that went away, as in `rerail runs | head`, is not an error: a run goes on regardless.
     fn write_out(&self, text: &str) {
         let text = self.redactor.redact(text);
-        let write = || {
-            let mut out = std::io::stdout().lock();
-            match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                    self.lost.get_or_init(|| error.to_string());
-                }
-                _ => {}
+        let area = self.area();
+        raw(area.as_ref().map_or("", |area| area.erased()));
+        let mut out = std::io::stdout().lock();
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                self.lost.get_or_init(|| error.to_string());
             }
-        };
-        match self.area() {
-            Some(area) => area.suspend(write),
-            None => write(),
+            _ => {}
         }
+        raw(&area.as_ref().map_or_else(String::new, Area::restored));
     }
 
-    fn write_err(&self, line: &str) {
-        let line = self.redactor.redact(line);
-        let write = || {
-            let mut err = std::io::stderr().lock();
-            let _ = err.write_all(line.as_bytes()).and_then(|()| err.write_all(b"\n"));
-        };
-        match self.area() {
-            Some(area) => area.suspend(write),
-            None => write(),
+    fn write_err(&self, text: &str) {
+        let text = self.redactor.redact(text);
+        match self.area().as_ref() {
+            // A prompt may have the terminal in raw mode, where a line end alone doesn't return.
+            Some(area) => raw(&area.above(&text.replace('\n', "\r\n"))),
+            None => raw(&format!("{text}\n")),
         }
     }
+}
+
+/// Writes to standard error in one piece. Who can't be told anything can't be told that either.
+fn raw(text: &str) {
+    if !text.is_empty() {
+        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    }
+}
+
+/// Columns and rows, if there is a terminal.
+fn terminal_size() -> Option<(usize, usize)> {
+    let (columns, rows) = crossterm::terminal::size().ok()?;
+    (columns > 0 && rows > 0).then_some((usize::from(columns), usize::from(rows)))
+}
+
+/// The width of a result: `COLUMNS` where it is set to something sensible, else that of the terminal.
+fn width(columns: Option<&str>, terminal: Option<usize>) -> usize {
+    let said = columns.and_then(|text| text.trim().parse().ok()).filter(|said| WIDTH_RANGE.contains(said));
+    said.or(terminal).unwrap_or(WIDTH_DEFAULT)
 }
 
 /// A line with its tones as colours; pieces are escaped already, so these are the only control codes.
@@ -225,6 +339,15 @@ fn speaks_utf8() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns_count_over_the_terminal_where_they_make_sense() {
+        assert_eq!(width(Some("60"), Some(200)), 60);
+        for nonsense in ["", "0", "7", "wide", "-80", "999999999999999999999"] {
+            assert_eq!(width(Some(nonsense), Some(200)), 200, "{nonsense}");
+        }
+        assert_eq!(width(None, None), WIDTH_DEFAULT);
+    }
 
     #[test]
     fn colour_wraps_pieces_and_nothing_else() {

@@ -1,5 +1,7 @@
 use super::*;
+use crate::engine::event::Body;
 use crate::runbook::model::Level;
+use crate::runbook::spec::Effect;
 use crate::transcript::story::{Story, ana};
 use serde_json::json;
 
@@ -20,6 +22,26 @@ fn a_question_comes_with_one_command_an_answer() {
     let mut story = Story::begun();
     story.asks("schema", "Is the old code safe?");
     insta::assert_snapshot!(text(&story.facts));
+}
+
+#[test]
+fn a_question_with_fields_names_them_their_types_and_what_may_be_left_out() {
+    let mut story = Story::begun();
+    story.starts("plan", Some("human.ask"), "uses", Effect::Read, json!({ "text": "How?" }));
+    let fields = [
+        ("count", json!({ "type": "int", "description": "Replicas" })),
+        ("side", json!({ "type": "choice", "choices": ["blue", "green"] })),
+        ("note", json!({ "type": "string", "required": false })),
+    ];
+    let fields = fields.map(|(name, field)| (name.to_owned(), Value::from_data(&field))).into();
+    let (step, by) = (StepPath::new("plan"), Vec::new());
+    story.tell(Body::AskAsked { step, text: "How?".into(), choices: Vec::new(), fields, by, expires: None });
+    let alone = text(&story.facts);
+    assert!(alone.contains(" count=INT [note=STRING] side=CHOICE"), "{alone}");
+    assert!(alone.contains("count   Replicas") && alone.contains("side    blue, green"), "{alone}");
+    story.asks("sure", "safe?");
+    let several = text(&story.facts);
+    assert!(several.contains(" --step plan count=INT"), "{several}");
 }
 
 #[test]

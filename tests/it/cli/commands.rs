@@ -175,3 +175,107 @@ fn the_log_goes_to_standard_error_and_only_when_asked_for() {
     let wrong = place.command(&["list"]).env("RERAIL_LOG", "rerail=loud").output().unwrap();
     assert_eq!(wrong.status.code(), Some(2));
 }
+
+#[test]
+fn doctor_looks_at_everything_and_makes_no_journal() {
+    let place = Place::new();
+    place.file("rerail.yaml", "version: 1\nallow:\n  env: [LANG]\n  file_write: [reports]\n");
+    place.file(
+        "runbooks/old.yaml",
+        "version: 1\ntitle: Old\nowner: o\nreviewed: 2024-01-01\nsteps:\n  - uses: time.now\n",
+    );
+    let seen = place.run(&["doctor"]).expect(0).out;
+    for part in [
+        "project ",
+        "files             no problems in ",
+        "allow.env         LANG",
+        "allow.file_write  reports",
+        "not a directory yet: reports",
+        "none yet; the first run makes ",
+        "reviewed more than 90 days ago: old ",
+        "terminal          none",
+        ", SQLite 3.",
+    ] {
+        assert!(seen.contains(part), "{part}: {seen}");
+    }
+    assert!(!place.path().join("state").exists());
+}
+
+#[test]
+fn doctor_measures_the_journal_and_finds_damage() {
+    let (place, backend) = (Place::new(), Backend::start());
+    place.run(&["run", "look", "-i", &backend.input(), "-q"]).expect(12);
+    let sound = place.run(&["doctor", "--json"]).expect(0).json();
+    let journal = |json: &serde_json::Value| {
+        json["checks"].as_array().unwrap().iter().find(|check| check["what"] == "journal").unwrap().clone()
+    };
+    let says = journal(&sound)["says"].as_str().unwrap().to_owned();
+    assert!(says.starts_with("1 runs, ") && says.contains(" flush ") && says.contains(" free, "), "{says}");
+    assert_eq!(sound["fit"], true);
+    std::fs::remove_file(place.path().join("state/journal.db-wal")).unwrap();
+    place.file("state/journal.db", "SQLite format 3\0 and then nothing that fits");
+    let broken = place.run(&["doctor", "--json"]).expect(1).json();
+    assert_eq!((&broken["fit"], &journal(&broken)["state"]), (&false.into(), &"broken".into()));
+}
+
+#[test]
+fn doctor_says_whether_writes_are_on_hold_by_whom_and_why() {
+    let place = Place::new();
+    place.run(&["hold", "on", "--reason", "database migration"]).expect(0);
+    let on = place.run(&["doctor"]).expect(0).out;
+    assert!(on.contains("hold              no write starts since "), "{on}");
+    assert!(on.contains(": database migration") && on.contains("`rerail hold off` lifts it"), "{on}");
+    place.run(&["hold", "off"]).expect(0);
+    let off = place.run(&["doctor"]).expect(0).out;
+    assert!(off.contains("hold              writes may start"), "{off}");
+}
+
+#[test]
+fn doctor_says_how_messages_leave_and_whether_the_target_has_the_password() {
+    let place = Place::new();
+    let mail = "version: 1\nmail:\n  smtp: { host: smtp.example.com, user: rerail, password_secret: SMTP_PASSWORD }\n  from: rerail@example.com\n";
+    place.file("rerail.yaml", &format!("{mail}  allow_domains: [example.com]\n"));
+    place.file("targets/here.yaml", "version: 1\nsecrets:\n  OTHER: { from: env }\n");
+    let says = "mail              smtp.example.com:587, starttls, from rerail@example.com, to example.com";
+    let well = place.run(&["doctor"]).expect(0).out;
+    assert!(well.contains(says) && !well.contains("SMTP_PASSWORD"), "{well}");
+    let lacks = place.command(&["doctor", "--target", "here"]).env("OTHER", "obviously-fake").output().unwrap();
+    let lacks = String::from_utf8_lossy(&lacks.stdout).into_owned();
+    assert!(lacks.contains("target here has no secret SMTP_PASSWORD"), "{lacks}");
+    place.file("rerail.yaml", &format!("{mail}  allow_domains: []\n"));
+    let nobody = place.run(&["doctor"]).expect(0).out;
+    assert!(nobody.contains("to nobody") && nobody.contains("`mail.allow_domains`"), "{nobody}");
+}
+
+#[test]
+fn doctor_says_of_each_secret_whether_it_can_be_read_and_never_what_it_is() {
+    let place = Place::new();
+    place.file(
+        "targets/here.yaml",
+        "version: 1\nallow_hosts: [api.example.com]\nca: gone.pem\nsecrets:\n  A_TOKEN: { from: env, hosts: [api.example.com] }\n  B_TOKEN: { from: env }\n  C_TOKEN: { from: env }\n  D_TOKEN: { from: file, path: gone }\n",
+    );
+    let mut command = place.command(&["doctor", "--target", "here"]);
+    command.env("A_TOKEN", "obviously-fake-a").env("B_TOKEN", "obviously-fake-b");
+    let done = crate::cli::kit::Done::of(command.output().unwrap()).expect(1);
+    for part in [
+        "target here       reaches api.example.com",
+        "`gone.pem` is not a file",
+        "A_TOKEN           present, goes to api.example.com",
+        "B_TOKEN           present, bound to no host",
+        "comes from the environment variable C_TOKEN, not set",
+        "can't be read from gone: ",
+    ] {
+        assert!(done.out.contains(part), "{part}: {}", done.out);
+    }
+    assert!(!done.out.contains("obviously-fake") && !done.err.contains("obviously-fake"));
+    let unknown = place.run(&["doctor", "--target", "hre"]).expect(2);
+    assert!(unknown.err.contains("did you mean `here`?"), "{}", unknown.err);
+}
+
+#[test]
+fn doctor_of_a_project_file_with_problems_says_so() {
+    let place = Place::new();
+    place.file("rerail.yaml", "version: 1\nalow: {}\n");
+    let done = place.run(&["doctor"]).expect(1);
+    assert!(done.out.contains("project") && done.out.contains("`rerail check` draws the problems"), "{}", done.out);
+}

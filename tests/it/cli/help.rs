@@ -2,9 +2,32 @@
 
 use crate::cli::kit::Place;
 
-const COMMANDS: [&str; 15] = [
-    "run", "resume", "cancel", "list", "describe", "runs", "show", "export", "verify", "answer", "note", "check",
-    "actions", "demo", "version",
+const COMMANDS: [&str; 25] = [
+    "run",
+    "resume",
+    "pause",
+    "cancel",
+    "hold",
+    "list",
+    "describe",
+    "runs",
+    "show",
+    "diff",
+    "export",
+    "graph",
+    "verify",
+    "answer",
+    "note",
+    "new",
+    "check",
+    "actions",
+    "schema",
+    "eval",
+    "doctor",
+    "demo",
+    "completions",
+    "man",
+    "version",
 ];
 
 #[test]

@@ -203,6 +203,7 @@ pub fn redact(text: &str) -> String {
         (r#""run": "[0-9a-z]{6}""#, r#""run": "[run]""#),
         (r#""operator": "[^"]+""#, r#""operator": "[operator]""#),
         (r"operator: \S+", "operator: [operator]"),
+        (r"\S+ asked to stop", "[operator] asked to stop"),
         (r"\b\d+m\d\ds\b|\b\d+(\.\d)?s\b|\b\d+ ?ms\b", "[took]"),
         (r#""ms": \d+"#, r#""ms": "[ms]""#),
         (r"\[took\] {2,}", "[took]  "),

@@ -3,7 +3,9 @@
 mod asking;
 mod authoring;
 mod commands;
+mod completions;
 mod exports;
+mod follow;
 mod help;
 mod kit;
 mod runs;

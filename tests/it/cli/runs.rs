@@ -164,7 +164,8 @@ fn a_run_is_stopped_from_another_process_and_its_finally_runs() {
     // What is read is committed within a second; until then nobody else knows of the run.
     while place.run(&["runs", "--json"]).json() == serde_json::json!([]) {}
     let busy = place.run(&["resume", "@last"]).expect(18);
-    assert!(busy.err.contains("driven by"), "{}", busy.err);
+    assert!(busy.err.contains("driven by") && busy.err.contains("--follow"), "{}", busy.err);
+    assert!(!busy.err.contains("resuming"), "what is refused is not announced: {}", busy.err);
     place.run(&["note", "@last", "TODO: add an alert"]).expect(0);
     place.run(&["cancel", "@last", "--reason", "wrong target"]).expect(0);
     wait_for(&mut progress, "tidied up");
@@ -281,6 +282,58 @@ fn a_result_that_cannot_be_written_is_an_error() {
     let ended = place.command(&["list"]).stdout(full).output().unwrap();
     assert_eq!(ended.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&ended.stderr).contains("writing the result failed"));
+}
+
+#[test]
+fn a_resumed_run_says_what_is_not_repeated_once_it_is_taken_up() {
+    let (place, backend) = (Place::new(), Backend::start());
+    place.run(&["run", "set", "-i", &backend.input(), "--yes", "-i", "well=false", "-q"]).expect(11);
+    let ended = place.run(&["resume", "@last"]).expect(2);
+    assert!(!ended.err.contains("resuming"), "{}", ended.err);
+    let again = place.run(&["resume", "@last", "--retry", "right", "--reason", "known"]).expect(11);
+    assert!(again.err.starts_with("resuming; 1 step done before are not repeated (set)\n"), "{}", again.err);
+}
+
+#[test]
+fn secrets_that_cannot_be_read_are_named_all_at_once_with_the_cause() {
+    let place = Place::new();
+    place.file("empty", "\n");
+    place.file(
+        "targets/here.yaml",
+        "version: 1\nsecrets:\n  A_TOKEN: { from: env }\n  B_TOKEN: { from: file, path: empty }\n  C_TOKEN: { from: file, path: gone }\n  D_TOKEN: { from: env }\n",
+    );
+    place.file(
+        "runbooks/four.yaml",
+        "version: 1\ntitle: Four\nowner: o\nreviewed: 2026-11-01\nsecrets: [A_TOKEN, B_TOKEN, C_TOKEN, D_TOKEN]\nsteps:\n  - uses: http.probe\n    with:\n      url: https://api.example.com\n      headers: { a: \"${{ secrets.A_TOKEN }}\", b: \"${{ secrets.B_TOKEN }}\", c: \"${{ secrets.C_TOKEN }}\", d: \"${{ secrets.D_TOKEN }}\" }\n",
+    );
+    let output = place.command(&["run", "four", "--target", "here"]).env("D_TOKEN", "").output().unwrap();
+    let done = Done::of(output).expect(2);
+    for cause in [
+        "secret A_TOKEN comes from the environment variable A_TOKEN, not set",
+        "secret B_TOKEN comes from empty, which is empty",
+        "secret C_TOKEN can't be read from gone: ",
+        "secret D_TOKEN comes from the environment variable D_TOKEN, which is empty",
+        "hint: `rerail doctor --target NAME`",
+    ] {
+        assert!(done.err.contains(cause), "{cause}: {}", done.err);
+    }
+}
+
+#[test]
+fn a_number_where_a_text_is_wanted_comes_with_the_way_to_write_it() {
+    let place = Place::new();
+    let book = |text: &str| {
+        let front = "version: 1\ntitle: Say\nowner: o\nreviewed: 2026-11-01\nsteps:\n";
+        let steps = format!(
+            "  - id: seen\n    script: \"parse_json(\\\"{{\\\\\\\"n\\\\\\\": 7}}\\\")\"\n  - uses: run.note\n    with: {{ text: \"{text}\" }}\n"
+        );
+        place.file("runbooks/say.yaml", &format!("{front}{steps}"));
+    };
+    book("${{ steps.seen.outputs.n }}");
+    let done = place.run(&["run", "say"]).expect(10);
+    assert!(done.err.contains("expected string, got int 7; `.to_string()` makes a text of it"), "{}", done.err);
+    book("${{ steps.seen.outputs.n.to_string() }}");
+    assert!(place.run(&["run", "say"]).expect(0).err.contains("note: 7"));
 }
 
 #[test]

@@ -56,13 +56,16 @@ fn consent(session: &Session) -> Result<&'static str, Exit> {
         say(session, "Start demo on demo?", "Nobody can be asked here: the demo answers yes for itself.");
         return Ok("nobody could be asked: the demo answered for itself");
     }
-    match prompt::confirm("Start demo on demo? Only its own world is changed.") {
+    match prompt::confirm(&session.ui, "Start demo on demo? Only its own world is changed.") {
         Some(true) => Ok("agreed to at the terminal, after the rehearsal"),
         Some(false) => {
             session.ui.remark("nothing was changed");
             Err(Exit::CANCELLED)
         }
-        None => Err(Exit::INTERRUPTED),
+        None => {
+            session.ui.remark("interrupted: nothing was changed");
+            Err(Exit::INTERRUPTED)
+        }
     }
 }
 
