@@ -165,6 +165,104 @@ fn a_watch_without_an_end_or_a_limit_is_refused() {
     }
 }
 
+// CORS.
+
+/// How the server of a test answers a preflight.
+#[derive(Clone, Copy)]
+struct Cors {
+    status: u16,
+    /// `echo` sends the origin back; empty = no header.
+    origin: &'static str,
+    credentials: &'static str,
+    methods: &'static str,
+    headers: &'static str,
+}
+
+const GOOD: Cors = Cors {
+    status: 204,
+    origin: "https://app.example.com",
+    credentials: "true",
+    methods: "GET, PUT",
+    headers: "Content-Type, Authorization",
+};
+
+fn preflighted(cors: Cors, more: &[(&str, &str)]) -> Facts {
+    let answer = move |headers: axum::http::HeaderMap| async move {
+        let asked = headers["origin"].to_str().unwrap().to_owned();
+        let origin = if cors.origin == "echo" { asked } else { cors.origin.to_owned() };
+        let mut answer = axum::http::Response::builder().status(cors.status);
+        for (name, value) in [
+            ("access-control-allow-origin", origin.as_str()),
+            ("access-control-allow-credentials", cors.credentials),
+            ("access-control-allow-methods", cors.methods),
+            ("access-control-allow-headers", cors.headers),
+        ] {
+            if !value.is_empty() {
+                answer = answer.header(name, value);
+            }
+        }
+        answer.body(axum::body::Body::empty()).unwrap()
+    };
+    let server = Http::serve(Router::new().route("/api/ping", axum::routing::options(answer)));
+    cors_errors(&server.url, more)
+}
+
+fn cors_errors(base_url: &str, more: &[(&str, &str)]) -> Facts {
+    let inputs = [("base_url", base_url), ("origins", "https://app.example.com"), ("method", "PUT")];
+    let inputs: Vec<(&str, &str)> = inputs
+        .into_iter()
+        .filter(|(name, _)| !more.iter().any(|(other, _)| other == name))
+        .chain(more.iter().copied())
+        .collect();
+    ended(Place::new().run("cors-errors", &inputs))
+}
+
+#[test]
+fn preflights_are_judged_as_a_browser_does() {
+    let fine = preflighted(GOOD, &[]);
+    assert!(matches!(only_finding(&fine), (Level::Ok, say) if say.contains("no stranger is let in")));
+    for (cors, why) in [
+        (Cors { origin: "", ..GOOD }, "no Access-Control-Allow-Origin"),
+        (
+            Cors { origin: "https://app.example.com/", ..GOOD },
+            "Access-Control-Allow-Origin is https://app.example.com/",
+        ),
+        (Cors { credentials: "", ..GOOD }, "Access-Control-Allow-Credentials is not true"),
+        (Cors { methods: "GET", ..GOOD }, "PUT is not in Access-Control-Allow-Methods"),
+        (Cors { methods: "*", ..GOOD }, "PUT is not in Access-Control-Allow-Methods"),
+        (Cors { headers: "content-type", ..GOOD }, "not in Access-Control-Allow-Headers: authorization"),
+        (Cors { status: 500, ..GOOD }, "the preflight answers 500"),
+    ] {
+        let facts = preflighted(cors, &[]);
+        assert!(
+            matches!(only_finding(&facts), (Level::Critical, say) if say.contains(why)),
+            "{why}: {:?}",
+            facts.findings
+        );
+    }
+    let simple = preflighted(Cors { methods: "", ..GOOD }, &[("method", "POST")]);
+    assert_eq!(only_finding(&simple).0, Level::Ok, "a simple method needs no word");
+}
+
+#[test]
+fn strangers_stars_and_silence_are_told() {
+    let echo = preflighted(Cors { origin: "echo", ..GOOD }, &[]);
+    assert!(
+        matches!(only_finding(&echo), (Level::Critical, say) if say.contains("Strangers are let in: https://evil.example"))
+    );
+    assert_eq!(output(&echo, "let_in"), Value::List(vec!["https://evil.example".into()]));
+    let star = Cors { origin: "*", credentials: "", methods: "*", headers: "*", ..GOOD };
+    let guarded = preflighted(star, &[]);
+    assert_eq!(levels(&guarded), [Level::Critical, Level::Warning]);
+    assert!(guarded.findings[0].say.contains("not valid together with credentials"));
+    let open = preflighted(star, &[("credentials", "false"), ("strangers", "[]")]);
+    assert_eq!(levels(&open), [Level::Warning, Level::Ok]);
+    let silent = cors_errors(&format!("http://127.0.0.1:{}", refused_port()), &[]);
+    assert!(matches!(only_finding(&silent), (Level::Critical, say) if say.contains("does not answer at all")));
+    let none = preflighted(GOOD, &[("origins", "[]")]);
+    assert!(error(&none).contains("origins is empty"), "{}", error(&none));
+}
+
 // What is shipped.
 
 fn stems(folder: &str) -> Vec<String> {
