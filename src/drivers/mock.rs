@@ -136,7 +136,8 @@ impl MockRun {
             }
             let moves = waits.doubts.is_empty() && waits.questions.is_empty() && waits.held.is_none();
             match [waits.until, waits.limit.filter(|_| moves || waits.until.is_some())].into_iter().flatten().min() {
-                Some(until) => self.now = until.max(self.now),
+                // Time doesn't jump over the end of an open question.
+                Some(until) => self.now = waits.expires.map_or(until, |expires| until.min(expires)).max(self.now),
                 None => return waits,
             }
         }

@@ -76,7 +76,15 @@ pub fn replay(program: Arc<Program>, sandbox: Arc<Sandbox>, events: &[Event]) ->
             continue;
         }
         match &next.body {
-            Body::StepFinished(finished) if machine.is_in_flight(&finished.step) => answered += 1,
+            Body::StepFinished(finished) if machine.is_in_flight(&finished.step) => {
+                // Answers that were there together were decided on together: they have one time.
+                let together = next.ts;
+                while let Some(event) = left.next_if(|event| is_answer(&machine, event) && event.ts == together) {
+                    machine.apply_recorded(event)?;
+                    answered += 1;
+                }
+                continue;
+            }
             Body::StepObserved { step, .. } if machine.is_in_flight(step) => {}
             body if from_outside(body) => {}
             _ => return Err(different(next, "nothing")),
@@ -85,6 +93,11 @@ pub fn replay(program: Arc<Program>, sandbox: Arc<Sandbox>, events: &[Event]) ->
         left.next();
     }
     Ok(answered)
+}
+
+/// Whether an event is the answer to an effect that is under way.
+fn is_answer(machine: &Machine, event: &Event) -> bool {
+    matches!(&event.body, Body::StepFinished(finished) if machine.is_in_flight(&finished.step))
 }
 
 /// Events that no decision makes: people, other drivers, storage.

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::engine::event::{Actor, Body, EVENT_VERSION, Event, Hold, RunStarted, StepFinished, StepStarted, Suggest};
+use crate::engine::event::{
+    Actor, Body, Decision, EVENT_VERSION, Event, Hold, RunStarted, StepFinished, StepStarted, Suggest, Verdict,
+};
 use crate::engine::ids::StepPath;
 use crate::engine::outcome::{Failure, FailureKind, Outcome, RunOutcome};
 use crate::runbook::model::Level;
@@ -34,9 +36,9 @@ pub struct Facts {
     pub resumed_at: Timestamp,
     /// How often a decision reopened the ended run.
     pub reopened: u32,
-    /// When a person last decided about a step: limits of what is around it count anew from here.
+    /// When a person last wanted another attempt of a step: limits of what is around it count anew from here.
     pub decided_at: Timestamp,
-    /// When people were asked, and until when; what waits for people doesn't use up a limit.
+    /// When people were asked or a write was in doubt, and until when: neither uses up a limit.
     pub asked: Vec<Wait>,
     /// Fencing number of the current driver.
     pub fence: u64,
@@ -49,12 +51,12 @@ pub struct Facts {
     pub(super) questions: BTreeSet<StepPath>,
 }
 
-/// A question while it is open.
+/// A question while it is open, or a doubt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wait {
     pub step: StepPath,
     pub from: Timestamp,
-    /// When it was answered or ran out.
+    /// When it was answered, ran out or was settled.
     pub until: Option<Timestamp>,
 }
 
@@ -341,6 +343,7 @@ impl Facts {
                 record.resend = None;
                 record.asked = None;
                 record.answered = None;
+                self.stop_asking(&intent.step, at);
             }
             Body::StepObserved { step, result, .. } => {
                 self.record(step, event.seq).observed = Some(result.clone());
@@ -355,6 +358,9 @@ impl Facts {
                     record.resend = None;
                 }
                 self.stop_asking(&finished.step, at);
+                if finished.outcome == Outcome::InDoubt {
+                    self.asked.push(Wait { step: finished.step.clone(), from: at, until: None });
+                }
                 if is_held_back(finished) {
                     self.hold_back(&finished.step);
                 }
@@ -376,7 +382,12 @@ impl Facts {
                     record.observed = Some(retrying.result.clone());
                 }
             }
-            Body::StepSettled { step, verdict, outputs, .. } => self.settle(step, *verdict, outputs),
+            Body::StepSettled { step, verdict, outputs, .. } => {
+                self.settle(step, *verdict, outputs);
+                if *verdict == Verdict::Happened {
+                    self.stop_asking(step, at);
+                }
+            }
             Body::StepSkipped { step, condition, values } => {
                 self.record(step, event.seq).skipped =
                     Some(Skipped { condition: condition.clone(), values: values.clone() });
@@ -407,7 +418,10 @@ impl Facts {
             Body::OutcomeSet { step, decision, outputs, actor, reason } => {
                 self.decide_step(step, *decision, outputs);
                 self.record(step, event.seq).settled = Some((actor.clone(), reason.clone()));
-                self.decided_at = at;
+                self.stop_asking(step, at);
+                if *decision == Decision::Retry {
+                    self.decided_at = at;
+                }
             }
         }
         self.index(event);

@@ -131,6 +131,10 @@ impl Facts {
     /// those that were skipped. What is inside an ended composite was concluded from its own steps.
     fn forget_conclusions_after(&mut self, path: &StepPath) {
         let Some(seq) = self.steps.get(path).map(|record| record.seq) else { return };
+        // In a run that is being stopped nothing is concluded any more.
+        if self.cancelled.is_some() {
+            return;
+        }
         let concluded = |record: &Record| {
             let pure = |started: &Started| matches!(started.intent.body.as_str(), "assert" | "findings");
             record.seq > seq && (record.skipped.is_some() || record.started.as_ref().is_some_and(pure))

@@ -1,12 +1,14 @@
 //! Where runbooks, actions, modules and targets come from: a project's folders, with the embedded ones
-//! below. The only part of the language's world that reads files.
+//! below. The only part of the language's world that reads and writes files.
 
 mod error;
 mod files;
 mod folder;
 mod library;
+mod new;
 mod place;
 
 pub use error::ProjectError;
 pub use folder::Origin;
 pub use library::{Listed, Project};
+pub use new::{NewError, first_runbook, new_file, new_project};

@@ -58,6 +58,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("E0233", "two branches that make the same write"),
     ("E0234", "a runbook that doesn't exist, or is chosen at run time"),
     ("E0235", "a `group` that names nothing"),
+    ("E0240", "a pattern that can't be one"),
     // Expressions and scripts.
     ("E0301", "an expression or script that doesn't compile"),
     ("E0302", "a reserved word of Rhai used as a name"),
@@ -72,6 +73,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("W0404", "an `if` that is always the same"),
     ("W0405", "a suggested runbook that doesn't exist"),
     ("W0406", "a file in a project's folders that has no name"),
+    ("W0407", "a runbook without an owner, or without the day of its last review"),
 ];
 
 #[cfg(test)]

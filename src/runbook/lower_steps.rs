@@ -61,6 +61,11 @@ pub(super) const STEP: Keys = Keys {
         ("retries", "write `retry: { attempts: 3 }`"),
         ("idempotent", "write `repeat: repeatable`, with a `reason`"),
         ("timeout-minutes", "write `timeout: 5m`"),
+        ("continue-on-error", "write `continue_on_failure`"),
+        ("ignore_errors", "write `continue_on_failure`"),
+        ("description", "write `name`"),
+        ("uri", "write `uses: http.request`, or `http.probe` to only look"),
+        ("become", "a step acts as whoever runs it, with the secrets of its target"),
     ],
 };
 

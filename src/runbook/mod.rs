@@ -8,6 +8,7 @@ pub mod defaults;
 pub mod effects;
 pub mod fields;
 pub mod gaps;
+pub mod habits;
 pub mod kinds;
 pub mod locate;
 pub mod lower;

@@ -8,13 +8,12 @@ use serde::{Deserialize, Serialize};
 use crate::runbook::check::{Facts, check};
 use crate::runbook::commands::Commands;
 use crate::runbook::defaults;
-use crate::runbook::effects::Callees;
+use crate::runbook::effects::{self, Callees};
 use crate::runbook::gaps::Gaps;
 use crate::runbook::lower::{Reading, read_partly};
 use crate::runbook::model::{Kind, Runbook, Step};
 use crate::runbook::problem::{self, Problem};
 use crate::runbook::reach::{Action, reach};
-use crate::runbook::sites;
 use crate::runbook::source::Source;
 use crate::runbook::spec::{ActionSpec, Effect};
 
@@ -47,13 +46,7 @@ pub struct Child {
 impl Program {
     /// The greatest effect a step can have, with the steps inside it, as far as its text says.
     pub fn effect_of(&self, step: &Step) -> Effect {
-        if let Some(declared) = &step.effect {
-            return declared.value;
-        }
-        let sites = sites::of_step(step);
-        let own = sites.iter().filter_map(|site| Some(site.args.effect(self.specs.get(site.name)?)));
-        let inside = step.body.inner().into_iter().flat_map(|block| block.iter()).map(|step| self.effect_of(step));
-        own.chain(inside).max().unwrap_or(Effect::Pure)
+        effects::of_step(step, self)
     }
 }
 

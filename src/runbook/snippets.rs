@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::runbook::habits;
 use crate::runbook::nearest::nearest;
 use crate::runbook::node::{Entry, Node, NodeKind, Scalar, Style};
 use crate::runbook::problem::Problem;
@@ -337,8 +338,13 @@ impl Reader {
                 let problem = problem.label("can't be used as a name");
                 match after_dot(text, error.position) {
                     true => problem.help(format!("write `[\"{word}\"]` instead of `.{word}`: `x[\"{word}\"]`")),
-                    false => problem.help(format!(
-                        "as the key of a map write `\"{word}\"` in quotes; as a variable choose another name"
+                    false => problem.help(habits::word(word).map_or_else(
+                        || {
+                            format!(
+                                "as the key of a map write `\"{word}\"` in quotes; as a variable choose another name"
+                            )
+                        },
+                        str::to_owned,
                     )),
                 }
             }
@@ -365,12 +371,18 @@ impl Reader {
                 let problem = Problem::error("E0306", code, span, format!("unknown variable {}", quoted(name)));
                 problem.label("not defined").help(self.variable_help(name))
             }
-            CompileErrorKind::Syntax => Problem::error("E0301", code, span, error.message.clone()).label("here"),
+            CompileErrorKind::Syntax => {
+                let help = habits::syntax(from(text, error.position)).map(str::to_owned);
+                Problem::error("E0301", code, span, error.message.clone()).label("here").maybe_help(help)
+            }
         };
         self.push(problem);
     }
 
     fn variable_help(&self, name: &str) -> String {
+        if let Some(habit) = habits::variable(name) {
+            return habit.to_owned();
+        }
         if let Some(context) = nearest(name, CONTEXTS) {
             return format!("did you mean `{context}`?");
         }
@@ -415,6 +427,13 @@ fn after_dot(text: &str, position: Option<(usize, usize)>) -> bool {
     let line = text.lines().nth(line.saturating_sub(1)).unwrap_or("");
     let before: String = line.chars().take(column.saturating_sub(1)).collect();
     before.trim_end().ends_with('.')
+}
+
+/// The code from a place on.
+fn from(text: &str, position: Option<(usize, usize)>) -> &str {
+    let Some((line, column)) = position else { return "" };
+    let line = text.lines().nth(line.saturating_sub(1)).unwrap_or("");
+    line.char_indices().nth(column.saturating_sub(1)).map_or("", |(at, _)| &line[at..])
 }
 
 /// A `#` that YAML took for a comment right after a plain scalar, unless it looks like one: `# …`.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use crate::project::{Listed, ProjectError};
 use crate::runbook::commands::Commands;
 use crate::runbook::kinds::kind_by_content;
+use crate::runbook::model::Runbook;
 use crate::runbook::problem::Problem;
 use crate::runbook::program::{FileKind, Library, Looked, Program, load};
 use crate::runbook::settings::{read_settings, read_target};
-use crate::runbook::source::Source;
+use crate::runbook::source::{Source, Span};
 use crate::runs::Runs;
 use crate::runs::error::{ErrorKind, RunsError};
 use crate::steps::catalog;
@@ -41,7 +42,7 @@ impl Runs {
             return Ok(self.check_listed(kind, &listed));
         }
         let not_found = match self.project().runbook(argument) {
-            Ok(listed) => return Ok(self.check_runbook(&listed).1),
+            Ok(listed) => return Ok(self.check_listed(FileKind::Runbook, &listed)),
             Err(error @ ProjectError::NotFound { .. }) => error,
             Err(error) => return Err(error.into()),
         };
@@ -85,7 +86,11 @@ impl Runs {
 
     fn check_listed(&self, kind: FileKind, listed: &Listed) -> Vec<Problem> {
         match kind {
-            FileKind::Runbook => self.check_runbook(listed).1,
+            FileKind::Runbook => {
+                let (program, mut problems) = self.check_runbook(listed);
+                problems.extend(program.and_then(|program| uncared_for(&program.runbook, &listed.source)));
+                problems
+            }
             FileKind::Action => self.check_action(listed),
             FileKind::Module => self.check_module(listed),
             FileKind::Target => read_target(&listed.source).1,
@@ -124,6 +129,29 @@ impl Runs {
             _ => own,
         }
     }
+}
+
+/// A runbook that nobody keeps true is trusted all the same when it is needed. Told to whoever checks it, not
+/// to whoever runs it.
+fn uncared_for(runbook: &Runbook, source: &Arc<Source>) -> Option<Problem> {
+    let missing = match (&runbook.owner, &runbook.reviewed) {
+        (Some(_), Some(_)) => return None,
+        (None, Some(_)) => "`owner`",
+        (Some(_), None) => "`reviewed`",
+        (None, None) => "`owner` and `reviewed`",
+    };
+    let key = "title:";
+    let lines = source.text.split_inclusive('\n').scan(0, |end, line| {
+        *end += line.len();
+        Some((*end - line.len(), line))
+    });
+    let at = lines.into_iter().find(|(_, line)| line.starts_with(key)).map_or(0, |(start, _)| start);
+    let span = Span::new(at, (at + key.len() - 1).min(source.text.len()));
+    let problem = Problem::warning("W0407", source, span, format!("this runbook has no {missing}"));
+    Some(problem.label("who keeps it true?").help(
+        "name the team that answers for it, and the day somebody last held it against the world: \
+         `owner: platform`, `reviewed: 2026-11-01`",
+    ))
 }
 
 /// A library with one file in front of it: the one that is checked, wherever it lies.

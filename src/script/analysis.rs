@@ -169,6 +169,7 @@ impl Facts {
                 position: at(*position),
                 keys: None,
                 literals: Map::new(),
+                last_text: None,
             });
         }
         let mut name = String::new();
@@ -191,6 +192,10 @@ impl Facts {
             }
             _ => (None, Map::new()),
         };
+        let last_text = match call.args.last() {
+            Some(Expr::StringConstant(text, position)) => Some((text.to_string(), at(*position))),
+            _ => None,
+        };
         self.calls.push(Call {
             name,
             namespaced: call.is_qualified(),
@@ -199,6 +204,7 @@ impl Facts {
             position: at(if start.is_none() { position } else { start }),
             keys,
             literals,
+            last_text,
         });
     }
 

@@ -67,6 +67,8 @@ pub struct Call {
     pub keys: Option<Vec<(String, Position)>>,
     /// Those entries of that literal whose values are literals too.
     pub literals: Map,
+    /// The last argument, when it is a literal text.
+    pub last_text: Option<(String, Position)>,
 }
 
 /// Why text does not compile.

@@ -206,6 +206,14 @@ fn quoted(word: &str) -> Result<String, Failure> {
     Ok(format!("'{}'", word.replace('\'', r"'\''")))
 }
 
+/// Functions whose last argument is a pattern.
+pub const TAKE_A_PATTERN: [&str; 2] = ["matches", "find"];
+
+/// Why a text is no pattern for [`TAKE_A_PATTERN`]; `None` if it is one.
+pub fn pattern_fault(pattern: &str) -> Option<String> {
+    regex(pattern).err().map(|failure| failure.to_string())
+}
+
 fn regex(pattern: &str) -> Result<regex_lite::Regex, Failure> {
     if pattern.len() > PATTERN_BYTES_MAX {
         return Err(failure(format!(

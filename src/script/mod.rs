@@ -11,7 +11,7 @@ mod convert;
 pub mod cpu;
 mod current;
 mod errors;
-mod functions;
+pub mod functions;
 mod guards;
 pub mod hex;
 mod leaves;

@@ -7,7 +7,7 @@ use crate::engine::outcome::{Attempt, Failure, FailureKind};
 use crate::runbook::spec::{ActionSpec, Effect};
 use crate::runbook::types::Type;
 use crate::script::value::{Map, Value};
-use crate::steps::args::{duration, given, invalid, optional_text};
+use crate::steps::args::{duration, given, invalid, map, optional_text};
 use crate::steps::classify::{Nature, classify};
 use crate::steps::http::exchange::send;
 use crate::steps::http::message::{build, shown};
@@ -79,7 +79,7 @@ impl Write for ChatPost {
 /// An `Err` means that nothing was sent.
 async fn post(world: &World, args: &Map) -> Result<Attempt, Failure> {
     let timeout = duration(args, "timeout", TIMEOUT)?;
-    let mut request = Map::from([("json".to_owned(), body(args)?)]);
+    let mut request = Map::from([("json".to_owned(), Value::Map(world.for_people(&body(args)?)))]);
     for name in ["url", "headers"] {
         if let Some(value) = given(args, name) {
             request.insert(name.to_owned(), value.clone());
@@ -104,7 +104,7 @@ async fn post(world: &World, args: &Map) -> Result<Attempt, Failure> {
 }
 
 /// What is posted: `json`, or a map of `text` and `channel`.
-fn body(args: &Map) -> Result<Value, Failure> {
+fn body(args: &Map) -> Result<Map, Failure> {
     for name in ["text", "channel", "json"] {
         if given(args, name).is_some_and(Value::has_secret) {
             let message = format!("argument `{name}`: holds a secret, and a chat is read by people");
@@ -112,7 +112,7 @@ fn body(args: &Map) -> Result<Value, Failure> {
         }
     }
     let (text, channel) = (optional_text(args, "text")?, optional_text(args, "channel")?);
-    if let Some(json) = given(args, "json") {
+    if let Some(json) = map(args, "json")? {
         return match (text, channel) {
             (None, None) => Ok(json.clone()),
             _ => Err(invalid("json", "is the whole body: leave `text` and `channel` out")),
@@ -125,5 +125,5 @@ fn body(args: &Map) -> Result<Value, Failure> {
     }
     let mut body = Map::from([("text".to_owned(), Value::from(text))]);
     body.extend(channel.map(|channel| ("channel".to_owned(), Value::from(channel))));
-    Ok(Value::Map(body))
+    Ok(body)
 }

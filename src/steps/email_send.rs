@@ -104,7 +104,7 @@ async fn send(world: &World, args: &Map, key: &str) -> Result<Attempt, Failure> 
         let message = format!("argument `{name}`: holds a secret, and mail is read by people");
         return Err(Failure::new(FailureKind::Secret, message));
     }
-    let letter = letter::write(mail, args, key)?;
+    let letter = letter::write(mail, &world.for_people(args), key)?;
     session::deliver(world, &mail.smtp, &letter, world.deadline(timeout)).await
 }
 

@@ -55,7 +55,7 @@ fn spec() -> ActionSpec {
         outputs: vec![
             output("ok", Type::Bool, "it was done"),
             output("rows", Type::List, "a map a row, by column"),
-            output("count", Type::Int, "rows given, or changed"),
+            output("count", Type::Int, "rows given; of a write all rows it changed or gave"),
             output("truncated", Type::Bool, "there were more rows than `row_limit` or 1 MiB"),
             output("ms", Type::Int, "milliseconds with connecting"),
             output("server_version", Type::String, "such as `16.4`; `()` without a login"),

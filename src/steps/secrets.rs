@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use crate::engine::outcome::{Failure, FailureKind};
 use crate::redact::{Redactor, SECRET_BYTES_MIN};
 use crate::runbook::settings::{From, SecretSource};
+use crate::script::value::Map;
 use crate::steps::egress::host_matches;
 use crate::steps::regular_file;
 
@@ -73,6 +74,11 @@ impl Secrets {
                 .is_ok_and(|kept| (kept.dev(), kept.ino()) == (metadata.dev(), metadata.ino())),
             From::Env { .. } => false,
         })
+    }
+
+    /// Takes the texts of all secrets read so far out of `message`.
+    pub(super) fn redact(&self, message: &Map) -> Map {
+        self.redactor.redact_map(message)
     }
 
     fn read_file(&self, name: &str, path: &str) -> Result<String, Failure> {

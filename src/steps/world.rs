@@ -16,7 +16,7 @@ use crate::engine::outcome::{Failure, FailureKind};
 use crate::redact::Redactor;
 use crate::runbook::settings::{SecretSource, Settings, Target};
 use crate::script::secret::{Part, SecretText};
-use crate::script::value::Value;
+use crate::script::value::{Map, Value};
 use crate::steps::blobs::Blobs;
 use crate::steps::egress::{Egress, host_text, read_host};
 use crate::steps::http::clients::Clients;
@@ -164,6 +164,12 @@ impl World {
             }
             plain => plain.clone(),
         })
+    }
+
+    /// What may leave as text that people read: the texts of known secrets are taken out. The last net only;
+    /// an argument that holds a secret by name is refused before.
+    pub(super) fn for_people(&self, message: &Map) -> Map {
+        self.shared.secrets.redact(message)
     }
 
     /// Reads a secret so that the redactor knows it before anything can echo it; the value is dropped.

@@ -182,7 +182,7 @@ fn what_is_no_list_fails_the_loop_and_an_empty_one_is_done() {
     };
     assert_eq!(run("inputs.get(\"a\") ?? 7").message("x"), "`foreach` needs a list, got int");
     assert_eq!(run("'[1].filter(|n| n > 1)'").outcomes(), "x done");
-    let many = run("0..10001");
+    let many = run("(0..10001)");
     assert_eq!(many.message("x"), "a list or map has more than 10000 elements");
 }
 
@@ -351,26 +351,26 @@ const SETTLED: &str = "steps:
     settle:
       steps:
         - { id: now, uses: http.probe, with: { url: https://example.com/latest } }
-      happened: steps.now.outputs.id != steps.before.outputs.id
-      not_happened: steps.now.outputs.id == steps.before.outputs.id
-      outputs: { id: '${{ steps.now.outputs.id }}' }
+      happened: steps.now.outputs.status != steps.before.outputs.status
+      not_happened: steps.now.outputs.status == steps.before.outputs.status
+      outputs: { id: '${{ steps.now.outputs.status }}' }
 outputs: { id: '${{ steps.deploy.outputs.get(\"id\") ?? \"own\" }}' }
 ";
 
 #[test]
 fn reads_settle_a_doubt_and_their_outputs_are_adopted() {
     let ended = Scenario::new(SETTLED)
-        .answers("before", [ok(json!({"id": 1}))])
+        .answers("before", [ok(json!({"status": 1}))])
         .answers("deploy", [in_doubt()])
-        .answers("deploy/settle/now", [ok(json!({"id": 2}))])
+        .answers("deploy/settle/now", [ok(json!({"status": 2}))])
         .run();
     assert_eq!(run_outputs(&ended), json!({"id": 2}));
     assert_eq!(ended.world.count("http.request"), 1);
 
     let again = Scenario::new(SETTLED)
-        .answers("before", [ok(json!({"id": 1}))])
+        .answers("before", [ok(json!({"status": 1}))])
         .answers("deploy", [in_doubt(), ok(json!({"id": "own"}))])
-        .answers("deploy/settle/now", [ok(json!({"id": 1}))])
+        .answers("deploy/settle/now", [ok(json!({"status": 1}))])
         .run();
     assert_eq!((run_outputs(&again), again.world.count("http.request")), (json!({"id": "own"}), 2));
 }
@@ -378,7 +378,7 @@ fn reads_settle_a_doubt_and_their_outputs_are_adopted() {
 #[test]
 fn reads_that_can_not_tell_leave_it_to_a_person() {
     let ended = Scenario::new(SETTLED)
-        .answers("before", [ok(json!({"id": 1}))])
+        .answers("before", [ok(json!({"status": 1}))])
         .answers("deploy", [in_doubt()])
         .answers("deploy/settle/now", [failed(FailureKind::Status, "503")])
         .run();

@@ -16,6 +16,7 @@ mod door;
 mod driver;
 mod engine;
 mod gaps;
+mod generated;
 mod hold;
 mod house;
 mod journal;

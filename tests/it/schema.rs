@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use boon::{Compiler, SchemaIndex, Schemas};
 use rerail::project::Project;
 use rerail::redact::Redactor;
+use rerail::runbook::problem::has_errors;
 use rerail::runbook::schema::SchemaKind;
+use rerail::runbook::settings::read_settings;
+use rerail::runbook::source::Source;
 use rerail::runs::Runs;
 use serde_json::Value as Json;
 
@@ -57,6 +60,12 @@ fn every_shipped_file_fits_its_schema() {
     }
     let project = Compiled::of(SchemaKind::Project);
     assert_eq!(project.refuses("version: 1\nallow: { env: [PATH], file_write: [out] }\n"), None);
+    let whole = "version: 1\nallow:\n  exec: [{ argv: [pg_dump, \"*\"], effect: write, repeat: repeatable, env: [PGHOST] }]\nmail:\n  smtp: { host: mail.example.com, port: 587, security: starttls, user: u, password_secret: MAIL_KEY }\n  from: rerail@example.com\n  allow_domains: [example.com]\n";
+    assert_eq!(project.refuses(whole), None);
+    assert!(!has_errors(&read_settings(&Source::new("rerail.yaml", whole)).1));
+    assert!(
+        project.refuses("version: 1\nmail: { smtp: { host: a.example, user: u }, from: a@example.com }\n").is_some()
+    );
     assert_eq!(Compiled::of(SchemaKind::Action).refuses(ACTION), None);
 }
 

@@ -13,7 +13,7 @@ use crate::engine::machine::Env;
 use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
 use crate::engine::scope::Scope;
 use crate::engine::walk::leaf::{after, means_not_yet};
-use crate::engine::walk::{StepEnd, invocation, limits};
+use crate::engine::walk::{StepEnd, invocation, limits, step};
 use crate::runbook::model::{Poll, Retry, Step};
 use crate::runbook::snippet::{Snippet, Template};
 use crate::runbook::spec::{Effect, Repeat};
@@ -41,6 +41,10 @@ pub(crate) fn retries(env: &mut Env, scope: &Scope, place: &Place, end: &StepEnd
     let (Some(retry), Some(error)) = (&place.step.retry, &end.result.error) else { return false };
     let Some(record) = env.facts.step(place.path) else { return false };
     let Some(started) = &record.started else { return false };
+    // What failed before it was attempted can't go better the next time.
+    if [step::CONDITION, step::ARGUMENTS].contains(&started.intent.body.as_str()) {
+        return false;
+    }
     let rehearsal = env.facts.started.as_ref().is_some_and(|started| started.rehearsal);
     if rehearsal || record.tries + 1 >= retry.attempts || !is_worth_it(retry, &started.intent, end) {
         return false;
@@ -48,6 +52,10 @@ pub(crate) fn retries(env: &mut Env, scope: &Scope, place: &Place, end: &StepEnd
     let attempt = started.intent.attempt;
     let pause = pause_of(env, scope, retry, record.tries, place.path, error);
     let at = after(record.finished_at.unwrap_or(env.now), pause);
+    let within = limits::until(env.facts, place.inside, started.first_at, started.intent.within_ms);
+    if within.is_some_and(|within| at >= within) {
+        return false;
+    }
     env.emit(Fact::StepRetrying(Box::new(StepRetrying {
         step: place.path.clone(),
         attempt,
@@ -127,7 +135,7 @@ pub(crate) fn pause(env: &mut Env, path: &StepPath, inside: &StepPath) -> Pause 
     if env.stopping() {
         return Pause::Ends(Attempt { outcome: Outcome::Cancelled, outputs: Value::Null, failure: None });
     }
-    if within.is_some_and(|within| within <= env.now || (within <= pause.at && pause.error.is_some())) {
+    if within.is_some_and(|within| within <= env.now) {
         return Pause::Ends(out_of_time(env, path, pause.error));
     }
     if env.now < pause.at {

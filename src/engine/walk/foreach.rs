@@ -197,13 +197,13 @@ impl Rounds {
 
     /// Opens the next round if there is one and it may begin.
     fn open_next(&mut self, env: &mut Env, scope: &Scope, step: &Arc<Step>, path: &StepPath) -> bool {
-        let stopped = |path: &StepPath| env.stopping() && env.facts.step(path).is_none();
-        if self.closed || self.next >= self.items.len() || self.open.len() >= self.max_parallel {
+        if self.next >= self.items.len() || self.open.len() >= self.max_parallel {
             return false;
         }
         let item = path.item(self.next);
-        // Rounds that ran before a restart are walked again, whatever time it is now.
-        if stopped(&item) || (env.facts.step(&item).is_none() && self.is_pausing(env, scope, step, path)) {
+        // Rounds that had begun before a restart come to their ends, whatever became of the others since.
+        let begun = env.facts.step(&item).is_some();
+        if !begun && (self.closed || env.stopping() || self.is_pausing(env, scope, step, path)) {
             return false;
         }
         let each = Each {
@@ -253,7 +253,8 @@ impl Rounds {
             });
             let broken = Broken { step: at, outcome: result.outcome, failure };
             self.broken = Some(worse(self.broken.take(), broken));
-            self.closed |= !step.continue_on_failure || result.outcome == Outcome::Cancelled;
+            let final_word = matches!(result.outcome, Outcome::Cancelled | Outcome::Rejected);
+            self.closed |= !step.continue_on_failure || final_word;
         } else if let (Some(poll), Some(scope)) = (&step.poll, scope)
             && result.outcome == Outcome::Done
             && !self.closed
@@ -275,6 +276,9 @@ impl Rounds {
     /// What the loop came to.
     fn come_to(&mut self, env: &Env, step: &Step, path: &StepPath) -> Attempt {
         let left = self.next < self.items.len() && !self.closed;
+        if left {
+            return limits::stopped(env, path, path);
+        }
         if let Some(broken) = &self.broken {
             // One that failed and one that was refused are both a loop that failed.
             let outcome = match broken.outcome {
@@ -286,9 +290,6 @@ impl Rounds {
         }
         if let Some(failure) = self.failure.take() {
             return Attempt::failed(failure);
-        }
-        if left {
-            return limits::stopped(env, path, path);
         }
         let planned = self.ends.values().any(|result| result.outcome == Outcome::Planned);
         if step.poll.is_some() && !self.met && self.finish.is_none() && !planned {

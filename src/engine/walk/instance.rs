@@ -6,13 +6,13 @@ use crate::engine::event::{Body as Fact, StepStarted};
 use crate::engine::facts::Resend;
 use crate::engine::ids::StepPath;
 use crate::engine::machine::Env;
-use crate::engine::outcome::{Attempt, Failure};
+use crate::engine::outcome::{Attempt, Failure, Outcome};
 use crate::engine::scope::{Scope, StepResult};
 use crate::engine::walk::again::{self, Place};
 use crate::engine::walk::invocation::{Arguments, Invocation, Manner, duration_ms};
 use crate::engine::walk::parallel::ParallelTask;
 use crate::engine::walk::script::ScriptTask;
-use crate::engine::walk::sequence::{BlockTask, visible};
+use crate::engine::walk::sequence::{BlockTask, mark_all, visible};
 use crate::engine::walk::step::{self, End, ended};
 use crate::engine::walk::{BlockEnd, Progress, StepEnd, limits, pure, script};
 use crate::runbook::model::{Body, Step};
@@ -58,12 +58,16 @@ impl Instance {
                 Some(result) => ended(env, &path, result),
                 None => match again::pause(env, &path, &inside) {
                     again::Pause::Wait => return Progress::Pending,
-                    again::Pause::Ends(attempt) => return Progress::Ended(self.end_early(env, step, attempt)),
+                    again::Pause::Ends(attempt) => {
+                        self.forget_inside(scope, step);
+                        return Progress::Ended(self.end_early(env, step, attempt));
+                    }
                     again::Pause::Over => match self.attempt(env, scope, &place) {
                         Progress::Pending => return Progress::Pending,
                         Progress::Ended(Some(end)) => end,
                         // It looks again.
                         Progress::Ended(None) => {
+                            self.forget_inside(scope, step);
                             self.state = State::Fresh;
                             continue;
                         }
@@ -73,7 +77,15 @@ impl Instance {
             if !again::retries(env, scope, &place, &end) {
                 return Progress::Ended(end);
             }
+            self.forget_inside(scope, step);
             self.state = State::Fresh;
+        }
+    }
+
+    /// Steps inside a group have not run, as far as anybody can see, once it is to run anew.
+    fn forget_inside(&self, scope: &mut Scope, step: &Step) {
+        if let Some(inner) = step.body.inner().filter(|_| !self.round) {
+            mark_all(scope, inner, Outcome::NotRun);
         }
     }
 

@@ -181,6 +181,9 @@ impl Invocation {
             return Status::InDoubt;
         }
         let Some(started) = &record.started else { return Status::Start(Resend::Fresh) };
+        if started.intent.body == step::ARGUMENTS {
+            return Status::Start(Resend::Fresh);
+        }
         let outlives_drivers = self.has_steps(env) || is_engine_action(&self.uses);
         if started.leg == env.facts.leg || outlives_drivers {
             Status::Open
@@ -226,7 +229,8 @@ impl Invocation {
         };
         match prepared {
             Err(failure) => {
-                env.emit(Fact::StepStarted(Box::new(StepStarted { effect: Effect::Pure, ..blank })));
+                let body = step::ARGUMENTS.to_owned();
+                env.emit(Fact::StepStarted(Box::new(StepStarted { body, effect: Effect::Pure, ..blank })));
                 step::end(env, &self.path, Attempt::failed(failure), None, step::End::default());
             }
             Ok(prepared) => {

@@ -301,8 +301,8 @@ fn engine_action(
             env.emit(Fact::Note { text: text("text").unwrap_or_default(), actor: None, step: Some(path.clone()) });
             Attempt::done(Value::Null)
         }
-        "run.finish" => Attempt::done(Value::Null),
-        "run.fail" => {
+        "run.finish" if text("status").as_deref() != Some("failed") => Attempt::done(Value::Null),
+        "run.finish" | "run.fail" => {
             let message = text("message").unwrap_or_else(|| "the runbook said so".to_owned());
             Attempt::failed(Failure::new(FailureKind::Stopped, message))
         }

@@ -50,7 +50,9 @@ impl BlockTask {
             self.current = None;
             self.next += 1;
             let cancelled = end.result.outcome == Outcome::Cancelled;
-            let broken = broken(&end).filter(|_| cancelled || !step.continue_on_failure);
+            // Neither a cancel nor a "no" is passed over by what is said about failures.
+            let final_word = cancelled || end.result.outcome == Outcome::Rejected;
+            let broken = broken(&end).filter(|_| final_word || !step.continue_on_failure);
             scope.results.insert(step.id.clone(), Arc::new(end.result));
             if let Some(broken) = broken {
                 self.leave_rest(scope);

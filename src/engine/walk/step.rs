@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::engine::evaluate::Truth;
 use crate::engine::event::Body as Fact;
 use crate::engine::event::{Planned, StepFinished};
-use crate::engine::facts::Resend;
 use crate::engine::ids::StepPath;
 use crate::engine::machine::Env;
 use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
@@ -18,8 +17,10 @@ use crate::runbook::model::{Block, Step};
 use crate::runbook::spec::Effect;
 use crate::script::value::{Map, Value};
 
-/// What a failed `if` is recorded as: a body of its own, so that it has an end.
-const CONDITION: &str = "if";
+/// What a failed `if` is recorded as: a body of its own, so that it has an end and is no attempt.
+pub(crate) const CONDITION: &str = "if";
+/// What a call is recorded as whose arguments can't be evaluated: no attempt of it was made.
+pub(crate) const ARGUMENTS: &str = "with";
 
 /// A step being walked.
 pub(crate) struct StepTask {
@@ -63,9 +64,7 @@ impl StepTask {
 
     /// The end of a step that may not run at all: neither it nor anything inside is known.
     fn undecided(&self, scope: &mut Scope, end: StepEnd) -> StepEnd {
-        if let Some(inner) = self.readable_inside() {
-            mark_all(scope, inner, Outcome::Planned);
-        }
+        self.mark_inside(scope, Outcome::Planned);
         let maybe_over = end.maybe_over || end.finish.is_some() || !end.result.outcome.lets_the_run_go_on();
         StepEnd { maybe_over, ..StepEnd::plain(end.result.unknown()) }
     }
@@ -75,13 +74,16 @@ impl StepTask {
         let step = Arc::clone(&self.step);
         let known = env.facts.step(&self.path);
         if known.is_some_and(|record| record.skipped.is_some()) {
-            self.skip_inside(scope);
+            self.mark_inside(scope, Outcome::Skipped);
             return Some(StepEnd::plain(StepResult::bare(&self.path, Outcome::Skipped)));
         }
-        let undecided = known.is_none_or(|record| match &record.started {
-            None => true,
-            Some(started) => started.intent.body == CONDITION && record.resend == Some(Resend::Fresh),
-        });
+        let failed =
+            known.is_some_and(|record| record.started.as_ref().is_some_and(|started| started.intent.body == CONDITION));
+        if failed && let Some(result) = known.and_then(|record| StepResult::of(&self.path, record)) {
+            self.mark_inside(scope, Outcome::NotRun);
+            return Some(ended(env, &self.path, result));
+        }
+        let undecided = failed || known.is_none_or(|record| record.started.is_none());
         let mut why = Map::new();
         if undecided && let Some(condition) = &step.condition {
             let evaluator = env.evaluator(scope, None);
@@ -91,13 +93,14 @@ impl StepTask {
                     let values = evaluator.values_read(condition);
                     let condition = condition.text.trim().to_owned();
                     env.emit(Fact::StepSkipped { step: self.path.clone(), condition, values });
-                    self.skip_inside(scope);
+                    self.mark_inside(scope, Outcome::Skipped);
                     return Some(StepEnd::plain(StepResult::bare(&self.path, Outcome::Skipped)));
                 }
                 Ok(Truth::Unknown(_)) => self.maybe = true,
                 Err(failure) => {
                     let start = Start { body: CONDITION, effect: Effect::Pure, times: Times::default() };
                     start_of(env, scope, &step, &self.path, start, Map::new());
+                    self.mark_inside(scope, Outcome::NotRun);
                     return Some(finish(env, scope, &step, &self.path, Attempt::failed(failure), None));
                 }
             }
@@ -109,10 +112,10 @@ impl StepTask {
         None
     }
 
-    /// Steps inside a skipped group are skipped as well.
-    fn skip_inside(&self, scope: &mut Scope) {
+    /// Steps inside a group that does not run have its outcome as well.
+    fn mark_inside(&self, scope: &mut Scope, outcome: Outcome) {
         if let Some(inner) = self.readable_inside() {
-            mark_all(scope, inner, Outcome::Skipped);
+            mark_all(scope, inner, outcome);
         }
     }
 

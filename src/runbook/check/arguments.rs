@@ -75,7 +75,7 @@ impl<'a> Checker<'a> {
     pub(super) fn unknown_action(&mut self, name: &str, dot: &str, span: Span) {
         let written = |name: &str| name.replace('.', dot);
         let names = self.facts.action_names();
-        let runbooks = self.facts.library.runbook_names();
+        let runbooks = self.facts.runbook_names();
         let help = if runbooks.iter().any(|runbook| runbook == name) {
             Some(format!("`{name}` is a runbook: write `uses: runbook` with `name: {name}`"))
         } else if let Some(near) = nearest(name, names.iter().map(String::as_str)) {

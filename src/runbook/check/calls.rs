@@ -1,10 +1,12 @@
 //! What a snippet calls and defines: functions, step calls, names that must stay free.
 
+use crate::runbook::habits;
 use crate::runbook::nearest::did_you_mean;
 use crate::runbook::sites;
 use crate::runbook::snippet::Snippet;
 use crate::runbook::source::Span;
 use crate::script::compile::{CONTEXTS, Call, known_functions};
+use crate::script::functions::{TAKE_A_PATTERN, pattern_fault};
 
 use super::facts::Callee;
 use super::file::Checker;
@@ -25,6 +27,9 @@ impl<'a> Checker<'a> {
                 continue;
             }
             let own = code.functions.iter().any(|(name, _)| *name == call.name);
+            if !own {
+                self.pattern(snippet, call);
+            }
             if !call.namespaced && (own || known_functions().contains(&call.name)) {
                 continue;
             }
@@ -49,6 +54,19 @@ impl<'a> Checker<'a> {
             if CONTEXTS.contains(&name.as_str()) {
                 self.taken(name, "a context", snippet.locate(Some(*position)));
             }
+        }
+    }
+
+    /// A pattern that is written out must be one.
+    fn pattern(&mut self, snippet: &'a Snippet, call: &'a Call) {
+        let Some((pattern, position)) = &call.last_text else { return };
+        if call.namespaced || !TAKE_A_PATTERN.contains(&call.name.as_str()) {
+            return;
+        }
+        if let Some(fault) = pattern_fault(pattern) {
+            let help = "a character with a meaning of its own is taken as it is behind two backslashes: `\\\\.`";
+            let span = snippet.locate_text(*position, pattern);
+            self.push(self.error("E0240", span, fault, "not a pattern").help(help));
         }
     }
 
@@ -114,7 +132,8 @@ impl<'a> Checker<'a> {
         let own = snippet.code.functions.iter().map(|(name, _)| name.as_str());
         let known = known_functions().iter().map(String::as_str).chain(own);
         let actions = self.facts.action_names();
-        let help = did_you_mean(&call.name, known).or_else(|| {
+        let help = habits::function(&call.name).map(str::to_owned).or_else(|| did_you_mean(&call.name, known));
+        let help = help.or_else(|| {
             let suffix = format!(".{}", call.name);
             let action = actions.iter().find(|action| **action == call.name || action.ends_with(&suffix))?;
             Some(format!("the action is called `{}(#{{ … }})`", action.replace('.', "::")))

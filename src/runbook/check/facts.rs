@@ -1,5 +1,6 @@
 //! What a file is checked against: the actions and modules around it.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use crate::runbook::program::Library;
@@ -11,6 +12,8 @@ pub struct Facts<'a> {
     pub(super) reached: &'a Reached,
     primitives: BTreeSet<&'a str>,
     pub(super) library: &'a dyn Library,
+    /// Names of all runbooks, once somebody asks: a project lists its folder for them.
+    runbooks: OnceCell<Vec<String>>,
     /// Secrets the reached actions declare, so that a runbook's own declaration of them is no idle one.
     pub(super) secrets_below: BTreeSet<&'a str>,
 }
@@ -33,6 +36,7 @@ impl<'a> Facts<'a> {
             reached,
             primitives: primitives.iter().map(|spec| spec.name.as_str()).collect(),
             library,
+            runbooks: OnceCell::new(),
             secrets_below: secrets.map(|name| name.value.as_str()).collect(),
         }
     }
@@ -68,6 +72,11 @@ impl<'a> Facts<'a> {
 
     pub(super) fn shows(&self, action: &str, argument: &str) -> bool {
         self.is_primitive(action) && shows(action, argument)
+    }
+
+    /// Names of all runbooks there are.
+    pub(super) fn runbook_names(&self) -> &[String] {
+        self.runbooks.get_or_init(|| self.library.runbook_names())
     }
 
     /// Names of all actions there are, for guesses.

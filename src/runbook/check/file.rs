@@ -327,7 +327,7 @@ impl<'a> Checker<'a> {
     }
 
     fn suggested(&mut self, runbook: &str, span: Span) {
-        let names = self.facts.library.runbook_names();
+        let names = self.facts.runbook_names();
         if !names.iter().any(|name| name == runbook) {
             let message = format!("no runbook `{runbook}`");
             let known = names.iter().map(String::as_str);

@@ -27,7 +27,7 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Bytes of all rows together, as the server sends them: what one body of HTTP may have.
 const ROWS_BYTES_MAX: usize = 1024 * 1024;
 /// Rows asked for at a time, so that few large ones are seen before many come.
-const ROWS_AT_ONCE: usize = 50;
+const ROWS_AT_ONCE: i32 = 50;
 /// Statements that only look. READ ONLY stops changes of tables; this stops statements that act beside them,
 /// such as COPY … TO PROGRAM.
 const READS: [&str; 6] = ["select", "with", "show", "explain", "values", "table"];
@@ -58,7 +58,7 @@ pub(in crate::steps) struct Request {
 /// What it gave.
 pub(in crate::steps) struct Answer {
     pub rows: Vec<Value>,
-    /// Rows read, or changed.
+    /// Rows read, at most `row_limit`; of a write all that it changed or gave.
     pub count: i64,
     /// More rows were there than `row_limit` or the bytes allow.
     pub truncated: bool,
@@ -101,7 +101,7 @@ pub(in crate::steps) async fn read(
         let transaction = begin.start().await.map_err(|error| refused(host, &error))?;
         // From the first snapshot on the server lets nobody make the transaction a writing one.
         limit(&transaction, deadline, "; SELECT 1").await.map_err(|error| refused(host, &error))?;
-        run(&transaction, host, request).await
+        run(&transaction, host, request, Surplus::Leave).await
     };
     match timeout_at(deadline, reading).await {
         Ok(answer) => answer,
@@ -122,7 +122,7 @@ pub(in crate::steps) async fn write(
     let changing = async {
         let transaction = session.client.transaction().await.map_err(|error| refused(host, &error))?;
         limit(&transaction, deadline, "").await.map_err(|error| refused(host, &error))?;
-        let answer = run(&transaction, host, request).await?;
+        let answer = run(&transaction, host, request, Surplus::Run).await?;
         Ok::<_, Trouble>((transaction, answer))
     };
     let (transaction, answer) = match timeout_at(deadline, changing).await {
@@ -155,7 +155,12 @@ async fn limit(transaction: &Transaction<'_>, deadline: Instant, more: &str) -> 
     transaction.batch_execute(&format!("SET LOCAL statement_timeout = {ms}{more}")).await
 }
 
-async fn run(transaction: &Transaction<'_>, host: &str, request: &Request) -> Result<Answer, Trouble> {
+async fn run(
+    transaction: &Transaction<'_>,
+    host: &str,
+    request: &Request,
+    surplus: Surplus,
+) -> Result<Answer, Trouble> {
     let refused = |error| refused(host, &error);
     let statement = transaction.prepare(&request.sql).await.map_err(refused)?;
     let (wanted, given) = (statement.params().len(), request.params.len());
@@ -169,27 +174,34 @@ async fn run(transaction: &Transaction<'_>, host: &str, request: &Request) -> Re
         return Ok(Answer { rows: vec![], count: i64::try_from(count).unwrap_or(i64::MAX), truncated: false });
     }
     let portal = transaction.bind(&statement, &params).await.map_err(refused)?;
-    let (mut rows, mut bytes) = (Vec::new(), 0);
+    let mut answer = Answer { rows: Vec::new(), count: 0, truncated: false };
+    let mut bytes = 0;
     loop {
-        // One more than wanted tells whether there are more.
-        let next = ROWS_AT_ONCE.min(request.row_limit + 1 - rows.len());
-        let some = transaction.query_portal(&portal, i32::try_from(next).unwrap_or(1)).await.map_err(refused)?;
-        let last = some.len() < next;
+        let some = transaction.query_portal(&portal, ROWS_AT_ONCE).await.map_err(refused)?;
         for row in &some {
             bytes += row.raw_size_bytes();
-            if rows.len() == request.row_limit || bytes > ROWS_BYTES_MAX {
-                return Ok(answer(rows, true));
+            answer.truncated |= answer.rows.len() == request.row_limit || bytes > ROWS_BYTES_MAX;
+            match (answer.truncated, surplus) {
+                (false, _) => answer.rows.push(value(row).map_err(refused)?),
+                (true, Surplus::Run) => {}
+                (true, Surplus::Leave) => return Ok(answer),
             }
-            rows.push(value(row).map_err(refused)?);
+            answer.count += 1;
         }
-        if last {
-            return Ok(answer(rows, false));
+        // Fewer than asked for: the statement has come to its end.
+        if i32::try_from(some.len()) != Ok(ROWS_AT_ONCE) {
+            return Ok(answer);
         }
     }
 }
 
-fn answer(rows: Vec<Value>, truncated: bool) -> Answer {
-    Answer { count: i64::try_from(rows.len()).unwrap_or(i64::MAX), rows, truncated }
+/// What becomes of rows beyond the limit.
+#[derive(Clone, Copy)]
+enum Surplus {
+    /// They are not even looked for.
+    Leave,
+    /// They are made and dropped: a function that acts on each row acts on all of them.
+    Run,
 }
 
 fn columns(statement: &Statement) -> Result<(), Failure> {

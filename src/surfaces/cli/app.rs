@@ -9,7 +9,7 @@ use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{
-    actions, answer, cancel, check, demo, describe, diff, eval, export, graph, hold, list, logging, note, pause,
+    actions, answer, cancel, check, demo, describe, diff, eval, export, graph, hold, list, logging, new, note, pause,
     resume, run, runs, schema, show, verify, version,
 };
 
@@ -68,6 +68,7 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Note(args) => note::note(session, &args),
         Command::Check(args) => check::check(session, &args),
         Command::Actions(args) => actions::actions(session, &args),
+        Command::New(args) => new::new(session, &args),
         Command::Schema(args) => schema::schema(session, &args),
         Command::Demo => demo::run(session),
         Command::Version => version::version(session),

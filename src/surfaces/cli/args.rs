@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
-    actions, answer, cancel, check, describe, diff, eval, export, graph, hold, list, note, pause, resume, run, runs,
-    schema, show, verify,
+    actions, answer, cancel, check, describe, diff, eval, export, graph, hold, list, new, note, pause, resume, run,
+    runs, schema, show, verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
@@ -118,6 +118,8 @@ pub enum Command {
     Check(check::CheckArgs),
     /// List actions, or explain one
     Actions(actions::ActionsArgs),
+    /// Write a runbook, action, target or project to start from
+    New(new::NewArgs),
     /// Print the JSON Schema of a kind of file, for editors
     Schema(schema::SchemaArgs),
     /// See it work on a small broken world in this process
@@ -131,7 +133,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Run", &["run", "resume", "pause", "cancel", "hold"]),
     ("Look", &["list", "describe", "runs", "show", "diff", "export", "graph", "verify"]),
     ("Decide", &["answer", "note"]),
-    ("Author", &["check", "actions", "schema", "eval"]),
+    ("Author", &["new", "check", "actions", "schema", "eval"]),
     ("Other", &["demo", "version"]),
 ];
 

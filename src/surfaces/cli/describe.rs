@@ -3,8 +3,11 @@
 use clap::Args;
 use serde_json::{Value as Json, json};
 
-use crate::runbook::model::{Block, Body, Input, Step};
+use crate::runbook::model::{Block, Body, IfBusy, Input, Retry, Runbook, Step};
 use crate::runbook::program::Program;
+use crate::runbook::sites;
+use crate::runbook::snippet::{Piece, Snippet, Template, TemplateNode};
+use crate::runbook::source::Spanned;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
@@ -14,6 +17,8 @@ use crate::transcript::{Line, Tone, words};
 /// Columns of a step's line.
 const ID_WIDTH: usize = 16;
 const EFFECT_WIDTH: usize = 13;
+/// Items of a list that fit on the line of a step.
+const ITEMS_SHOWN: usize = 6;
 
 #[derive(Args, Debug)]
 pub struct DescribeArgs {
@@ -58,6 +63,8 @@ fn show(ui: &Ui, program: &Program) {
     if !secrets.is_empty() {
         field("secrets", Some(&secrets.join(" ")));
     }
+    field("timeout", book.timeout.as_ref().map(written).as_deref());
+    field("group", group(book).as_deref());
     if !book.inputs.is_empty() {
         heading(ui, "Inputs");
         book.inputs.iter().for_each(|input| ui.result(&input_line(input)));
@@ -67,6 +74,20 @@ fn show(ui: &Ui, program: &Program) {
             heading(ui, title);
             steps(ui, program, block, 1);
         }
+    }
+}
+
+/// The group a run of it holds, and what a start does when it is taken.
+fn group(book: &Runbook) -> Option<String> {
+    let concurrency = book.concurrency.as_ref()?;
+    Some(format!("{}, {} if busy", written(&concurrency.group), if_busy(concurrency.if_busy)))
+}
+
+fn if_busy(if_busy: IfBusy) -> &'static str {
+    match if_busy {
+        IfBusy::Refuse => "refuse",
+        IfBusy::Wait => "wait",
+        IfBusy::Attach => "attach",
     }
 }
 
@@ -96,11 +117,8 @@ fn steps(ui: &Ui, program: &Program, block: &Block, depth: usize) {
             .column(Tone::Strong, &step.id, ID_WIDTH)
             .column(tone, effect.word(), EFFECT_WIDTH)
             .add(Tone::Plain, &what(step));
-        if let Some(condition) = &step.condition {
-            line = line.add(Tone::Dim, &format!("   if {}", condition.text.trim()));
-        }
-        if let Some(poll) = &step.poll {
-            line = line.add(Tone::Dim, &format!("   until {}", poll.until.text.trim()));
+        for (key, said) in manner(step) {
+            line = line.add(Tone::Dim, &format!("   {key} {said}"));
         }
         ui.result(&line);
         if let Some(inner) = step.body.inner() {
@@ -111,8 +129,57 @@ fn steps(ui: &Ui, program: &Program, block: &Block, depth: usize) {
 
 fn what(step: &Step) -> String {
     match &step.body {
-        Body::Uses { action, .. } => action.value.clone(),
+        Body::Uses { action, .. } => match sites::of_step(step).iter().find_map(sites::Site::child) {
+            Some(child) => format!("{} {}", action.value, child.value),
+            None => action.value.clone(),
+        },
         body => body.key().to_owned(),
+    }
+}
+
+/// When, how often and how long a step runs, in the order in which it happens.
+fn manner(step: &Step) -> Vec<(&'static str, String)> {
+    let text = |snippet: &Snippet| snippet.text.trim().to_owned();
+    let mut said = Vec::new();
+    let mut say = |key: &'static str, text: Option<String>| said.extend(text.map(|text| (key, text)));
+    say("if", step.condition.as_ref().map(text));
+    say("foreach", step.foreach.as_ref().map(|foreach| written(&foreach.items)));
+    let width = step.foreach.as_ref().and_then(|foreach| foreach.max_parallel.as_ref());
+    say("max_parallel", width.map(written));
+    say("until", step.poll.as_ref().map(|poll| text(&poll.until)));
+    say("fail_if", step.fail_if.as_ref().map(text));
+    say("retry", step.retry.as_ref().map(retry));
+    say("timeout", step.timeout.as_ref().map(written));
+    say("within", step.within.as_ref().map(written));
+    said
+}
+
+fn retry(retry: &Retry) -> String {
+    let on: Vec<&str> = retry.on.iter().map(|word| word.value.as_str()).collect();
+    match on.is_empty() {
+        true => format!("{} attempts", retry.attempts),
+        false => format!("{} attempts on {}", retry.attempts, on.join(", ")),
+    }
+}
+
+/// A value as its author wrote it: literals plain, expressions without their braces where they are the whole of it.
+fn written(template: &Template) -> String {
+    match &template.node {
+        TemplateNode::Literal(value) => value.to_string(),
+        TemplateNode::Expression(snippet) => snippet.text.trim().to_owned(),
+        TemplateNode::Mixed(pieces) => {
+            let piece = |piece: &Piece| match piece {
+                Piece::Text(text) => text.clone(),
+                Piece::Expression(snippet) => format!("${{{{ {} }}}}", snippet.text.trim()),
+            };
+            pieces.iter().map(piece).collect()
+        }
+        TemplateNode::List(items) if items.len() > ITEMS_SHOWN => format!("{} items", items.len()),
+        TemplateNode::List(items) => format!("[{}]", items.iter().map(written).collect::<Vec<_>>().join(", ")),
+        TemplateNode::Map(entries) => {
+            let entry = |(key, value): &(Spanned<String>, Template)| format!("{}: {}", key.value, written(value));
+            format!("{{ {} }}", entries.iter().map(entry).collect::<Vec<_>>().join(", "))
+        }
     }
 }
 
@@ -136,6 +203,10 @@ fn to_json(program: &Program) -> Json {
         "meaning": book.meaning,
         "impact": book.impact,
         "effects": program.effects.iter().map(|effect| effect.word()).collect::<Vec<_>>(),
+        "timeout": book.timeout.as_ref().map(written),
+        "concurrency": book.concurrency.as_ref().map(|concurrency| {
+            json!({ "group": written(&concurrency.group), "if_busy": if_busy(concurrency.if_busy) })
+        }),
         "secrets": book.secrets.iter().map(|name| name.value.as_str()).collect::<Vec<_>>(),
         "inputs": inputs.collect::<Vec<_>>(),
         "steps": steps_json(program, &book.steps),
@@ -146,14 +217,18 @@ fn to_json(program: &Program) -> Json {
 
 fn steps_json(program: &Program, block: &Block) -> Json {
     let rows = block.iter().map(|step| {
-        json!({
+        let mut row = json!({
             "id": step.id,
             "what": what(step),
             "effect": program.effect_of(step).word(),
-            "if": step.condition.as_ref().map(|condition| condition.text.trim()),
-            "until": step.poll.as_ref().map(|poll| poll.until.text.trim()),
+            "if": null,
+            "until": null,
             "steps": step.body.inner().map(|inner| steps_json(program, inner)),
-        })
+        });
+        for (key, said) in manner(step) {
+            row[key] = Json::from(said);
+        }
+        row
     });
     Json::Array(rows.collect())
 }

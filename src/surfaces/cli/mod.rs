@@ -19,6 +19,7 @@ pub mod hold;
 pub mod list;
 pub mod live;
 pub mod logging;
+pub mod new;
 pub mod note;
 pub mod operator;
 pub mod parting;

@@ -32,6 +32,44 @@ fn describe_says_what_a_runbook_means_needs_and_may_change() {
 }
 
 #[test]
+fn describe_says_how_often_and_how_long_a_step_runs() {
+    let place = Place::new();
+    let text = "version: 1
+title: Rounds
+timeout: 10m
+concurrency: { group: \"rounds-${{ run.target }}\", if_busy: wait }
+steps:
+  - id: rounds
+    foreach: 1..=3
+    max_parallel: 2
+    uses: http.probe
+    with: { url: \"https://example.com\" }
+    retry: { attempts: 3, on: [dns, \"5xx\"] }
+    timeout: 5s
+    within: 1m
+  - id: hosts
+    foreach: [a, b]
+    steps:
+      - { id: look, uses: runbook, with: { name: look, inputs: { base_url: \"https://example.com\" } } }
+";
+    place.file("runbooks/rounds.yaml", text);
+    let shown = place.run(&["describe", "rounds"]).expect(0).out;
+    for line in [
+        "timeout   10m",
+        "group     rounds-${{ run.target }}, wait if busy",
+        "http.probe   foreach 1..=3   max_parallel 2   retry 3 attempts on dns, 5xx   timeout 5s   within 1m",
+        "steps   foreach [a, b]",
+        "runbook look",
+    ] {
+        assert!(shown.contains(line), "{line}\n{shown}");
+    }
+    let json = place.run(&["describe", "rounds", "--json"]).expect(0).json();
+    assert_eq!(json["concurrency"]["if_busy"], "wait");
+    assert_eq!(json["steps"][0]["foreach"], "1..=3");
+    assert_eq!(json["steps"][1]["steps"][0]["what"], "runbook look");
+}
+
+#[test]
 fn an_unknown_runbook_gets_the_nearest_name() {
     let done = Place::new().run(&["describe", "lok"]).expect(2);
     assert_eq!(done.err, "error: there is no runbook `lok`\nhint: did you mean `look`?\n");

@@ -103,6 +103,10 @@ async fn the_webhook_may_be_a_secret_and_the_message_may_hold_none() {
         assert_eq!(attempt.failure.unwrap().kind, FailureKind::Secret, "{name}");
     }
     assert_eq!(server.connections(), 1);
+    // The webhook's address is known by now, so that not even its text gets out.
+    let echoed = Value::from(format!("posting to {} failed", server.url("/services/T000/B000/not-a-real-hook")));
+    assert_eq!(perform(&world, "chat.post", &message("text", echoed)).await.outcome, Outcome::Done);
+    assert!(server.received().ends_with("{\"text\":\"posting to [redacted:HOOK] failed\"}"), "{}", server.received());
     let plan = plan(&world, &message("timeout", Value::from("5s")));
     assert_eq!(plan, "post to [secret HOOK]: well");
 }

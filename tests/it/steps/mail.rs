@@ -254,6 +254,12 @@ async fn a_message_goes_out_by_starttls_with_a_login_and_a_stable_id() {
     ] {
         assert!(sent.contains(part), "{part:?} in {sent}");
     }
+    let world = post.world(Security::Starttls, true);
+    world.learn_secret("SMTP_PASSWORD").unwrap();
+    let echo = format!("it is {PASSWORD}, or {}", rerail::script::secret::base64(PASSWORD));
+    post.send(&world, json!({"subject": echo.clone(), "text": echo.clone(), "html": echo})).await;
+    let sent = post.log.secured().split("DATA\r\n").last().unwrap().to_owned();
+    assert!(sent.matches("it is [redacted:SMTP_PASSWORD], or ").count() == 3 && !sent.contains(PASSWORD), "{sent}");
     let again = post.sent().await.outputs.to_plain();
     assert_eq!(again["message_id"], json!(id), "the same when a person sends it again");
 }

@@ -286,6 +286,16 @@ async fn a_write_is_done_or_refused_as_the_server_says() {
     )
     .await;
     assert_eq!(returned.outputs.to_plain()["rows"], json!([{"id": 13}]));
+    // A function that acts on each row acts on all of them, also on those beyond the limit.
+    table(server, "each_row", "id int").await;
+    let function = "CREATE OR REPLACE FUNCTION keep(n int) RETURNS int LANGUAGE sql VOLATILE AS
+        $$ INSERT INTO each_row VALUES (n) RETURNING id $$";
+    assert_eq!(write(server, server.port, function, json!({})).await.outcome, Outcome::Done);
+    let all = "SELECT keep(n) AS id FROM generate_series(1, 120) AS n";
+    let outputs = write(server, server.port, all, json!({"row_limit": 7})).await.outputs.to_plain();
+    assert_eq!((outputs["rows"].as_array().unwrap().len(), &outputs["count"]), (7, &json!(120)));
+    assert_eq!(outputs["truncated"], json!(true));
+    assert_eq!(rows(server, "SELECT count(*) AS n FROM each_row").await, json!([{"n": 120}]));
     for (sql, sqlstate) in [
         ("INSERT INTO written VALUES (4), (1)", "23505"),
         ("INSERT INTO written VALUES (5, 99)", "23503"),
