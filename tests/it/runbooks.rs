@@ -110,6 +110,159 @@ fn levels(facts: &Facts) -> Vec<Level> {
     facts.findings.iter().map(|finding| finding.level).collect()
 }
 
+// Watching.
+
+/// An address that answers with these statuses in turn, the last one for good, watched ten times at most.
+fn watched(statuses: &'static [u16], more: &[(&str, &str)]) -> Facts {
+    let asked = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let answer = move || async move {
+        let at = asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst).min(statuses.len() - 1);
+        StatusCode::from_u16(statuses[at]).unwrap()
+    };
+    let server = Http::serve(Router::new().route("/health", get(answer)));
+    let url = format!("{}/health", server.url);
+    let inputs: Vec<(&str, &str)> =
+        [("url", url.as_str()), ("every", "1ms")].into_iter().chain(more.iter().copied()).collect();
+    ended(Place::new().run("watch", &inputs))
+}
+
+fn only_finding(facts: &Facts) -> (Level, String) {
+    assert_eq!(facts.findings.len(), 1, "{:?}", facts.findings);
+    (facts.findings[0].level, facts.findings[0].say.clone())
+}
+
+#[test]
+fn watching_ends_with_what_was_seen() {
+    let steady = watched(&[200], &[]);
+    assert_eq!((output(&steady, "looks"), output(&steady, "down")), (Value::Int(10), Value::from(false)));
+    assert!(matches!(only_finding(&steady), (Level::Ok, say) if say.starts_with("Steady: 10 looks")));
+    // Three failures, never three in a row.
+    let unsteady = watched(&[500, 500, 200, 404, 200], &[]);
+    assert!(
+        matches!(only_finding(&unsteady), (Level::Warning, say) if say.contains("3 of 10 looks failed, the last one: status 404"))
+    );
+    let down = watched(&[200, 503], &[]);
+    assert_eq!((output(&down, "looks"), output(&down, "down")), (Value::Int(4), Value::from(true)));
+    assert!(
+        matches!(only_finding(&down), (Level::Critical, say) if say.contains("3 failures in a row after 4 looks, the last one: status 503"))
+    );
+    assert_eq!(down.findings[0].suggest.as_ref().unwrap().runbook, "backend-down");
+    let at_once = watched(&[500], &[("failures", "1")]);
+    assert_eq!(output(&at_once, "looks"), Value::Int(1));
+}
+
+#[test]
+fn a_watch_without_an_end_or_a_limit_is_refused() {
+    for (name, value, says) in [
+        ("looks", "0", "looks is 0, expected 1 to 200"),
+        ("looks", "201", "looks is 201, expected 1 to 200"),
+        ("failures", "0", "failures is 0, expected 1 to 10"),
+        ("failures", "11", "failures is 11, expected 1 to 10"),
+    ] {
+        let facts = watched(&[200], &[(name, value)]);
+        assert_eq!(outcome(&facts), RunOutcome::Failed);
+        assert!(error(&facts).contains(says), "{}", error(&facts));
+    }
+}
+
+// CORS.
+
+/// How the server of a test answers a preflight.
+#[derive(Clone, Copy)]
+struct Cors {
+    status: u16,
+    /// `echo` sends the origin back; empty = no header.
+    origin: &'static str,
+    credentials: &'static str,
+    methods: &'static str,
+    headers: &'static str,
+}
+
+const GOOD: Cors = Cors {
+    status: 204,
+    origin: "https://app.example.com",
+    credentials: "true",
+    methods: "GET, PUT",
+    headers: "Content-Type, Authorization",
+};
+
+fn preflighted(cors: Cors, more: &[(&str, &str)]) -> Facts {
+    let answer = move |headers: axum::http::HeaderMap| async move {
+        let asked = headers["origin"].to_str().unwrap().to_owned();
+        let origin = if cors.origin == "echo" { asked } else { cors.origin.to_owned() };
+        let mut answer = axum::http::Response::builder().status(cors.status);
+        for (name, value) in [
+            ("access-control-allow-origin", origin.as_str()),
+            ("access-control-allow-credentials", cors.credentials),
+            ("access-control-allow-methods", cors.methods),
+            ("access-control-allow-headers", cors.headers),
+        ] {
+            if !value.is_empty() {
+                answer = answer.header(name, value);
+            }
+        }
+        answer.body(axum::body::Body::empty()).unwrap()
+    };
+    let server = Http::serve(Router::new().route("/api/ping", axum::routing::options(answer)));
+    cors_errors(&server.url, more)
+}
+
+fn cors_errors(base_url: &str, more: &[(&str, &str)]) -> Facts {
+    let inputs = [("base_url", base_url), ("origins", "https://app.example.com"), ("method", "PUT")];
+    let inputs: Vec<(&str, &str)> = inputs
+        .into_iter()
+        .filter(|(name, _)| !more.iter().any(|(other, _)| other == name))
+        .chain(more.iter().copied())
+        .collect();
+    ended(Place::new().run("cors-errors", &inputs))
+}
+
+#[test]
+fn preflights_are_judged_as_a_browser_does() {
+    let fine = preflighted(GOOD, &[]);
+    assert!(matches!(only_finding(&fine), (Level::Ok, say) if say.contains("no stranger is let in")));
+    for (cors, why) in [
+        (Cors { origin: "", ..GOOD }, "no Access-Control-Allow-Origin"),
+        (
+            Cors { origin: "https://app.example.com/", ..GOOD },
+            "Access-Control-Allow-Origin is https://app.example.com/",
+        ),
+        (Cors { credentials: "", ..GOOD }, "Access-Control-Allow-Credentials is not true"),
+        (Cors { methods: "GET", ..GOOD }, "PUT is not in Access-Control-Allow-Methods"),
+        (Cors { methods: "*", ..GOOD }, "PUT is not in Access-Control-Allow-Methods"),
+        (Cors { headers: "content-type", ..GOOD }, "not in Access-Control-Allow-Headers: authorization"),
+        (Cors { status: 500, ..GOOD }, "the preflight answers 500"),
+    ] {
+        let facts = preflighted(cors, &[]);
+        assert!(
+            matches!(only_finding(&facts), (Level::Critical, say) if say.contains(why)),
+            "{why}: {:?}",
+            facts.findings
+        );
+    }
+    let simple = preflighted(Cors { methods: "", ..GOOD }, &[("method", "POST")]);
+    assert_eq!(only_finding(&simple).0, Level::Ok, "a simple method needs no word");
+}
+
+#[test]
+fn strangers_stars_and_silence_are_told() {
+    let echo = preflighted(Cors { origin: "echo", ..GOOD }, &[]);
+    assert!(
+        matches!(only_finding(&echo), (Level::Critical, say) if say.contains("Strangers are let in: https://evil.example"))
+    );
+    assert_eq!(output(&echo, "let_in"), Value::List(vec!["https://evil.example".into()]));
+    let star = Cors { origin: "*", credentials: "", methods: "*", headers: "*", ..GOOD };
+    let guarded = preflighted(star, &[]);
+    assert_eq!(levels(&guarded), [Level::Critical, Level::Warning]);
+    assert!(guarded.findings[0].say.contains("not valid together with credentials"));
+    let open = preflighted(star, &[("credentials", "false"), ("strangers", "[]")]);
+    assert_eq!(levels(&open), [Level::Warning, Level::Ok]);
+    let silent = cors_errors(&format!("http://127.0.0.1:{}", refused_port()), &[]);
+    assert!(matches!(only_finding(&silent), (Level::Critical, say) if say.contains("does not answer at all")));
+    let none = preflighted(GOOD, &[("origins", "[]")]);
+    assert!(error(&none).contains("origins is empty"), "{}", error(&none));
+}
+
 // What is shipped.
 
 fn stems(folder: &str) -> Vec<String> {
@@ -277,6 +430,34 @@ fn a_status_of_the_edge_is_told_from_one_of_the_application() {
     ] {
         let server = answers(status);
         assert_cause(&diagnose(&server.url, &[]), cause, level, says);
+    }
+}
+
+#[test]
+fn what_a_broken_backend_says_is_quoted() {
+    let long = "x".repeat(300);
+    let cut = format!("says \"{}…\"", &long[..200]);
+    for (status, cause, body, says) in [
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable",
+            "database is locked\nline 2",
+            "503 that says \"database is locked\":",
+        ),
+        (StatusCode::SERVICE_UNAVAILABLE, "unavailable", " \n", "503 without a word"),
+        (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "<html>Sorry</html>", "503 without a word"),
+        (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "error",
+            "KeyError: 'user'",
+            "fails with 500 and says \"KeyError: 'user'\": it",
+        ),
+        (StatusCode::INTERNAL_SERVER_ERROR, "error", "", "fails with 500: it runs"),
+        (StatusCode::INTERNAL_SERVER_ERROR, "error", long.as_str(), cut.as_str()),
+    ] {
+        let body = body.to_owned();
+        let server = Http::serve(healthy_but("/health", move || async move { (status, body) }));
+        assert_cause(&diagnose(&server.url, &[]), cause, Level::Critical, says);
     }
 }
 

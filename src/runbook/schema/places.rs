@@ -115,7 +115,7 @@ pub(super) const SMTP: Definition = Definition {
     keys: &mail::SMTP,
     required: &["host"],
     one_of: &[],
-    needs: &[],
+    needs: &[("user", &["password_secret"]), ("password_secret", &["user"])],
     rows: &[
         row("host", Form::Text, "Its name."),
         row("port", Form::Count(1), "Its port; the usual one of `security` without it."),
