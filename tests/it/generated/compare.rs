@@ -118,7 +118,7 @@ pub fn drive(case: &Case, show: &mut dyn FnMut(&MockRun, &Scenario)) -> Result<P
 
 fn interrupt(how: Interrupt, run: &mut MockRun, world: &MockWorld) -> Result<Snapshot, String> {
     let keep = match how {
-        Interrupt::Kill(at) => at + usize::from(parts_a_step(run, at)),
+        Interrupt::Kill(at) => at,
         _ => run.events.len(),
     };
     let facts = Facts::fold(&run.events[..keep]).map_err(|error| error.to_string())?;
@@ -155,19 +155,6 @@ fn interrupt(how: Interrupt, run: &mut MockRun, world: &MockWorld) -> Result<Sna
         _ => run.machine.signal(Signal::Cancel { actor: ana(), reason: None }, run.now),
     }
     Ok(snapshot)
-}
-
-/// Whether a cut here would part the two events of a step that failed before it did anything. They are always
-/// in one commit: no process can die between them.
-fn parts_a_step(run: &MockRun, at: usize) -> bool {
-    let [before, after] = [at.checked_sub(1), Some(at)].map(|at| at.and_then(|at| run.events.get(at)));
-    match (before.map(|event| &event.body), after.map(|event| &event.body)) {
-        (Some(Body::StepStarted(intent)), Some(Body::StepFinished(finished))) => {
-            intent.step == finished.step
-                && finished.error.as_ref().is_some_and(|error| error.kind == FailureKind::Script)
-        }
-        _ => false,
-    }
 }
 
 fn milliseconds(run: &MockRun) -> u64 {

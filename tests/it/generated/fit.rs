@@ -68,9 +68,6 @@ impl Fits<'_> {
         let mut seen = Ids::new();
         let mut found = self.block(&mut file.steps, &mut seen, false);
         found.add(self.block(&mut file.on_failure, &mut seen.clone(), false));
-        if !everything() {
-            self.leave_out_of_finally(file);
-        }
         found.add(self.block(&mut file.finally, &mut seen, false));
         found
     }
@@ -203,40 +200,17 @@ impl Fits<'_> {
         }
     }
 
-    fn leave_out_of_finally(&self, file: &mut File) {
-        // A clean-up that fails has the last word on a cancelled run, and a question in it on any.
-        if self.cancelled {
-            file.finally.clear();
-        }
-        each_mut(&mut file.finally, &mut |step| match &mut step.body {
-            Body::Ask { answered } => *answered = true,
-            Body::Action(number) if self.traits_of(*number).is_none_or(|traits| traits.asks) => step.body = Body::Note,
-            _ => {}
-        });
-    }
-
     /// Shapes in which the engine is not yet what the language says.
     fn leave_out(&self, step: &mut Step, found: Traits, composite: bool) {
-        let fails_early = matches!(step.condition, Some(Condition::Number(..)));
-        // A retry takes a step that failed before it did anything for an attempt.
-        if fails_early && step.retry.is_some() {
-            step.condition = None;
-        }
-        if matches!(&step.body, Body::Call(call) if call.reads.is_some()) {
-            step.retry = None;
-        }
-        // The steps inside a group whose `if` failed have no name afterwards.
-        if fails_early && step.body.inner().is_some() {
-            step.condition = None;
-        }
-        // A doubt stops the clock of what is around it, and doesn't.
-        if found.writes && (composite || step.foreach.is_some()) || step.body.inner().is_some() {
-            step.within_s = None;
-        }
         // The checker takes no `timeout` and no wait on anything but a call.
         step.timeout_s = None;
         if composite {
             (step.until, step.fail_if) = (None, None);
+        }
+        // A doubt stops the clock of what is around it, which the model doesn't know; and a group whose time is up is
+        // seen as cancelled.
+        if found.writes && composite || step.body.inner().is_some() {
+            step.within_s = None;
         }
         // A loop whose time is up has another word for where it broke.
         if step.foreach.is_some() {
@@ -260,13 +234,6 @@ impl Fits<'_> {
             if let Body::Parallel(inner) = &mut step.body {
                 step.body = Body::Steps(std::mem::take(inner));
             }
-        }
-        // A loop that is cancelled or resumed drops items.
-        if let Some(foreach) = &mut step.foreach
-            && (self.cancelled || step.retry.is_some() || !step.continue_on_failure)
-        {
-            foreach.max_parallel = 1;
-            step.continue_on_failure &= !self.cancelled;
         }
     }
 }

@@ -53,7 +53,7 @@ fn agrees(case: &Case) -> Result<(), String> {
 
 #[test]
 fn replay_of_a_run_decides_the_same_and_performs_nothing() {
-    // Effects that came back together are told apart only by their order, which a replay can't know.
+    // Of effects that came back together a replay doesn't always know it.
     shown_failures(some_cases().filter(|case| !ast::is_side_by_side(case)), &|case| {
         let Played { scenario, run, .. } = compare::drive(case, &mut |_, _| {})?;
         let replayed = replay(scenario.program, scenario.sandbox, &run.events);

@@ -112,6 +112,12 @@ impl Model<'_> {
                 }
                 _ => return ended,
             };
+            // Nobody waits for an attempt that could not begin any more.
+            if let (Some(_), Some(deadline)) = (&step.retry, deadline)
+                && self.clock + pause >= deadline
+            {
+                return ended;
+            }
             attempt += 1;
             let retried = self.retried.entry(path.to_owned()).or_default();
             *retried += 1;
@@ -119,14 +125,6 @@ impl Model<'_> {
             if self.cancel.is_some_and(|cancel| !self.afterwards && *retried > known(cancel)) {
                 self.cut = false;
                 return Instance::plain(End::Cancelled, path);
-            }
-            // Nobody waits for an attempt that could not begin any more.
-            if let (Some(retry), Some(deadline)) = (&step.retry, deadline)
-                && retry.attempts > 1
-                && self.clock + pause >= deadline
-            {
-                self.forget(step, path, inside, seen);
-                return Instance::plain(End::Failed(Why::Timeout), path);
             }
             self.forget(step, path, inside, seen);
             let again = self.wait(pause) && (step.body.inner().is_some() || self.begin(path));
