@@ -191,7 +191,7 @@ fn ctrl_c_stops_the_repair_and_says_so() {
     session.expect("Start demo on demo?").unwrap();
     session.send_line("y").unwrap();
     // It polls now: the time it has been at it, of all it may take.
-    session.expect("of 30.0s").unwrap();
+    session.expect("of 0:30").unwrap();
     session.send(expectrl::ControlCode::EndOfText).unwrap();
     session.expect("stopping after what is running").unwrap();
     session.expect(expectrl::Eof).unwrap();
