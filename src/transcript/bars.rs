@@ -83,7 +83,7 @@ impl State {
     /// The state for people.
     pub fn words(self) -> &'static str {
         match self {
-            State::Begun => "begun",
+            State::Begun => "see its steps",
             State::Running => "running",
             State::Waiting => "waiting for a person",
             State::Ended(outcome) => line::outcome_words(outcome),

@@ -175,7 +175,7 @@ fn step(page: &mut Markup, path: &StepPath, record: &Record) {
         (None, Some(_)) => (Mark::Skipped, "skipped"),
         (None, None) if record.is_asking() => (Mark::Waiting, "waiting for a person"),
         (None, None) if record.is_open() => (Mark::Waiting, "running"),
-        (None, None) => (Mark::Info, "begun"),
+        (None, None) => (Mark::Info, "see its steps"),
     };
     let result = match (end, &record.skipped) {
         (Some(end), _) => match &end.error {

@@ -4,7 +4,7 @@
 
 use serde_json::json;
 
-use crate::engine::event::{Body, Event, StepFinished};
+use crate::engine::event::{Body, Event, PlannedChange, StepFinished};
 use crate::engine::facts::{Facts, Record};
 use crate::engine::ids::StepPath;
 use crate::engine::outcome::{Outcome, RunOutcome};
@@ -155,7 +155,10 @@ impl Plan {
         let planned = end.planned.as_ref();
         let uses = intent.uses.as_deref().unwrap_or(&intent.body);
         let said = match (planned, &end.error) {
-            (Some(planned), _) => planned.summary.clone(),
+            (Some(planned), _) => match &planned.change {
+                Some(change) => format!("{}{}", planned.summary, announced(change)),
+                None => planned.summary.clone(),
+            },
             (None, Some(failure)) => words::failure(failure),
             (None, None) if intent.body == "assert" => "holds".to_owned(),
             (None, None) if kind == Kind::Change => "planned step by step above".to_owned(),
@@ -330,6 +333,27 @@ impl Row {
         }
         lines
     }
+}
+
+/// What an action says of its change behind its summary: `: open → closed, can be undone`.
+fn announced(change: &PlannedChange) -> String {
+    let part = |value: &Value| match value {
+        Value::Null => None,
+        Value::Unknown(_) => Some("?".to_owned()),
+        value => Some(words::value(value)),
+    };
+    let change_of = match (part(&change.before), part(&change.after)) {
+        (None, None) => String::new(),
+        (Some(before), None) => format!(": now {before}"),
+        (None, Some(after)) => format!(": then {after}"),
+        (Some(before), Some(after)) => format!(": {before} → {after}"),
+    };
+    let undo = match &change.reversible {
+        Value::Bool(true) => ", can be undone",
+        Value::Bool(false) => ", can't be undone",
+        _ => "",
+    };
+    format!("{change_of}{undo}")
 }
 
 fn holds_changes(facts: &Facts, path: &StepPath) -> bool {

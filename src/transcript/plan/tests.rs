@@ -106,3 +106,17 @@ fn an_action_around_a_change_is_not_counted_twice() {
     assert_eq!(plan.counts.writes, 1);
     assert_eq!(plan.rows.last().map(|row| row.kind), Some(Kind::Change));
 }
+
+#[test]
+fn the_announced_change_of_an_action_stands_behind_its_summary() {
+    let change = |before: Value, after: Value, reversible: Value| PlannedChange { before, after, reversible };
+    let unknown = Value::Unknown(crate::script::value::Unknown { origin: "x".into() });
+    for (change, said) in [
+        (change("open".into(), "closed".into(), Value::Bool(true)), ": open → closed, can be undone"),
+        (change(Value::Null, "closed".into(), Value::Bool(false)), ": then closed, can't be undone"),
+        (change(unknown, "closed".into(), Value::Null), ": ? → closed"),
+        (change(Value::Null, Value::Null, Value::Null), ""),
+    ] {
+        assert_eq!(announced(&change), said);
+    }
+}
