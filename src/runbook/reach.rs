@@ -275,6 +275,12 @@ impl Walker<'_> {
             self.unusable(called.kind).insert(called.name.to_owned());
             return;
         };
+        if called.kind == Kind::Runbook && runbook.concurrency.is_some() {
+            let message =
+                format!("`{}` has `concurrency`, and this release can't hold a group for a part of a run", called.name);
+            let help = "give the calling runbook that group, or start the other one by itself";
+            self.problem("E0108", message, caller, called.span, "not yet", Some(help));
+        }
         if called.kind == Kind::Action && known_functions().contains(called.name) {
             let message = format!("action `{}` carries the name of a built-in function", called.name);
             let help = "scripts couldn't tell the two apart: give the action another name";

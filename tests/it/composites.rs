@@ -420,3 +420,30 @@ fn a_retry_is_in_the_journal_with_its_reason() {
     });
     assert_eq!(again.collect::<Vec<_>>(), [(1, "connection refused")]);
 }
+
+const CHILD: &str = "timeout: 1m
+inputs: { n: { type: int } }
+steps:
+  - { id: nap, uses: time.sleep, with: { duration: 5m } }
+finally:
+  - { id: last, uses: run.note, with: { text: 'bye ${{ inputs.n }}' } }
+";
+
+#[test]
+fn a_called_runbook_keeps_to_its_own_time_and_cleans_up() {
+    let caller = "steps:
+  - { id: x, uses: runbook, with: { name: slow, inputs: { n: 3 } } }
+";
+    let ended = Scenario::with_actions(caller, &[("runbooks/slow", CHILD)]).run();
+    assert_eq!(ended.outcomes(), "x failed, x/nap cancelled, x/finally/last done");
+    assert_eq!(ended.end().error.as_ref().unwrap().kind, FailureKind::Timeout);
+    assert_eq!(ended.run.now.as_second() - ended.facts().started_at.as_second(), 60);
+}
+
+#[test]
+fn a_called_runbook_with_a_group_of_its_own_is_refused_by_the_check() {
+    let caller = "steps:\n  - { id: x, uses: runbook, with: { name: alone } }\n";
+    let child = "concurrency: { group: api }\nsteps:\n  - { id: a, script: '1' }\n";
+    let refused = Scenario::load(caller, &[("runbooks/alone", child)]).err().unwrap();
+    assert!(refused.contains("`alone` has `concurrency`"), "{refused}");
+}

@@ -123,7 +123,13 @@ impl Instance {
             return self.go_on(env, scope, place);
         }
         let limit = limits::of(env, place.path, place.inside);
-        let progress = env.limited(limit, |env| self.go_on(env, scope, place));
+        let mut progress = env.limited(limit, |env| self.go_on(env, scope, place));
+        let begun = limits::of(env, place.path, place.inside);
+        if matches!(progress, Progress::Pending) && begun != limit {
+            // Its start has just been recorded, and its limits with it: what is inside has to know them.
+            progress = env.limited(begun, |env| self.go_on(env, scope, place));
+        }
+        let limit = begun;
         if let (Progress::Pending, Some(limit)) = (&progress, limit.filter(|limit| env.now < *limit)) {
             env.decided.waits.limit(limit);
         }

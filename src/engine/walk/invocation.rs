@@ -343,8 +343,19 @@ impl Invocation {
             }
             uses => env.program.actions.get(uses).map(|action| (action, with.clone())),
         };
+        let mut timeout_ms = times.timeout_ms;
         let vars = match called {
-            Some((book, inputs)) => compute_vars(env.sandbox, env.facts, self.inner_scope(book, inputs, Map::new()))?,
+            Some((book, inputs)) => {
+                let inner = self.inner_scope(book, inputs, Map::new());
+                let vars = compute_vars(env.sandbox, env.facts, inner.clone())?;
+                if let Some(limit) = &book.timeout {
+                    // A called runbook's own limit is one of the step that calls it.
+                    let inner = Scope { vars: Arc::new(vars.clone()), ..inner };
+                    let own = duration_ms(&env.evaluator(&inner, None), limit, "timeout")?;
+                    timeout_ms = timeout_ms.into_iter().chain(own).min();
+                }
+                vars
+            }
             None => Map::new(),
         };
         effect = manner.step.and_then(|step| step.effect.as_ref()).map_or(effect, |declared| declared.value);
@@ -353,7 +364,7 @@ impl Invocation {
             true => declared.unwrap_or_else(|| spec.repeat_with(&with)),
             false => Repeat::Once,
         };
-        Ok(Prepared { effect, repeat, with, vars, timeout_ms: times.timeout_ms, within_ms: times.within_ms })
+        Ok(Prepared { effect, repeat, with, vars, timeout_ms, within_ms: times.within_ms })
     }
 
     /// Run, path without attempt, digest of the arguments: equal for every repeat of the same change.
