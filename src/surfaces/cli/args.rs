@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
-    actions, answer, cancel, check, describe, diff, eval, export, graph, hold, list, new, note, pause, resume, run, runs,
-    schema, show, verify,
+    actions, answer, cancel, check, describe, diff, eval, export, graph, hold, list, new, note, pause, resume, run,
+    runs, schema, show, verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.

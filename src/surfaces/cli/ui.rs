@@ -48,7 +48,8 @@ impl Ui {
                 anstream::ColorChoice::Auto => terminal,
             },
         };
-        let columns = crossterm::terminal::size().map_or(WIDTH_DEFAULT, |(columns, _)| usize::from(columns));
+        // Asked of a terminal alone: where there is none, this would start two programs (`tput`) to find out.
+        let size = out.then(crossterm::terminal::size).and_then(Result::ok);
         let asks = !globals.no_input && std::io::stdin().is_terminal() && err;
         Ui {
             output: globals.output(),
@@ -60,7 +61,7 @@ impl Ui {
             },
             asks,
             watched: err && !in_ci,
-            width: if out { columns } else { WIDTH_DEFAULT },
+            width: size.map_or(WIDTH_DEFAULT, |(columns, _)| usize::from(columns)),
             colour_out: colour(out, anstream::AutoStream::choice(&std::io::stdout())),
             colour_err: colour(err, anstream::AutoStream::choice(&std::io::stderr())),
             redactor,
