@@ -51,7 +51,7 @@ impl BlockTask {
             self.next += 1;
             let cancelled = end.result.outcome == Outcome::Cancelled;
             let broken = broken(&end).filter(|_| cancelled || !step.continue_on_failure);
-            scope.results.insert(step.id.clone(), Arc::new(end.result));
+            Arc::make_mut(&mut scope.results).insert(step.id.clone(), Arc::new(end.result));
             if let Some(broken) = broken {
                 self.leave_rest(scope);
                 return Progress::Ended(match cancelled {
@@ -93,7 +93,7 @@ pub(crate) fn mark_all(scope: &mut Scope, block: &Block, outcome: Outcome) {
         if outcome == Outcome::Planned {
             result = result.unknown();
         }
-        scope.results.insert(step.id.clone(), Arc::new(result));
+        Arc::make_mut(&mut scope.results).insert(step.id.clone(), Arc::new(result));
     }
 }
 
