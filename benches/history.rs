@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rerail::journal::{Filter, Status, Store};
 use rusqlite::Connection;
 
@@ -9,6 +10,9 @@ use crate::measure::{Row, median, timed};
 
 const RUNS: u32 = 1_000_000;
 const ROUNDS: usize = 101;
+/// When the first began, in milliseconds since 1970, and how long after it the next.
+const FIRST_MS: i64 = 1_760_000_000_000;
+const EVERY_MS: i64 = 3_000;
 
 pub fn rows() -> Vec<Row> {
     let dir = tempfile::tempdir().unwrap();
@@ -17,7 +21,7 @@ pub fn rows() -> Vec<Row> {
     fill(&Connection::open(state.join("journal.db")).unwrap());
     let store = Store::open(&state).unwrap();
     let fifty = || Filter { limit: Some(50), ..Filter::default() };
-    let since = "2026-11-01T00:00:00Z".parse().unwrap();
+    let at = |run: i64| Some(Timestamp::from_millisecond(FIRST_MS + run * EVERY_MS).unwrap());
     let filters = [
         ("all", fifty()),
         ("of one runbook", Filter { runbook: Some("runbook-7".into()), ..fifty() }),
@@ -29,7 +33,14 @@ pub fn rows() -> Vec<Row> {
             "of one runbook and status",
             Filter { runbook: Some("runbook-7".into()), status: Some(Status::Waiting), ..fifty() },
         ),
-        ("since a day", Filter { since: Some(since), ..fifty() }),
+        (
+            "of one runbook and a rare person",
+            Filter { runbook: Some("runbook-3".into()), actor: Some("rare".into()), ..fifty() },
+        ),
+        ("since just now", Filter { since: at(i64::from(RUNS) - 20), ..fifty() }),
+        ("since a moment ahead", Filter { since: at(i64::from(RUNS) + 1), ..fifty() }),
+        ("since long ago", Filter { since: at(i64::from(RUNS) / 3), ..fifty() }),
+        ("of one runbook, since long ago", Filter { runbook: Some("runbook-7".into()), since: at(9), ..fifty() }),
         ("from the middle on", Filter { before: Some(u64::from(RUNS / 2)), ..fifty() }),
     ];
     let one = |(what, filter): (&str, Filter)| {
@@ -50,7 +61,7 @@ fn fill(db: &Connection) {
                 'production', CASE WHEN i % 200003 = 0 THEN 'rare' ELSE 'person-' || (i % 20) END, 'cli',
                 CASE WHEN i % 50 = 0 THEN 'INC-' || (i % 1000) END,
                 CASE WHEN i % 100003 = 0 THEN 'waiting' ELSE 'success' END,
-                1760000000000 + i * 3000, 1760000000000 + i * 3000 + 900, 10, zeroblob(32), 1
+                {FIRST_MS} + i * {EVERY_MS}, {FIRST_MS} + i * {EVERY_MS} + 900, 10, zeroblob(32), 1
          FROM n;
          UPDATE newest SET number = {RUNS};"
     ))

@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+/// How far above its median a yardstick may go in a run whose figures are quoted.
+const NOISE_MAX: u32 = 3;
+
 /// One line of the table.
 pub struct Row {
     pub name: &'static str,
@@ -89,6 +92,14 @@ pub fn in_turn(
     for _ in 0..rounds {
         times.0.push(ours());
         times.1.push(theirs());
+    }
+    // A yardstick that jumps measures the machine, and so does everything held against it.
+    if let Some(worst) = times.1.iter().max().filter(|worst| **worst > NOISE_MAX * median(times.1.clone())) {
+        println!(
+            "noisy: a yardstick took up to {} beside {}; measure again",
+            shown(*worst),
+            shown(median(times.1.clone()))
+        );
     }
     (median(times.0), median(times.1))
 }

@@ -20,6 +20,8 @@ pub struct Book {
     pub heard: Vec<(SignalId, u64)>,
     /// When the oldest of `uncommitted` was decided.
     pub since: Option<Instant>,
+    /// How many of `uncommitted`, from the first, nobody relies on: looked at once, not at every decision.
+    pub unrelied: usize,
 }
 
 impl Book {
@@ -43,12 +45,13 @@ impl Book {
         self.blobs.clear();
         self.heard.clear();
         self.since = None;
+        self.unrelied = 0;
     }
 
     /// Whether it holds something somebody may rely on once it is shown: the run's id, a person's word, the
     /// outcome of a write, an end.
-    pub fn acknowledges(&self, facts: &Facts) -> bool {
-        self.uncommitted.iter().any(|event| match &event.body {
+    pub fn acknowledges(&mut self, facts: &Facts) -> bool {
+        let relied_on = |event: &Event| match &event.body {
             Body::RunStarted(_) | Body::RunFinished { .. } | Body::RunCancelled { .. } => true,
             Body::RunPaused { .. } | Body::RunResumed { .. } => true,
             Body::HoldOn(_) | Body::HoldOff { .. } => true,
@@ -59,11 +62,16 @@ impl Book {
                 .and_then(|record| record.started.as_ref())
                 .is_some_and(|started| started.intent.effect.changes_the_world()),
             _ => false,
-        })
+        };
+        let new = &self.uncommitted[self.unrelied..];
+        let found = new.iter().position(relied_on);
+        self.unrelied += found.unwrap_or(new.len());
+        found.is_some()
     }
 
     /// Forgets what was recorded by a driver that stops, out of those decided.
     pub fn recorded(&mut self, kept: &[(u64, Event)], consumed: &[SignalId]) {
+        self.unrelied = 0;
         self.uncommitted.retain(|event| !kept.iter().any(|(had, _)| *had == event.seq));
         self.unshown.retain(|event| !kept.iter().any(|(had, _)| *had == event.seq));
         self.heard.retain(|(id, _)| !consumed.contains(id));

@@ -2,7 +2,6 @@
 //!
 //! From the events and the pinned program alone, so it can be asked a year later, and of a run somebody else drives.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::evaluate::Evaluator;
@@ -98,7 +97,7 @@ fn blank(book: &Arc<Runbook>, inputs: Map, vars: Map) -> Scope {
         prefix: StepPath::root(),
         inputs: Arc::new(inputs),
         vars: Arc::new(vars),
-        results: BTreeMap::new(),
+        results: Arc::default(),
         failure: None,
         ending: None,
         each: None,
@@ -167,14 +166,14 @@ impl Past<'_> {
             }
             let result = known.or_else(|| inner.and_then(|inner| self.group(step, inner, &path)));
             let result = result.or_else(|| over.then(|| StepResult::bare(&path, Outcome::NotRun)));
-            self.scope.results.extend(result.map(|result| (step.id.clone(), Arc::new(result))));
+            Arc::make_mut(&mut self.scope.results).extend(result.map(|result| (step.id.clone(), Arc::new(result))));
         }
     }
 
     fn skip(&mut self, block: &Block, prefix: &StepPath) {
         for step in block.iter() {
             let result = StepResult::bare(&prefix.join(&step.id), Outcome::Skipped);
-            self.scope.results.insert(step.id.clone(), Arc::new(result));
+            Arc::make_mut(&mut self.scope.results).insert(step.id.clone(), Arc::new(result));
             if let Some(inner) = step.body.inner().filter(|_| step.foreach.is_none()) {
                 self.skip(inner, prefix);
             }

@@ -557,7 +557,7 @@ fn before_start(
         prefix: StepPath::root(),
         inputs: Arc::new(started.inputs.clone()),
         vars: Arc::default(),
-        results: BTreeMap::new(),
+        results: Arc::default(),
         failure: None,
         ending: None,
         each: None,

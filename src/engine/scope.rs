@@ -25,8 +25,8 @@ pub struct Scope {
     pub prefix: StepPath,
     pub inputs: Arc<Map>,
     pub vars: Arc<Map>,
-    /// Ended steps by id.
-    pub results: BTreeMap<String, Arc<StepResult>>,
+    /// Ended steps by id; shared, because each round of a loop has a scope of its own.
+    pub results: Arc<BTreeMap<String, Arc<StepResult>>>,
     /// The first failure of the main steps, for `run.failed_step` and `run.error`.
     pub failure: Option<Broken>,
     /// How the run is ending, in `on_failure` and `finally`.

@@ -32,7 +32,7 @@ const APPLICATION_ID: i32 = 0x7265_7261;
 const SQLITE_MIN: (i32, &str) = (3_051_003, "3.51.3");
 
 /// Each takes the schema one version on; `PRAGMA user_version` counts them. Never edit one that was released.
-const MIGRATIONS: &[&str] = &[V1, V2];
+const MIGRATIONS: &[&str] = &[V1, V2, V3];
 
 const V1: &str = "
 -- Number and hash of the newest run ever started: the end of the chain of runs.
@@ -154,6 +154,11 @@ CREATE TABLE holds (
     lifted_via TEXT
 ) STRICT;
 CREATE UNIQUE INDEX one_hold ON holds (lifted_at IS NULL) WHERE lifted_at IS NULL;
+";
+
+const V3: &str = "
+-- The runs of one person, newest first.
+CREATE INDEX runs_by_actor ON runs (actor, number);
 ";
 
 /// What a connection is for.
@@ -406,12 +411,12 @@ mod tests {
     fn an_older_schema_is_taken_forward_step_by_step_and_only_once() {
         let (_base, store) = store();
         let run = start(&store, "backend-down").run();
-        let later = [V1, V2, "ALTER TABLE runs ADD COLUMN x INTEGER", "ALTER TABLE runs ADD COLUMN y INTEGER"];
+        let later = [V1, V2, V3, "ALTER TABLE runs ADD COLUMN x INTEGER", "ALTER TABLE runs ADD COLUMN y INTEGER"];
         let db = connect(store.file(), Access::Write).unwrap();
         for _ in 0..2 {
             migrate(store.file(), &db, &later).unwrap();
         }
-        assert_eq!(version(store.file(), &db, &later).unwrap(), 4);
+        assert_eq!(version(store.file(), &db, &later).unwrap(), 5);
         db.execute("UPDATE runs SET x = 1, y = 2", []).unwrap();
         assert_eq!(store.events(run).unwrap().len(), 1);
     }
@@ -420,9 +425,9 @@ mod tests {
     fn a_migration_that_fails_leaves_the_version_it_found() {
         let (_base, store) = store();
         let db = connect(store.file(), Access::Write).unwrap();
-        assert!(migrate(store.file(), &db, &[V1, V2, "CREATE TABLE x (a); CREATE TABLE x (a)"]).is_err());
+        assert!(migrate(store.file(), &db, &[V1, V2, V3, "CREATE TABLE x (a); CREATE TABLE x (a)"]).is_err());
         drop(db);
-        assert_eq!(version(store.file(), &sql(&store), MIGRATIONS).unwrap(), 2);
+        assert_eq!(version(store.file(), &sql(&store), MIGRATIONS).unwrap(), 3);
         assert!(sql(&store).prepare("SELECT * FROM x").is_err());
     }
 

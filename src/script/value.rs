@@ -232,9 +232,19 @@ impl From<bool> for Value {
     }
 }
 
+/// What [`Value::to_json`] gives, without building it: every event is written this way.
 impl serde::Serialize for Value {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.to_json().serialize(serializer)
+        match self {
+            Value::Null => serializer.serialize_unit(),
+            Value::Bool(b) => serializer.serialize_bool(*b),
+            Value::Int(i) => serializer.serialize_i64(*i),
+            Value::Float(f) if f.is_finite() => serializer.serialize_f64(*f),
+            Value::Text(text) => serializer.serialize_str(text),
+            Value::List(items) => serializer.collect_seq(items),
+            Value::Map(map) => serializer.collect_map(map.iter().map(|(key, value)| (escape_key(key), value))),
+            rare @ (Value::Float(_) | Value::Secret(_) | Value::Unknown(_)) => rare.to_json().serialize(serializer),
+        }
     }
 }
 
@@ -273,6 +283,17 @@ mod tests {
         let value =
             Value::map([("a", Value::Secret(secret)), ("b", Value::Unknown(Unknown { origin: "deploy".into() }))]);
         assert_eq!(Value::from_json(&value.to_json()), value);
+    }
+
+    #[test]
+    fn the_written_form_is_the_journals_form() {
+        let secret = Value::Secret(SecretText::named("TOKEN").prefixed("Bearer "));
+        let numbers = [f64::NAN, f64::INFINITY, -0.0, 1e21, 0.1, 1.0].map(Value::Float);
+        let keys = ["$a", "$", "a$", "", "$$secret", "%", "#", "é"].map(|key| (key, Value::Null));
+        let unknown = Value::Unknown(Unknown { origin: "deploy".into() });
+        let all = [secret, unknown, Value::Bool(true), Value::Int(i64::MIN), Value::Text("\u{1}\"\u{2028}".into())];
+        let value = Value::List([Value::List(numbers.to_vec()), Value::map(keys), Value::List(all.to_vec())].to_vec());
+        assert_eq!(serde_json::to_string(&value).unwrap(), value.to_json().to_string());
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The call of an action, by a step's `uses` or by a script: arguments once, then a primitive's
 //! attempts or the action's own steps.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -385,7 +384,7 @@ impl Invocation {
             prefix: self.path.clone(),
             inputs: Arc::new(inputs),
             vars: Arc::new(vars),
-            results: BTreeMap::new(),
+            results: Arc::default(),
             failure: None,
             ending: None,
             each: None,

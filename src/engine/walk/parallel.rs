@@ -48,7 +48,7 @@ impl ParallelTask {
         for branch in &self.branches {
             for step in visible(&branch.block) {
                 if let Some(result) = branch.scope.results.get(&step.id) {
-                    scope.results.insert(step.id.clone(), Arc::clone(result));
+                    Arc::make_mut(&mut scope.results).insert(step.id.clone(), Arc::clone(result));
                 }
             }
         }

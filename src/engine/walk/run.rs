@@ -1,6 +1,5 @@
 //! The run as a whole: its runbook, then its end.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::event::Body;
@@ -28,7 +27,7 @@ impl RunTask {
                 prefix: StepPath::root(),
                 inputs: Arc::new(started.inputs.clone()),
                 vars: Arc::new(started.vars.clone()),
-                results: BTreeMap::new(),
+                results: Arc::default(),
                 failure: None,
                 ending: None,
                 each: None,

@@ -53,7 +53,7 @@ impl BlockTask {
             // Neither a cancel nor a "no" is passed over by what is said about failures.
             let final_word = cancelled || end.result.outcome == Outcome::Rejected;
             let broken = broken(&end).filter(|_| final_word || !step.continue_on_failure);
-            scope.results.insert(step.id.clone(), Arc::new(end.result));
+            Arc::make_mut(&mut scope.results).insert(step.id.clone(), Arc::new(end.result));
             if let Some(broken) = broken {
                 self.leave_rest(scope);
                 return Progress::Ended(match cancelled {
@@ -95,7 +95,7 @@ pub(crate) fn mark_all(scope: &mut Scope, block: &Block, outcome: Outcome) {
         if outcome == Outcome::Planned {
             result = result.unknown();
         }
-        scope.results.insert(step.id.clone(), Arc::new(result));
+        Arc::make_mut(&mut scope.results).insert(step.id.clone(), Arc::new(result));
     }
 }
 

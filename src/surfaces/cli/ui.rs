@@ -64,6 +64,8 @@ impl Ui {
             },
         };
         let typed = std::io::stdin().is_terminal() && err;
+        // Asked of a terminal alone: where there is none, this would start two programs (`tput`) to find out.
+        let size = out.then(terminal_size).flatten();
         Ui {
             output: globals.output(),
             marks: if globals.ascii || !speaks_utf8() { Marks::Ascii } else { Marks::Unicode },
@@ -75,7 +77,7 @@ impl Ui {
             asks: !globals.no_input && typed,
             watched: err && !in_ci && abilities.codes,
             reads_keys: typed,
-            width: width(env("COLUMNS").as_deref(), terminal_size().filter(|_| out).map(|(columns, _)| columns)),
+            width: width(env("COLUMNS").as_deref(), size.map(|(columns, _)| columns)),
             colour_out: colour(out, anstream::AutoStream::choice(&std::io::stdout())),
             colour_err: colour(err, anstream::AutoStream::choice(&std::io::stderr())),
             abilities,

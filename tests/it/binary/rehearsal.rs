@@ -10,6 +10,10 @@ use super::kit::{Ledger, Place, Said, answer, from_env, skipped};
 const FLUSHES: &str = "trace=fsync,fdatasync,sync_file_range,msync,syncfs,sync";
 /// What a run of a hundred writes may flush: each write's intent with the outcome before it, a little around.
 const HUNDRED_WRITES_MAX: u64 = 109;
+/// What each further write may: one flush, and its part of moving the log into the database now and then.
+const FLUSHES_PER_WRITE_MAX: f64 = 1.05;
+/// Writes of a run that is long enough to tell.
+const MANY_WRITES: u32 = 200;
 /// What fifty looks may: the start, the end, once a second between, and a store that is made.
 const FIFTY_READS_MAX: u64 = 6;
 
@@ -46,12 +50,22 @@ outputs: {{ sum: '${{{{ steps.all.outputs }}}}' }}
     )
 }
 
+/// Writes as steps of their own, one after the other.
+fn steps_in_a_row(writes: u32) -> String {
+    let step = |i| {
+        format!("  - {{ id: w{i}, uses: http.request, with: {{ method: POST, url: '${{{{ inputs.base }}}}/{i}' }} }}\n")
+    };
+    format!("\ninputs: {{ base: {{ type: url }} }}\nsteps:\n{}", (0..writes).map(step).collect::<String>())
+}
+
 fn world() -> (Place, Ledger) {
     let ledger = Ledger::serve(|_, stream| answer(stream, &json!({})));
     let place = Place::new()
         .runbook("fix", FIX)
         .runbook("writes", &looping("POST", 100))
         .runbook("reads", &looping("GET", 50))
+        .runbook("write", &steps_in_a_row(1))
+        .runbook("many", &steps_in_a_row(MANY_WRITES))
         .file("rerail.yaml", "version: 1\nallow: { file_write: [out] }\n")
         .file("out/old.txt", "old");
     (place, ledger)
@@ -119,6 +133,19 @@ fn a_hundred_writes_share_their_flushes() {
         assert!((100..=HUNDRED_WRITES_MAX).contains(&flushes), "round {round}: {flushes} flushes for 100 writes");
         assert_eq!(ledger.writes().len() as u64, 100 * round);
     }
+}
+
+#[test]
+fn a_further_write_costs_one_flush() {
+    let (place, ledger) = world();
+    let input = format!("base={}", ledger.url);
+    place.ask(&["run", "write", "-i", &input, "--yes"]).exits(0);
+    let count = |runbook| flushes(&place, &["run", runbook, "-i", &input, "--yes"]);
+    let (Some(one), Some(many)) = (count("write"), count("many")) else { return };
+    let each = many.saturating_sub(one) as f64 / f64::from(MANY_WRITES - 1);
+    println!("{one} flushes for one write, {many} for {MANY_WRITES}: {each:.3} for each further one");
+    assert!((1.0..=FLUSHES_PER_WRITE_MAX).contains(&each), "{each:.3} flushes for each further write");
+    assert_eq!(ledger.writes().len(), 2 + MANY_WRITES as usize);
 }
 
 #[test]
