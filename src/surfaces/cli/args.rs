@@ -66,6 +66,8 @@ pub enum Output {
     Json,
     /// One JSON value a line
     Jsonl,
+    /// One YAML document
+    Yaml,
     /// SARIF 2.1.0, from `check` only
     Sarif,
 }

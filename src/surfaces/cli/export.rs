@@ -48,7 +48,7 @@ impl Format {
     fn usual(output: Output) -> Format {
         match output {
             Output::Human => Format::Md,
-            Output::Json | Output::Sarif => Format::Json,
+            Output::Json | Output::Yaml | Output::Sarif => Format::Json,
             Output::Jsonl => Format::Jsonl,
         }
     }

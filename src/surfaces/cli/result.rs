@@ -21,7 +21,7 @@ pub fn show(session: &Session, left: &Left, exit: Exit) {
                 ui.result(&line);
             }
         }
-        Output::Json | Output::Sarif => {
+        Output::Json | Output::Yaml | Output::Sarif => {
             let mut json = of_run(&left.facts);
             json["exit_code"] = json!(exit.0);
             ui.result_json(&json);

@@ -194,7 +194,7 @@ pub fn rehearse(session: &Session, runs: &Runs, prepared: Prepared, detailed: bo
                 ui.result(&line);
             }
         }
-        Output::Json | Output::Sarif => ui.result_json(&plan.to_json()),
+        Output::Json | Output::Yaml | Output::Sarif => ui.result_json(&plan.to_json()),
         Output::Jsonl => {
             let run = rehearsed.facts.started.as_ref().map(|started| started.run);
             for event in &rehearsed.events {

@@ -59,7 +59,7 @@ pub fn show(session: &Session, args: &ShowArgs) -> Result<Exit, CliError> {
     }
     match ui.output {
         Output::Human => {}
-        Output::Json | Output::Sarif => {
+        Output::Json | Output::Yaml | Output::Sarif => {
             ui.result_json(&result::whole(&runs, &run)?);
             return Ok(Exit::SUCCESS);
         }

@@ -123,10 +123,11 @@ impl Ui {
         self.write_out(text);
     }
 
-    /// A JSON value of the result: laid out for `json`, on one line for `jsonl`.
+    /// A JSON value of the result: laid out for `json`, on one line for `jsonl`, as a document for `yaml`.
     pub fn result_json(&self, value: &serde_json::Value) {
         let text = match self.output {
             Output::Jsonl => value.to_string(),
+            Output::Yaml => serde_yaml::to_string(value).unwrap_or_else(|_| value.to_string()).trim_end().to_owned(),
             _ => serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string()),
         };
         self.write_out(&(text + "\n"));

@@ -14,6 +14,17 @@ fn list_shows_runbooks_with_what_they_may_do() {
 }
 
 #[test]
+fn yaml_says_what_json_says() {
+    let place = Place::new();
+    for command in [["list", "own-look"], ["describe", "fix"], ["actions", "http.probe"]] {
+        let json = place.run(&[command[0], command[1], "-o", "json"]).expect(0).json();
+        let yaml = place.run(&[command[0], command[1], "-o", "yaml"]).expect(0).out;
+        assert_eq!(serde_yaml::from_str::<serde_json::Value>(&yaml).unwrap(), json);
+        assert!(serde_json::from_str::<serde_json::Value>(&yaml).is_err(), "{yaml}");
+    }
+}
+
+#[test]
 fn list_names_files_with_problems_instead_of_failing() {
     let place = Place::new();
     place.file("runbooks/broken.yaml", "version: 1\ntitle: x\nsteps:\n  - use: http.probe\n");
