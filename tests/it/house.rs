@@ -84,7 +84,7 @@ fn document(name: &str) -> String {
 }
 
 /// Paths from the root, sorted.
-fn files_below(folder: &str) -> Vec<String> {
+pub(crate) fn files_below(folder: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut open = vec![root().join(folder)];
     while let Some(dir) = open.pop() {

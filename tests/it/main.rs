@@ -12,6 +12,7 @@ mod cli;
 mod composites;
 mod crash;
 mod demo;
+mod docs;
 mod door;
 mod driver;
 mod engine;

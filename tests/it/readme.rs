@@ -1,5 +1,5 @@
-//! The README is carried out: its files are written, its commands are typed, and what it says they print is
-//! printed.
+//! The README and the tutorial are carried out: their files are written, their commands are typed, and what they say
+//! is printed is printed.
 //!
 //! A ```` ```yaml PATH ```` block is a file. In a ```` ```console ```` block `$ ` begins a command and the lines
 //! below it must come in that order among what it prints; `…` stands for the rest of a line, or for more lines.
@@ -18,16 +18,19 @@ use regex_lite::Regex;
 
 use crate::house::root;
 
-/// Where the README's service listens; the test's listens wherever there is room.
-const PORT: &str = "8000";
+/// Where the documents' service listens; the test's listens wherever there is room.
+pub(crate) const PORT: &str = "8000";
 
-struct Block {
-    language: String,
-    argument: String,
-    text: String,
+/// A fenced block of a document.
+pub(crate) struct Block {
+    pub(crate) language: String,
+    /// What stands behind the language: a path, `by-hand`, or nothing.
+    pub(crate) argument: String,
+    pub(crate) text: String,
 }
 
-fn blocks(markdown: &str) -> Vec<Block> {
+/// All fenced blocks, in order.
+pub(crate) fn blocks(markdown: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut lines = markdown.lines();
     while let Some(line) = lines.next() {
@@ -89,31 +92,39 @@ fn missing(expected: &[String], printed: &str) -> Option<String> {
     None
 }
 
-/// Answers 404 to everything, as `python3 -m http.server` does in an empty directory.
-fn serve() -> u16 {
+/// Serves the files of a directory as `python3 -m http.server` does; what isn't there is 404. Gives its port.
+pub(crate) fn serve(directory: &Path) -> u16 {
+    let directory = directory.to_owned();
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let port = listener.local_addr().expect("a bound listener has an address").port();
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            answer(stream).ok();
+            answer(stream, &directory).ok();
         }
     });
     port
 }
 
-fn answer(mut stream: TcpStream) -> std::io::Result<()> {
+fn answer(mut stream: TcpStream, directory: &Path) -> std::io::Result<()> {
     let mut request = Vec::new();
     let mut byte = [0];
     while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte)? == 1 {
         request.push(byte[0]);
     }
-    let page = "<!DOCTYPE HTML><title>Error response</title>";
-    let head = "HTTP/1.0 404 File not found\r\nServer: SimpleHTTP/0.6 Python/3.11.7\r\nConnection: close\r\n";
-    write!(stream, "{head}Content-Type: text/html;charset=utf-8\r\nContent-Length: {}\r\n\r\n{page}", page.len())
+    let request = String::from_utf8_lossy(&request).into_owned();
+    let path = request.split(' ').nth(1).unwrap_or_default().trim_start_matches('/');
+    let (status, kind, page) = match fs::read_to_string(directory.join(path)) {
+        Ok(page) => ("200 OK", "text/plain", page),
+        Err(_) => {
+            ("404 File not found", "text/html;charset=utf-8", "<!DOCTYPE HTML><title>Error response</title>".into())
+        }
+    };
+    let head = format!("HTTP/1.0 {status}\r\nServer: SimpleHTTP/0.6 Python/3.11.7\r\nConnection: close\r\n");
+    write!(stream, "{head}Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n{page}", page.len())
 }
 
 /// Types a command into a shell; gives what it printed on both streams, and its exit status.
-fn type_in(command: &str, home: &Path) -> (String, i32) {
+pub(crate) fn type_in(command: &str, home: &Path) -> (String, i32) {
     let binary = Path::new(env!("CARGO_BIN_EXE_rerail"));
     let directory = binary.parent().expect("a binary is in a directory").display().to_string();
     let path = format!("{directory}:{}", std::env::var("PATH").unwrap_or_default());
@@ -130,21 +141,28 @@ fn type_in(command: &str, home: &Path) -> (String, i32) {
     (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code().unwrap_or(-1))
 }
 
-fn readme() -> String {
-    fs::read_to_string(root().join("README.md")).expect("there is a README")
+/// A document of this repository.
+pub(crate) fn document(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-#[test]
-fn the_readme_says_what_happens() {
+/// Writes a block that is a file into a project.
+pub(crate) fn write_file(block: &Block, home: &Path) {
+    let path = home.join(&block.argument);
+    fs::create_dir_all(path.parent().expect("a file is in a directory")).expect("a directory can be made");
+    fs::write(&path, &block.text).expect("a file can be written");
+}
+
+/// Follows a document from its first line to its last, and says how many commands it typed. Its service serves
+/// `site`, a directory that may come to be on the way.
+fn carry_out(name: &str, site: &str) -> usize {
     let home = tempfile::tempdir().expect("there is room for a directory");
-    let port = serve().to_string();
+    let port = serve(&home.path().join(site)).to_string();
     let mut status = 0;
     let mut typed = 0;
-    for block in blocks(&readme()) {
+    for block in blocks(&document(name)) {
         if block.language == "yaml" && !block.argument.is_empty() {
-            let path = home.path().join(&block.argument);
-            fs::create_dir_all(path.parent().expect("a file is in a directory")).expect("a directory can be made");
-            fs::write(&path, &block.text).expect("a file can be written");
+            write_file(&block, home.path());
         }
         if block.language != "console" || block.argument == "by-hand" {
             continue;
@@ -157,26 +175,40 @@ fn the_readme_says_what_happens() {
             let (printed, code) = type_in(&command.replace(PORT, &port), home.path());
             let printed = printed.replace(&port, PORT);
             if let Some(line) = missing(&expected, &printed) {
-                panic!("$ {command}\n{printed}[{code}]\n\nREADME.md says it prints, and it does not:\n{line}");
+                panic!("$ {command}\n{printed}[{code}]\n\n{name} says it prints, and it does not:\n{line}");
             }
             status = code;
             typed += 1;
         }
     }
+    typed
+}
+
+#[test]
+fn the_readme_says_what_happens() {
+    let typed = carry_out("README.md", "nothing-is-there");
     assert!(typed >= 8, "only {typed} commands of the README were found");
 }
 
 #[test]
-fn the_readme_has_every_exit_code() {
+fn the_tutorial_says_what_happens() {
+    let typed = carry_out("docs/tutorial.md", "site");
+    assert!(typed >= 10, "only {typed} commands of the tutorial were found");
+}
+
+#[test]
+fn the_documents_have_every_exit_code() {
     let home = tempfile::tempdir().expect("there is room for a directory");
     let (help, _) = type_in("rerail --help", home.path());
     let (_, codes) = help.split_once("Exit codes:").expect("the help lists exit codes");
-    let readme = readme();
+    let documents = ["README.md", "docs/language.md"].map(|name| (name, document(name)));
     let mut count = 0;
     for line in codes.lines().filter(|line| !line.trim().is_empty()) {
         let (code, meaning) = line.trim().split_once("  ").expect("a code and its meaning");
         let row = format!("| {code} | {} |", meaning.trim());
-        assert!(readme.contains(&row), "README.md lacks the row\n{row}");
+        for (name, text) in &documents {
+            assert!(text.contains(&row), "{name} lacks the row\n{row}");
+        }
         count += 1;
     }
     assert!(count >= 10, "only {count} exit codes in the help");

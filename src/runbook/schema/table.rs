@@ -247,7 +247,7 @@ const FINDING: Definition = Definition {
     needs: &[],
     rows: &[
         row("when", Form::Expression, "Under which condition it is told."),
-        row("level", Form::Words(&LEVELS), "How bad it is; a critical one ends the run with exit code 10."),
+        row("level", Form::Words(&LEVELS), "How bad it is; a run that ends well with a critical one exits with 12."),
         row("say", Form::Text, "What to tell people."),
         row("suggest", Form::Map("suggestion"), "What to run next."),
     ],
