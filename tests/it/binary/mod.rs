@@ -7,6 +7,7 @@ mod gate;
 mod groups;
 mod hostile;
 mod kill;
+mod killing;
 mod kit;
 mod leak;
 mod leaving;
