@@ -11,6 +11,7 @@ mod killing;
 mod kit;
 mod leak;
 mod leaving;
+mod modes;
 mod rehearsal;
 mod storage;
 mod two;
