@@ -12,26 +12,62 @@ use crate::journal::{Blob, SignalId};
 /// What is decided but not yet durable, and what is not yet shown.
 #[derive(Default)]
 pub struct Book {
-    pub uncommitted: Vec<Event>,
-    pub unshown: Vec<Event>,
+    /// What is not yet both durable and shown, each event once: a loop can decide tens of thousands at a time.
+    events: Vec<Event>,
+    /// How many of `events` are durable already.
+    durable: usize,
+    /// How many of `events` were shown already.
+    shown: usize,
     /// Texts to be stored with the next commit.
     pub blobs: Vec<Blob>,
     /// Signals taken up, with the number of the event each has become.
     pub heard: Vec<(SignalId, u64)>,
-    /// When the oldest of `uncommitted` was decided.
+    /// When the oldest of what is not durable was decided.
     pub since: Option<Instant>,
-    /// How many of `uncommitted`, from the first, nobody relies on: looked at once, not at every decision.
-    pub unrelied: usize,
+    /// How many of the uncommitted, from the first, nobody relies on: looked at once, not at every decision.
+    unrelied: usize,
 }
 
 impl Book {
+    /// Books whose first commit stores these texts.
+    pub fn of(blobs: Vec<Blob>) -> Book {
+        Book { blobs, ..Book::default() }
+    }
+
     /// Enters what was decided.
     pub fn note(&mut self, events: Vec<Event>) {
         if !events.is_empty() {
             self.since.get_or_insert_with(Instant::now);
-            self.unshown.extend(events.iter().cloned());
-            self.uncommitted.extend(events);
+            self.events.extend(events);
         }
+    }
+
+    /// What is decided and not yet durable, in its order.
+    pub fn uncommitted(&self) -> &[Event] {
+        &self.events[self.durable..]
+    }
+
+    /// What is decided and not yet shown, in its order.
+    pub fn unshown(&self) -> &[Event] {
+        &self.events[self.shown..]
+    }
+
+    /// Everything was shown.
+    pub fn show_all(&mut self) {
+        self.shown = self.events.len();
+        self.forget();
+    }
+
+    /// Lets go of what is durable and shown.
+    fn forget(&mut self) {
+        let both = self.durable.min(self.shown);
+        if both == self.events.len() {
+            // The room of a long loop is not kept for the rest of the run.
+            self.events = Vec::new();
+        } else {
+            self.events.drain(..both);
+        }
+        (self.durable, self.shown) = (self.durable - both, self.shown - both);
     }
 
     /// Whether a signal was taken up already.
@@ -39,13 +75,23 @@ impl Book {
         self.heard.iter().any(|(heard, _)| *heard == id)
     }
 
-    /// Forgets what has become durable.
-    pub fn committed(&mut self) {
-        self.uncommitted.clear();
+    /// Signals that go with the first `count` events: those that became them or, with the last event, all.
+    pub fn heard_until(&self, count: usize) -> Vec<SignalId> {
+        let next = self.uncommitted().get(count).map_or(u64::MAX, |event| event.seq);
+        self.heard.iter().filter(|(_, seq)| *seq < next).map(|(id, _)| *id).collect()
+    }
+
+    /// Forgets the first `count` events, which have become durable, with the texts and signals that went with them.
+    pub fn committed(&mut self, count: usize) {
+        let next = self.uncommitted().get(count).map_or(u64::MAX, |event| event.seq);
+        self.heard.retain(|(_, seq)| *seq >= next);
         self.blobs.clear();
-        self.heard.clear();
-        self.since = None;
-        self.unrelied = 0;
+        self.durable += count;
+        if self.uncommitted().is_empty() {
+            self.since = None;
+        }
+        self.unrelied = self.unrelied.saturating_sub(count);
+        self.forget();
     }
 
     /// Whether it holds something somebody may rely on once it is shown: the run's id, a person's word, the
@@ -63,17 +109,20 @@ impl Book {
                 .is_some_and(|started| started.intent.effect.changes_the_world()),
             _ => false,
         };
-        let new = &self.uncommitted[self.unrelied..];
+        let new = &self.uncommitted()[self.unrelied..];
         let found = new.iter().position(relied_on);
-        self.unrelied += found.unwrap_or(new.len());
+        let looked_at = found.unwrap_or(new.len());
+        self.unrelied += looked_at;
         found.is_some()
     }
 
     /// Forgets what was recorded by a driver that stops, out of those decided.
     pub fn recorded(&mut self, kept: &[(u64, Event)], consumed: &[SignalId]) {
         self.unrelied = 0;
-        self.uncommitted.retain(|event| !kept.iter().any(|(had, _)| *had == event.seq));
-        self.unshown.retain(|event| !kept.iter().any(|(had, _)| *had == event.seq));
+        let is_kept = |event: &Event| kept.iter().any(|(had, _)| *had == event.seq);
+        // Only what was not durable is picked, so what stands before it stays.
+        self.shown -= self.events[..self.shown].iter().filter(|event| is_kept(event)).count();
+        self.events.retain(|event| !is_kept(event));
         self.heard.retain(|(id, _)| !consumed.contains(id));
     }
 
@@ -86,7 +135,7 @@ impl Book {
         let mut facts = durable.clone();
         let mut kept = Vec::new();
         let mut cut = false;
-        for event in &self.uncommitted {
+        for event in self.uncommitted() {
             if event.seq < durable.next_seq {
                 // The commit that seemed to fail had reached the disk.
                 continue;
@@ -118,7 +167,7 @@ impl Book {
 
     /// Signals whose events are among `kept`, or that have become none.
     pub fn heard_in(&self, durable: &Facts, kept: &[(u64, Event)]) -> Vec<SignalId> {
-        let noted = |seq: &u64| self.uncommitted.iter().any(|event| event.seq == *seq);
+        let noted = |seq: &u64| self.uncommitted().iter().any(|event| event.seq == *seq);
         self.heard
             .iter()
             .filter(|(_, seq)| *seq >= durable.next_seq)
@@ -177,6 +226,33 @@ mod tests {
 
     fn numbered(from: u64, bodies: Vec<Body>) -> Vec<Event> {
         (from..).zip(bodies).map(|(seq, body)| Event { v: EVENT_VERSION, seq, ts: now(), body }).collect()
+    }
+
+    #[test]
+    fn what_is_recorded_in_parts_takes_its_own_signals_along_and_is_shown_whole() {
+        let note = |text: &str| Body::Note { text: text.into(), actor: Some(actor()), step: None };
+        let seqs = |events: &[Event]| events.iter().map(|event| event.seq).collect::<Vec<_>>();
+        let mut book = Book::of(vec![Blob::new("text", b"a text".to_vec())]);
+        let (early, late) = (SignalId::of(1), SignalId::of(2));
+        book.heard = vec![(early, 1), (late, 4)];
+        book.note(numbered(0, ["a", "b", "c", "d", "e"].map(note).into()));
+
+        assert_eq!(book.heard_until(3), [early]);
+        book.committed(3);
+        assert_eq!((seqs(book.uncommitted()), seqs(book.unshown())), (vec![3, 4], vec![0, 1, 2, 3, 4]));
+        assert!(book.blobs.is_empty() && !book.has_heard(early) && book.has_heard(late) && book.since.is_some());
+        book.show_all();
+        assert_eq!((seqs(book.uncommitted()), seqs(book.unshown())), (vec![3, 4], vec![]));
+
+        // A driver that stops records the first of the two by itself.
+        let kept = [(3, numbered(3, vec![note("d")]).remove(0))];
+        book.recorded(&kept, &[]);
+        assert_eq!((seqs(book.uncommitted()), seqs(book.unshown())), (vec![4], vec![]));
+        assert_eq!(book.heard_until(1), [late]);
+        book.committed(1);
+        assert!(book.uncommitted().is_empty() && book.heard.is_empty() && book.since.is_none());
+        book.note(numbered(5, vec![note("f")]));
+        assert_eq!((seqs(book.uncommitted()), seqs(book.unshown())), (vec![5], vec![5]));
     }
 
     #[test]

@@ -145,7 +145,7 @@ impl Local<'_> {
     /// Records what has happened, as much as fits into the space kept for it, and shows it.
     async fn salvage(&mut self, durable: &mut Facts, book: &mut Book, pause: Option<&Pause>) {
         let mut kept = book.happened(durable);
-        let shown_before = book.unshown.first().map_or(u64::MAX, |event| event.seq);
+        let shown_before = book.unshown().first().map_or(u64::MAX, |event| event.seq);
         loop {
             let mut facts = durable.clone();
             let mut events: Vec<Event> = kept.iter().map(|(_, event)| event.clone()).collect();
@@ -189,7 +189,7 @@ impl Local<'_> {
 
     /// Leaves outcomes of writes for whoever drives the run now: the next to look must not have to guess.
     async fn leave_evidence(&self, machine: &Machine, book: &Book) {
-        for event in &book.uncommitted {
+        for event in book.uncommitted() {
             let Body::StepFinished(finished) = &event.body else { continue };
             let record = machine.facts().step(&finished.step).and_then(|record| record.started.as_ref());
             if record.is_none_or(|started| started.intent.key.is_none()) {

@@ -20,6 +20,9 @@ use crate::journal::{Append, Blob, Drive, Error as JournalError, Journal, LastHo
 use crate::redact::Redactor;
 use crate::steps::world::World;
 
+/// Events that are recorded at a time: a loop over thousands of values decides tens of thousands at once, which would
+/// stand in memory once more as copies, and again as lines.
+const EVENTS_AT_A_TIME: usize = 1_000;
 /// How long the outcome of a read may be uncommitted.
 const READS_COMMITTED_WITHIN: Duration = Duration::from_secs(1);
 /// How often a waiting driver looks whether another process left a signal: one counter read each.
@@ -65,7 +68,7 @@ impl Local<'_> {
     /// Drives until the run ends, waits for people, or can't be recorded. `texts` are committed with the first
     /// events. The facts handed back are those that are durable.
     pub async fn run(mut self, mut machine: Machine, texts: Vec<Blob>) -> (Facts, Why) {
-        let mut book = Book { blobs: texts, ..Book::default() };
+        let mut book = Book::of(texts);
         let mut flights = Flights::default();
         match self.drive_on(&mut machine, &mut book, &mut flights).await {
             Ok(why) => (machine.facts().clone(), why),
@@ -206,33 +209,52 @@ impl Local<'_> {
 
     /// Records everything decided; with a flush if it is `durable`.
     pub(super) async fn commit(&self, machine: &Machine, book: &mut Book, durable: bool) -> Result<Commit, Lost> {
-        if book.uncommitted.is_empty() && book.heard.is_empty() {
+        if book.uncommitted().is_empty() && book.heard.is_empty() {
             return Ok(Commit::Empty);
         }
-        let append = Append {
-            blobs: book.blobs.clone(),
-            status: Some(status(machine.facts())),
-            consumed: book.heard.iter().map(|(id, _)| *id).collect(),
-            durable,
-            ..Append::events(self.drive.run(), self.drive.fence(), book.uncommitted.clone())
-        };
+        // The beginning of a journal is a journal: a crash between two parts is one between two decisions.
+        while book.uncommitted().len() > EVENTS_AT_A_TIME {
+            match self.append(book, EVENTS_AT_A_TIME, None, false).await? {
+                Commit::SignalWaiting => return Ok(Commit::SignalWaiting),
+                Commit::Done | Commit::Empty => {}
+            }
+        }
+        self.append(book, book.uncommitted().len(), Some(status(machine.facts())), durable).await
+    }
+
+    /// Records the first events of those decided, with the signals that became them.
+    async fn append(
+        &self,
+        book: &mut Book,
+        count: usize,
+        status: Option<Status>,
+        durable: bool,
+    ) -> Result<Commit, Lost> {
+        let consumed = book.heard_until(count);
         let mut tries = 1;
         loop {
-            match self.store.append(append.clone()).await {
+            let append = Append {
+                blobs: book.blobs.clone(),
+                status,
+                consumed: consumed.clone(),
+                durable,
+                ..Append::events(self.drive.run(), self.drive.fence(), book.uncommitted()[..count].to_vec())
+            };
+            match self.store.append(append).await {
                 Ok(_) => break,
                 Err(JournalError::SignalWaiting { .. }) => return Ok(Commit::SignalWaiting),
                 Err(JournalError::Locked { .. }) if tries < LOCKED_TRIES => tries += 1,
                 Err(error) => return Err(lost_by(error)),
             }
         }
-        book.committed();
+        book.committed(count);
         Ok(Commit::Done)
     }
 
     pub(super) fn show(&mut self, machine: &Machine, book: &mut Book) {
-        if !book.unshown.is_empty() {
-            self.foreground.watcher.events(&book.unshown, machine.facts());
-            book.unshown.clear();
+        if !book.unshown().is_empty() {
+            self.foreground.watcher.events(book.unshown(), machine.facts());
+            book.show_all();
         }
     }
 }

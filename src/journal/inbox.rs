@@ -21,6 +21,11 @@ const INBOX_MAX: u64 = 1000;
 pub struct SignalId(u64);
 
 impl SignalId {
+    #[cfg(test)]
+    pub(crate) fn of(number: u64) -> SignalId {
+        SignalId(number)
+    }
+
     /// The number, for messages.
     pub fn number(self) -> u64 {
         self.0

@@ -2,6 +2,8 @@
 //! live and what is shown a year later come from the same functions over the same events.
 
 pub mod bars;
+#[cfg(test)]
+pub(crate) mod corpus;
 pub mod diff;
 pub mod escape;
 pub mod graph;

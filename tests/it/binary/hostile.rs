@@ -16,18 +16,18 @@ const ADDRESS_SPACE_KIB: u64 = 1 << 20;
 /// Processor time of a whole process built without optimisation, where a built one takes well under one second.
 const CPU_MAX: Duration = Duration::from_secs(5);
 /// What a hostile file may make it hold beyond what the program needs for itself.
-const GROWTH_MAX_KIB: u64 = 64 << 10;
+pub const GROWTH_MAX_KIB: u64 = 64 << 10;
 /// What a process may take of everybody's time, waiting for a processor included.
 const WALL_MAX: Duration = Duration::from_secs(30);
 
 /// What a process used, as the kernel counted it at its end.
-struct Used {
-    cpu: Duration,
-    peak_kib: u64,
+pub struct Used {
+    pub cpu: Duration,
+    pub peak_kib: u64,
 }
 
 /// Runs `rerail` under the limits; how it ended, and what it used.
-fn confined(place: &Place, args: &[&str]) -> (Said, Used) {
+pub fn confined(place: &Place, args: &[&str]) -> (Said, Used) {
     // The shell sets the limit and becomes the program; `wait4` isn't in the standard library, so the kernel's own
     // account of the dead child is read before it is buried.
     let limit = format!("ulimit -v {ADDRESS_SPACE_KIB}; exec \"$0\" \"$@\"");
@@ -72,7 +72,7 @@ fn peak_of(pid: u32) -> u64 {
 }
 
 /// What `rerail version` holds: the program itself.
-fn idle_kib() -> u64 {
+pub fn idle_kib() -> u64 {
     let (said, used) = confined(&Place::new(), &["version"]);
     said.exits(0);
     used.peak_kib
@@ -105,10 +105,15 @@ fn assert_ended(what: &str, (said, used): (Said, Used), codes: &[i32], idle_kib:
 
 /// Works through cases on two threads, as fast as a small machine allows, and through all of them.
 fn each<T: Sync>(cases: &[T], work: impl Fn(&T) + Sync) {
+    each_of(cases, 2, work);
+}
+
+/// The same on as many threads as this, for cases that mostly wait.
+pub fn each_of<T: Sync>(cases: &[T], threads: usize, work: impl Fn(&T) + Sync) {
     let next = AtomicUsize::new(0);
     let bad = AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        for _ in 0..2 {
+        for _ in 0..threads {
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::SeqCst)) {
                     let survived = std::panic::catch_unwind(AssertUnwindSafe(|| work(case)));

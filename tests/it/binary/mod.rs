@@ -2,14 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
+mod bounds;
 mod doubt;
+mod escapes;
 mod gate;
 mod groups;
 mod hostile;
 mod kill;
+mod killing;
 mod kit;
 mod leak;
 mod leaving;
+mod modes;
 mod rehearsal;
 mod storage;
 mod two;

@@ -125,6 +125,25 @@ async fn an_answer_cut_off_at_any_byte_is_in_doubt_until_it_is_whole() {
 }
 
 #[tokio::test]
+async fn an_answer_reset_at_any_byte_is_in_doubt_until_it_is_whole() {
+    let whole = answer("200 OK", &["x-request-id: 7"], "{\"ok\":true}");
+    for end in 0..whole.len() {
+        let start = whole[..end].to_vec();
+        let server = Server::start(move |mut stream| {
+            let start = start.clone();
+            async move {
+                read_request(&mut stream).await;
+                stream.write_all(&start).await.ok();
+                stream.set_zero_linger().unwrap();
+            }
+        })
+        .await;
+        assert_eq!(outcomes(&server, 5000).await, IN_DOUBT_NETWORK, "reset after {end} bytes");
+        assert_eq!(server.connections(), 2, "one connection each, nothing repeated");
+    }
+}
+
+#[tokio::test]
 async fn a_no_holds_as_soon_as_its_head_is_there() {
     let head = "HTTP/1.1 422 Unprocessable\r\ncontent-length: 100\r\n\r\n";
     let refused = (Outcome::Refused, Some(FailureKind::Status));
