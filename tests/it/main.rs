@@ -11,6 +11,7 @@ mod checks;
 mod cli;
 mod composites;
 mod crash;
+mod database_down;
 mod demo;
 mod door;
 mod driver;
