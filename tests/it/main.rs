@@ -22,6 +22,7 @@ mod hold;
 mod house;
 mod journal;
 mod layering;
+mod maintenance;
 mod people;
 mod project;
 mod readme;

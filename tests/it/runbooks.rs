@@ -307,6 +307,7 @@ fn the_example_target_gives_these_runbooks_all_they_need() {
     for (runbook, input, value) in [
         ("backend-down", "base_url", "https://api.example.com"),
         ("verify-deployment", "base_url", "https://api.example.com"),
+        ("maintenance-weekly", "base_url", "https://api.example.com"),
         ("database-down", "database_host", "db.example.com"),
     ] {
         let request =

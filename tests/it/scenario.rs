@@ -87,7 +87,7 @@ impl Scenario {
         let mut texts = Texts::default();
         let web = Source::new("modules/web.rhai", include_str!("../../stdlib/web.rhai"));
         texts.modules.insert("web".into(), web);
-        for runbook in ["backend-down", "verify-deployment"] {
+        for runbook in ["backend-down", "verify-deployment", "watch"] {
             let path = format!("{}/runbooks/{runbook}.yaml", env!("CARGO_MANIFEST_DIR"));
             let text = std::fs::read_to_string(path).unwrap();
             texts.runbooks.insert(runbook.to_owned(), Source::new(format!("runbooks/{runbook}.yaml"), text));
