@@ -37,23 +37,23 @@ impl Watcher for Unseen {
 }
 
 /// A store and a project of its own, gone at the end.
-struct Place {
+pub struct Place {
     dir: tempfile::TempDir,
 }
 
 impl Place {
-    fn new() -> Place {
+    pub fn new() -> Place {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("project/targets")).unwrap();
         Place { dir }
     }
 
-    fn target(self, text: &str) -> Place {
+    pub fn target(self, text: &str) -> Place {
         std::fs::write(self.project().join("targets/here.yaml"), text).unwrap();
         self
     }
 
-    fn project(&self) -> PathBuf {
+    pub fn project(&self) -> PathBuf {
         self.dir.path().join("project")
     }
 
@@ -62,7 +62,7 @@ impl Place {
         Runs::open(self.dir.path().join("state"), project, Redactor::new())
     }
 
-    fn run(&self, runbook: &str, inputs: &[(&str, &str)]) -> Left {
+    pub fn run(&self, runbook: &str, inputs: &[(&str, &str)]) -> Left {
         let runs = self.runs();
         let target = self.project().join("targets/here.yaml").exists().then(|| "here".to_owned());
         let inputs = inputs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -81,12 +81,12 @@ fn diagnose(base_url: &str, more: &[(&str, &str)]) -> Facts {
     ended(Place::new().run("backend-down", &inputs))
 }
 
-fn ended(left: Left) -> Facts {
+pub fn ended(left: Left) -> Facts {
     assert_eq!(left.why, Why::Ended);
     left.facts
 }
 
-fn outcome(facts: &Facts) -> RunOutcome {
+pub fn outcome(facts: &Facts) -> RunOutcome {
     facts.finished.as_ref().unwrap().outcome
 }
 
@@ -94,7 +94,7 @@ fn error(facts: &Facts) -> String {
     facts.finished.as_ref().unwrap().error.as_ref().unwrap().message.clone()
 }
 
-fn output(facts: &Facts, name: &str) -> Value {
+pub fn output(facts: &Facts, name: &str) -> Value {
     facts.finished.as_ref().unwrap().outputs[name].clone()
 }
 
@@ -106,7 +106,7 @@ fn assert_cause(facts: &Facts, cause: &str, level: Level, says: &str) {
     assert!(facts.findings.iter().any(|finding| found(&finding)), "{says}: {:?}", facts.findings);
 }
 
-fn levels(facts: &Facts) -> Vec<Level> {
+pub fn levels(facts: &Facts) -> Vec<Level> {
     facts.findings.iter().map(|finding| finding.level).collect()
 }
 
@@ -301,14 +301,19 @@ fn every_shipped_target_is_read_without_a_problem() {
 }
 
 #[test]
-fn the_example_target_gives_both_runbooks_all_they_need() {
+fn the_example_target_gives_these_runbooks_all_they_need() {
     let project = Project { root: Some(env!("CARGO_MANIFEST_DIR").into()), ..Project::default() };
     let runs = Runs::open(PathBuf::new(), project, Redactor::new());
-    for runbook in ["backend-down", "verify-deployment"] {
+    for (runbook, input, value) in [
+        ("backend-down", "base_url", "https://api.example.com"),
+        ("verify-deployment", "base_url", "https://api.example.com"),
+        ("maintenance-weekly", "base_url", "https://api.example.com"),
+        ("database-down", "database_host", "db.example.com"),
+    ] {
         let request =
             StartRequest { runbook: runbook.to_owned(), target: Some("example".to_owned()), ..StartRequest::default() };
         let prepared = runs.prepare(&request).unwrap();
-        assert_eq!(prepared.inputs["base_url"], Value::from("https://api.example.com"));
+        assert_eq!(prepared.inputs[input], Value::from(value));
     }
 }
 

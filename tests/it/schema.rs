@@ -71,10 +71,14 @@ fn every_shipped_file_fits_its_schema() {
 
 const ACTION: &str = "version: 1\ntitle: T\ninputs: { service: { type: string } }\nsteps:\n  - uses: run.note\n    with: { text: x }\noutputs: { a: 1 }\n";
 
+/// In texts or pictures of mistakes beyond a schema: it knows no Rhai, no action of the corpus, no inputs of a runbook that
+/// is run, and not that one word of `repeat`, or a wait on a group, needs a key beside it.
+const BEYOND: [&str; 5] = ["script:", "uses: restart", "uses: runbook", "repeat: verifiable", "a group gives nothing"];
+
 #[test]
 fn what_check_accepts_no_schema_refuses() {
     let runbook = Compiled::of(SchemaKind::Runbook);
-    let mut refused = 0;
+    let (mut refused, mut passed) = (0, Vec::new());
     for (name, text) in texts(&corpus()) {
         let pictures = fs::read_to_string(Path::new(&name).with_extension("stderr")).unwrap();
         match runbook.refuses(&text) {
@@ -84,13 +88,19 @@ fn what_check_accepts_no_schema_refuses() {
                 assert!(pictures.contains("error["), "{name}: {why}");
             }
             None => {
-                for code in ["E0103", "E0106", "E0202", "E0203"] {
-                    let in_a_script = text.contains("script:") || text.contains("uses: restart");
-                    assert!(in_a_script || !pictures.starts_with(&format!("error[{code}]")), "{name} passes");
+                // What stands in a file that this one calls is not for this file's schema to see.
+                let place = pictures.lines().find_map(|line| line.trim_start().strip_prefix("--> ")).unwrap_or("");
+                let here = place.split(':').next().is_some_and(|file| Path::new(&name).ends_with(file));
+                let found = ["E0103", "E0106", "E0202", "E0203"]
+                    .iter()
+                    .any(|code| pictures.starts_with(&format!("error[{code}]")));
+                if here && found && !BEYOND.iter().any(|part| text.contains(part) || pictures.contains(part)) {
+                    passed.push(name);
                 }
             }
         }
     }
+    assert!(passed.is_empty(), "mistakes of form that no schema sees: {passed:?}");
     assert!(refused >= 10, "{refused} files of the corpus are refused");
 }
 

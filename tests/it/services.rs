@@ -41,6 +41,17 @@ fn listening(port: u16, child: &mut Child) {
     }
 }
 
+/// Waits until a PostgreSQL that listens takes logins, too: until then it answers that it is starting up.
+fn ready(asking: &Path, port: u16) {
+    let began = Instant::now();
+    let mut ask = Command::new(asking);
+    ask.args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]);
+    while !ask.status().unwrap().success() {
+        assert!(began.elapsed() < START_MAX, "PostgreSQL on {port} takes no login");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// A PostgreSQL of this process, with TLS; its owner is `owner`, its database `postgres`.
 pub struct Postgres {
     pub port: u16,
@@ -115,6 +126,7 @@ impl Postgres {
         run.extend(settings.iter().flat_map(|setting| ["-c", setting.as_str()]));
         let mut child = until_the_end(&run, Some(&directory));
         listening(port, &mut child);
+        ready(&bin.join("pg_isready"), port);
         Some(Postgres { port, ca: place("ca.pem"), _child: child })
     }
 }
