@@ -284,9 +284,16 @@ fn insert_run(db: &Connection, number: u64, append: &Append, first: &Event, hash
 }
 
 fn update_run(db: &Connection, number: u64, append: &Append, head: &Head) -> Result<(), Failure> {
-    let status = append.status.or_else(|| Status::after(&append.events)).map(Status::word);
-    db.prepare_cached("UPDATE runs SET last_seq = ?2, head = ?3, status = coalesce(?4, status) WHERE number = ?1")?
-        .execute(params![number, head.seq, head.hash.as_bytes(), status])?;
+    db.prepare_cached("UPDATE runs SET last_seq = ?2, head = ?3 WHERE number = ?1")?.execute(params![
+        number,
+        head.seq,
+        head.hash.as_bytes()
+    ])?;
+    // Only if it is another: SQLite writes the index of a column that is set again, a page in every commit.
+    if let Some(status) = append.status.or_else(|| Status::after(&append.events)).map(Status::word) {
+        db.prepare_cached("UPDATE runs SET status = ?2 WHERE number = ?1 AND status <> ?2")?
+            .execute(params![number, status])?;
+    }
     for event in &append.events {
         let ended_at = match &event.body {
             Body::RunFinished { .. } => Some(event.ts.as_millisecond()),
@@ -312,6 +319,23 @@ mod tests {
         let events = store.events(drive.run()).unwrap();
         assert_eq!(events[1..], [note(1), note(2)]);
         assert_eq!(store.run(drive.run()).unwrap().head, committed.head);
+    }
+
+    #[test]
+    fn a_status_that_stays_costs_no_page_of_the_log() {
+        let (_base, store) = store();
+        let drive = start(&store, "backend-down");
+        let log = store.dir().join("journal.db-wal");
+        let grown = |seq, status| {
+            let before = log.metadata().unwrap().len();
+            let request = Append { status, ..Append::events(drive.run(), drive.fence(), vec![note(seq)]) };
+            store.append(request).wait().unwrap();
+            assert_eq!(store.run(drive.run()).unwrap().status, status.unwrap_or(Status::Running));
+            log.metadata().unwrap().len() - before
+        };
+        let without = grown(1, None);
+        assert_eq!(grown(2, Some(Status::Running)), without);
+        assert!(grown(3, Some(Status::Waiting)) > without);
     }
 
     #[test]
