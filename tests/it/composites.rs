@@ -447,3 +447,23 @@ fn a_called_runbook_with_a_group_of_its_own_is_refused_by_the_check() {
     let refused = Scenario::load(caller, &[("runbooks/alone", child)]).err().unwrap();
     assert!(refused.contains("`alone` has `concurrency`"), "{refused}");
 }
+
+#[test]
+fn an_attempt_after_a_time_out_has_the_whole_time_again() {
+    let ended = Scenario::with_actions(
+        "steps:
+  - { id: x, uses: shop.look, timeout: 1m, retry: { attempts: 2, delay: 1s } }
+",
+        &[(
+            "shop.look",
+            "steps:
+  - { id: p, uses: http.probe, with: { url: https://example.com }, until: result.ok, every: 40s, within: 5m }
+  - { id: q, uses: http.probe, with: { url: https://example.com } }
+",
+        )],
+    )
+    .answers("x/p", [ok(json!({"ok": false})), ok(json!({"ok": false})), ok(json!({"ok": true}))])
+    .answers("x/q", [ok(json!({"ok": true}))])
+    .run();
+    assert_eq!(ended.outcomes(), "x done, x/p done, x/q done");
+}

@@ -15,9 +15,12 @@ use crate::script::value::Value;
 /// When the limits of a composite are used up, those of its attempt and of the whole step; `None` without one, and
 /// while it waits for a person. `inside` is where its steps' paths start.
 pub(crate) fn of(env: &Env, path: &StepPath, inside: &StepPath) -> Option<Timestamp> {
-    let started = env.facts.step(path)?.started.as_ref()?;
+    let record = env.facts.step(path)?;
+    let started = record.started.as_ref()?;
     let attempt = started.at.max(env.facts.resumed_at).max(env.facts.decided_at);
-    let attempt = until(env.facts, inside, attempt, started.intent.timeout_ms);
+    // The attempt that is over has no say in the one that is about to begin.
+    let timeout_ms = started.intent.timeout_ms.filter(|_| record.resend.is_none());
+    let attempt = until(env.facts, inside, attempt, timeout_ms);
     [attempt, within(env, path, inside)].into_iter().flatten().min()
 }
 
@@ -49,9 +52,14 @@ pub(crate) fn until(facts: &Facts, inside: &StepPath, since: Timestamp, limit_ms
 
 /// What an attempt comes to that was stopped from outside its steps: by its own limit, or by what is around it.
 pub(crate) fn stopped(env: &Env, path: &StepPath, inside: &StepPath) -> Attempt {
+    let record = env.facts.step(path);
+    let intent = record.and_then(|record| record.started.as_ref()).map(|started| &started.intent);
+    let is_limited = intent.is_some_and(|intent| intent.timeout_ms.is_some() || intent.within_ms.is_some());
     let own = of(env, path, inside).is_some_and(|until| env.now >= until);
-    match own && !env.is_cancelled() {
-        true => Attempt::failed(timed_out(env.facts.step(path))),
+    let around = !own && env.stopping();
+    // Stopped by nothing that can be seen now, it was its own limit before a restart gave it new time.
+    match is_limited && !around && !env.is_cancelled() {
+        true => Attempt::failed(timed_out(record)),
         false => Attempt { outcome: Outcome::Cancelled, outputs: Value::Null, failure: None },
     }
 }
