@@ -187,8 +187,9 @@ impl Fits<'_> {
         if found.asks || !(call.is_some() || composite) {
             step.within_s = None;
         }
-        // An attempt's time that is up just when the process is killed is both up and counted anew.
-        if self.killed && !everything() {
+        // An attempt's time that is up just when the process is killed is both up and counted anew; and that of an action's
+        // second attempt is taken for that of its first one.
+        if (self.killed || step.retry.is_some()) && !everything() {
             step.timeout_s = None;
         }
         // A group cancelled between two attempts has an outcome, though it doesn't begin again.
