@@ -2,6 +2,7 @@
 //!
 //! Performs nothing. A divergence means that the engine or a runbook text is not what wrote the journal.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::engine::event::{Body, Event};
@@ -50,24 +51,24 @@ pub fn replay(program: Arc<Program>, sandbox: Arc<Sandbox>, events: &[Event]) ->
         Machine::start(Arc::clone(&program), Arc::clone(&sandbox), start, first.ts).map_err(Divergence::Start)?;
     let mut at = first.ts;
     let mut answered = 0;
-    let mut left = events.iter().peekable();
-    while left.peek().is_some() {
+    let mut left = events.iter().collect::<VecDeque<_>>();
+    while !left.is_empty() {
         let decided = machine.decide(at);
         for event in &decided.events {
             // Past its last event an open run would simply go on.
-            let Some(recorded) = left.peek() else { return Ok(answered) };
+            let Some(recorded) = left.front().copied() else { return Ok(answered) };
             if from_outside(&recorded.body) && without_times(&recorded.body) != without_times(&event.body) {
                 // A crash or a failed commit lost the rest of this decision: go on as the journal did.
                 let kept = usize::try_from(recorded.seq).unwrap_or(usize::MAX).min(events.len());
                 machine = Machine::load(Arc::clone(&program), Arc::clone(&sandbox), &events[..kept])?;
                 machine.apply_recorded(recorded)?;
-                left.next();
+                left.pop_front();
                 break;
             }
             compare(recorded, event)?;
-            left.next();
+            left.pop_front();
         }
-        let Some(next) = left.peek() else { break };
+        let Some(next) = left.front().copied() else { break };
         if !decided.events.is_empty() {
             continue;
         }
@@ -77,10 +78,10 @@ pub fn replay(program: Arc<Program>, sandbox: Arc<Sandbox>, events: &[Event]) ->
         }
         match &next.body {
             Body::StepFinished(finished) if machine.is_in_flight(&finished.step) => {
-                // Answers that were there together were decided on together: they have one time.
-                let together = next.ts;
-                while let Some(event) = left.next_if(|event| is_answer(&machine, event) && event.ts == together) {
-                    machine.apply_recorded(event)?;
+                for event in take_answers(&machine, &mut left) {
+                    // What follows from the first ones may stand between them; they were there before it.
+                    let seq = machine.facts().next_seq;
+                    machine.apply_recorded(&Event { seq, ..event.clone() })?;
                     answered += 1;
                 }
                 continue;
@@ -90,14 +91,32 @@ pub fn replay(program: Arc<Program>, sandbox: Arc<Sandbox>, events: &[Event]) ->
             _ => return Err(different(next, "nothing")),
         }
         machine.apply_recorded(next)?;
-        left.next();
+        left.pop_front();
     }
     Ok(answered)
 }
 
-/// Whether an event is the answer to an effect that is under way.
-fn is_answer(machine: &Machine, event: &Event) -> bool {
-    matches!(&event.body, Body::StepFinished(finished) if machine.is_in_flight(&finished.step))
+/// Takes out the answers that were there together: they were decided on together, and have one time.
+///
+/// Answers of two decisions in the same millisecond can't be told from those of one.
+fn take_answers<'e>(machine: &Machine, left: &mut VecDeque<&'e Event>) -> Vec<&'e Event> {
+    let Some(time) = left.front().map(|event| event.ts) else { return Vec::new() };
+    let together = left.iter().take_while(|event| event.ts == time && !from_outside(&event.body)).count();
+    let mut known = BTreeSet::new();
+    let mut found = Vec::new();
+    let mut at = 0;
+    for _ in 0..together {
+        // A second answer of a step is that to another attempt.
+        let answer = left.get(at).is_some_and(|event| match &event.body {
+            Body::StepFinished(finished) => machine.is_in_flight(&finished.step) && known.insert(&finished.step),
+            _ => false,
+        });
+        match answer {
+            true => found.extend(left.remove(at)),
+            false => at += 1,
+        }
+    }
+    found
 }
 
 /// Events that no decision makes: people, other drivers, storage.

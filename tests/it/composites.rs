@@ -1,5 +1,6 @@
 //! What is made of several steps: groups side by side, loops, retries, limits, settling, runbooks in runbooks.
 
+use rerail::drivers::replay::replay;
 use rerail::engine::event::{Body, Decision};
 use rerail::engine::outcome::{FailureKind, RunOutcome};
 use rerail::script::value::{Map, Value};
@@ -466,4 +467,26 @@ fn an_attempt_after_a_time_out_has_the_whole_time_again() {
     .answers("x/q", [ok(json!({"ok": true}))])
     .run();
     assert_eq!(ended.outcomes(), "x done, x/p done, x/q done");
+}
+
+#[test]
+fn a_loop_whose_items_came_back_together_is_replayed_with_all_of_them() {
+    let scenario = Scenario::new(
+        "steps:
+  - id: all
+    foreach: [0, 1, 2, 3]
+    max_parallel: 3
+    script: |
+      http::request(#{ method: \"POST\", url: \"https://example.com/\" });
+      throw \"on purpose\";
+    continue_on_failure: true
+",
+    )
+    .answers("http.request", [ok(json!({"status": 200}))]);
+    let ended = scenario.clone().run();
+    // What follows from the first answer stands before the second one.
+    let words: Vec<&str> = ended.run.events.iter().skip(8).take(3).map(|event| event.body.word()).collect();
+    assert_eq!(words, ["step.finished"; 3]);
+    let answered = replay(scenario.program, scenario.sandbox, &ended.run.events).expect("the same decisions");
+    assert_eq!(answered, 4);
 }

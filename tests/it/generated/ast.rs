@@ -111,8 +111,10 @@ pub enum Body {
     },
     /// `run.note`.
     Note,
-    /// `run.fail`.
-    Fail,
+    /// `run.fail`, or `run.finish` that says so.
+    Fail {
+        finishes: bool,
+    },
     /// `run.finish`.
     Finish,
 }

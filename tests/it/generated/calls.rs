@@ -3,7 +3,7 @@
 use rerail::engine::event::Decision;
 
 use crate::generated::ast::{Answer, Call, Condition, Verb};
-use crate::generated::model::{End, Model, Seen, Why};
+use crate::generated::model::{Clock, End, Model, Seen, Why};
 
 /// Attempts the other side may leave without an answer before a person is asked.
 const UNANSWERED_MAX: u32 = 3;
@@ -38,7 +38,7 @@ impl Model<'_> {
             let pause = SETTLE_PAUSE_MS * u64::from(unanswered);
             // What may have happened is settled, however late it is.
             if may_repeat && self.may_go_on(path) {
-                self.clock += pause;
+                self.in_doubt(pause);
                 self.count_start(path);
                 continue;
             }
@@ -46,7 +46,11 @@ impl Model<'_> {
                 Decision::Done => return End::Done(Some(ADOPTED)),
                 Decision::Skip => return End::Skipped,
                 Decision::NotDone => {}
-                Decision::Retry => drop(self.unanswered.remove(path)),
+                Decision::Retry => {
+                    self.unanswered.remove(path);
+                    // The limits around count anew from here.
+                    self.vague |= self.limits.iter().any(|limit| limit.clock == Clock::StopsInDoubt);
+                }
             }
             if !self.may_go_on(path) {
                 return End::Cancelled;

@@ -7,15 +7,16 @@ use std::sync::LazyLock;
 
 use rerail::engine::event::Decision;
 
-use crate::generated::ast::{Body, Call, Case, Condition, File, Interrupt, Last, Step, Verb, each_mut};
+use crate::generated::ast::{Body, Call, Case, Condition, File, Interrupt, Last, Step, Verb};
 
 /// Makes a case one that the checker takes and that has one meaning.
 pub fn fit(case: &mut Case) {
     let cancelled = matches!(case.interrupt, Interrupt::Cancel(_));
+    let killed = matches!(case.interrupt, Interrupt::Kill(_));
     // From the last one: each may call those after it.
     let mut traits: Vec<Traits> = Vec::new();
     for number in (0..case.actions.len()).rev() {
-        let fits = Fits { first: number + 1, traits: &traits, cancelled };
+        let fits = Fits { first: number + 1, traits: &traits, cancelled, killed };
         // Whether a cancel comes before or after an action's clean-up has begun is not in the model.
         if cancelled {
             case.actions[number].on_failure.clear();
@@ -23,7 +24,7 @@ pub fn fit(case: &mut Case) {
         let found = fits.file(&mut case.actions[number]);
         traits.insert(0, found);
     }
-    let fits = Fits { first: 0, traits: &traits, cancelled };
+    let fits = Fits { first: 0, traits: &traits, cancelled, killed };
     fits.file(&mut case.runbook);
 }
 
@@ -40,6 +41,7 @@ struct Traits {
     /// A write that must not be repeated.
     once: bool,
     writes: bool,
+    reads: bool,
     /// A `run.finish` that ends this file.
     finishes: bool,
 }
@@ -49,6 +51,7 @@ impl Traits {
         self.asks |= other.asks;
         self.once |= other.once;
         self.writes |= other.writes;
+        self.reads |= other.reads;
         self.finishes |= other.finishes;
     }
 }
@@ -59,6 +62,7 @@ struct Fits<'a> {
     /// Of the actions from `first` on.
     traits: &'a [Traits],
     cancelled: bool,
+    killed: bool,
 }
 
 type Ids = Vec<(String, bool)>;
@@ -130,7 +134,7 @@ impl Fits<'_> {
                 *answered |= in_foreach;
             }
             Body::Finish => found.finishes = true,
-            Body::Sleep(_) | Body::Note | Body::Fail => {}
+            Body::Sleep(_) | Body::Note | Body::Fail { .. } => {}
         }
         found
     }
@@ -152,6 +156,7 @@ impl Fits<'_> {
         Traits {
             once: matches!(call.verb, Verb::Once | Verb::Keyed),
             writes: call.verb != Verb::Read,
+            reads: call.verb == Verb::Read,
             ..Traits::default()
         }
     }
@@ -165,7 +170,7 @@ impl Fits<'_> {
         let composite = matches!(step.body, Body::Script(..) | Body::Steps(_) | Body::Parallel(_) | Body::Action(_));
         let reads =
             call == Some(Verb::Read) || matches!(step.body, Body::Script(..)) && !found.writes && !found.finishes;
-        let polls = reads && step.foreach.is_none() && step.within_s.is_some();
+        let polls = reads && found.reads && step.foreach.is_none() && step.within_s.is_some();
         if !polls {
             step.until = None;
         }
@@ -182,8 +187,18 @@ impl Fits<'_> {
         if found.asks || !(call.is_some() || composite) {
             step.within_s = None;
         }
-        if !everything() {
-            self.leave_out(step, found, composite);
+        // An attempt's time that is up just when the process is killed is both up and counted anew; and that of an action's
+        // second attempt is taken for that of its first one.
+        if (self.killed || step.retry.is_some()) && !everything() {
+            step.timeout_s = None;
+        }
+        // A group cancelled between two attempts has an outcome, though it doesn't begin again.
+        if self.cancelled && step.body.inner().is_some() && !everything() {
+            step.retry = None;
+        }
+        // A loop whose time is up has another word for where it broke: its item.
+        if step.foreach.is_some() && !everything() {
+            step.within_s = None;
         }
         if let Some(foreach) = &mut step.foreach {
             if found.finishes {
@@ -196,43 +211,6 @@ impl Fits<'_> {
             }
             if foreach.max_parallel > 1 && !step.continue_on_failure {
                 foreach.max_parallel = foreach.max_parallel.max(foreach.items);
-            }
-        }
-    }
-
-    /// Shapes in which the engine is not yet what the language says.
-    fn leave_out(&self, step: &mut Step, found: Traits, composite: bool) {
-        // The checker takes no `timeout` and no wait on anything but a call.
-        step.timeout_s = None;
-        if composite {
-            (step.until, step.fail_if) = (None, None);
-        }
-        // A doubt stops the clock of what is around it, which the model doesn't know; and a group whose time is up is
-        // seen as cancelled.
-        if found.writes && composite || step.body.inner().is_some() {
-            step.within_s = None;
-        }
-        // A loop whose time is up has another word for where it broke.
-        if step.foreach.is_some() {
-            step.within_s = None;
-        }
-        // A retry without time left forgets what is inside.
-        if composite && step.within_s.is_some() {
-            step.retry = None;
-        }
-        // The checker takes different templates in two branches for the same argument.
-        if let Body::Parallel(inner) = &mut step.body {
-            each_mut(inner, &mut |step| {
-                if let Body::Call(call) = &mut step.body {
-                    (call.reads, call.each) = (None, false);
-                }
-            });
-        }
-        // A cancelled run still forgets, and takes back what stood beside a doubt.
-        if self.cancelled && composite {
-            step.retry = None;
-            if let Body::Parallel(inner) = &mut step.body {
-                step.body = Body::Steps(std::mem::take(inner));
             }
         }
     }

@@ -230,7 +230,7 @@ impl Maker<'_> {
             17 => Body::Sleep(2 * self.luck.count(1, 5)),
             18 => Body::Ask { answered: true },
             19 => match self.luck.below(4) {
-                0 => Body::Fail,
+                0 => Body::Fail { finishes: self.luck.one_in(2) },
                 1 => Body::Finish,
                 _ => Body::Note,
             },

@@ -59,6 +59,8 @@ pub fn play(case: &Case, snapshot: Option<&Snapshot>, jitter: u64) -> (Story, bo
         afterwards: false,
         clock: 0,
         limits: Vec::new(),
+        hidden: 0,
+        beside: 0,
         cut: false,
         each: None,
         starts: BTreeMap::new(),
@@ -91,8 +93,12 @@ pub struct Model<'a> {
     pub afterwards: bool,
     /// Milliseconds since the start, in this branch.
     pub clock: u64,
-    /// When the time of the steps around is up.
-    pub limits: Vec<u64>,
+    /// The limits of the steps around, outermost first.
+    pub limits: Vec<Limit>,
+    /// So many of them don't hold here: what runs afterwards has a time of its own.
+    hidden: usize,
+    /// So many of them are around branches or items that run side by side.
+    pub beside: usize,
     /// What was stopped last was stopped by a limit.
     pub cut: bool,
     /// The item of the `foreach` around.
@@ -109,6 +115,22 @@ pub struct Model<'a> {
     /// Two limits were up at the same time: which one ends its step is open.
     pub vague: bool,
     pub story: Story,
+}
+
+/// When a time is up.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    pub at: u64,
+    pub clock: Clock,
+}
+
+/// What a limit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// All the time: of a call with the doubts about itself, or of what runs afterwards.
+    Runs,
+    /// Not the time of doubts inside.
+    StopsInDoubt,
 }
 
 /// What expressions see of the steps before: outcome and number.
@@ -201,17 +223,20 @@ impl Model<'_> {
         }
         let afterwards = std::mem::replace(&mut self.afterwards, true);
         // What runs afterwards has a time of its own.
-        let around = std::mem::replace(&mut self.limits, vec![self.clock + AFTERWARDS_MS]);
+        let around = (self.hidden, self.beside);
+        self.budget();
         if matches!(ended, Flow::Broken { .. }) && self.cancel.is_none_or(|cancel| cancel.afterwards) {
             self.block(&file.on_failure, &format!("{prefix}on_failure/"), &mut seen.clone());
         }
-        self.limits = vec![self.clock + AFTERWARDS_MS];
+        self.limits.pop();
+        self.budget();
         let inside = format!("{prefix}finally/");
         if kind == Kind::Runbook {
             self.witness(&inside, &file.steps, &seen);
         }
         let cleaned = self.block(&file.finally, &inside, &mut seen);
-        self.limits = around;
+        self.limits.pop();
+        (self.hidden, self.beside) = around;
         self.afterwards = afterwards;
         if matches!(ended, Flow::On | Flow::Finish) {
             ended = match cleaned {
@@ -221,6 +246,33 @@ impl Model<'_> {
             };
         }
         ended
+    }
+
+    /// What runs afterwards has this time, whatever is left around it.
+    fn budget(&mut self) {
+        self.hidden = self.limits.len();
+        self.limits.push(Limit { at: self.clock + AFTERWARDS_MS, clock: Clock::Runs });
+    }
+
+    /// The limits that hold here.
+    pub fn limits(&self) -> &[Limit] {
+        &self.limits[self.hidden..]
+    }
+
+    /// Whether one of them is used up.
+    pub fn is_late(&self) -> bool {
+        self.limits().iter().any(|limit| self.clock >= limit.at)
+    }
+
+    /// The time in which nobody knows what became of a write uses up no limit around it.
+    pub fn in_doubt(&mut self, ms: u64) {
+        self.clock += ms;
+        let stops = |limit: &Limit| limit.clock == Clock::StopsInDoubt;
+        // Of doubts side by side each moment counts once, and what is beside goes on meanwhile.
+        self.vague |= self.limits[..self.beside].iter().any(stops);
+        // An attempt's limit counts anew after a kill.
+        self.vague |= self.kill.is_some() && self.limits.iter().any(stops);
+        self.limits.iter_mut().filter(|limit| stops(limit)).for_each(|limit| limit.at += ms);
     }
 
     /// One step after the other, as long as they let the next one begin.
@@ -255,7 +307,7 @@ impl Model<'_> {
         if !self.may_go_on(path) {
             return false;
         }
-        if self.limits.iter().any(|limit| self.clock >= *limit) {
+        if self.is_late() {
             self.cut = true;
             return false;
         }
@@ -280,9 +332,9 @@ impl Model<'_> {
     /// Lets time pass; false if the time of a step around is up before.
     pub fn wait(&mut self, ms: u64) -> bool {
         let until = self.clock + ms;
-        match self.limits.iter().copied().min() {
+        match self.limits().iter().map(|limit| limit.at).min() {
             Some(limit) if limit < until => {
-                self.vague |= self.limits.iter().filter(|other| **other == limit).count() > 1;
+                self.vague |= self.limits().iter().filter(|other| other.at == limit).count() > 1;
                 self.clock = self.clock.max(limit);
                 self.cut = true;
                 false

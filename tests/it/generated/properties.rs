@@ -53,8 +53,9 @@ fn agrees(case: &Case) -> Result<(), String> {
 
 #[test]
 fn replay_of_a_run_decides_the_same_and_performs_nothing() {
-    // Of effects that came back together a replay doesn't always know it.
-    shown_failures(some_cases().filter(|case| !ast::is_side_by_side(case)), &|case| {
+    // A question that a cancel closed is closed again before the answers beside it come.
+    let known = |case: &Case| !(matches!(case.interrupt, Interrupt::Cancel(_)) && ast::is_side_by_side(case));
+    shown_failures(some_cases().filter(known), &|case| {
         let Played { scenario, run, .. } = compare::drive(case, &mut |_, _| {})?;
         let replayed = replay(scenario.program, scenario.sandbox, &run.events);
         replayed.map(drop).map_err(|divergence| divergence.to_string())
@@ -104,6 +105,8 @@ fn steady(mut case: Case) -> Case {
     case.interrupt = Interrupt::None;
     fit(&mut case);
     ast::each_step_mut(&mut case, &mut |step| {
+        // An attempt that is taken up again has its time anew.
+        step.timeout_s = None;
         // A look that is lost with its process is made up for, but a row begins anew.
         if let Some(until) = &mut step.until {
             until.in_a_row = 1;

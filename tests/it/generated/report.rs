@@ -71,7 +71,7 @@ fn features(case: &Case) -> Vec<&'static str> {
             Body::Sleep(_) => "time.sleep",
             Body::Ask { .. } => "human.ask",
             Body::Note => "run.note",
-            Body::Fail => "run.fail",
+            Body::Fail { .. } => "run.fail",
             Body::Finish => "run.finish",
         });
         let keys = [

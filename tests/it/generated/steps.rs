@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::generated::ast::{Body, Call, Foreach, Kind, Last, Step, Stmt, Verb};
 use crate::generated::calls::{Unreadable, holds};
-use crate::generated::model::{End, Flow, Model, Seen, Sight, Snapshot, Why};
+use crate::generated::model::{Clock, End, Flow, Limit, Model, Seen, Sight, Snapshot, Why};
 use crate::generated::yaml;
 
 /// When an unanswered question expires.
@@ -63,28 +63,29 @@ impl Model<'_> {
 
     /// The body with all its attempts and looks, within the step's limits. It has begun.
     fn instance(&mut self, step: &Step, path: &str, inside: &str, seen: &mut Seen) -> Instance {
-        let deadline = step.within_s.filter(|_| step.foreach.is_none()).map(|seconds| self.clock + seconds * 1_000);
-        self.limits.extend(deadline);
+        let limited = step.within_s.filter(|_| step.foreach.is_none());
+        let clock = if matches!(step.body, Body::Call(_)) { Clock::Runs } else { Clock::StopsInDoubt };
+        self.limits.extend(limited.map(|seconds| Limit { at: self.clock + seconds * 1_000, clock }));
         let mut ended = match (&step.body, &step.until) {
             (Body::Call(call), Some(_)) => self.poll(step, call, path, seen),
-            _ => self.attempts(step, path, inside, deadline, seen),
+            _ => self.attempts(step, path, inside, limited.is_some(), seen),
         };
-        if let Some(deadline) = deadline {
-            self.limits.pop();
-            self.overdue(&mut ended, deadline, path);
+        if limited.is_some() {
+            self.overdue(&mut ended, path);
         }
         ended
     }
 
-    /// What was stopped by a limit of its own has failed.
-    fn overdue(&self, ended: &mut Instance, deadline: u64, path: &str) {
-        if ended.end == End::Cancelled && self.clock >= deadline && self.cut {
+    /// Takes the innermost limit away. What was stopped by a limit of its own has failed.
+    fn overdue(&mut self, ended: &mut Instance, path: &str) {
+        let over = self.limits.pop().is_some_and(|limit| self.clock >= limit.at);
+        if ended.end == End::Cancelled && over && self.cut {
             *ended = Instance::plain(End::Failed(Why::Timeout), path);
         }
     }
 
     /// Attempts after one another, or looks at something made of more than one call.
-    fn attempts(&mut self, step: &Step, path: &str, inside: &str, deadline: Option<u64>, seen: &mut Seen) -> Instance {
+    fn attempts(&mut self, step: &Step, path: &str, inside: &str, limited: bool, seen: &mut Seen) -> Instance {
         let mut attempt = 1;
         let mut row = 0;
         loop {
@@ -113,12 +114,12 @@ impl Model<'_> {
                 _ => return ended,
             };
             // Nobody waits for an attempt that could not begin any more.
-            if let (Some(_), Some(deadline)) = (&step.retry, deadline)
-                && self.clock + pause >= deadline
-            {
+            let deadline = self.limits.last().filter(|_| limited);
+            if step.retry.is_some() && deadline.is_some_and(|deadline| self.clock + pause >= deadline.at) {
                 return ended;
             }
             attempt += 1;
+            self.forget(step, path, inside, seen);
             let retried = self.retried.entry(path.to_owned()).or_default();
             *retried += 1;
             let known = |cancel: &Snapshot| cancel.retried.get(path).copied().unwrap_or_default();
@@ -126,7 +127,6 @@ impl Model<'_> {
                 self.cut = false;
                 return Instance::plain(End::Cancelled, path);
             }
-            self.forget(step, path, inside, seen);
             let again = self.wait(pause) && (step.body.inner().is_some() || self.begin(path));
             if !again {
                 return Instance::plain(End::Cancelled, path);
@@ -174,14 +174,13 @@ impl Model<'_> {
 
     /// One attempt of a body, within its `timeout`.
     fn attempt(&mut self, step: &Step, path: &str, inside: &str, seen: &mut Seen) -> Instance {
-        let composite = !matches!(step.body, Body::Call(_));
-        let deadline = step.timeout_s.filter(|_| composite).map(|seconds| self.clock + seconds * 1_000);
-        self.limits.extend(deadline);
+        let Some(seconds) = step.timeout_s.filter(|_| !matches!(step.body, Body::Call(_))) else {
+            return self.body(step, path, inside, seen);
+        };
+        let ms = seconds * 1_000;
+        self.limits.push(Limit { at: self.clock + ms, clock: Clock::StopsInDoubt });
         let mut ended = self.body(step, path, inside, seen);
-        if let Some(deadline) = deadline {
-            self.limits.pop();
-            self.overdue(&mut ended, deadline, path);
-        }
+        self.overdue(&mut ended, path);
         ended
     }
 
@@ -228,7 +227,7 @@ impl Model<'_> {
                 true => End::Rejected,
                 false => End::Cancelled,
             },
-            Body::Fail => End::Failed(Why::Wrong),
+            Body::Fail { .. } => End::Failed(Why::Wrong),
             Body::Finish => return Instance { finish: true, ..Instance::plain(End::Done(None), path) },
         };
         Instance::plain(end, path)
@@ -240,9 +239,7 @@ impl Model<'_> {
             Flow::On => Instance::plain(End::Done(None), path),
             Flow::Finish => Instance { finish: true, ..Instance::plain(End::Done(None), path) },
             Flow::Broken { end, at } => Instance { end, at, finish: false },
-            Flow::Stopped if begun || self.limits.iter().any(|limit| self.clock >= *limit) => {
-                Instance::plain(End::Cancelled, path)
-            }
+            Flow::Stopped if begun || self.is_late() => Instance::plain(End::Cancelled, path),
             Flow::Stopped => Instance::plain(End::NotRun, path),
         }
     }
@@ -250,6 +247,7 @@ impl Model<'_> {
     /// All branches begin together and run to their own ends; the worst one counts.
     fn parallel(&mut self, branches: &[Step], inside: &str, seen: &mut Seen) -> Flow {
         let (before, from) = (seen.clone(), self.clock);
+        let around = std::mem::replace(&mut self.beside, self.limits.len());
         let mut last = from;
         let mut flows = Vec::new();
         for branch in branches {
@@ -262,14 +260,18 @@ impl Model<'_> {
             last = last.max(self.clock);
         }
         self.clock = last;
+        self.beside = around;
         worst(flows)
     }
 
     /// The items one after another, or some at a time.
     fn foreach(&mut self, step: &Step, foreach: Foreach, path: &str, seen: &mut Seen) -> Instance {
-        let deadline = step.within_s.map(|seconds| self.clock + seconds * 1_000);
-        self.limits.extend(deadline);
-        let around = self.each;
+        let clock = Clock::StopsInDoubt;
+        self.limits.extend(step.within_s.map(|seconds| Limit { at: self.clock + seconds * 1_000, clock }));
+        let (around, beside) = (self.each, self.beside);
+        if foreach.max_parallel > 1 {
+            self.beside = self.limits.len();
+        }
         // When each place is free again.
         let mut places = vec![self.clock; foreach.max_parallel.min(foreach.items).max(1)];
         let mut flows = Vec::new();
@@ -309,6 +311,7 @@ impl Model<'_> {
             });
         }
         self.clock = places.into_iter().max().unwrap_or(self.clock);
+        self.beside = beside;
         let all = begun == foreach.items || over;
         let mut ended = match worst(flows) {
             Flow::On if !all => Instance::plain(End::Cancelled, path),
@@ -321,9 +324,8 @@ impl Model<'_> {
             }
             Flow::Stopped => Instance::plain(End::Cancelled, path),
         };
-        if let Some(deadline) = deadline {
-            self.limits.pop();
-            self.overdue(&mut ended, deadline, path);
+        if step.within_s.is_some() {
+            self.overdue(&mut ended, path);
         }
         ended
     }

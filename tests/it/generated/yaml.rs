@@ -107,7 +107,10 @@ fn step(text: &mut String, step: &Step, depth: usize) {
         Body::Sleep(seconds) => line(format!("uses: time.sleep\n{pad}  with: {{ duration: {seconds}s }}")),
         Body::Ask { .. } => line(format!("uses: human.ask\n{pad}  with: {{ text: 'go on?', expires: 10m }}")),
         Body::Note => line(format!("uses: run.note\n{pad}  with: {{ text: noted }}")),
-        Body::Fail => line(format!("uses: run.fail\n{pad}  with: {{ message: on purpose }}")),
+        Body::Fail { finishes: true } => {
+            line(format!("uses: run.finish\n{pad}  with: {{ status: failed, message: on purpose }}"));
+        }
+        Body::Fail { finishes: false } => line(format!("uses: run.fail\n{pad}  with: {{ message: on purpose }}")),
         Body::Finish => line(format!("uses: run.finish\n{pad}  with: {{ message: enough }}")),
         Body::Steps(_) => line("steps:".to_owned()),
         Body::Parallel(_) => line("parallel:".to_owned()),
