@@ -170,6 +170,8 @@ pub enum End {
 pub enum Why {
     /// It stays as it is.
     Wrong,
+    /// It was never attempted: what it needs can't be computed.
+    Unattempted,
     /// No answer in time, or the step's own time was up.
     Timeout,
 }

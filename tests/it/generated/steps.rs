@@ -138,6 +138,7 @@ impl Model<'_> {
     fn may_retry(&self, step: &Step, end: &End) -> bool {
         match end {
             End::Refused { transient } => *transient,
+            End::Failed(Why::Unattempted) => false,
             End::Failed(_) => match &step.body {
                 Body::Call(call) => matches!(call.verb, Verb::Read | Verb::Repeatable),
                 _ => true,
@@ -192,7 +193,7 @@ impl Model<'_> {
         let end = match &step.body {
             Body::Call(call) => match self.address(&step.id, call, seen) {
                 Ok(url) => self.call(path, call, &url),
-                Err(Unreadable) => End::Failed(Why::Wrong),
+                Err(Unreadable) => End::Failed(Why::Unattempted),
             },
             Body::Script(stmts, last) => return self.script(step, path, stmts, *last, seen),
             Body::Assert(condition) => judged(holds(condition, seen)),
