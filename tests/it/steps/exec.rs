@@ -298,7 +298,7 @@ async fn at_the_deadline_the_whole_group_ends() {
     let failed = failure(attempt, Outcome::InDoubt);
     assert_eq!((failed.kind, failed.transient), (FailureKind::Timeout, true), "{}", failed.message);
     assert_eq!(std::fs::read_to_string(ground.path("asked")).unwrap(), "asked\n", "it is asked before it is killed");
-    assert!(!runs(&std::fs::read_to_string(ground.path("below")).unwrap()));
+    ends(&std::fs::read_to_string(ground.path("below")).unwrap()).await;
     let late = perform(&hurried(&ground.world, 300), Effect::Read, &call("sh", "sleep 1000", json!({}))).await;
     assert_eq!(failure(late, Outcome::Failed).kind, FailureKind::Timeout);
 }
