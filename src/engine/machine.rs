@@ -484,6 +484,18 @@ impl Env<'_> {
         self.facts.cancelled.is_some() && !self.afterwards
     }
 
+    /// Whether nothing is changed and nobody waited for.
+    pub(crate) fn is_rehearsal(&self) -> bool {
+        self.facts.started.as_ref().is_some_and(|started| started.rehearsal)
+    }
+
+    /// Looks again when a limit is used up, if it isn't yet.
+    pub(crate) fn until_limit(&mut self, limit: Option<Timestamp>) {
+        if let Some(limit) = limit.filter(|limit| self.now < *limit) {
+            self.decided.waits.limit(limit);
+        }
+    }
+
     /// Does `work` within a limit, beside those around it.
     pub(crate) fn limited<T>(&mut self, limit: Option<Timestamp>, work: impl FnOnce(&mut Self) -> T) -> T {
         let around = self.deadline;

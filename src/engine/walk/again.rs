@@ -45,7 +45,7 @@ pub(crate) fn retries(env: &mut Env, scope: &Scope, place: &Place, end: &StepEnd
     if [step::CONDITION, step::ARGUMENTS].contains(&started.intent.body.as_str()) {
         return false;
     }
-    let rehearsal = env.facts.started.as_ref().is_some_and(|started| started.rehearsal);
+    let rehearsal = env.is_rehearsal();
     if rehearsal || record.tries + 1 >= retry.attempts || !is_worth_it(retry, &started.intent, end) {
         return false;
     }
@@ -192,7 +192,7 @@ pub(crate) fn look(env: &mut Env, scope: &Scope, place: &Place, attempt: Attempt
             Err(failure) => return Some((Attempt::failed(failure), None)),
         },
     };
-    let rehearsal = env.facts.started.as_ref().is_some_and(|started| started.rehearsal);
+    let rehearsal = env.is_rehearsal();
     if rehearsal && !met {
         // A rehearsal looks once: how long it takes can't be known.
         let outputs = Value::Unknown(Unknown { origin: place.path.to_string() });

@@ -116,8 +116,8 @@ impl BookTask {
             let since = facts.started_at.max(facts.resumed_at).max(facts.decided_at);
             let limit = limits::until(facts, &self.base, since, limit_ms);
             let progress = env.limited(limit, |env| self.block.advance(env, &mut self.scope));
-            if let (Progress::Pending, Some(limit)) = (&progress, limit.filter(|limit| env.now < *limit)) {
-                env.decided.waits.limit(limit);
+            if matches!(progress, Progress::Pending) {
+                env.until_limit(limit);
             }
             return progress;
         }

@@ -36,7 +36,8 @@ struct Rounds {
     max_parallel: usize,
     next: usize,
     open: BTreeMap<usize, (Scope, Instance)>,
-    ends: BTreeMap<usize, StepResult>,
+    /// Rehearsal: a round is not known.
+    planned: bool,
     /// Outputs of the round before, where rounds have an order.
     previous: Value,
     /// The worst round so far.
@@ -78,9 +79,7 @@ impl ForeachTask {
             return Progress::Pending;
         }
         if !all_over {
-            if let Some(limit) = limit.filter(|limit| env.now < *limit) {
-                env.decided.waits.limit(limit);
-            }
+            env.until_limit(limit);
             return Progress::Pending;
         }
         let attempt = rounds.come_to(env, step, &path);
@@ -148,7 +147,7 @@ impl ForeachTask {
             max_parallel,
             next: 0,
             open: BTreeMap::new(),
-            ends: BTreeMap::new(),
+            planned: false,
             previous: Value::Null,
             broken: None,
             finish: None,
@@ -183,7 +182,7 @@ impl Rounds {
             let moved = !ended.is_empty();
             for (index, end) in ended {
                 let scope = self.open.remove(&index).map(|(scope, _)| scope);
-                self.take_end(env, step, index, end, scope);
+                self.take_end(env, step, end, scope);
             }
             if env.decided.waits.paused.is_some() {
                 return false;
@@ -226,7 +225,7 @@ impl Rounds {
         else {
             return false;
         };
-        if env.stopping() || env.facts.started.as_ref().is_some_and(|started| started.rehearsal) {
+        if env.stopping() || env.is_rehearsal() {
             return false;
         }
         let before = env.facts.step(&path.item(self.next - 1)).and_then(|record| record.finished_at);
@@ -238,7 +237,7 @@ impl Rounds {
         env.now < at
     }
 
-    fn take_end(&mut self, env: &Env, step: &Step, index: usize, end: StepEnd, scope: Option<Scope>) {
+    fn take_end(&mut self, env: &Env, step: &Step, end: StepEnd, scope: Option<Scope>) {
         let result = end.result;
         self.maybe_over |= end.maybe_over;
         self.previous = if result.outcome == Outcome::Done { result.outputs().clone() } else { Value::Null };
@@ -270,7 +269,7 @@ impl Rounds {
             self.met = self.in_a_row >= poll.in_a_row;
             self.closed |= self.met;
         }
-        self.ends.insert(index, result);
+        self.planned |= result.outcome == Outcome::Planned;
     }
 
     /// What the loop came to.
@@ -291,12 +290,11 @@ impl Rounds {
         if let Some(failure) = self.failure.take() {
             return Attempt::failed(failure);
         }
-        let planned = self.ends.values().any(|result| result.outcome == Outcome::Planned);
-        if step.poll.is_some() && !self.met && self.finish.is_none() && !planned {
+        if step.poll.is_some() && !self.met && self.finish.is_none() && !self.planned {
             let message = format!("`until` was not met by any of {} item(s)", self.items.len());
             return Attempt::failed(Failure::new(FailureKind::Timeout, message));
         }
-        let outcome = if planned { Outcome::Planned } else { Outcome::Done };
+        let outcome = if self.planned { Outcome::Planned } else { Outcome::Done };
         Attempt { outcome, outputs: Value::Null, failure: None }
     }
 }

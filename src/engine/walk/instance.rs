@@ -129,9 +129,8 @@ impl Instance {
             // Its start has just been recorded, and its limits with it: what is inside has to know them.
             progress = env.limited(begun, |env| self.go_on(env, scope, place));
         }
-        let limit = begun;
-        if let (Progress::Pending, Some(limit)) = (&progress, limit.filter(|limit| env.now < *limit)) {
-            env.decided.waits.limit(limit);
+        if matches!(progress, Progress::Pending) {
+            env.until_limit(begun);
         }
         progress
     }

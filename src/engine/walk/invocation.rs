@@ -463,7 +463,7 @@ fn child_of<'p>(env: &Env<'p>, with: &Map) -> Result<&'p Child, Failure> {
 
 /// Rehearsal: what an action's `plan` says it would change; parts that can't be known yet are left out.
 fn announce(env: &Env, scope: &Scope, plan: &Plan) -> Option<Planned> {
-    if !env.facts.started.as_ref().is_some_and(|started| started.rehearsal) {
+    if !env.is_rehearsal() {
         return None;
     }
     let evaluator = env.evaluator(scope, None);

@@ -57,9 +57,7 @@ impl Leaf {
         uses: &str,
         manner: &Manner,
     ) -> Progress<()> {
-        if let Some(deadline) = env.deadline.filter(|deadline| env.now < *deadline) {
-            env.decided.waits.limit(deadline);
-        }
+        env.until_limit(env.deadline);
         if env.is_in_flight(path) {
             return Progress::Pending;
         }
@@ -291,7 +289,7 @@ fn engine_action(
         settle(env, scope, path, completion, manner);
         return Progress::Ended(());
     }
-    let rehearsal = env.facts.started.as_ref().is_some_and(|started| started.rehearsal);
+    let rehearsal = env.is_rehearsal();
     let attempt = match uses {
         "run.note" if env.maybe > 0 => {
             let summary = format!("may note: {}", text("text").unwrap_or_default());
