@@ -37,6 +37,25 @@ pub struct Left {
     pub why: Why,
 }
 
+/// What came of a start.
+#[derive(Debug)]
+pub enum Begun {
+    /// It was driven until here.
+    Left(Box<Left>),
+    /// Nothing was started: this run does the same already, and its runbook says to follow it.
+    Attach(Box<RunRow>),
+}
+
+impl Begun {
+    /// What was driven; nothing if there is a run to follow instead.
+    pub fn left(self) -> Option<Left> {
+        match self {
+            Begun::Left(left) => Some(*left),
+            Begun::Attach(_) => None,
+        }
+    }
+}
+
 /// A finished rehearsal.
 #[derive(Debug)]
 pub struct Rehearsed {
@@ -49,9 +68,8 @@ impl Runs {
     /// Starts a run and drives it until it ends or waits for people.
     ///
     /// # Errors
-    /// If it can't begin, also because of another run; once it has begun, trouble is in [`Left::why`]. A runbook that
-    /// says so follows the run that does the same already, and then that one is in [`Left`].
-    pub fn start(&self, prepared: Prepared, mut foreground: Foreground) -> Result<Left, RunsError> {
+    /// If it can't begin, also because of another run; once it has begun, trouble is in [`Left::why`].
+    pub fn start(&self, prepared: Prepared, mut foreground: Foreground) -> Result<Begun, RunsError> {
         let store = self.store()?;
         let run = RunId::new(uuid::Uuid::now_v7());
         let ground = self.ground()?;
@@ -68,8 +86,7 @@ impl Runs {
                 let (runbook, inputs) = (program.runbook.name.as_str(), &start.inputs);
                 let wanted = Wanted { group, if_busy: concurrency.if_busy, runbook, inputs };
                 if let Entry::Attach(row) = self.enter(&drive, &wanted, &mut foreground)? {
-                    drop(drive);
-                    return self.attach(&row, foreground);
+                    return Ok(Begun::Attach(row));
                 }
             }
             start.previous = store.previous(&program.runbook.name, start.target.as_deref(), start.group.as_deref())?;
@@ -77,7 +94,7 @@ impl Runs {
             let machine = machine.map_err(|failure| RunsError::failed("`vars` can't be computed", &failure))?;
             let local = Local { store, drive: &drive, world: gated(&world, &drive), redactor, foreground };
             let (facts, why) = on_event_loop(local.run(machine, texts))?;
-            Ok(Left { run, facts, why })
+            Ok(Begun::Left(Box::new(Left { run, facts, why })))
         })
     }
 

@@ -3,18 +3,14 @@
 
 use std::time::{Duration, Instant};
 
-use crate::drivers::watch::{Control, Foreground, InLine, Parting, Watcher, Why};
-use crate::engine::event::{Body, Event};
+use crate::drivers::watch::{Control, Foreground, InLine, Parting};
+use crate::engine::event::Body;
 use crate::engine::facts::{Facts, Record};
 use crate::engine::ids::{RunId, StepPath};
-use crate::engine::machine::Waits;
-use crate::engine::outcome::Attempt;
 use crate::journal::{Claim, Drive, Error as JournalError, RunRow, Store, Taker};
 use crate::runbook::model::IfBusy;
 use crate::runs::Runs;
-use crate::runs::drive::Left;
 use crate::runs::error::{ErrorKind, RunsError};
-use crate::runs::follow::Parted;
 use crate::script::value::Map;
 
 /// How often one who waits looks: soon enough for eyes, three reads each.
@@ -87,45 +83,6 @@ impl Runs {
             Claim::Taken | Claim::Kept => Ok(()),
             Claim::Busy(taker) => Err(busy(store, group, &taker)),
         }
-    }
-
-    /// Follows the run that does what another was started for.
-    pub(super) fn attach(&self, row: &RunRow, foreground: Foreground) -> Result<Left, RunsError> {
-        let Foreground { watcher, mut control, .. } = foreground;
-        let (leave, detach) = std::sync::mpsc::channel();
-        let listen = move || {
-            while let Some(said) = control.blocking_recv() {
-                // Nobody listens once the other run has ended.
-                if matches!(said, Control::Interrupt | Control::Leave(_)) && leave.send(()).is_err() {
-                    return;
-                }
-            }
-        };
-        // Without the thread the run is followed to its end.
-        let _ = std::thread::Builder::new().name("detach".into()).spawn(listen);
-        let followed = self.follow(row, &mut Onlooker(watcher), &detach)?;
-        let why = match followed.why {
-            Parted::Stands(why) => why,
-            Parted::Detached => Why::Detached,
-        };
-        Ok(Left { run: row.run, facts: followed.facts, why })
-    }
-}
-
-/// Sees everything and is asked nothing: questions belong to where the run is driven.
-struct Onlooker(Box<dyn Watcher>);
-
-impl Watcher for Onlooker {
-    fn events(&mut self, events: &[Event], facts: &Facts) {
-        self.0.events(events, facts);
-    }
-
-    fn waiting(&mut self, waits: &Waits, facts: &Facts) {
-        self.0.waiting(&Waits { questions: Vec::new(), ..waits.clone() }, facts);
-    }
-
-    fn looked(&mut self, step: &StepPath, result: &Attempt) {
-        self.0.looked(step, result);
     }
 }
 

@@ -29,7 +29,7 @@ pub use crate::journal::{
 pub use actions::ListedAction;
 pub use checking::Checked;
 pub use checkup::{Checkup, Fitness};
-pub use drive::{Left, Rehearsed};
+pub use drive::{Begun, Left, Rehearsed};
 pub use error::{ErrorKind, RunsError};
 pub use follow::{Followed, Parted};
 pub use people::{DecideRequest, Delivered};

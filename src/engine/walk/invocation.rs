@@ -24,7 +24,7 @@ use crate::runbook::snippet::Template;
 use crate::runbook::source::Spanned;
 use crate::runbook::spec::{ActionSpec, Effect, Repeat, shows};
 use crate::runbook::types::{Type, parse_duration};
-use crate::script::sandbox::arguments_digest;
+use crate::script::answers::arguments_digest;
 use crate::script::value::{Map, Unknown, Value};
 
 /// The primitive that runs another runbook.
@@ -95,6 +95,11 @@ enum Status {
 impl Invocation {
     pub(crate) fn new(path: StepPath, uses: String) -> Invocation {
         Invocation { path, uses, leaf: Leaf::default(), inner: None, settling: None }
+    }
+
+    /// Where it stands.
+    pub(crate) fn path(&self) -> &StepPath {
+        &self.path
     }
 
     /// Whether it is made of steps: an action or another runbook.

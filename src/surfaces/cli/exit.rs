@@ -106,7 +106,7 @@ impl Exit {
     }
 
     /// The code of a process that was asked to go: what the shell gives for one that was killed by the signal.
-    fn of_parting(parting: Parting) -> Exit {
+    pub fn of_parting(parting: Parting) -> Exit {
         match parting {
             Parting::Terminated => Exit::TERMINATED,
             Parting::HungUp => Exit::HUNG_UP,
@@ -121,10 +121,10 @@ impl Exit {
             Why::InDoubt => Exit::IN_DOUBT,
             Why::Paused(_) => Exit::PAUSED,
             Why::Held(_) => Exit::BUSY,
-            Why::Interrupted | Why::Detached => Exit::INTERRUPTED,
+            Why::Interrupted => Exit::INTERRUPTED,
             Why::Left(parting) => Exit::of_parting(*parting),
         };
-        let left = matches!(why, Why::Interrupted | Why::Detached | Why::Left(_));
+        let left = matches!(why, Why::Interrupted | Why::Left(_));
         let state = facts.state();
         if state == RunState::InDoubt {
             exit = exit.worst(Exit::IN_DOUBT);

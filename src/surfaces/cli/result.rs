@@ -59,7 +59,6 @@ fn ending(facts: &Facts, why: &Why) -> Line {
         Why::Held(hold) => Line::of(Tone::Warn, "on hold")
             .add(Tone::Plain, &format!(" by {}: {}", line::person(&hold.actor), hold.reason)),
         Why::Interrupted | Why::Left(_) => Line::of(Tone::Warn, "left").add(Tone::Plain, " before its end"),
-        Why::Detached => Line::of(Tone::Warn, "detached").add(Tone::Plain, ": the run goes on"),
         Why::Waiting => Line::of(Tone::Warn, "waiting").add(Tone::Plain, " for a person"),
         Why::InDoubt => Line::of(Tone::Warn, "outcome unknown"),
         Why::Ended => Line::of(Tone::Plain, facts.state().word()),

@@ -9,7 +9,7 @@ use crate::engine::facts::Facts;
 use crate::engine::ids::StepPath;
 use crate::engine::machine::Waits;
 use crate::engine::outcome::Attempt;
-use crate::runs::{DecideRequest, Foreground, InLine, Watcher};
+use crate::runs::{Begun, DecideRequest, Foreground, InLine, Watcher};
 use crate::script::value::{Map, Value};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
@@ -71,9 +71,10 @@ pub fn resume(session: &Session, args: ResumeArgs) -> Result<Exit, CliError> {
     let set = args.set_outcome.iter().map(|(step, decision)| decide(step.clone(), *decision));
     let decisions: Vec<DecideRequest> = set.chain(retries).chain(skips).collect();
     let said = session.ui.human().then(|| runs.facts(&run)).transpose()?.map(|facts| summary::resuming(&facts));
-    foreground::drive(session, |foreground| {
+    foreground::drive(session, &runs, |foreground| {
         let watcher = Box::new(Announced { ui: Arc::clone(&session.ui), said, watcher: foreground.watcher });
-        runs.resume(&run, decisions, args.reason.clone(), Foreground { watcher, ..foreground })
+        let left = runs.resume(&run, decisions, args.reason.clone(), Foreground { watcher, ..foreground })?;
+        Ok(Begun::Left(Box::new(left)))
     })
 }
 

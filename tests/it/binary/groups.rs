@@ -157,15 +157,18 @@ fn the_same_again_follows_the_run_that_is_there_and_ends_like_it() {
     let fix = Fix::new("attach");
     let holder = fix.holds("a");
     let follower = fix.starts("a");
-    let mut leaver = fix.starts("a");
+    let (mut leaver, mut asked_to_go) = (fix.starts("a"), fix.starts("a"));
     fix.place
         .ask(&["run", "fix", "--yes", "-i", &fix.gate.input(), "-i", "me=other"])
         .exits(18)
         .says(&["its inputs are others"]);
-    // Both have given up their own places and only look on.
-    until("both follow", || fix.rows("leases") == 1);
+    // All have given up their own places and only look on.
+    until("all follow", || fix.rows("leases") == 1);
     leaver.signal(Signal::INT);
-    leaver.ends().exits(130).says(&["the run goes on"]);
+    let left = leaver.ends().exits(0).says(&["does this already: following it", "detached; fix/", "goes on"]);
+    assert!(!left.stderr.contains("stopping"), "it has nothing to stop: {}", left.stderr);
+    asked_to_go.signal(Signal::TERM);
+    asked_to_go.ends().exits(143).says(&["goes on"]);
     fix.place.ask(&["cancel", "@last"]).exits(0);
     until("it is taken up", || fix.place.facts().cancelled.is_some());
     fix.gate.opens("a");
