@@ -101,6 +101,7 @@ impl Book {
             Body::RunStarted(_) | Body::RunFinished { .. } | Body::RunCancelled { .. } => true,
             Body::RunPaused { .. } | Body::RunResumed { .. } => true,
             Body::HoldOn(_) | Body::HoldOff { .. } => true,
+            Body::UndoStarted(_) | Body::UndoFinished { .. } => true,
             Body::AskAnswered { .. } | Body::OutcomeSet { .. } | Body::Evidence { .. } => true,
             Body::Note { actor, .. } => actor.is_some(),
             Body::StepFinished(finished) => facts
@@ -141,7 +142,7 @@ impl Book {
                 continue;
             }
             let outside = match &event.body {
-                Body::RunStarted(_) | Body::StepStarted(_) => {
+                Body::RunStarted(_) | Body::StepStarted(_) | Body::UndoStarted(_) => {
                     cut = true;
                     continue;
                 }

@@ -300,6 +300,7 @@ pub fn status(facts: &Facts) -> Status {
         RunState::Waiting => Status::Waiting,
         RunState::Paused => Status::Paused,
         RunState::InDoubt => Status::InDoubt,
+        RunState::Stuck => Status::Stuck,
         RunState::Ended(outcome) => Status::Ended(outcome),
     }
 }

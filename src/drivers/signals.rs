@@ -40,6 +40,7 @@ pub fn clean(signal: Signal, redactor: &Redactor) -> Signal {
         }
         Signal::Note { text: note, actor } => Signal::Note { text: text(note), actor },
         Signal::Pause { actor, reason } => Signal::Pause { actor, reason: text(reason) },
+        Signal::Undo { actor, reason, fence } => Signal::Undo { actor, reason: reason.map(text), fence },
         Signal::Resume { actor, reason, fence } => Signal::Resume { actor, reason: reason.map(text), fence },
         Signal::Evidence { step, attempt, outcome, outputs } => {
             Signal::Evidence { step, attempt, outcome, outputs: redactor.redact_value(&outputs) }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::ids::{RunId, StepPath};
-use crate::engine::outcome::{Failure, Outcome, RunOutcome};
+use crate::engine::outcome::{Failure, Outcome, RunOutcome, UndoOutcome};
 use crate::runbook::model::Level;
 use crate::runbook::program::FileKind;
 use crate::runbook::spec::{Effect, Repeat};
@@ -106,6 +106,18 @@ pub enum Body {
     /// A person settled what the engine can't know, or reopened a step.
     #[serde(rename = "outcome.set")]
     OutcomeSet { step: StepPath, decision: Decision, outputs: Map, actor: Actor, reason: String },
+    /// What was done is being taken back: of the ended run, or by `run.undo` in it.
+    #[serde(rename = "undo.started")]
+    UndoStarted(Box<UndoStarted>),
+    #[serde(rename = "undo.finished")]
+    UndoFinished {
+        /// The call of `run.undo`; none if the ended run was taken back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<StepPath>,
+        outcome: UndoOutcome,
+        /// Steps that are not taken back, the next one first.
+        left: Vec<StepPath>,
+    },
     /// The run met a hold of its store: no write starts until it is lifted.
     #[serde(rename = "hold.on")]
     HoldOn(Hold),
@@ -142,6 +154,8 @@ impl Body {
             Body::Note { .. } => "note",
             Body::Log { .. } => "log",
             Body::OutcomeSet { .. } => "outcome.set",
+            Body::UndoStarted(_) => "undo.started",
+            Body::UndoFinished { .. } => "undo.finished",
             Body::HoldOn(_) => "hold.on",
             Body::HoldOff { .. } => "hold.off",
             Body::Evidence { .. } => "evidence",
@@ -336,6 +350,30 @@ pub enum Verdict {
     Happened,
     NotHappened,
     Unknown,
+}
+
+/// The beginning of taking steps back.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct UndoStarted {
+    /// The call of `run.undo`; none if the ended run is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<StepPath>,
+    /// Who wants it; nobody if the runbook says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Actor>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Fencing number of the driver that takes an ended run up for this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fence: Option<u64>,
+    /// What is taken back, in this order. The body of each runs at `undo/` and its path.
+    pub steps: Vec<StepPath>,
+    /// Changes that nothing takes back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without_undo: Vec<StepPath>,
+    /// Writes a person passed over: nobody knows whether they happened, so they are left alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<StepPath>,
 }
 
 /// What a rehearsal says of a step instead of performing or waiting.

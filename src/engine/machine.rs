@@ -16,14 +16,16 @@ use jiff::Timestamp;
 
 use crate::engine::evaluate::Evaluator;
 use crate::engine::event::{
-    Actor, Body, Decision, ENGINE_SEMANTICS, EVENT_VERSION, Event, Hold, Planned, Previous, RunStarted,
+    Actor, Body, Decision, ENGINE_SEMANTICS, EVENT_VERSION, Event, Hold, Planned, Previous, RunStarted, UndoStarted,
 };
 use crate::engine::facts::{Facts, FoldError};
 use crate::engine::ids::StepPath;
 use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome, RunOutcome};
 use crate::engine::scope::Scope;
+use crate::engine::undo::{Due, due};
 use crate::engine::walk::invocation::duration_ms;
 use crate::engine::walk::run::RunTask;
+use crate::engine::walk::undo::UndoTask;
 use crate::runbook::model::Runbook;
 use crate::runbook::program::Program;
 use crate::runbook::spec::Effect;
@@ -47,6 +49,8 @@ pub struct Machine {
     sandbox: Arc<Sandbox>,
     facts: Facts,
     task: RunTask,
+    /// Takes an ended run back.
+    undo: UndoTask,
     /// Effects handed to the driver and not completed, with their attempt.
     in_flight: BTreeMap<StepPath, u32>,
     completions: BTreeMap<StepPath, Completion>,
@@ -181,6 +185,12 @@ pub enum Signal {
         reason: Option<String>,
         fence: u64,
     },
+    /// Take the ended run back.
+    Undo {
+        actor: Actor,
+        reason: Option<String>,
+        fence: u64,
+    },
     /// What an earlier driver saw after it had lost the run.
     Evidence {
         step: StepPath,
@@ -278,6 +288,7 @@ impl Machine {
             sandbox,
             facts,
             task: RunTask::default(),
+            undo: UndoTask::default(),
             in_flight: BTreeMap::new(),
             completions: BTreeMap::new(),
             recorded: Vec::new(),
@@ -311,8 +322,10 @@ impl Machine {
             holding: &self.holding,
         };
         env.go_on_after_hold();
-        if env.facts.finished.is_none() && env.facts.paused.is_none() {
-            self.task.advance(&mut env);
+        match env.facts.finished.is_none() && env.facts.paused.is_none() {
+            true if env.facts.is_undoing() => self.undo.advance_run(&mut env),
+            true => self.task.advance(&mut env),
+            false => {}
         }
         let mut decided = env.decided;
         decided.waits.in_flight = self.in_flight.len();
@@ -334,7 +347,7 @@ impl Machine {
 
     /// Records what a person did, if it fits the state; otherwise a note says that it came too late.
     pub fn signal(&mut self, signal: Signal, now: Timestamp) {
-        let rewalk = matches!(signal, Signal::Decide { .. } | Signal::Resume { .. });
+        let rewalk = matches!(signal, Signal::Decide { .. } | Signal::Resume { .. } | Signal::Undo { .. });
         let (body, too_late) = match signal {
             Signal::Cancel { actor, reason } => (Body::RunCancelled { actor, reason }, "cancel".to_owned()),
             Signal::Answer { step, answer, actor, at } => {
@@ -348,6 +361,12 @@ impl Machine {
             Signal::Note { text, actor } => (Body::Note { text, actor: Some(actor), step: None }, String::new()),
             Signal::Pause { actor, reason } => (Body::RunPaused { reason, actor: Some(actor) }, "pause".to_owned()),
             Signal::Resume { actor, reason, fence } => (Body::RunResumed { actor, reason, fence }, String::new()),
+            Signal::Undo { actor, reason, fence } => {
+                let Due { steps, without_undo, unknown } = due(&self.program, &self.facts, &StepPath::root());
+                let (actor, fence) = (Some(actor), Some(fence));
+                let started = UndoStarted { by: None, actor, reason, fence, steps, without_undo, unknown };
+                (Body::UndoStarted(Box::new(started)), "undo".to_owned())
+            }
             Signal::Evidence { step, attempt, outcome, outputs } => {
                 (Body::Evidence { step, attempt, outcome, outputs }, String::new())
             }
@@ -362,8 +381,22 @@ impl Machine {
         }
         self.recorded.push(event);
         if rewalk {
-            self.task = RunTask::default();
+            self.walk_anew();
         }
+    }
+
+    /// Begins the walk again: facts were taken back, or others decide.
+    fn walk_anew(&mut self) {
+        (self.task, self.undo) = (RunTask::default(), UndoTask::default());
+    }
+
+    /// The same run as a rehearsal from here on, to see what taking it back would do. Nothing of it may be recorded.
+    #[must_use]
+    pub fn as_rehearsal(mut self) -> Machine {
+        if let Some(started) = &mut self.facts.started {
+            started.rehearsal = true;
+        }
+        self
     }
 
     /// Takes an event as recorded, for replay: what came from the world or from people.
@@ -374,7 +407,8 @@ impl Machine {
         self.facts.apply(event)?;
         match &event.body {
             Body::StepFinished(finished) => drop(self.in_flight.remove(&finished.step)),
-            Body::OutcomeSet { .. } | Body::RunResumed { .. } => self.task = RunTask::default(),
+            Body::OutcomeSet { .. } | Body::RunResumed { .. } => self.walk_anew(),
+            Body::UndoStarted(undo) if undo.by.is_none() => self.walk_anew(),
             Body::HoldOn(hold) => self.holding = Holding::On(hold.clone()),
             Body::HoldOff { actor } => self.holding = Holding::Off { by: actor.clone() },
             _ => {}

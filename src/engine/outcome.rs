@@ -226,3 +226,26 @@ impl RunOutcome {
         }
     }
 }
+
+/// How taking steps back ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UndoOutcome {
+    /// All of them are taken back.
+    Done,
+    /// One could not be, or time was up: the rest waits for a person.
+    Stuck,
+    /// Somebody stopped it.
+    Cancelled,
+}
+
+impl UndoOutcome {
+    /// The word in journal and terminal.
+    pub fn word(self) -> &'static str {
+        match self {
+            UndoOutcome::Done => "done",
+            UndoOutcome::Stuck => "stuck",
+            UndoOutcome::Cancelled => "cancelled",
+        }
+    }
+}

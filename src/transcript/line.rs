@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 
 use crate::engine::event::{
-    Actor, Body, Decision, Event, RunStarted, StepFinished, StepRetrying, StepStarted, Suggest, Verdict,
+    Actor, Body, Decision, Event, RunStarted, StepFinished, StepRetrying, StepStarted, Suggest, UndoStarted, Verdict,
 };
 use crate::engine::facts::Facts;
 use crate::engine::ids::StepPath;
-use crate::engine::outcome::{Failure, Outcome, RunOutcome};
+use crate::engine::outcome::{Failure, Outcome, RunOutcome, UndoOutcome};
 use crate::runbook::model::Level;
 use crate::script::value::Value;
 use crate::transcript::text::{Line, Mark, Marks, Tone};
@@ -57,7 +57,7 @@ fn needs_eyes(body: &Body) -> bool {
     match body {
         Body::StepFinished(finished) => !finished.outcome.lets_the_run_go_on(),
         Body::AskAsked { .. } | Body::Finding { .. } | Body::RunFinished { .. } => true,
-        Body::RunPaused { .. } | Body::HoldOn(_) => true,
+        Body::RunPaused { .. } | Body::HoldOn(_) | Body::UndoFinished { .. } => true,
         _ => false,
     }
 }
@@ -88,6 +88,8 @@ fn draw(event: &Event, facts: &Facts, style: Style) -> Vec<Line> {
             vec![sign(Mark::Waiting, marks).add(Tone::Strong, "paused: ").add(Tone::Plain, reason)]
         }
         Body::RunFinished { outcome, message, .. } => vec![ending(*outcome, message.as_deref(), facts)],
+        Body::UndoStarted(undo) => undo_started(undo, marks),
+        Body::UndoFinished { outcome, left, .. } => vec![undo_finished(*outcome, left, marks)],
         Body::StepStarted(intent) if every_event => vec![started(intent, marks)],
         Body::StepObserved { step, look, result, .. } if every_event => {
             let seen = words::result(uses_of(facts, step), result);
@@ -284,6 +286,36 @@ pub fn ending(outcome: RunOutcome, message: Option<&str>, facts: &Facts) -> Line
         Some(message) => line.add(Tone::Plain, &format!(": {message}")),
         None => line,
     }
+}
+
+/// `ana takes 2 steps back: copy, tell: wrong release`, and what stays.
+fn undo_started(undo: &UndoStarted, marks: Marks) -> Vec<Line> {
+    let steps = words::count(undo.steps.len(), "step");
+    let names = if undo.steps.is_empty() { String::new() } else { format!(": {}", paths(&undo.steps)) };
+    let mut lines = vec![match &undo.actor {
+        Some(actor) => by_person(&format!("takes {steps} back{names}"), actor, undo.reason.as_deref(), marks),
+        None => sign(Mark::Info, marks).add(Tone::Plain, &format!("taking {steps} back{names}")),
+    }];
+    let stays = |text: &str, steps: &[StepPath]| {
+        (!steps.is_empty()).then(|| Line::of(Tone::Dim, &format!("{}{text}{}", " ".repeat(INDENT), paths(steps))))
+    };
+    lines.extend(stays("nothing takes back: ", &undo.without_undo));
+    lines.extend(stays("nobody knows whether it happened, left alone: ", &undo.unknown));
+    lines
+}
+
+fn undo_finished(outcome: UndoOutcome, left: &[StepPath], marks: Marks) -> Line {
+    let (mark, text) = match outcome {
+        UndoOutcome::Done => (Mark::Done, "taken back".to_owned()),
+        UndoOutcome::Stuck => (Mark::Failed, format!("stuck: not taken back: {}", paths(left))),
+        UndoOutcome::Cancelled => (Mark::Skipped, format!("stopped: not taken back: {}", paths(left))),
+    };
+    sign(mark, marks).add(mark.tone(), &text)
+}
+
+/// Paths one after the other.
+pub fn paths(paths: &[StepPath]) -> String {
+    paths.iter().map(StepPath::as_str).collect::<Vec<_>>().join(", ")
 }
 
 fn by_person(verb: &str, actor: &Actor, reason: Option<&str>, marks: Marks) -> Line {

@@ -120,6 +120,7 @@ fn resolution(page: &mut String, facts: &Facts) {
                 put(page, &format!("\nIt ended with: {}", prose(&words::failure(error))));
             }
         }
+        RunState::Stuck => put(page, "\nWhat it changed is taken back in part only."),
         state => put(page, &format!("\nThe run has not ended: {}.", prose(summary::status_words(state.word())))),
     }
     for (path, _) in facts.doubts() {
@@ -200,6 +201,7 @@ fn actor(body: &Body) -> Option<&Actor> {
         | Body::OutcomeSet { actor, .. } => Some(actor),
         Body::Note { actor, .. } | Body::RunPaused { actor, .. } | Body::HoldOff { actor } => actor.as_ref(),
         Body::HoldOn(hold) => Some(&hold.actor),
+        Body::UndoStarted(undo) => undo.actor.as_ref(),
         _ => None,
     }
 }
@@ -225,6 +227,8 @@ fn step(body: &Body) -> Option<&str> {
         | Body::RunPaused { .. }
         | Body::HoldOn(_)
         | Body::HoldOff { .. }
+        | Body::UndoStarted(_)
+        | Body::UndoFinished { .. }
         | Body::RunFinished { .. } => return None,
     };
     Some(step.as_str())

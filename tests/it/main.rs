@@ -35,3 +35,4 @@ mod servers;
 mod services;
 mod steps;
 mod tmpfs;
+mod undo;

@@ -17,6 +17,7 @@ pub(crate) mod script;
 pub(crate) mod sequence;
 pub(crate) mod settle;
 pub(crate) mod step;
+pub(crate) mod undo;
 
 use crate::engine::ids::StepPath;
 use crate::engine::scope::{Broken, StepResult};
