@@ -14,6 +14,7 @@ use crate::engine::scope::{Broken, Each, Scope, StepResult};
 use crate::engine::walk::again;
 use crate::engine::walk::instance::{Instance, times};
 use crate::engine::walk::leaf::after;
+use crate::engine::walk::limits::Inside;
 use crate::engine::walk::parallel::worse;
 use crate::engine::walk::step::{self, End};
 use crate::engine::walk::{Finish, Progress, StepEnd, limits};
@@ -71,7 +72,7 @@ impl ForeachTask {
                 Err(end) => return Progress::Ended(*end),
             }
         }
-        let limit = limits::of(env, &self.path, &self.path);
+        let limit = limits::of(env, &self.path, Inside::Below(&self.path));
         let path = self.path.clone();
         let Some(rounds) = &mut self.rounds else { return Progress::Pending };
         let all_over = env.limited(limit, |env| rounds.advance(env, scope, step, &path));
@@ -276,13 +277,13 @@ impl Rounds {
     fn come_to(&mut self, env: &Env, step: &Step, path: &StepPath) -> Attempt {
         let left = self.next < self.items.len() && !self.closed;
         if left {
-            return limits::stopped(env, path, path);
+            return limits::stopped(env, path, Inside::Below(path));
         }
         if let Some(broken) = &self.broken {
             // One that failed and one that was refused are both a loop that failed.
             let outcome = match broken.outcome {
                 Outcome::Refused => Outcome::Failed,
-                Outcome::Cancelled => return limits::stopped(env, path, path),
+                Outcome::Cancelled => return limits::stopped(env, path, Inside::Below(path)),
                 outcome => outcome,
             };
             return Attempt { outcome, outputs: Value::Null, failure: Some(broken.failure.clone()) };
