@@ -71,7 +71,7 @@ impl BookTask {
             let main = self.phase == Phase::Main;
             match end {
                 // What fails afterwards turns a success into a failure, and nothing else.
-                BlockEnd::Broken(_) if !main && self.cut => {}
+                BlockEnd::Broken(_) | BlockEnd::Cancelled(_) if !main && self.cut => {}
                 BlockEnd::Broken(broken) if !main => {
                     self.broken.get_or_insert(Broken { outcome: Outcome::Failed, ..broken });
                 }

@@ -84,7 +84,9 @@ impl ForeachTask {
             return Progress::Pending;
         }
         let attempt = rounds.come_to(env, step, &path);
-        let broken_at = rounds.broken.take().map(|broken| broken.step);
+        // Where it was stopped is no place where it broke: a limit that is up is the loop's own failure.
+        let stopped = |broken: &Broken| broken.outcome == Outcome::Cancelled || rounds.is_cut_short();
+        let broken_at = rounds.broken.as_ref().filter(|broken| !stopped(broken)).map(|broken| broken.step.clone());
         let (finish, maybe_over) = (rounds.finish.take(), rounds.maybe_over);
         step::end(env, &path, attempt, None, End { ms: None, broken_at });
         let end = over(env, &path).unwrap_or_else(|| StepEnd::plain(StepResult::bare(&path, Outcome::Failed)));
@@ -273,10 +275,14 @@ impl Rounds {
         self.planned |= result.outcome == Outcome::Planned;
     }
 
+    /// Whether items were left though nothing closed the loop: it was stopped.
+    fn is_cut_short(&self) -> bool {
+        self.next < self.items.len() && !self.closed
+    }
+
     /// What the loop came to.
     fn come_to(&mut self, env: &Env, step: &Step, path: &StepPath) -> Attempt {
-        let left = self.next < self.items.len() && !self.closed;
-        if left {
+        if self.is_cut_short() {
             return limits::stopped(env, path, Inside::Below(path));
         }
         if let Some(broken) = &self.broken {
