@@ -9,6 +9,7 @@
 mod binary;
 mod checks;
 mod cli;
+mod clocks;
 mod composites;
 mod crash;
 mod database_down;

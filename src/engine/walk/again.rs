@@ -13,6 +13,7 @@ use crate::engine::machine::Env;
 use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
 use crate::engine::scope::Scope;
 use crate::engine::walk::leaf::{after, means_not_yet};
+use crate::engine::walk::limits::Inside;
 use crate::engine::walk::{StepEnd, invocation, limits, step};
 use crate::runbook::model::{Poll, Retry, Step};
 use crate::runbook::snippet::{Snippet, Template};
@@ -26,12 +27,20 @@ const JITTER_PERCENT: u64 = 20;
 pub(crate) struct Place<'a> {
     pub step: &'a Step,
     pub path: &'a StepPath,
-    /// Where the paths of its own steps start.
-    pub inside: &'a StepPath,
-    /// Steps inside that have no path below its own.
-    pub forget: Vec<StepPath>,
+    /// Its own steps.
+    pub inside: Inside<'a>,
     /// It is one round of a loop: `until` and `within` belong to the loop.
     pub round: bool,
+}
+
+impl Place<'_> {
+    /// Steps inside that have no path below its own: another attempt forgets them by name.
+    fn beside(&self) -> Vec<StepPath> {
+        match self.inside {
+            Inside::Below(_) => Vec::new(),
+            Inside::Beside(steps) => steps.to_vec(),
+        }
+    }
 }
 
 /// Follows a failed attempt up if `retry` says so; true if there will be another one.
@@ -63,7 +72,7 @@ pub(crate) fn retries(env: &mut Env, scope: &Scope, place: &Place, end: &StepEnd
         error: Some(error.clone()),
         result: Value::Null,
         met: false,
-        forget: place.forget.clone(),
+        forget: place.beside(),
     })));
     true
 }
@@ -128,7 +137,7 @@ pub(crate) enum Pause {
 }
 
 /// Looks at the pause before the next attempt.
-pub(crate) fn pause(env: &mut Env, path: &StepPath, inside: &StepPath) -> Pause {
+pub(crate) fn pause(env: &mut Env, path: &StepPath, inside: Inside) -> Pause {
     let Some(record) = env.facts.step(path) else { return Pause::Over };
     let Some(pause) = record.pause.clone().filter(|_| record.resend == Some(Resend::Same)) else { return Pause::Over };
     let within = limits::within(env, path, inside);
@@ -218,7 +227,7 @@ pub(crate) fn look(env: &mut Env, scope: &Scope, place: &Place, attempt: Attempt
         error: None,
         result,
         met,
-        forget: place.forget.clone(),
+        forget: place.beside(),
     })));
     None
 }

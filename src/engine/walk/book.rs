@@ -9,6 +9,7 @@ use crate::engine::machine::{AFTERWARDS_BUDGET, Env};
 use crate::engine::outcome::{Failure, FailureKind, Outcome, RunOutcome};
 use crate::engine::scope::{Broken, Scope};
 use crate::engine::walk::leaf::after;
+use crate::engine::walk::limits::Inside;
 use crate::engine::walk::sequence::BlockTask;
 use crate::engine::walk::{BlockEnd, Finish, Progress, limits};
 use crate::runbook::snippet::Template;
@@ -70,7 +71,7 @@ impl BookTask {
             let main = self.phase == Phase::Main;
             match end {
                 // What fails afterwards turns a success into a failure, and nothing else.
-                BlockEnd::Broken(_) if !main && self.cut => {}
+                BlockEnd::Broken(_) | BlockEnd::Cancelled(_) if !main && self.cut => {}
                 BlockEnd::Broken(broken) if !main => {
                     self.broken.get_or_insert(Broken { outcome: Outcome::Failed, ..broken });
                 }
@@ -114,7 +115,7 @@ impl BookTask {
         let facts = &*env.facts;
         if self.phase == Phase::Main {
             let since = facts.started_at.max(facts.resumed_at).max(facts.decided_at);
-            let limit = limits::until(facts, &self.base, since, limit_ms);
+            let limit = limits::until(facts, Inside::Below(&self.base), since, limit_ms);
             let progress = env.limited(limit, |env| self.block.advance(env, &mut self.scope));
             if matches!(progress, Progress::Pending) {
                 env.until_limit(limit);

@@ -16,6 +16,7 @@ use crate::engine::scope::{Scope, StepResult};
 use crate::engine::walk::again::{self, Place};
 use crate::engine::walk::book::{BookEnd, BookTask};
 use crate::engine::walk::leaf::{Leaf, after, is_engine_action};
+use crate::engine::walk::limits::Inside;
 use crate::engine::walk::settle::SettleTask;
 use crate::engine::walk::undo::UndoTask;
 use crate::engine::walk::{Progress, StepEnd, instance, limits, step};
@@ -430,7 +431,7 @@ impl Invocation {
         let mut broken_at = None;
         let attempt = match end {
             BookEnd::Done(outputs, _) => Attempt::done(Value::Map(outputs)),
-            BookEnd::Cut => limits::stopped(env, &self.path, &self.path),
+            BookEnd::Cut => limits::stopped(env, &self.path, Inside::Below(&self.path)),
             BookEnd::Broken(broken) => {
                 let message = format!("`{}`: {}", broken.step, broken.failure.message);
                 broken_at = Some(broken.step);
@@ -448,8 +449,7 @@ impl Invocation {
         let (attempt, planned) = match manner.step {
             None => (attempt, None),
             Some(step) => {
-                let place =
-                    Place { step, path: &self.path, inside: &self.path, forget: Vec::new(), round: manner.round };
+                let place = Place { step, path: &self.path, inside: Inside::Below(&self.path), round: manner.round };
                 match again::look(env, scope, &place, attempt) {
                     None => return Progress::Ended(None),
                     Some((attempt, planned)) => (step::shape_outputs(env, scope, Some(step), attempt), planned),

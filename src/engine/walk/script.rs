@@ -9,6 +9,7 @@ use crate::engine::outcome::{Attempt, Failure, Outcome};
 use crate::engine::scope::{Scope, StepResult};
 use crate::engine::walk::again::{self, Place};
 use crate::engine::walk::invocation::{Arguments, Invocation, Manner};
+use crate::engine::walk::limits::Inside;
 use crate::engine::walk::step::End;
 use crate::engine::walk::{Progress, StepEnd, limits, pure, step};
 use crate::runbook::program::Program;
@@ -146,7 +147,7 @@ fn may_call(program: &Program, code: &Code) -> Vec<String> {
 
 /// Ends a script that was stopped between two calls.
 fn cancelled(env: &mut Env, path: &StepPath) -> Progress<Option<StepEnd>> {
-    let attempt = limits::stopped(env, path, path);
+    let attempt = limits::stopped(env, path, Inside::Below(path));
     recorded_end(env, path, attempt)
 }
 

@@ -16,6 +16,8 @@ pub struct Case {
     /// Actions `act.a0`, `act.a1` …: each may call those after it.
     pub actions: Vec<File>,
     pub interrupt: Interrupt,
+    /// Whether people decide at once, before any time passes.
+    pub prompt: bool,
 }
 
 /// What a file is.

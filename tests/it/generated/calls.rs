@@ -38,7 +38,7 @@ impl Model<'_> {
             let pause = SETTLE_PAUSE_MS * u64::from(unanswered);
             // What may have happened is settled, however late it is.
             if may_repeat && self.may_go_on(path) {
-                self.in_doubt(pause);
+                self.stand_still(pause);
                 self.count_start(path);
                 continue;
             }

@@ -116,7 +116,7 @@ fn runbook(luck: &mut Luck) -> Case {
     let on_failure = if maker.luck.one_in(2) { maker.block(1, 2, DEPTH_MAX) } else { Vec::new() };
     maker.ids = main_ids;
     let finally = if maker.luck.one_in(2) { maker.block(1, 2, DEPTH_MAX) } else { Vec::new() };
-    Case { number: 0, runbook: File { steps, on_failure, finally }, actions, interrupt: Interrupt::None }
+    Case { number: 0, runbook: File { steps, on_failure, finally }, actions, interrupt: Interrupt::None, prompt: false }
 }
 
 /// What the world and its people say.
