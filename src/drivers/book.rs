@@ -100,7 +100,7 @@ impl Book {
         let relied_on = |event: &Event| match &event.body {
             Body::RunStarted(_) | Body::RunFinished { .. } | Body::RunCancelled { .. } => true,
             Body::RunPaused { .. } | Body::RunResumed { .. } => true,
-            Body::HoldOn(_) | Body::HoldOff { .. } => true,
+            Body::HoldOn(_) | Body::HoldOff { .. } | Body::ConcurrencyClaimed { .. } => true,
             Body::AskAnswered { .. } | Body::OutcomeSet { .. } | Body::Evidence { .. } => true,
             Body::Note { actor, .. } => actor.is_some(),
             Body::StepFinished(finished) => facts

@@ -116,6 +116,25 @@ pub enum Body {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         actor: Option<Actor>,
     },
+    /// A called runbook waits for its group, which other runs hold.
+    #[serde(rename = "concurrency.waiting")]
+    ConcurrencyWaiting {
+        step: StepPath,
+        group: String,
+        #[serde(flatten)]
+        queued: Queued,
+    },
+    /// A called runbook doesn't begin, because another run holds its group.
+    #[serde(rename = "concurrency.busy")]
+    ConcurrencyBusy {
+        step: StepPath,
+        group: String,
+        #[serde(flatten)]
+        queued: Queued,
+    },
+    /// The run holds a group for a called runbook, until the run is over.
+    #[serde(rename = "concurrency.claimed")]
+    ConcurrencyClaimed { step: StepPath, group: String },
     /// A result that arrived after its driver had lost the run: kept as evidence, changes nothing.
     #[serde(rename = "evidence")]
     Evidence { step: StepPath, attempt: u32, outcome: Outcome, outputs: Value },
@@ -144,6 +163,9 @@ impl Body {
             Body::OutcomeSet { .. } => "outcome.set",
             Body::HoldOn(_) => "hold.on",
             Body::HoldOff { .. } => "hold.off",
+            Body::ConcurrencyWaiting { .. } => "concurrency.waiting",
+            Body::ConcurrencyBusy { .. } => "concurrency.busy",
+            Body::ConcurrencyClaimed { .. } => "concurrency.claimed",
             Body::Evidence { .. } => "evidence",
         }
     }
@@ -214,6 +236,19 @@ pub struct Hold {
     pub actor: Actor,
     pub since: Timestamp,
     pub reason: String,
+}
+
+/// Who keeps a run from a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queued {
+    /// The run that holds it; none if it is free and others came first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+    /// As of then, for people: `is held by …`.
+    pub said: String,
+    /// How many wait longer.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ahead: u64,
 }
 
 /// A file as it was when the run started.

@@ -145,7 +145,7 @@ impl Runs {
             let hint = "to go on after a failed step:  rerail resume RUN --retry STEP --reason TEXT";
             return Err(RunsError::new(ErrorKind::Usage, said).hint(hint));
         }
-        self.enter_again(&drive, started.group.as_deref())?;
+        self.enter_again(&drive, &facts)?;
         let (world, redactor) = self.world(&program, &target, &ground, Some(self.blobs()))?;
         check_optional(&redactor, "the reason", reason.as_deref())?;
         for request in &decisions {

@@ -57,7 +57,7 @@ fn needs_eyes(body: &Body) -> bool {
     match body {
         Body::StepFinished(finished) => !finished.outcome.lets_the_run_go_on(),
         Body::AskAsked { .. } | Body::Finding { .. } | Body::RunFinished { .. } => true,
-        Body::RunPaused { .. } | Body::HoldOn(_) => true,
+        Body::RunPaused { .. } | Body::HoldOn(_) | Body::ConcurrencyWaiting { .. } => true,
         _ => false,
     }
 }
@@ -147,6 +147,16 @@ fn draw(event: &Event, facts: &Facts, style: Style) -> Vec<Line> {
             let text = format!("{what} by {}: {reason}", person(actor));
             vec![labelled(Mark::Info, step, marks).add(Tone::Plain, &text)]
         }
+        Body::ConcurrencyWaiting { step, group, queued } => {
+            let text = format!("waiting for `{group}`, which {}", queued.said);
+            vec![labelled(Mark::Waiting, step, marks).add(Tone::Plain, &text)]
+        }
+        Body::ConcurrencyClaimed { step, group } if every_event => {
+            let text = format!("has `{group}`, until the run is over");
+            vec![labelled(Mark::Info, step, marks).add(Tone::Dim, &text)]
+        }
+        // What the step came to says it all.
+        Body::ConcurrencyBusy { .. } | Body::ConcurrencyClaimed { .. } => Vec::new(),
         Body::Evidence { step, outcome, .. } => {
             let text = format!("a late result says {}; the run had moved on, so it changes nothing", outcome.word());
             vec![labelled(Mark::Unknown, step, marks).add(Tone::Plain, &text)]

@@ -217,6 +217,9 @@ fn step(body: &Body) -> Option<&str> {
         | Body::Finding { step, .. }
         | Body::Log { step, .. }
         | Body::OutcomeSet { step, .. }
+        | Body::ConcurrencyWaiting { step, .. }
+        | Body::ConcurrencyBusy { step, .. }
+        | Body::ConcurrencyClaimed { step, .. }
         | Body::Evidence { step, .. } => step,
         Body::Note { step, .. } => step.as_ref()?,
         Body::RunStarted(_)

@@ -224,7 +224,8 @@ fn open(path: &StepPath, record: &Record) -> Line {
         true => "; a write: if its process is gone, whether it happened is unknown",
         false => "",
     };
-    said("Under way: ", &format!("{path}  {what} since {since}{seen}{risk}"))
+    let queued = record.queued.as_ref().map_or_else(String::new, |queued| format!("; its group {}", queued.said));
+    said("Under way: ", &format!("{path}  {what} since {since}{seen}{risk}{queued}"))
 }
 
 /// Writes and messages that happened in the order they began, innermost calls left to those around them.
