@@ -125,6 +125,7 @@ fn from_outside(body: &Body) -> bool {
         Body::RunCancelled { .. } | Body::AskAnswered { .. } | Body::OutcomeSet { .. } | Body::RunResumed { .. } => {
             true
         }
+        Body::RunTaken { .. } => true,
         Body::RunPaused { .. } | Body::Evidence { .. } | Body::HoldOn(_) | Body::HoldOff { .. } => true,
         Body::ConcurrencyWaiting { .. } | Body::ConcurrencyBusy { .. } | Body::ConcurrencyClaimed { .. } => true,
         Body::Note { actor, step, .. } => actor.is_some() || step.is_none(),

@@ -42,6 +42,15 @@ pub enum Body {
     /// A driver took the run over; attempts open until here are lost.
     #[serde(rename = "run.resumed")]
     RunResumed { actor: Actor, reason: Option<String>, fence: u64 },
+    /// Who drives it has changed hands, as somebody wanted; follows the `run.resumed` of the new driver.
+    #[serde(rename = "run.taken")]
+    RunTaken {
+        actor: Actor,
+        /// Who had started it or taken it up before.
+        from: Actor,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// Somebody asked to stop: no new step starts.
     #[serde(rename = "run.cancelled")]
     RunCancelled { actor: Actor, reason: Option<String> },
@@ -146,6 +155,7 @@ impl Body {
         match self {
             Body::RunStarted(_) => "run.started",
             Body::RunResumed { .. } => "run.resumed",
+            Body::RunTaken { .. } => "run.taken",
             Body::RunCancelled { .. } => "run.cancelled",
             Body::RunPaused { .. } => "run.paused",
             Body::RunFinished { .. } => "run.finished",

@@ -426,7 +426,7 @@ impl Facts {
                 suggest: suggest.clone(),
             }),
             Body::Log { step, .. } => self.record(step, event.seq).logged += 1,
-            Body::Note { .. } | Body::Evidence { .. } => {}
+            Body::Note { .. } | Body::Evidence { .. } | Body::RunTaken { .. } => {}
             Body::ConcurrencyWaiting { step, queued, .. } | Body::ConcurrencyBusy { step, queued, .. } => {
                 self.record(step, event.seq).queued = Some(queued.clone());
             }
@@ -502,7 +502,7 @@ impl Facts {
             Body::Note { .. } | Body::Evidence { .. } | Body::RunResumed { .. } => true,
             Body::OutcomeSet { step, .. } => record(step).is_some_and(|r| r.finished.is_some() && r.resend.is_none()),
             _ if ended => false,
-            Body::RunCancelled { .. } | Body::RunPaused { .. } => true,
+            Body::RunCancelled { .. } | Body::RunPaused { .. } | Body::RunTaken { .. } => true,
             Body::HoldOn(_) => self.held.is_none(),
             Body::HoldOff { .. } => self.held.is_some(),
             // A run doesn't end over a write that may have happened.

@@ -186,6 +186,12 @@ pub enum Signal {
         reason: Option<String>,
         fence: u64,
     },
+    /// Who resumed it has taken it over.
+    Take {
+        actor: Actor,
+        from: Actor,
+        reason: Option<String>,
+    },
     /// What an earlier driver saw after it had lost the run.
     Evidence {
         step: StepPath,
@@ -342,6 +348,7 @@ impl Machine {
             Signal::Note { text, actor } => (Body::Note { text, actor: Some(actor), step: None }, String::new()),
             Signal::Pause { actor, reason } => (Body::RunPaused { reason, actor: Some(actor) }, "pause".to_owned()),
             Signal::Resume { actor, reason, fence } => (Body::RunResumed { actor, reason, fence }, String::new()),
+            Signal::Take { actor, from, reason } => (Body::RunTaken { actor, from, reason }, "take-over".to_owned()),
             Signal::Evidence { step, attempt, outcome, outputs } => {
                 (Body::Evidence { step, attempt, outcome, outputs }, String::new())
             }

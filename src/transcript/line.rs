@@ -68,6 +68,9 @@ fn draw(event: &Event, facts: &Facts, style: Style) -> Vec<Line> {
     match &event.body {
         Body::RunStarted(started) => header(started),
         Body::RunResumed { actor, reason, .. } => vec![by_person("resumed", actor, reason.as_deref(), marks)],
+        Body::RunTaken { actor, from, reason } => {
+            vec![by_person(&format!("took it over from {}", person(from)), actor, reason.as_deref(), marks)]
+        }
         Body::RunCancelled { actor, reason } => vec![by_person("asked to stop", actor, reason.as_deref(), marks)],
         Body::RunPaused { reason, actor: Some(actor) } => {
             let reason = Some(reason.as_str()).filter(|reason| !reason.is_empty());

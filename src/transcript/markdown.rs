@@ -195,6 +195,7 @@ fn actor(body: &Body) -> Option<&Actor> {
     match body {
         Body::RunStarted(started) => Some(&started.actor),
         Body::RunResumed { actor, .. }
+        | Body::RunTaken { actor, .. }
         | Body::RunCancelled { actor, .. }
         | Body::AskAnswered { actor, .. }
         | Body::OutcomeSet { actor, .. } => Some(actor),
@@ -224,6 +225,7 @@ fn step(body: &Body) -> Option<&str> {
         Body::Note { step, .. } => step.as_ref()?,
         Body::RunStarted(_)
         | Body::RunResumed { .. }
+        | Body::RunTaken { .. }
         | Body::RunCancelled { .. }
         | Body::RunPaused { .. }
         | Body::HoldOn(_)
