@@ -42,6 +42,15 @@ pub enum Body {
     /// A driver took the run over; attempts open until here are lost.
     #[serde(rename = "run.resumed")]
     RunResumed { actor: Actor, reason: Option<String>, fence: u64 },
+    /// Who drives it has changed hands, as somebody wanted; follows the `run.resumed` of the new driver.
+    #[serde(rename = "run.taken")]
+    RunTaken {
+        actor: Actor,
+        /// Who had started it or taken it up before.
+        from: Actor,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// Somebody asked to stop: no new step starts.
     #[serde(rename = "run.cancelled")]
     RunCancelled { actor: Actor, reason: Option<String> },
@@ -128,6 +137,25 @@ pub enum Body {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         actor: Option<Actor>,
     },
+    /// A called runbook waits for its group, which other runs hold.
+    #[serde(rename = "concurrency.waiting")]
+    ConcurrencyWaiting {
+        step: StepPath,
+        group: String,
+        #[serde(flatten)]
+        queued: Queued,
+    },
+    /// A called runbook doesn't begin, because another run holds its group.
+    #[serde(rename = "concurrency.busy")]
+    ConcurrencyBusy {
+        step: StepPath,
+        group: String,
+        #[serde(flatten)]
+        queued: Queued,
+    },
+    /// The run holds a group for a called runbook, until the run is over.
+    #[serde(rename = "concurrency.claimed")]
+    ConcurrencyClaimed { step: StepPath, group: String },
     /// A result that arrived after its driver had lost the run: kept as evidence, changes nothing.
     #[serde(rename = "evidence")]
     Evidence { step: StepPath, attempt: u32, outcome: Outcome, outputs: Value },
@@ -139,6 +167,7 @@ impl Body {
         match self {
             Body::RunStarted(_) => "run.started",
             Body::RunResumed { .. } => "run.resumed",
+            Body::RunTaken { .. } => "run.taken",
             Body::RunCancelled { .. } => "run.cancelled",
             Body::RunPaused { .. } => "run.paused",
             Body::RunFinished { .. } => "run.finished",
@@ -158,6 +187,9 @@ impl Body {
             Body::UndoFinished { .. } => "undo.finished",
             Body::HoldOn(_) => "hold.on",
             Body::HoldOff { .. } => "hold.off",
+            Body::ConcurrencyWaiting { .. } => "concurrency.waiting",
+            Body::ConcurrencyBusy { .. } => "concurrency.busy",
+            Body::ConcurrencyClaimed { .. } => "concurrency.claimed",
             Body::Evidence { .. } => "evidence",
         }
     }
@@ -228,6 +260,19 @@ pub struct Hold {
     pub actor: Actor,
     pub since: Timestamp,
     pub reason: String,
+}
+
+/// Who keeps a run from a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queued {
+    /// The run that holds it; none if it is free and others came first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+    /// As of then, for people: `is held by …`.
+    pub said: String,
+    /// How many wait longer.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ahead: u64,
 }
 
 /// A file as it was when the run started.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::engine::event::{
-    Actor, Body, Decision, EVENT_VERSION, Event, Hold, RunStarted, StepFinished, StepStarted, Suggest, Verdict,
+    Actor, Body, Decision, EVENT_VERSION, Event, Hold, Queued, RunStarted, StepFinished, StepStarted, Suggest, Verdict,
 };
 use crate::engine::ids::StepPath;
 use crate::engine::outcome::{Failure, FailureKind, Outcome, RunOutcome};
@@ -31,6 +31,8 @@ pub struct Facts {
     /// The hold it has met and that was not lifted yet.
     pub held: Option<Hold>,
     pub finished: Option<RunEnd>,
+    /// Groups held for called runbooks, until the run has ended.
+    pub groups: BTreeSet<String>,
     /// How often the run was taken over. Attempts open from an earlier leg are lost.
     pub leg: u32,
     /// When the run was taken over last.
@@ -87,6 +89,8 @@ pub struct Record {
     /// Who settled or reopened it last, and why.
     pub settled: Option<(Actor, String)>,
     pub asked: Option<Asked>,
+    /// Who keeps the runbook it calls from its group.
+    pub queued: Option<Queued>,
     /// The answer, by whom, and when it was given.
     pub answered: Option<(Value, Actor, Timestamp)>,
     /// Attempts in a row that the other side left without an answer; a process that died doesn't count.
@@ -286,6 +290,12 @@ impl Facts {
         self.questions.iter().filter_map(|path| self.steps.get_key_value(path))
     }
 
+    /// Whether the run holds a group, for itself or for a runbook it calls.
+    pub fn holds(&self, group: &str) -> bool {
+        let own = self.started.as_ref().and_then(|started| started.group.as_deref());
+        own == Some(group) || self.groups.contains(group)
+    }
+
     /// The run's state word. Whether a process drives it right now is the lease's business.
     pub fn state(&self) -> RunState {
         match &self.finished {
@@ -358,6 +368,7 @@ impl Facts {
                 record.finished_at = None;
                 record.resend = None;
                 record.asked = None;
+                record.queued = None;
                 record.answered = None;
                 self.stop_asking(&intent.step, at);
             }
@@ -371,6 +382,7 @@ impl Facts {
                 record.finished = Some(Arc::new((**finished).clone()));
                 record.finished_at = Some(at);
                 record.ended_seq = event.seq;
+                record.queued = None;
                 if record.pause.take().is_some() {
                     record.resend = None;
                 }
@@ -433,9 +445,16 @@ impl Facts {
                 suggest: suggest.clone(),
             }),
             Body::Log { step, .. } => self.record(step, event.seq).logged += 1,
-            Body::Note { .. } | Body::Evidence { .. } => {}
             Body::UndoStarted(started) => self.begin_undo(started, at),
             Body::UndoFinished { by, outcome, left } => self.end_undo(by.as_ref(), *outcome, left, at),
+            Body::Note { .. } | Body::Evidence { .. } | Body::RunTaken { .. } => {}
+            Body::ConcurrencyWaiting { step, queued, .. } | Body::ConcurrencyBusy { step, queued, .. } => {
+                self.record(step, event.seq).queued = Some(queued.clone());
+            }
+            Body::ConcurrencyClaimed { step, group } => {
+                self.groups.insert(group.clone());
+                self.record(step, event.seq).queued = None;
+            }
             Body::OutcomeSet { step, decision, outputs, actor, reason } => {
                 self.decide_step(step, *decision, outputs);
                 let record = self.record(step, event.seq);
@@ -510,7 +529,7 @@ impl Facts {
             }
             Body::UndoStarted(undo) if undo.by.is_none() => ended && self.doubts.is_empty(),
             _ if ended => false,
-            Body::RunCancelled { .. } | Body::RunPaused { .. } => true,
+            Body::RunCancelled { .. } | Body::RunPaused { .. } | Body::RunTaken { .. } => true,
             Body::HoldOn(_) => self.held.is_none(),
             Body::HoldOff { .. } => self.held.is_some(),
             // A run doesn't end over a write that may have happened.
@@ -536,6 +555,9 @@ impl Facts {
             Body::StepSkipped { step, .. } => record(step).is_none_or(|r| r.started.is_none() && r.skipped.is_none()),
             Body::StepObserved { step, .. } | Body::AskAsked { step, .. } | Body::Log { step, .. } => open(step),
             Body::AskAnswered { step, .. } => record(step).is_some_and(Record::is_asking),
+            Body::ConcurrencyWaiting { step, group, .. }
+            | Body::ConcurrencyBusy { step, group, .. }
+            | Body::ConcurrencyClaimed { step, group } => open(step) && !self.holds(group),
             Body::Finding { step, .. } => open(step),
             Body::UndoStarted(undo) => undo.by.as_ref().is_some_and(open),
             Body::UndoFinished { by, .. } => self.undo_at(by.as_ref()).is_some_and(|undo| undo.end.is_none()),

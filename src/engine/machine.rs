@@ -8,6 +8,8 @@
 //! Decisions are taken on the in-memory fold. The driver commits the events before any byte of a
 //! write, any prompt and any exit code leaves; if it can't, it drops the machine.
 
+pub mod groups;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +22,8 @@ use crate::engine::event::{
 };
 use crate::engine::facts::{Facts, FoldError};
 use crate::engine::ids::StepPath;
-use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome, RunOutcome};
+use crate::engine::machine::groups::Wanted;
+use crate::engine::outcome::{Attempt, Failure, Outcome, RunOutcome};
 use crate::engine::scope::Scope;
 use crate::engine::undo::{Due, due};
 use crate::engine::walk::invocation::duration_ms;
@@ -38,8 +41,6 @@ pub const STEPS_MAX: usize = 10_000;
 pub const STEPS_RESERVE: usize = 1_000;
 /// Depth of actions in actions and calls in scripts.
 pub const NESTING_MAX: usize = 16;
-/// Characters of `concurrency.group`: a name people read in a message.
-pub const GROUP_CHARS_MAX: usize = 200;
 /// Time of `on_failure`, and again of `finally`: a clean-up that hangs must not hold a run for ever.
 pub const AFTERWARDS_BUDGET: Duration = Duration::from_secs(15 * 60);
 
@@ -122,6 +123,8 @@ pub struct Waits {
     pub finished: Option<RunOutcome>,
     /// The hold that keeps a write from starting.
     pub held: Option<Hold>,
+    /// Groups that called runbooks need before they begin.
+    pub groups: Vec<Wanted>,
     /// Why the run can't go on without a person, beside questions and doubts.
     pub paused: Option<String>,
 }
@@ -145,7 +148,9 @@ impl Waits {
 
     /// Whether only a person can move the run.
     pub fn only_people(&self) -> bool {
-        self.in_flight == 0 && self.until.is_none() && !(self.questions.is_empty() && self.doubts.is_empty())
+        let moves = self.in_flight > 0 || self.until.is_some() || !self.groups.is_empty();
+        let people = !self.questions.is_empty() || !self.doubts.is_empty();
+        people && !moves
     }
 }
 
@@ -190,6 +195,12 @@ pub enum Signal {
         actor: Actor,
         reason: Option<String>,
         fence: u64,
+    },
+    /// Who resumed it has taken it over.
+    Take {
+        actor: Actor,
+        from: Actor,
+        reason: Option<String>,
     },
     /// What an earlier driver saw after it had lost the run.
     Evidence {
@@ -247,7 +258,8 @@ impl Machine {
     /// Computed before it is known which run went before, so `run.previous` is `()` in it.
     ///
     /// # Errors
-    /// If an expression fails, or gives no text of 1 to [`GROUP_CHARS_MAX`] characters without a secret.
+    /// If an expression fails, or gives no text of 1 to [`GROUP_CHARS_MAX`](groups::GROUP_CHARS_MAX) characters without a
+    /// secret.
     pub fn group(
         program: &Program,
         sandbox: &Sandbox,
@@ -257,19 +269,7 @@ impl Machine {
         let Some(concurrency) = &program.runbook.concurrency else { return Ok(None) };
         let (started, scope) = before_start(program, sandbox, start, now)?;
         let facts = Facts { started: Some(Box::new(started)), started_at: now, ..Facts::default() };
-        let value = Evaluator { sandbox, facts: &facts, scope: &scope, result: None }.template(&concurrency.group)?;
-        let wrong = |why: &str| Failure::new(FailureKind::Argument, format!("`concurrency.group` {why}"));
-        if value.has_secret() {
-            return Err(wrong("holds a secret, and is kept as text"));
-        }
-        let Value::Text(text) = value else {
-            return Err(wrong(&format!("gives {}, expected a text", crate::engine::evaluate::quote(&value))));
-        };
-        match text.chars().count() {
-            _ if text.trim().is_empty() => Err(wrong("gives an empty text")),
-            long if long > GROUP_CHARS_MAX => Err(wrong(&format!("has {long} characters, at most {GROUP_CHARS_MAX}"))),
-            _ => Ok(Some(text)),
-        }
+        groups::text_of(concurrency, &Evaluator { sandbox, facts: &facts, scope: &scope, result: None }).map(Some)
     }
 
     /// Takes a run up from its events.
@@ -367,6 +367,7 @@ impl Machine {
                 let started = UndoStarted { by: None, actor, reason, fence, steps, without_undo, unknown };
                 (Body::UndoStarted(Box::new(started)), "undo".to_owned())
             }
+            Signal::Take { actor, from, reason } => (Body::RunTaken { actor, from, reason }, "take-over".to_owned()),
             Signal::Evidence { step, attempt, outcome, outputs } => {
                 (Body::Evidence { step, attempt, outcome, outputs }, String::new())
             }

@@ -140,6 +140,8 @@ pub enum FailureKind {
     Limit,
     /// A hold was on directly before the first byte; the attempt is made again when it is lifted.
     Held,
+    /// Another run holds the group of a called runbook.
+    Busy,
 }
 
 impl FailureKind {
@@ -166,6 +168,7 @@ impl FailureKind {
             FailureKind::Mismatch => "mismatch",
             FailureKind::Limit => "limit",
             FailureKind::Held => "held",
+            FailureKind::Busy => "busy",
         }
     }
 }

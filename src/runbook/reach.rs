@@ -10,7 +10,7 @@ use crate::runbook::defaults;
 use crate::runbook::effects::{self, Callees};
 use crate::runbook::gaps::Gaps;
 use crate::runbook::lower::{Reading, read_partly};
-use crate::runbook::model::{Block, Body, Kind, Runbook, Step};
+use crate::runbook::model::{Block, Body, IfBusy, Kind, Runbook, Step};
 use crate::runbook::modules::Modules;
 use crate::runbook::problem::Problem;
 use crate::runbook::program::{Library, Looked};
@@ -290,11 +290,14 @@ impl Walker<'_> {
             self.unusable(called.kind).insert(called.name.to_owned());
             return;
         };
-        if called.kind == Kind::Runbook && runbook.concurrency.is_some() {
-            let message =
-                format!("`{}` has `concurrency`, and this release can't hold a group for a part of a run", called.name);
-            let help = "give the calling runbook that group, or start the other one by itself";
-            self.problem("E0108", message, caller, called.span, "not yet", Some(help));
+        let attaches = runbook.concurrency.as_ref().is_some_and(|concurrency| concurrency.if_busy == IfBusy::Attach);
+        if called.kind == Kind::Runbook && attaches {
+            let message = format!(
+                "`{}` has `if_busy: attach`, and a step can't go on as another run: its outputs are not this run's",
+                called.name
+            );
+            let help = "give it `if_busy: wait` or `refuse`, or start it by itself";
+            self.problem("E0237", message, caller, called.span, "can't be attached to", Some(help));
         }
         if called.kind == Kind::Action && known_functions().contains(called.name) {
             let message = format!("action `{}` carries the name of a built-in function", called.name);

@@ -13,7 +13,7 @@ use crate::engine::event::{Actor, Body, Event};
 use crate::engine::facts::Facts;
 use crate::engine::ids::RunId;
 use crate::engine::machine::{Machine, Signal, Start};
-use crate::journal::{Blob, Holder, Journal, RunRow};
+use crate::journal::{Blob, Drive, Holder, Journal, RunRow};
 use crate::redact::Redactor;
 use crate::runbook::program::{FileKind, Program};
 use crate::runbook::settings::Target;
@@ -54,6 +54,14 @@ impl Begun {
             Begun::Attach(_) => None,
         }
     }
+}
+
+/// How a run goes on.
+pub(super) struct Going {
+    pub decisions: Vec<DecideRequest>,
+    pub reason: Option<String>,
+    /// Who it is taken over from.
+    pub from: Option<Actor>,
 }
 
 /// A finished rehearsal.
@@ -130,8 +138,20 @@ impl Runs {
         reason: Option<String>,
         foreground: Foreground,
     ) -> Result<Left, RunsError> {
+        let drive = Arc::new(self.store()?.acquire(run.run, holder(&foreground.actor))?);
+        self.go_on(run, drive, Going { decisions, reason, from: None }, foreground)
+    }
+
+    /// Drives a run on that is ours.
+    pub(super) fn go_on(
+        &self,
+        run: &RunRow,
+        drive: Arc<Drive>,
+        going: Going,
+        foreground: Foreground,
+    ) -> Result<Left, RunsError> {
+        let Going { decisions, reason, from } = going;
         let store = self.store()?;
-        let drive = Arc::new(store.acquire(run.run, holder(&foreground.actor))?);
         let events = store.load(run.run)?;
         let Some(Body::RunStarted(started)) = events.first().map(|event| &event.body) else {
             return Err(RunsError::new(ErrorKind::Damaged, "the journal has no `run.started`"));
@@ -145,7 +165,7 @@ impl Runs {
             let hint = "to go on after a failed step:  rerail resume RUN --retry STEP --reason TEXT";
             return Err(RunsError::new(ErrorKind::Usage, said).hint(hint));
         }
-        self.enter_again(&drive, started.group.as_deref())?;
+        self.enter_again(&drive, &facts)?;
         let (world, redactor) = self.world(&program, &target, &ground, Some(self.blobs()))?;
         check_optional(&redactor, "the reason", reason.as_deref())?;
         for request in &decisions {
@@ -163,7 +183,11 @@ impl Runs {
             for DecideRequest { step, decision, outputs, reason } in decisions {
                 machine.signal(Signal::Decide { step, decision, outputs, actor: actor.clone(), reason }, now());
             }
-            machine.signal(Signal::Resume { actor, reason, fence: drive.fence() }, now());
+            machine
+                .signal(Signal::Resume { actor: actor.clone(), reason: reason.clone(), fence: drive.fence() }, now());
+            if let Some(from) = from {
+                machine.signal(Signal::Take { actor, from, reason }, now());
+            }
             let local = Local { store, drive: &drive, world: gated(&world, &drive), redactor, foreground };
             let (facts, why) = on_event_loop(local.run(machine, Vec::new()))?;
             Ok(Left { run: id, facts, why })

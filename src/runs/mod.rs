@@ -17,6 +17,7 @@ mod inputs;
 mod look;
 mod people;
 mod start;
+mod take;
 mod typed;
 
 use std::path::PathBuf;
@@ -34,6 +35,7 @@ pub use error::{ErrorKind, RunsError};
 pub use follow::{Followed, Parted};
 pub use people::{DecideRequest, Delivered};
 pub use start::{Change, Prepared, StartRequest};
+pub use take::Handover;
 
 use crate::journal::Store;
 use crate::project::Project;

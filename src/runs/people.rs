@@ -157,7 +157,7 @@ impl Runs {
         }
     }
 
-    fn send(&self, run: &RunRow, body: Body) -> Result<Delivered, RunsError> {
+    pub(super) fn send(&self, run: &RunRow, body: Body) -> Result<Delivered, RunsError> {
         let store = self.store()?;
         store.signal(run.run, &Signal::new(body)?).wait()?;
         Ok(match store.is_driven(run.run)? {
@@ -168,7 +168,7 @@ impl Runs {
 
     /// A redactor that knows what the secrets of a run's target are now. As far as can be known: one whose
     /// source is gone, or a run that can't be read, must not keep a person from stopping it.
-    fn knowing(&self, run: &RunRow) -> Redactor {
+    pub(super) fn knowing(&self, run: &RunRow) -> Redactor {
         let redactor = self.redactor.clone();
         self.learn_secrets(run, &redactor);
         redactor
@@ -250,7 +250,7 @@ fn read_answer(path: &StepPath, asked: &Asked, typed: &[(String, String)]) -> Re
     Ok(Value::from(text.as_str()))
 }
 
-fn still_open(run: &RunRow) -> Result<(), RunsError> {
+pub(super) fn still_open(run: &RunRow) -> Result<(), RunsError> {
     if run.status == Status::Stuck {
         let said = format!("{}/{} is stuck: nothing of it goes on by itself", run.runbook, run.run);
         return Err(RunsError::new(ErrorKind::Usage, said).hint(format!("what is left:  rerail show {}", run.run)));

@@ -57,7 +57,8 @@ fn needs_eyes(body: &Body) -> bool {
     match body {
         Body::StepFinished(finished) => !finished.outcome.lets_the_run_go_on(),
         Body::AskAsked { .. } | Body::Finding { .. } | Body::RunFinished { .. } => true,
-        Body::RunPaused { .. } | Body::HoldOn(_) | Body::UndoFinished { .. } => true,
+        Body::RunPaused { .. } | Body::HoldOn(_) => true,
+        Body::UndoFinished { .. } | Body::ConcurrencyWaiting { .. } => true,
         _ => false,
     }
 }
@@ -68,6 +69,9 @@ fn draw(event: &Event, facts: &Facts, style: Style) -> Vec<Line> {
     match &event.body {
         Body::RunStarted(started) => header(started),
         Body::RunResumed { actor, reason, .. } => vec![by_person("resumed", actor, reason.as_deref(), marks)],
+        Body::RunTaken { actor, from, reason } => {
+            vec![by_person(&format!("took it over from {}", person(from)), actor, reason.as_deref(), marks)]
+        }
         Body::RunCancelled { actor, reason } => vec![by_person("asked to stop", actor, reason.as_deref(), marks)],
         Body::RunPaused { reason, actor: Some(actor) } => {
             let reason = Some(reason.as_str()).filter(|reason| !reason.is_empty());
@@ -149,6 +153,16 @@ fn draw(event: &Event, facts: &Facts, style: Style) -> Vec<Line> {
             let text = format!("{what} by {}: {reason}", person(actor));
             vec![labelled(Mark::Info, step, marks).add(Tone::Plain, &text)]
         }
+        Body::ConcurrencyWaiting { step, group, queued } => {
+            let text = format!("waiting for `{group}`, which {}", queued.said);
+            vec![labelled(Mark::Waiting, step, marks).add(Tone::Plain, &text)]
+        }
+        Body::ConcurrencyClaimed { step, group } if every_event => {
+            let text = format!("has `{group}`, until the run is over");
+            vec![labelled(Mark::Info, step, marks).add(Tone::Dim, &text)]
+        }
+        // What the step came to says it all.
+        Body::ConcurrencyBusy { .. } | Body::ConcurrencyClaimed { .. } => Vec::new(),
         Body::Evidence { step, outcome, .. } => {
             let text = format!("a late result says {}; the run had moved on, so it changes nothing", outcome.word());
             vec![labelled(Mark::Unknown, step, marks).add(Tone::Plain, &text)]

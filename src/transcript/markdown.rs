@@ -196,6 +196,7 @@ fn actor(body: &Body) -> Option<&Actor> {
     match body {
         Body::RunStarted(started) => Some(&started.actor),
         Body::RunResumed { actor, .. }
+        | Body::RunTaken { actor, .. }
         | Body::RunCancelled { actor, .. }
         | Body::AskAnswered { actor, .. }
         | Body::OutcomeSet { actor, .. } => Some(actor),
@@ -219,10 +220,14 @@ fn step(body: &Body) -> Option<&str> {
         | Body::Finding { step, .. }
         | Body::Log { step, .. }
         | Body::OutcomeSet { step, .. }
+        | Body::ConcurrencyWaiting { step, .. }
+        | Body::ConcurrencyBusy { step, .. }
+        | Body::ConcurrencyClaimed { step, .. }
         | Body::Evidence { step, .. } => step,
         Body::Note { step, .. } => step.as_ref()?,
         Body::RunStarted(_)
         | Body::RunResumed { .. }
+        | Body::RunTaken { .. }
         | Body::RunCancelled { .. }
         | Body::RunPaused { .. }
         | Body::HoldOn(_)

@@ -94,6 +94,35 @@ pub fn resuming(facts: &Facts) -> Line {
     Line::of(Tone::Dim, &text)
 }
 
+/// Where a run stands, for somebody who takes it over: what has happened, what may have, what is under way, what it
+/// waits for, what comes.
+pub fn handover(facts: &Facts, next: Option<&StepPath>) -> Vec<Line> {
+    let names = |paths: Vec<&StepPath>| match paths.as_slice() {
+        [] => "nothing".to_owned(),
+        paths => paths.iter().map(|path| path.as_str()).collect::<Vec<_>>().join(" "),
+    };
+    let done = facts
+        .steps
+        .iter()
+        .filter(|(path, record)| path.depth() == 1 && record.end().is_some_and(|end| end.outcome.lets_the_run_go_on()));
+    let running = under_way(facts).filter(|(_, record)| !record.is_asking());
+    let mut lines = vec![said("  Done: ", &names(done.map(|(path, _)| path).collect()))];
+    let doubts: Vec<&StepPath> = facts.doubts().map(|(path, _)| path).collect();
+    if !doubts.is_empty() {
+        lines.push(said("  Outcome unknown: ", &names(doubts)));
+    }
+    lines.push(said("  Running: ", &names(running.map(|(path, _)| path).collect())));
+    for (path, record) in facts.questions() {
+        let text = record.asked.as_ref().map_or("", |asked| asked.text.as_str());
+        lines.push(said("  Waiting for an answer: ", &format!("{path}  {text}")));
+    }
+    if let Some(actor) = &facts.cancelled {
+        lines.push(said("  Stopping: ", &format!("asked by {}", line::person(actor))));
+    }
+    lines.push(said("  Next: ", next.map_or("nothing of the main steps", StepPath::as_str)));
+    lines
+}
+
 fn doubt(run: &str, path: &StepPath, record: &Record) -> Vec<Line> {
     let (what, sent) = match &record.started {
         Some(started) => (line::what(&started.intent), words::clock(started.at)),
@@ -269,7 +298,8 @@ fn open(path: &StepPath, record: &Record) -> Line {
         true => "; a write: if its process is gone, whether it happened is unknown",
         false => "",
     };
-    said("Under way: ", &format!("{path}  {what} since {since}{seen}{risk}"))
+    let queued = record.queued.as_ref().map_or_else(String::new, |queued| format!("; its group {}", queued.said));
+    said("Under way: ", &format!("{path}  {what} since {since}{seen}{risk}{queued}"))
 }
 
 /// Writes and messages that happened in the order they began, innermost calls left to those around them.

@@ -20,6 +20,7 @@ mod driver;
 mod engine;
 mod gaps;
 mod generated;
+mod groups;
 mod hold;
 mod house;
 mod journal;

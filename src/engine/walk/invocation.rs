@@ -19,7 +19,7 @@ use crate::engine::walk::leaf::{Leaf, after, is_engine_action};
 use crate::engine::walk::limits::Inside;
 use crate::engine::walk::settle::SettleTask;
 use crate::engine::walk::undo::UndoTask;
-use crate::engine::walk::{Progress, StepEnd, instance, limits, step};
+use crate::engine::walk::{Progress, StepEnd, entry, instance, limits, step};
 use crate::runbook::model::{Plan, Poll, Runbook, Settle, Step};
 use crate::runbook::program::{Child, Program};
 use crate::runbook::snippet::Template;
@@ -421,7 +421,13 @@ impl Invocation {
                     None => return Progress::Pending,
                 },
             };
-            self.inner = Some(Box::new(BookTask::new(self.inner_scope(book, inputs, intent.vars.clone()))));
+            let inner = self.inner_scope(book, inputs, intent.vars.clone());
+            match entry::enter(env, &self.path, &inner) {
+                Progress::Pending => return Progress::Pending,
+                Progress::Ended(Some(attempt)) => return Progress::Ended(Some(self.end(env, attempt, None, None))),
+                Progress::Ended(None) => {}
+            }
+            self.inner = Some(Box::new(BookTask::new(inner)));
         }
         let Some(inner) = &mut self.inner else { return Progress::Pending };
         let end = match inner.advance(env, None) {

@@ -31,7 +31,7 @@ impl UndoTask {
         let limit_ms = limit_ms.filter(|_| !env.is_rehearsal());
         let Some(undo) = env.facts.undo_of_run() else { return };
         let since = undo.started_at.max(env.facts.resumed_at).max(env.facts.decided_at);
-        let limit = limits::until(env.facts, &StepPath::root(), since, limit_ms);
+        let limit = limits::until(env.facts, limits::Inside::Below(&StepPath::root()), since, limit_ms);
         if let Progress::Pending = env.limited(limit, |env| self.advance(env)) {
             env.until_limit(limit);
         }

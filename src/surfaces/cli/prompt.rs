@@ -63,6 +63,7 @@ impl Interrupts {
         if self.detaches() {
             return;
         }
+        // Counted before it is sent: who begins to follow now finds it.
         match self.count.fetch_add(1, Ordering::Relaxed) {
             0 => self.ui.remark("stopping after what is running; again to leave now"),
             1 => self.ui.remark("leaving now"),
@@ -74,11 +75,9 @@ impl Interrupts {
 
     /// The process is asked to go; false if nobody listens any more.
     pub fn part(&self, parting: Parting) -> bool {
-        if !self.detaches() {
-            return self.control.send(Control::Leave(parting)).is_ok();
-        }
+        // Kept first: between a start that found a run to follow and the following nobody listens.
         *self.parted.lock().unwrap_or_else(PoisonError::into_inner) = Some(parting);
-        true
+        self.detaches() || self.control.send(Control::Leave(parting)).is_ok()
     }
 
     /// From now on nothing is driven here, only followed: what is heard says to stop looking.
@@ -86,6 +85,9 @@ impl Interrupts {
         self.ui.interrupt_does(DETACHES);
         let (leave, detach) = channel();
         *self.detach.lock().unwrap_or_else(PoisonError::into_inner) = Some(leave);
+        if self.count.load(Ordering::Relaxed) > 0 || self.parted().is_some() {
+            self.detaches();
+        }
         detach
     }
 

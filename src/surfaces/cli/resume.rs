@@ -72,17 +72,25 @@ pub fn resume(session: &Session, args: ResumeArgs) -> Result<Exit, CliError> {
     let decisions: Vec<DecideRequest> = set.chain(retries).chain(skips).collect();
     let said = session.ui.human().then(|| runs.facts(&run)).transpose()?.map(|facts| summary::resuming(&facts));
     foreground::drive(session, &runs, |foreground| {
-        let watcher = Box::new(Announced { ui: Arc::clone(&session.ui), said, watcher: foreground.watcher });
-        let left = runs.resume(&run, decisions, args.reason.clone(), Foreground { watcher, ..foreground })?;
+        let foreground = Announced::before(Arc::clone(&session.ui), said, foreground);
+        let left = runs.resume(&run, decisions, args.reason.clone(), foreground)?;
         Ok(Begun::Left(Box::new(left)))
     })
 }
 
 /// Says what is not repeated once the run is ours: before that it may be refused.
-struct Announced {
+pub struct Announced {
     ui: Arc<Ui>,
     said: Option<Line>,
     watcher: Box<dyn Watcher>,
+}
+
+impl Announced {
+    /// Says this before the first events of a run that is taken up.
+    pub fn before(ui: Arc<Ui>, said: Option<Line>, foreground: Foreground) -> Foreground {
+        let watcher = Box::new(Announced { ui, said, watcher: foreground.watcher });
+        Foreground { watcher, ..foreground }
+    }
 }
 
 impl Watcher for Announced {
