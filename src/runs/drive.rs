@@ -285,7 +285,7 @@ pub(super) fn holder(actor: &Actor) -> Holder {
 
 /// Drives `work` to its end. Doesn't wait for what it has left behind: a read of a dead network disk may hang for
 /// good, and nobody is interested in it any more.
-fn on_event_loop<T>(work: impl Future<Output = T>) -> Result<T, RunsError> {
+pub(super) fn on_event_loop<T>(work: impl Future<Output = T>) -> Result<T, RunsError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -15,6 +15,7 @@ mod ground;
 mod holding;
 mod inputs;
 mod look;
+mod online;
 mod people;
 mod start;
 mod take;
