@@ -35,6 +35,8 @@ pub struct Left {
     pub run: RunId,
     pub facts: Facts,
     pub why: Why,
+    /// Of a run that has ended: its signed checkpoint, or why there is none.
+    pub signed: Option<Result<String, String>>,
 }
 
 /// A finished rehearsal.
@@ -77,7 +79,7 @@ impl Runs {
             let machine = machine.map_err(|failure| RunsError::failed("`vars` can't be computed", &failure))?;
             let local = Local { store, drive: &drive, world: gated(&world, &drive), redactor, foreground };
             let (facts, why) = on_event_loop(local.run(machine, texts))?;
-            Ok(Left { run, facts, why })
+            Ok(self.left(run, facts, why))
         })
     }
 
@@ -149,12 +151,12 @@ impl Runs {
             machine.signal(Signal::Resume { actor, reason, fence: drive.fence() }, now());
             let local = Local { store, drive: &drive, world: gated(&world, &drive), redactor, foreground };
             let (facts, why) = on_event_loop(local.run(machine, Vec::new()))?;
-            Ok(Left { run: id, facts, why })
+            Ok(self.left(id, facts, why))
         })
     }
 
     /// Where the files lie that steps keep.
-    fn blobs(&self) -> PathBuf {
+    pub(super) fn blobs(&self) -> PathBuf {
         self.state_dir.join("blobs")
     }
 

@@ -108,7 +108,7 @@ impl Runs {
             Parted::Stands(why) => why,
             Parted::Detached => Why::Detached,
         };
-        Ok(Left { run: row.run, facts: followed.facts, why })
+        Ok(self.left(row.run, followed.facts, why))
     }
 }
 

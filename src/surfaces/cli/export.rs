@@ -59,11 +59,8 @@ pub fn export(session: &Session, args: &ExportArgs) -> Result<Exit, CliError> {
     let runs = session.runs()?;
     let run = runs.find(&args.run)?;
     let text = match args.format.unwrap_or_else(|| Format::usual(session.ui.output)) {
-        Format::Md => markdown::postmortem(&runs.events(&run)?, &runs.facts(&run)?),
-        Format::Html => {
-            let head = runs.lines(&run)?.last().map(|line| line.hash.to_string());
-            html::page(&runs.events(&run)?, &runs.facts(&run)?, &Evidence { head })
-        }
+        Format::Md => markdown::postmortem(&runs.events(&run)?, &runs.facts(&run)?, &evidence(&runs, &run)?),
+        Format::Html => html::page(&runs.events(&run)?, &runs.facts(&run)?, &evidence(&runs, &run)?),
         Format::Svg => picture::svg(&runs.events(&run)?, &runs.facts(&run)?),
         Format::Json => format!("{:#}\n", result::whole(&runs, &run)?),
         Format::Jsonl => events(&runs, &run)?,
@@ -80,6 +77,11 @@ pub fn export(session: &Session, args: &ExportArgs) -> Result<Exit, CliError> {
         .map_err(|error| CliError::io("writing", &shown, &error))?;
     session.ui.remark(&format!("wrote {shown}"));
     Ok(Exit::SUCCESS)
+}
+
+fn evidence(runs: &Runs, run: &RunRow) -> Result<Evidence, CliError> {
+    let head = runs.lines(run)?.last().map(|line| line.hash.to_string());
+    Ok(Evidence { head, checkpoint: runs.signed(run.run)?.map(|line| line.to_string()) })
 }
 
 fn events(runs: &Runs, run: &RunRow) -> Result<String, CliError> {

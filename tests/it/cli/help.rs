@@ -2,7 +2,7 @@
 
 use crate::cli::kit::Place;
 
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 27] = [
     "run",
     "resume",
     "pause",
@@ -16,6 +16,7 @@ const COMMANDS: [&str; 25] = [
     "export",
     "graph",
     "verify",
+    "checkpoint",
     "answer",
     "note",
     "new",
@@ -24,6 +25,7 @@ const COMMANDS: [&str; 25] = [
     "schema",
     "eval",
     "doctor",
+    "prune",
     "demo",
     "completions",
     "man",
