@@ -35,6 +35,8 @@ pub struct Left {
     pub run: RunId,
     pub facts: Facts,
     pub why: Why,
+    /// Of a run that has ended: its signed checkpoint, or why there is none.
+    pub signed: Option<Result<String, String>>,
 }
 
 /// What came of a start.
@@ -102,7 +104,7 @@ impl Runs {
             let machine = machine.map_err(|failure| RunsError::failed("`vars` can't be computed", &failure))?;
             let local = Local { store, drive: &drive, world: gated(&world, &drive), redactor, foreground };
             let (facts, why) = on_event_loop(local.run(machine, texts))?;
-            Ok(Begun::Left(Box::new(Left { run, facts, why })))
+            Ok(Begun::Left(Box::new(self.left(run, facts, why))))
         })
     }
 
@@ -190,12 +192,12 @@ impl Runs {
             }
             let local = Local { store, drive: &drive, world: gated(&world, &drive), redactor, foreground };
             let (facts, why) = on_event_loop(local.run(machine, Vec::new()))?;
-            Ok(Left { run: id, facts, why })
+            Ok(self.left(id, facts, why))
         })
     }
 
     /// Where the files lie that steps keep.
-    fn blobs(&self) -> PathBuf {
+    pub(super) fn blobs(&self) -> PathBuf {
         self.state_dir.join("blobs")
     }
 
