@@ -484,6 +484,14 @@ impl Env<'_> {
         self.facts.cancelled.is_some() && !self.afterwards
     }
 
+    /// Whether a limit that ends at `until` is up, and was up before anything else stopped what is being walked: a
+    /// walk from the start must give the reason that held then, whatever has happened since.
+    pub(crate) fn is_first_up(&self, until: Option<Timestamp>) -> bool {
+        let cancelled_at = self.facts.cancelled_at.filter(|_| self.is_cancelled());
+        let others = [self.deadline, cancelled_at];
+        until.is_some_and(|until| self.now >= until && others.into_iter().flatten().all(|other| until <= other))
+    }
+
     /// Whether nothing is changed and nobody waited for.
     pub(crate) fn is_rehearsal(&self) -> bool {
         self.facts.started.as_ref().is_some_and(|started| started.rehearsal)

@@ -87,7 +87,7 @@ impl Facts {
         }
         if decision == Decision::Retry {
             // Somebody who wants another attempt takes a cancel back.
-            self.cancelled = None;
+            (self.cancelled, self.cancelled_at) = (None, None);
             self.steps.retain(|below, record| !below.is_below(path) || keeps_on_retry(record));
             self.findings.retain(|finding| finding.step != *path && !finding.step.is_below(path));
         }
@@ -95,7 +95,7 @@ impl Facts {
         self.forget_conclusions_after(path);
         if self.finished.take().is_some() {
             self.reopened += 1;
-            self.cancelled = None;
+            (self.cancelled, self.cancelled_at) = (None, None);
             self.forget_afterwards_of(&StepPath::root(), path);
         }
         self.paused = None;

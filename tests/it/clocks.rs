@@ -1,10 +1,12 @@
 //! Limits in time where several things go on: what stops their clocks, and what they come to.
 
+use rerail::engine::event::Decision;
 use rerail::engine::machine::Signal;
 use rerail::engine::outcome::{FailureKind, RunOutcome};
+use rerail::script::value::{Map, Value};
 use serde_json::json;
 
-use crate::scenario::{Scenario, ana, failed, in_doubt, ok};
+use crate::scenario::{Ended, Scenario, ana, failed, in_doubt, ok};
 
 #[test]
 fn a_doubt_stops_the_clock_of_what_is_around_it_and_not_of_the_group_beside_it() {
@@ -72,4 +74,52 @@ finally:
     run.machine.signal(Signal::Cancel { actor: ana(), reason: None }, run.now);
     let waits = run.drive(&mut world, usize::MAX);
     assert_eq!(waits.finished, Some(RunOutcome::Cancelled));
+}
+
+#[test]
+fn a_later_cancel_does_not_change_what_a_limit_had_stopped() {
+    let scenario = Scenario::new(
+        "steps:
+  - id: group
+    timeout: 3s
+    continue_on_failure: true
+    steps:
+      - { id: nap, uses: time.sleep, with: { duration: 8s } }
+  - { id: unknown, uses: http.request, with: { url: https://a.example.com, method: POST } }
+finally:
+  - { id: said, script: 'steps.group.outcome' }
+",
+    )
+    .answers("unknown", [in_doubt()]);
+    let mut run = scenario.start();
+    let mut world = scenario.world.clone();
+    run.drive(&mut world, usize::MAX);
+    run.machine.signal(Signal::Cancel { actor: ana(), reason: None }, run.now);
+    let waits = run.drive(&mut world, usize::MAX);
+    // The decision lets everything be walked again, the group that only its step is known of as well.
+    let ended = Ended { run, world, waits }.decide("unknown", Decision::Done, Map::new());
+    assert_eq!(ended.outputs("finally/said"), Value::from("failed"));
+    assert_eq!(ended.outcomes(), "nap cancelled, unknown done, finally/said done");
+}
+
+#[test]
+fn of_two_limits_the_first_one_stays_the_reason_however_late_they_are_looked_at() {
+    let scenario = Scenario::new(
+        "steps:
+  - id: outer
+    within: 3s
+    continue_on_failure: true
+    steps:
+      - id: inner
+        within: 5s
+        steps:
+          - { id: nap, uses: time.sleep, with: { duration: 8s } }
+  - { id: later, uses: time.sleep, with: { duration: 1m } }
+  - { id: unknown, uses: http.request, with: { url: https://a.example.com, method: POST } }
+  - { id: said, script: '[steps.outer.outcome, steps.inner.outcome]' }
+",
+    )
+    .answers("unknown", [in_doubt()]);
+    let ended = scenario.run().decide("unknown", Decision::Done, Map::new());
+    assert_eq!(ended.outputs("said").to_plain(), json!(["failed", "cancelled"]));
 }

@@ -141,11 +141,11 @@ pub(crate) fn pause(env: &mut Env, path: &StepPath, inside: Inside) -> Pause {
     let Some(record) = env.facts.step(path) else { return Pause::Over };
     let Some(pause) = record.pause.clone().filter(|_| record.resend == Some(Resend::Same)) else { return Pause::Over };
     let within = limits::within(env, path, inside);
+    if env.is_first_up(within) {
+        return Pause::Ends(out_of_time(env, path, pause.error));
+    }
     if env.stopping() {
         return Pause::Ends(Attempt { outcome: Outcome::Cancelled, outputs: Value::Null, failure: None });
-    }
-    if within.is_some_and(|within| within <= env.now) {
-        return Pause::Ends(out_of_time(env, path, pause.error));
     }
     if env.now < pause.at {
         env.decided.waits.timer(within.map_or(pause.at, |within| within.min(pause.at)));
