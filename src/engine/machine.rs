@@ -23,6 +23,7 @@ use crate::engine::ids::StepPath;
 use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome, RunOutcome};
 use crate::engine::scope::Scope;
 use crate::engine::walk::invocation::duration_ms;
+use crate::engine::walk::leaf::Leaf;
 use crate::engine::walk::run::RunTask;
 use crate::runbook::model::Runbook;
 use crate::runbook::program::Program;
@@ -50,6 +51,8 @@ pub struct Machine {
     /// Effects handed to the driver and not completed, with their attempt.
     in_flight: BTreeMap<StepPath, u32>,
     completions: BTreeMap<StepPath, Completion>,
+    /// Open polls with their attempt: a decision about another step must not disturb them.
+    polls: BTreeMap<StepPath, (u32, Leaf)>,
     /// Events of signals, waiting for the next decision to be handed out.
     recorded: Vec<Event>,
     holding: Holding,
@@ -280,6 +283,7 @@ impl Machine {
             task: RunTask::default(),
             in_flight: BTreeMap::new(),
             completions: BTreeMap::new(),
+            polls: BTreeMap::new(),
             recorded: Vec::new(),
             holding,
         }
@@ -304,6 +308,7 @@ impl Machine {
             now,
             in_flight: &mut self.in_flight,
             completions: &mut self.completions,
+            polls: &mut self.polls,
             decided: Decided { events: std::mem::take(&mut self.recorded), ..Decided::default() },
             maybe: 0,
             afterwards: false,
@@ -409,6 +414,7 @@ pub(crate) struct Env<'a> {
     pub now: Timestamp,
     in_flight: &'a mut BTreeMap<StepPath, u32>,
     completions: &'a mut BTreeMap<StepPath, Completion>,
+    polls: &'a mut BTreeMap<StepPath, (u32, Leaf)>,
     pub decided: Decided,
     /// Above zero below an `if` that a rehearsal can't decide.
     pub maybe: u32,
@@ -534,6 +540,21 @@ impl Env<'_> {
 
     pub(crate) fn take_completion(&mut self, step: &StepPath) -> Option<Completion> {
         self.completions.remove(step)
+    }
+
+    /// Keeps what a poll knows.
+    pub(crate) fn keep_poll(&mut self, step: &StepPath, attempt: u32, leaf: Leaf) {
+        self.polls.insert(step.clone(), (attempt, leaf));
+    }
+
+    /// What the poll knew that this attempt is.
+    pub(crate) fn poll(&self, step: &StepPath, attempt: u32) -> Option<Leaf> {
+        self.polls.get(step).filter(|(known, _)| *known == attempt).map(|(_, leaf)| leaf.clone())
+    }
+
+    /// Nobody looks at this step any more.
+    pub(crate) fn forget_poll(&mut self, step: &StepPath) {
+        self.polls.remove(step);
     }
 
     pub(crate) fn evaluator<'e>(&'e self, scope: &'e Scope, result: Option<&'e Value>) -> Evaluator<'e> {

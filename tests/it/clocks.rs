@@ -123,3 +123,31 @@ fn of_two_limits_the_first_one_stays_the_reason_however_late_they_are_looked_at(
     let ended = scenario.run().decide("unknown", Decision::Done, Map::new());
     assert_eq!(ended.outputs("said").to_plain(), json!(["failed", "cancelled"]));
 }
+
+#[test]
+fn a_decision_does_not_disturb_a_wait_beside_it() {
+    let scenario = Scenario::new(
+        "steps:
+  - id: both
+    parallel:
+      - { id: unknown, uses: http.request, with: { url: https://a.example.com, method: POST } }
+      - id: well
+        uses: http.probe
+        with: { url: https://b.example.com }
+        until: result.ok
+        in_a_row: 3
+        every: 10s
+        within: 5m
+",
+    )
+    .answers("unknown", [in_doubt()])
+    .answers("well", [ok(json!({"ok": true}))]);
+    let mut run = scenario.start();
+    let mut world = scenario.world.clone();
+    let waits = run.drive(&mut world, 6);
+    assert_eq!((waits.doubts.len(), world.count("http.probe")), (1, 1));
+    let ended = Ended { run, world, waits }.decide("unknown", Decision::Done, Map::new());
+    assert_eq!(ended.outcomes(), "unknown done, well done");
+    assert_eq!(ended.world.count("http.probe"), 3);
+    assert_eq!(ended.run.now.as_second() - ended.facts().started_at.as_second(), 20);
+}
