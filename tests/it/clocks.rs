@@ -6,7 +6,7 @@ use rerail::engine::outcome::{FailureKind, RunOutcome};
 use rerail::script::value::{Map, Value};
 use serde_json::json;
 
-use crate::scenario::{Ended, Scenario, ana, failed, in_doubt, ok};
+use crate::scenario::{Ended, Scenario, ana, failed, in_doubt, ok, refused};
 
 #[test]
 fn a_doubt_stops_the_clock_of_what_is_around_it_and_not_of_the_group_beside_it() {
@@ -150,4 +150,27 @@ fn a_decision_does_not_disturb_a_wait_beside_it() {
     assert_eq!(ended.outcomes(), "unknown done, well done");
     assert_eq!(ended.world.count("http.probe"), 3);
     assert_eq!(ended.run.now.as_second() - ended.facts().started_at.as_second(), 20);
+}
+
+#[test]
+fn a_group_waits_while_its_reads_are_refused_and_keeps_its_last_look() {
+    let text = "steps:
+  - id: up
+    steps:
+      - { id: look, uses: http.probe, with: { url: https://a.example.com } }
+      - { id: nap, if: steps.look.outputs.status == 2, uses: time.sleep, with: { duration: 1h } }
+    outputs: { status: '${{ steps.look.outputs.status }}' }
+    until: result.status == 1
+    every: 5s
+    within: 1m
+outputs: { status: '${{ steps.look.outputs.status }}' }
+";
+    let ended = Scenario::new(text).answers("look", [refused(), refused(), ok(json!({"status": 1}))]).run();
+    assert_eq!(ended.outcomes(), "look done, nap skipped");
+
+    let cut = Scenario::new(text).answers("look", [refused(), ok(json!({"status": 2}))]).run();
+    assert_eq!(cut.outcomes(), "look done, nap cancelled");
+    let end = cut.end();
+    assert_eq!(end.failed_step.as_ref().unwrap().as_str(), "up");
+    assert!(end.error.as_ref().unwrap().message.starts_with("`until` was not met within 1m; last seen: "));
 }
