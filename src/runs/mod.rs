@@ -24,7 +24,7 @@ use std::sync::OnceLock;
 
 pub use crate::drivers::watch::{Control, Foreground, InLine, Parting, Watcher, Why};
 pub use crate::journal::{
-    Filter as RunFilter, Hash, Holder, LastHold, Line, Report as VerifyReport, RunRow, Status, sqlite_version,
+    Filter as RunFilter, Hash, Holder, LastHold, Line, Report as VerifyReport, RunRow, Status, StoreKey, sqlite_version,
 };
 pub use actions::ListedAction;
 pub use checking::Checked;
@@ -67,6 +67,14 @@ impl Runs {
     /// The project: what there is to run.
     pub fn project(&self) -> &Project {
         &self.project
+    }
+
+    /// The key of the store: what seals values and signs.
+    ///
+    /// # Errors
+    /// If it is damaged, or others can read it.
+    pub fn key(&self) -> Result<StoreKey, RunsError> {
+        Ok(self.store()?.key()?)
     }
 
     fn store(&self) -> Result<&Store, RunsError> {
