@@ -206,6 +206,7 @@ mod tests {
             timeout_ms: None,
             within_ms: None,
             why: Map::new(),
+            reveal: Vec::new(),
             given: None,
             maybe: false,
         }))

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::runbook::lower::named_templates;
+use crate::runbook::lower_sealed;
 use crate::runbook::lower_times;
 use crate::runbook::lower_writes;
 use crate::runbook::model::{Assertion, Block, Body, FindingRule, Level, Step, Suggestion};
@@ -42,8 +43,9 @@ pub(super) const STEP: Keys = Keys {
         "reason",
         "continue_on_failure",
         "outputs",
+        "reveal",
     ],
-    later: &["approval", "undo", "reveal"],
+    later: &["approval", "undo"],
     foreign: &[
         ("run", "a command is `uses: exec.run`; Rhai code is `script`"),
         ("when", "a condition of a step is `if`"),
@@ -71,7 +73,7 @@ pub(super) const STEP: Keys = Keys {
 
 pub(super) const BODIES: [&str; 6] = ["uses", "script", "assert", "findings", "steps", "parallel"];
 /// Keys that go with some bodies only. What stands in none of the lists goes with every body.
-pub(super) const GOES_WITH: [(&str, &[&str]); 11] = [
+pub(super) const GOES_WITH: [(&str, &[&str]); 12] = [
     ("with", &["uses"]),
     ("until", &["uses", "script", "steps"]),
     ("in_a_row", &["uses", "script", "steps"]),
@@ -83,6 +85,7 @@ pub(super) const GOES_WITH: [(&str, &[&str]); 11] = [
     ("effect", &["uses"]),
     ("repeat", &["uses"]),
     ("settle", &["uses"]),
+    ("reveal", &["uses"]),
 ];
 /// Keys that a `foreach` around the body takes over: they look at its items, whatever the body is.
 pub(super) const OF_FOREACH: [&str; 3] = ["until", "in_a_row", "every"];
@@ -186,6 +189,7 @@ fn step(reader: &mut Reader, node: &Node, ids: &mut Ids) -> Option<Step> {
     let continue_on_failure =
         continue_on_failure.and_then(|node| reader.boolean(node, "`continue_on_failure`")).unwrap_or(false);
     let outputs = fields.has("outputs").then(|| named_templates(reader, &fields, "outputs"));
+    let reveal = fields.get("reveal").map(|node| lower_sealed::reveal(reader, node)).unwrap_or_default();
     let reason = fields.get("reason").and_then(|node| reader.text(node, "`reason`"));
     let explicit = explicit_id(reader, &fields, ids);
     let body_entry = body?;
@@ -216,6 +220,7 @@ fn step(reader: &mut Reader, node: &Node, ids: &mut Ids) -> Option<Step> {
         continue_on_failure,
         outputs,
         reason,
+        reveal,
     })
 }
 

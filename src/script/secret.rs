@@ -42,6 +42,8 @@ pub struct Sealed {
     /// [`FINGERPRINT_DIGITS`] hex digits: equal for equal texts of one store, and keyed, so that guessing a text and
     /// comparing takes the store's key.
     pub fingerprint: String,
+    /// It is a whole answer, of which the secret parts are sealed by themselves: they are searched for, it is not.
+    pub answer: bool,
 }
 
 /// Hex digits of a fingerprint: 64 bits, so that two of a million values don't meet by chance.
@@ -204,9 +206,7 @@ impl SecretText {
     pub fn to_json(&self) -> Json {
         match self {
             SecretText::Name(name) => Json::String(name.clone()),
-            SecretText::Sealed(Sealed { name, digest, fingerprint }) => {
-                json!({ "sealed": { "name": name, "digest": digest, "fingerprint": fingerprint } })
-            }
+            SecretText::Sealed(sealed) => json!({ "sealed": sealed.to_json() }),
             SecretText::Concat(parts) => Json::Array(
                 parts
                     .iter()
@@ -261,9 +261,18 @@ impl SecretText {
 impl Sealed {
     fn from_json(json: &Json) -> Option<Sealed> {
         let text = |key: &str| json.get(key)?.as_str().map(str::to_owned);
-        let fields = json.as_object().filter(|fields| fields.len() == 3);
-        fields?;
-        Some(Sealed { name: text("name")?, digest: text("digest")?, fingerprint: text("fingerprint")? })
+        let answer = json.get("answer").is_some_and(|answer| *answer == true);
+        let fields = 3 + usize::from(answer);
+        json.as_object().filter(|object| object.len() == fields)?;
+        Some(Sealed { name: text("name")?, digest: text("digest")?, fingerprint: text("fingerprint")?, answer })
+    }
+
+    fn to_json(&self) -> Json {
+        let mut json = json!({ "name": self.name, "digest": self.digest, "fingerprint": self.fingerprint });
+        if self.answer {
+            json["answer"] = Json::Bool(true);
+        }
+        json
     }
 }
 
@@ -328,7 +337,7 @@ mod tests {
 
     fn sealed(name: &str, fingerprint: &str) -> SecretText {
         let digest = format!("sha256:{name}");
-        SecretText::Sealed(Sealed { name: name.into(), digest, fingerprint: fingerprint.into() })
+        SecretText::Sealed(Sealed { name: name.into(), digest, fingerprint: fingerprint.into(), answer: false })
     }
 
     #[test]
@@ -340,9 +349,15 @@ mod tests {
         assert_eq!(resolve(&signed), hmac_sha256_hex("<KEY>", "body"));
         let read = sealed("DATABASE_URL", "9c1f41aa00000000").prefixed("url=");
         assert_eq!(resolve(&read), "url=<<DATABASE_URL>>");
-        for secret in
-            [basic, signed, read, SecretText::UrlEncode(Box::new(SecretText::Json(Box::new(SecretText::named("A")))))]
-        {
+        let SecretText::Sealed(one) = sealed("text", "00") else { unreachable!("it is sealed") };
+        let answer = SecretText::Sealed(Sealed { answer: true, ..one });
+        for secret in [
+            basic,
+            signed,
+            read,
+            answer,
+            SecretText::UrlEncode(Box::new(SecretText::Json(Box::new(SecretText::named("A"))))),
+        ] {
             assert_eq!(SecretText::from_json(&secret.to_json()), Some(secret));
         }
     }

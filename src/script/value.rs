@@ -101,6 +101,16 @@ impl Value {
         }
     }
 
+    /// Whether a text, number or bool stands anywhere inside this value.
+    pub fn has_plain(&self) -> bool {
+        match self {
+            Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => true,
+            Value::List(items) => items.iter().any(Value::has_plain),
+            Value::Map(map) => map.values().any(Value::has_plain),
+            Value::Null | Value::Secret(_) | Value::Unknown(_) => false,
+        }
+    }
+
     /// Every sealed value inside this one, by reference.
     pub fn sealed<'a>(&'a self, found: &mut Vec<&'a Sealed>) {
         match self {
@@ -294,7 +304,8 @@ mod tests {
     #[test]
     fn secrets_and_unknowns_survive_the_journal() {
         let secret = SecretText::named("TOKEN").prefixed("Bearer ");
-        let sealed = Sealed { name: "$secret".into(), digest: "sha256:00".into(), fingerprint: "00".into() };
+        let sealed =
+            Sealed { name: "$secret".into(), digest: "sha256:00".into(), fingerprint: "00".into(), answer: false };
         let value = Value::map([
             ("a", Value::Secret(secret)),
             ("b", Value::Unknown(Unknown { origin: "deploy".into() })),

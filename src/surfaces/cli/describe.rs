@@ -151,6 +151,8 @@ fn manner(step: &Step) -> Vec<(&'static str, String)> {
     say("retry", step.retry.as_ref().map(retry));
     say("timeout", step.timeout.as_ref().map(written));
     say("within", step.within.as_ref().map(written));
+    let revealed: Vec<String> = step.reveal.iter().map(written).collect();
+    say("reveal", (!revealed.is_empty()).then(|| revealed.join(", ")));
     said
 }
 

@@ -172,7 +172,7 @@ fn a_sealed_value_can_not_be_looked_into_and_the_error_says_what_can() {
         "`${VALUES}`",
         "print(VALUES)",
         "VALUES.a[0]",
-        "VALUES == #{ a: 1 }",
+        "VALUES.pick([\"a\"]) == #{ a: 1 }",
         "VALUES.a.contains(\"x\")",
         "\"x\" in VALUES.a",
         "json(VALUES)",
