@@ -98,7 +98,13 @@ pub struct Perform {
     /// Idempotency key; empty for reads.
     pub key: String,
     pub timeout: Option<Duration>,
+    /// Names of sealed outputs that come as plain text all the same.
+    pub reveal: Vec<String>,
 }
+
+/// Stands for a primitive in [`Perform::uses`]: open the sealed values in `args` that `reveal` names, and give it all
+/// back as outputs. What an action gives was sealed by steps inside it, and only the driver can open it.
+pub const REVEAL: &str = "reveal";
 
 /// What an effect came to.
 #[derive(Clone, Debug, PartialEq)]

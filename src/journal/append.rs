@@ -103,6 +103,11 @@ impl Blob {
         &self.digest
     }
 
+    /// What is stored.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     pub(super) fn into_parts(self) -> (String, Vec<u8>) {
         (self.digest, self.bytes)
     }

@@ -38,7 +38,7 @@ pub use groups::{Claim, Taker};
 pub use health::{Disk, Health, disk, sqlite_version};
 pub use hold::LastHold;
 pub use inbox::{PendingSignal, Signal, SignalId};
-pub use key::{Fingerprint, PublicKey, Signature, StoreKey};
+pub use key::{FILE as KEY_FILE, Fingerprint, PublicKey, Signature, StoreKey};
 pub use lease::{Busy, Drive, Holder};
 pub use list::{Filter, FindError, RunRow};
 pub use memory::Memory;

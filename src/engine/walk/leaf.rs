@@ -121,6 +121,7 @@ impl Leaf {
             args: intent.with.clone(),
             key: intent.key.clone().unwrap_or_default(),
             timeout,
+            reveal: intent.reveal.clone(),
         });
     }
 
