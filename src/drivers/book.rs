@@ -188,7 +188,7 @@ mod tests {
     use crate::script::value::{Map, Value};
 
     fn actor() -> Actor {
-        Actor { id: "ana".into(), via: "test".into() }
+        Actor::new("ana", "test")
     }
 
     fn begun(step: &str, body: &str, key: Option<&str>) -> Body {

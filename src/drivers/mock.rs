@@ -130,7 +130,7 @@ impl MockRun {
                 .iter()
                 .find_map(|step| world.people.get(step.as_str()).map(|answer| (step.clone(), answer.clone())));
             if let Some((step, answer)) = answered {
-                let actor = Actor { id: "mock".into(), via: "test".into() };
+                let actor = Actor::new("mock", "test");
                 self.machine.signal(Signal::Answer { step, answer, actor, at: None }, self.now);
                 continue;
             }

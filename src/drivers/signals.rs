@@ -20,7 +20,7 @@ pub fn as_signal(pending: PendingSignal, redactor: &Redactor) -> Option<Signal> 
         Ok(Body::Evidence { step, attempt, outcome, outputs }) => Signal::Evidence { step, attempt, outcome, outputs },
         Ok(_) => return None,
         Err(why) => {
-            let actor = Actor { id: "rerail".to_owned(), via: "journal".to_owned() };
+            let actor = Actor::new("rerail", "journal");
             Signal::Note { text: format!("signal {} can't be read and was dropped: {why}", pending.id.number()), actor }
         }
     };

@@ -384,10 +384,33 @@ pub enum Decision {
 }
 
 /// Who did something, and through which surface.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
-    /// The operator's name.
+    /// The person's name in the project's `people`, or the operating system's user.
     pub id: String,
     /// `cli`, later `http`, `web`, `chat`, `mcp`.
     pub via: String,
+    /// Roles the person had when it was recorded; none for whoever is no person of the project.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+    /// Whether `id` is a name of the project's `people`. Absent in journals from before there were any.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub person: bool,
+}
+
+impl Actor {
+    /// Somebody who is no person of a project: an operating system's user, or a program.
+    pub fn new(id: impl Into<String>, via: impl Into<String>) -> Actor {
+        Actor { id: id.into(), via: via.into(), ..Actor::default() }
+    }
+
+    /// A person of a project.
+    pub fn person(id: impl Into<String>, via: impl Into<String>, roles: Vec<String>) -> Actor {
+        Actor { id: id.into(), via: via.into(), roles, person: true }
+    }
+
+    /// Whether this is a person who is named here, or has a role that is.
+    pub fn is_one_of(&self, by: &[String]) -> bool {
+        self.person && by.iter().any(|name| *name == self.id || self.roles.contains(name))
+    }
 }

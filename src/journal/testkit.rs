@@ -22,7 +22,7 @@ pub(super) fn new_run() -> RunId {
 }
 
 pub(super) fn actor(id: &str) -> Actor {
-    Actor { id: id.into(), via: "cli".into() }
+    Actor::new(id, "cli")
 }
 
 pub(super) fn holder() -> Holder {

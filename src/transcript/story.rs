@@ -24,7 +24,7 @@ pub(crate) fn run_id() -> RunId {
 }
 
 pub(crate) fn ana() -> Actor {
-    Actor { id: "ana".into(), via: "cli".into() }
+    Actor::new("ana", "cli")
 }
 
 pub(crate) fn started() -> Event {
@@ -174,7 +174,7 @@ impl Story {
     }
 
     pub(crate) fn answered(&mut self, step: &str, answer: &str, by: &str) -> &mut Story {
-        let actor = Actor { id: by.into(), via: "chat".into() };
+        let actor = Actor::new(by, "chat");
         self.tell(Body::AskAnswered { step: step.into(), answer: answer.into(), actor, at: None })
     }
 

@@ -221,7 +221,7 @@ impl Ended {
 }
 
 pub fn ana() -> Actor {
-    Actor { id: "ana".into(), via: "test".into() }
+    Actor::new("ana", "test")
 }
 
 pub fn ok(outputs: serde_json::Value) -> Attempt {

@@ -8,7 +8,7 @@ pub fn actor() -> Actor {
     let uid = rustix::process::getuid().as_raw();
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let claimed = std::env::var("USER").ok();
-    Actor { id: name_of(uid, &passwd, claimed.as_deref()), via: "cli".to_owned() }
+    Actor::new(name_of(uid, &passwd, claimed.as_deref()), "cli")
 }
 
 fn name_of(uid: u32, passwd: &str, claimed: Option<&str>) -> String {

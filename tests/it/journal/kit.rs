@@ -25,7 +25,7 @@ pub fn new_run() -> RunId {
 }
 
 pub fn actor() -> Actor {
-    Actor { id: "ana".into(), via: "cli".into() }
+    Actor::new("ana", "cli")
 }
 
 pub fn holder() -> Holder {
