@@ -14,6 +14,8 @@ use crate::runbook::words::NAME_CHARS_MAX;
 const SNAKE: &str = "^[a-z][a-z0-9_]*$";
 /// Runbooks.
 const KEBAB: &str = "^[a-z0-9]+(-[a-z0-9]+)*$";
+/// People and roles.
+const PERSON: &str = "^[a-z][a-z0-9_-]*$";
 /// Actions.
 const DOTTED: &str = "^[a-z][a-z0-9_]*([.][a-z][a-z0-9_]*)*$";
 /// `1m30s`, in the order of their size. Without its two characters at least it would take an empty text.
@@ -75,6 +77,10 @@ pub(super) enum Form {
     List(&'static str),
     /// Free names to such maps.
     Maps(&'static str),
+    /// Names of people, at least one, to such maps.
+    People(&'static str),
+    /// Text, or a map with known keys.
+    TextOrMap(&'static str),
 }
 
 impl Form {
@@ -82,6 +88,7 @@ impl Form {
     pub(super) fn refers_to(self) -> Option<&'static str> {
         match self {
             Form::Map(name) | Form::List(name) | Form::Maps(name) | Form::WordsOrMap(_, name) => Some(name),
+            Form::People(name) | Form::TextOrMap(name) => Some(name),
             _ => None,
         }
     }
@@ -119,6 +126,13 @@ impl Form {
             Form::Map(name) => json!({ "allOf": [refer(name)] }),
             Form::List(name) => json!({ "type": "array", "minItems": 1, "items": refer(name) }),
             Form::Maps(name) => json!({ "type": "object", "additionalProperties": refer(name) }),
+            Form::People(name) => json!({
+                "type": "object",
+                "minProperties": 1,
+                "propertyNames": { "pattern": PERSON },
+                "additionalProperties": refer(name),
+            }),
+            Form::TextOrMap(name) => json!({ "anyOf": [{ "type": scalar }, refer(name)] }),
         }
     }
 }
