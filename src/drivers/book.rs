@@ -102,6 +102,7 @@ impl Book {
             Body::RunPaused { .. } | Body::RunResumed { .. } => true,
             Body::HoldOn(_) | Body::HoldOff { .. } => true,
             Body::AskAnswered { .. } | Body::OutcomeSet { .. } | Body::Evidence { .. } => true,
+            Body::ApprovalGiven { .. } | Body::ApprovalRejected { .. } => true,
             Body::Note { actor, .. } => actor.is_some(),
             Body::StepFinished(finished) => facts
                 .step(&finished.step)
@@ -151,6 +152,7 @@ impl Book {
                 }
                 Body::RunResumed { .. } | Body::RunCancelled { .. } | Body::AskAnswered { .. } => true,
                 Body::OutcomeSet { .. } | Body::Evidence { .. } => true,
+                Body::ApprovalGiven { .. } | Body::ApprovalRejected { .. } => true,
                 Body::Note { step, .. } => step.is_none(),
                 _ => false,
             };
@@ -276,6 +278,8 @@ mod tests {
             group: None,
             previous: None,
             timeout_ms: None,
+            floors: None,
+            cover: None,
             rehearsal: false,
             store: None,
         }));

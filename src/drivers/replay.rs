@@ -45,6 +45,8 @@ pub fn replay(program: Arc<Program>, sandbox: Arc<Sandbox>, events: &[Event]) ->
         fence: started.fence,
         group: started.group.clone(),
         previous: started.previous.clone(),
+        floors: started.floors.clone(),
+        cover: started.cover.clone(),
         rehearsal: started.rehearsal,
     };
     let mut machine =
@@ -126,6 +128,7 @@ fn from_outside(body: &Body) -> bool {
             true
         }
         Body::RunPaused { .. } | Body::Evidence { .. } | Body::HoldOn(_) | Body::HoldOff { .. } => true,
+        Body::ApprovalGiven { .. } | Body::ApprovalRejected { .. } => true,
         Body::Note { actor, step, .. } => actor.is_some() || step.is_none(),
         _ => false,
     }

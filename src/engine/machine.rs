@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::engine::change::Cover;
 use crate::engine::evaluate::Evaluator;
 use crate::engine::event::{
     Actor, Body, Decision, ENGINE_SEMANTICS, EVENT_VERSION, Event, Hold, Planned, Previous, RunStarted,
@@ -24,6 +25,7 @@ use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome, RunOutcome}
 use crate::engine::scope::Scope;
 use crate::engine::walk::invocation::duration_ms;
 use crate::engine::walk::run::RunTask;
+use crate::runbook::approval::Floors;
 use crate::runbook::model::Runbook;
 use crate::runbook::program::Program;
 use crate::runbook::spec::Effect;
@@ -53,6 +55,8 @@ pub struct Machine {
     /// Events of signals, waiting for the next decision to be handed out.
     recorded: Vec<Event>,
     holding: Holding,
+    /// Whether nobody is configured who could agree to a write, so that the operator may do so alone.
+    single_operator: bool,
 }
 
 /// Whether writes may start, as the driver has last heard.
@@ -111,10 +115,13 @@ pub struct Waits {
     pub until: Option<Timestamp>,
     /// When the time of something that is being walked is up; not a timer either.
     pub limit: Option<Timestamp>,
-    /// When the first open question expires; not a timer, because a run may be left until then.
+    /// When the first open question or approval expires, or is to be called to mind; not a timer, because a run may be
+    /// left until then.
     pub expires: Option<Timestamp>,
     pub questions: Vec<StepPath>,
     pub doubts: Vec<StepPath>,
+    /// Steps that wait for people to agree.
+    pub approvals: Vec<StepPath>,
     pub finished: Option<RunOutcome>,
     /// The hold that keeps a write from starting.
     pub held: Option<Hold>,
@@ -133,15 +140,23 @@ impl Waits {
 
     pub(crate) fn question(&mut self, step: &StepPath, expires: Option<Timestamp>) {
         self.questions.push(step.clone());
-        self.expires = match (self.expires, expires) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        self.person_until(expires);
+    }
+
+    /// An approval that is to be looked at again then.
+    pub fn approval(&mut self, step: &StepPath, until: Timestamp) {
+        self.approvals.push(step.clone());
+        self.person_until(Some(until));
+    }
+
+    fn person_until(&mut self, until: Option<Timestamp>) {
+        self.expires = [self.expires, until].into_iter().flatten().min();
     }
 
     /// Whether only a person can move the run.
     pub fn only_people(&self) -> bool {
-        self.in_flight == 0 && self.until.is_none() && !(self.questions.is_empty() && self.doubts.is_empty())
+        let none = self.questions.is_empty() && self.doubts.is_empty() && self.approvals.is_empty();
+        self.in_flight == 0 && self.until.is_none() && !none
     }
 }
 
@@ -158,6 +173,23 @@ pub enum Signal {
         actor: Actor,
         /// When it was given, if not just now.
         at: Option<Timestamp>,
+    },
+    /// Agrees to what a step asks.
+    Approve {
+        step: StepPath,
+        /// The digest of what the person was shown: see [`crate::engine::event::ApprovalRequested::change`].
+        change: String,
+        actor: Actor,
+        /// When it was given, if not just now.
+        at: Option<Timestamp>,
+        /// What the person saw, if the surface says so.
+        shown: Option<String>,
+    },
+    Reject {
+        step: StepPath,
+        change: String,
+        actor: Actor,
+        reason: String,
     },
     Decide {
         step: StepPath,
@@ -210,6 +242,10 @@ pub struct Start {
     pub group: Option<String>,
     /// See [`RunStarted::previous`].
     pub previous: Option<Box<Previous>>,
+    /// See [`RunStarted::floors`].
+    pub floors: Option<Box<Floors>>,
+    /// See [`RunStarted::cover`].
+    pub cover: Option<Box<Cover>>,
     pub rehearsal: bool,
 }
 
@@ -282,7 +318,15 @@ impl Machine {
             completions: BTreeMap::new(),
             recorded: Vec::new(),
             holding,
+            single_operator: false,
         }
+    }
+
+    /// Says whether the project names nobody who could agree to a write: its operator may then do so alone, unless
+    /// the target forbids it.
+    pub fn single_operator(&mut self, single: bool) {
+        let floors = self.facts.started.as_ref().and_then(|started| started.floors.as_ref());
+        self.single_operator = single && floors.is_none_or(|floors| floors.single_operator);
     }
 
     /// Says whether writes may start from now on; the run notes it when it meets it.
@@ -341,6 +385,19 @@ impl Machine {
                 let what = format!("answer to `{step}`");
                 (Body::AskAnswered { step, answer, actor, at }, what)
             }
+            Signal::Approve { step, change, actor, at, shown } => {
+                let what = format!("approval of `{step}` by {}", actor.id);
+                let single = self.single_operator && !actor.person;
+                let refused = self.facts.refuses_approval(&step, &change, &actor, at.unwrap_or(now), single);
+                let too_late = refused.map_or(what.clone(), |why| format!("{what} does not count: {why}"));
+                (Body::ApprovalGiven { step, change, actor, at, shown, single }, too_late)
+            }
+            Signal::Reject { step, change, actor, reason } => {
+                let what = format!("rejection of `{step}` by {}", actor.id);
+                let refused = self.facts.refuses_rejection(&step, &change, &actor);
+                let too_late = refused.map_or(what.clone(), |why| format!("{what} does not count: {why}"));
+                (Body::ApprovalRejected { step, change, actor, reason }, too_late)
+            }
             Signal::Decide { step, decision, outputs, actor, reason } => {
                 let what = format!("decision on `{step}`");
                 (Body::OutcomeSet { step, decision, outputs, actor, reason }, what)
@@ -354,8 +411,9 @@ impl Machine {
         };
         let mut event = Event { v: EVENT_VERSION, seq: self.facts.next_seq, ts: now, body };
         if self.facts.apply(&event).is_err() {
-            event.body =
-                Body::Note { text: format!("{too_late} came too late and changes nothing"), actor: None, step: None };
+            let refused = matches!(event.body, Body::ApprovalGiven { .. } | Body::ApprovalRejected { .. });
+            let text = if refused { too_late } else { format!("{too_late} came too late and changes nothing") };
+            event.body = Body::Note { text, actor: None, step: None };
             if self.facts.apply(&event).is_err() {
                 return;
             }
@@ -559,6 +617,8 @@ fn before_start(
         group: start.group,
         previous: start.previous,
         timeout_ms: None,
+        floors: start.floors,
+        cover: start.cover,
         rehearsal: start.rehearsal,
         store: None,
     };

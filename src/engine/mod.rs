@@ -4,6 +4,8 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::print_stdout)]
 
+pub mod approvals;
+pub mod change;
 pub mod digest;
 pub mod evaluate;
 pub mod event;

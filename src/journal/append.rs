@@ -62,6 +62,7 @@ impl Append {
         let relied_on = |event: &Event| match &event.body {
             Body::RunStarted(_) | Body::RunFinished { .. } | Body::RunCancelled { .. } => true,
             Body::AskAnswered { .. } | Body::OutcomeSet { .. } => true,
+            Body::ApprovalGiven { .. } | Body::ApprovalRejected { .. } => true,
             Body::StepStarted(intent) => intent.key.is_some(),
             _ => false,
         };

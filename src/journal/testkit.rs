@@ -60,6 +60,8 @@ pub(super) fn started(run: RunId, runbook: &str) -> Event {
             group: None,
             previous: None,
             timeout_ms: None,
+            floors: None,
+            cover: None,
             rehearsal: false,
             store: None,
         })),

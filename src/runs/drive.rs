@@ -222,6 +222,8 @@ impl Runs {
             fence: 0,
             group: None,
             previous: None,
+            floors: None,
+            cover: None,
             rehearsal,
         };
         Ok((start, texts))

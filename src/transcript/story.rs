@@ -70,6 +70,8 @@ impl Story {
             group: None,
             previous: None,
             timeout_ms: None,
+            floors: None,
+            cover: None,
             rehearsal: false,
             root: None,
             store: None,

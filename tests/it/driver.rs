@@ -202,6 +202,8 @@ fn start(run: RunId) -> Start {
         fence: 0,
         group: None,
         previous: None,
+        floors: None,
+        cover: None,
         rehearsal: false,
     }
 }

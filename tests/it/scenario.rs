@@ -144,6 +144,8 @@ impl Scenario {
             fence: 0,
             group: None,
             previous: None,
+            floors: None,
+            cover: None,
             rehearsal: false,
         };
         let now: Timestamp = NOW.parse().unwrap();

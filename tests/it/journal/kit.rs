@@ -63,6 +63,8 @@ pub fn started(run: RunId) -> Event {
             group: None,
             previous: None,
             timeout_ms: None,
+            floors: None,
+            cover: None,
             rehearsal: false,
             store: None,
         })),
