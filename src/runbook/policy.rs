@@ -2,19 +2,13 @@
 //!
 //! A floor: a runbook may ask for more, never for less. Plain data: who approves what is the engine's.
 
-use serde::{Deserialize, Serialize};
-
+use crate::runbook::approval::{Floors, Need};
 use crate::runbook::node::{Node, NodeKind};
 use crate::runbook::people::person_fault;
 use crate::runbook::problem::Problem;
-use crate::runbook::reader::{Fields, Keys, Reader};
+use crate::runbook::reader::{Keys, Reader};
 use crate::runbook::spec::Effect;
-use crate::runbook::types::parse_duration;
 
-/// People one approval may need: more are never reached in an incident.
-const COUNT_MAX: u32 = 16;
-/// Longest time an approval may wait: what waits longer is asked again.
-const EXPIRES_MS_MAX: u64 = 7 * 24 * 3600 * 1000;
 /// The word for a place that wants no approval.
 pub(super) const NONE: &str = "none";
 
@@ -28,9 +22,13 @@ pub(super) const FLOOR: Keys =
     Keys { what: "floor", known: &["approval"], later: &[], foreign: &[("by", "write `approval: { by: […] }`")] };
 pub(super) const NEED: Keys = Keys {
     what: "approval",
-    known: &["by", "all", "count", "self", "expires", "remind", "on_expiry"],
+    known: &["by", "all", "count", "self"],
     later: &[],
-    foreign: &[("role", "write `by`, a list"), ("roles", "write `by`"), ("timeout", "write `expires`")],
+    foreign: &[
+        ("role", "write `by`, a list"),
+        ("roles", "write `by`"),
+        ("expires", "how long it waits stands at the step, 15 minutes without it"),
+    ],
 };
 pub(super) const AGENTS: Keys = Keys { what: "rule for agents", known: &["max_effect"], later: &[], foreign: &[] };
 pub(super) const EFFECTS: [(&str, Effect); 4] = [
@@ -39,100 +37,19 @@ pub(super) const EFFECTS: [(&str, Effect); 4] = [
     ("write", Effect::Write),
     ("destructive", Effect::Destructive),
 ];
-pub(super) const ON_EXPIRY: [(&str, OnExpiry); 2] = [("fail", OnExpiry::Fail), ("cancel", OnExpiry::Cancel)];
 
 /// What a target asks of runs against it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
+    /// What the outermost write of each effect needs at least.
     pub floors: Floors,
-    /// Whether whoever is alone may confirm for themselves what needs an approval.
-    pub single_operator: bool,
     /// The greatest effect a run may have that a program started, and no person.
     pub agents_max: Effect,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Policy { floors: Floors::default(), single_operator: true, agents_max: Effect::Read }
-    }
-}
-
-/// What the outermost write of each effect needs at least. Pinned to a run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Floors {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub notify: Option<Need>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub write: Option<Need>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub destructive: Option<Need>,
-}
-
-impl Floors {
-    /// Whether nothing is asked for.
-    pub fn is_none(&self) -> bool {
-        *self == Floors::default()
-    }
-
-    /// What an effect needs at least.
-    pub fn of(&self, effect: Effect) -> Option<&Need> {
-        match effect {
-            Effect::Pure | Effect::Read => None,
-            Effect::Notify => self.notify.as_ref(),
-            Effect::Write => self.write.as_ref(),
-            Effect::Destructive => self.destructive.as_ref(),
-        }
-    }
-}
-
-/// Who has to say yes, and by when.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Need {
-    /// Roles or people; anybody of the project if empty.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub by: Vec<String>,
-    /// Whether one person of each of `by` is needed, and not of any of them.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub all: bool,
-    /// Different people, at least 1.
-    pub count: u32,
-    /// Whether whoever started the run counts.
-    #[serde(default, rename = "self", skip_serializing_if = "std::ops::Not::not")]
-    pub self_ok: bool,
-    /// Milliseconds until nobody can approve any more.
-    pub expires_ms: u64,
-    /// Milliseconds between reminders.
-    pub remind_ms: u64,
-    #[serde(default)]
-    pub on_expiry: OnExpiry,
-}
-
-/// What becomes of a run when nobody approves in time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnExpiry {
-    #[default]
-    Fail,
-    Cancel,
-}
-
-impl Need {
-    /// How long an approval is waited for without `expires`: an incident doesn't wait for a week.
-    pub const EXPIRES_MS: u64 = 15 * 60 * 1000;
-    /// How often it is called to mind without `remind`.
-    pub const REMIND_MS: u64 = 5 * 60 * 1000;
-
-    /// One yes of somebody with one of these roles, or of these people.
-    pub fn of(by: Vec<String>) -> Need {
-        Need {
-            by,
-            all: false,
-            count: 1,
-            self_ok: false,
-            expires_ms: Need::EXPIRES_MS,
-            remind_ms: Need::REMIND_MS,
-            on_expiry: OnExpiry::Fail,
-        }
+        Policy { floors: Floors::default(), agents_max: Effect::Read }
     }
 }
 
@@ -162,7 +79,7 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> Policy {
         }
     }
     if let Some(node) = fields.get("single_operator") {
-        policy.single_operator = reader.boolean(node, "`single_operator`").unwrap_or(false);
+        policy.floors.single_operator = reader.boolean(node, "`single_operator`").unwrap_or(false);
     }
     if let Some(agents) = fields.get("agents").and_then(|node| reader.fields(node, &AGENTS))
         && let Some(node) = reader.required(&agents, "max_effect")
@@ -180,7 +97,7 @@ fn floor(reader: &mut Reader, node: &Node) -> Option<Need> {
         NodeKind::Map(_) => need(reader, node),
         _ => {
             let role = reader.text(node, "`approval`")?;
-            reader.name(&role, person_fault).then(|| Need::of(vec![role.value]))
+            reader.name(&role, person_fault).then(|| Need::of(role.value))
         }
     }
 }
@@ -192,7 +109,12 @@ fn need(reader: &mut Reader, node: &Node) -> Option<Need> {
         let span = reader.first_line(node.span);
         reader.error("E0107", span, "`by` names nobody", "name at least one role or person");
     }
-    let mut need = Need::of(by.into_iter().map(|name| name.value).collect());
+    if by.len() > Need::BY_MAX {
+        let message = format!("`by` names {}, at most {} are asked at once", by.len(), Need::BY_MAX);
+        reader.error("E0114", reader.first_line(node.span), message, "too many");
+    }
+    let by = by.into_iter().map(|name| name.value).collect();
+    let mut need = Need { by, all: false, count: 1, self_ok: false };
     let flag = |reader: &mut Reader, key: &str| {
         fields.get(key).and_then(|node| reader.boolean(node, &format!("`{key}`"))).unwrap_or(false)
     };
@@ -201,37 +123,13 @@ fn need(reader: &mut Reader, node: &Node) -> Option<Need> {
     if let Some(node) = fields.get("count")
         && let Some(count) = reader.count(node, "`count`", 1)
     {
-        if count > COUNT_MAX {
-            let message = format!("`count` is {count}, at most {COUNT_MAX} people can be asked for");
+        if count > Need::COUNT_MAX {
+            let message = format!("`count` is {count}, at most {} people can be asked for", Need::COUNT_MAX);
             reader.error("E0114", reader.first_line(node.span), message, "too many");
         }
         need.count = count;
     }
-    need.expires_ms = time(reader, &fields, "expires", Need::EXPIRES_MS);
-    need.remind_ms = time(reader, &fields, "remind", Need::REMIND_MS);
-    if let Some(node) = fields.get("on_expiry") {
-        need.on_expiry = reader.word(node, "on_expiry", &ON_EXPIRY).unwrap_or_default();
-    }
     Some(need)
-}
-
-/// Milliseconds of a duration that is more than nothing.
-fn time(reader: &mut Reader, fields: &Fields<'_>, key: &str, default: u64) -> u64 {
-    let Some(text) = fields.get(key).and_then(|node| reader.text(node, &format!("`{key}`"))) else { return default };
-    let span = reader.first_line(text.span);
-    let millis = match parse_duration(&text.value) {
-        Ok(duration) => u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
-        Err(why) => {
-            reader.error("E0107", span, format!("`{key}`: {why}"), "no duration");
-            return default;
-        }
-    };
-    if millis == 0 || millis > EXPIRES_MS_MAX {
-        let message = format!("`{key}` is {}, expected more than nothing and at most 7d", text.value);
-        reader.error("E0114", span, message, "not a time to wait for people");
-        return default;
-    }
-    millis
 }
 
 #[cfg(test)]
@@ -249,27 +147,21 @@ mod tests {
     fn without_a_line_nothing_is_asked_for_and_agents_only_look() {
         let (read, codes) = policy("{}");
         assert_eq!((read.clone(), codes), (Policy::default(), vec![]));
-        assert!(read.floors.is_none() && read.single_operator && read.agents_max == Effect::Read);
+        assert!(read.floors.is_empty() && read.floors.single_operator && read.agents_max == Effect::Read);
     }
 
     #[test]
     fn a_policy_is_read_whole() {
         let (read, codes) = policy(
-            "{ notify: { approval: none }, write: { approval: oncall }, destructive: { approval: { by: [lead, dba], all: true, count: 2, expires: 1h, remind: 90s, on_expiry: cancel } }, single_operator: false, agents: { max_effect: notify } }",
+            "{ notify: { approval: none }, write: { approval: oncall }, destructive: { approval: { by: [lead, dba], all: true, count: 2, self: true } }, single_operator: false, agents: { max_effect: notify } }",
         );
         assert_eq!(codes, Vec::<&str>::new());
         assert_eq!(read.floors.of(Effect::Notify), None);
-        assert_eq!(read.floors.of(Effect::Write), Some(&Need::of(vec!["oncall".into()])));
-        let destructive = Need {
-            all: true,
-            count: 2,
-            expires_ms: 3_600_000,
-            remind_ms: 90_000,
-            on_expiry: OnExpiry::Cancel,
-            ..Need::of(vec!["lead".into(), "dba".into()])
-        };
+        assert_eq!(read.floors.of(Effect::Write), Some(&Need::of("oncall")));
+        let by = vec!["lead".into(), "dba".into()];
+        let destructive = Need { by, all: true, count: 2, self_ok: true };
         assert_eq!(read.floors.of(Effect::Destructive), Some(&destructive));
-        assert!(!read.single_operator && read.agents_max == Effect::Notify);
+        assert!(!read.floors.single_operator && read.agents_max == Effect::Notify);
         let json = serde_json::to_string(&read.floors).unwrap();
         assert_eq!(serde_json::from_str::<Floors>(&json).unwrap(), read.floors);
     }
@@ -278,7 +170,7 @@ mod tests {
     fn what_a_milder_effect_needs_a_greater_one_needs_too() {
         let (read, _) = policy("{ notify: { approval: oncall } }");
         for effect in [Effect::Notify, Effect::Write, Effect::Destructive] {
-            assert_eq!(read.floors.of(effect), Some(&Need::of(vec!["oncall".into()])), "{effect:?}");
+            assert_eq!(read.floors.of(effect), Some(&Need::of("oncall")), "{effect:?}");
         }
         assert_eq!((read.floors.of(Effect::Pure), read.floors.of(Effect::Read)), (None, None));
         let (read, codes) = policy("{ notify: { approval: lead }, write: { approval: none } }");
@@ -298,11 +190,9 @@ mod tests {
             ("{ write: { approval: { by: [] } } }", "E0107"),
             ("{ write: { approval: { by: oncall } } }", "E0107"),
             ("{ write: { approval: { by: [oncall], count: 0 } } }", "E0107"),
-            ("{ write: { approval: { by: [oncall], count: 17 } } }", "E0114"),
-            ("{ write: { approval: { by: [oncall], expires: soon } } }", "E0107"),
-            ("{ write: { approval: { by: [oncall], expires: 0s } } }", "E0114"),
-            ("{ write: { approval: { by: [oncall], expires: 8d } } }", "E0114"),
-            ("{ write: { approval: { by: [oncall], on_expiry: allow } } }", "E0107"),
+            ("{ write: { approval: { by: [oncall], count: 11 } } }", "E0114"),
+            ("{ write: { approval: { by: [a, b, c, d, e, f, g, h, i, j, k] } } }", "E0114"),
+            ("{ write: { approval: { by: [oncall], expires: 1h } } }", "E0103"),
             ("{ write: { approval: oncall }, destructive: { approval: none } }", "E0115"),
             ("{ single_operator: no }", "E0113"),
             ("{ agents: { max_effect: pure } }", "E0107"),
@@ -312,6 +202,6 @@ mod tests {
             assert!(codes.contains(&code), "{text}: {codes:?} {read:?}");
         }
         // What can't be read is never milder than what was written.
-        assert!(!policy("{ single_operator: no }").0.single_operator);
+        assert!(!policy("{ single_operator: no }").0.floors.single_operator);
     }
 }

@@ -13,10 +13,12 @@ mod eval;
 mod follow;
 mod ground;
 mod holding;
+mod identity;
 mod inputs;
 mod look;
 mod people;
 mod start;
+mod token;
 mod typed;
 
 use std::path::PathBuf;
@@ -32,8 +34,10 @@ pub use checkup::{Checkup, Fitness};
 pub use drive::{Left, Rehearsed};
 pub use error::{ErrorKind, RunsError};
 pub use follow::{Followed, Parted};
+pub use identity::Caller;
 pub use people::{DecideRequest, Delivered};
 pub use start::{Change, Prepared, StartRequest};
+pub use token::Token;
 
 use crate::journal::Store;
 use crate::project::Project;

@@ -9,7 +9,6 @@ const REPEATS: [&str; 2] = words(&commands::REPEATS);
 const METHODS: [&str; 3] = words(&providers::METHODS);
 
 const AGENTS_MAX: [&str; 4] = words(&policy::EFFECTS);
-const ON_EXPIRY: [&str; 2] = words(&policy::ON_EXPIRY);
 
 pub(super) const COMMAND: Definition = Definition {
     name: "command",
@@ -169,12 +168,12 @@ pub(super) const FLOOR: Definition = Definition {
     required: &["approval"],
     one_of: &[],
     needs: &[],
-    rows: &[row("approval", Form::TextOrMap("need"), "A role, `none`, or who has to approve and by when.")],
+    rows: &[row("approval", Form::TextOrMap("need"), "A role, `none`, or who has to approve.")],
 };
 
 pub(super) const NEED: Definition = Definition {
     name: "need",
-    doc: "Who has to approve, and by when.",
+    doc: "Who has to approve.",
     keys: &policy::NEED,
     required: &["by"],
     one_of: &[],
@@ -184,9 +183,6 @@ pub(super) const NEED: Definition = Definition {
         row("all", Form::Bool, "Whether one of each of them has to; any of them without it."),
         row("count", Form::Count(1), "How many different people; 1 without it."),
         row("self", Form::Bool, "Whether whoever started the run counts; no without it."),
-        row("expires", Form::Duration, "How long it is waited for; 15m without it."),
-        row("remind", Form::Duration, "How often it is called to mind; 5m without it."),
-        row("on_expiry", Form::Words(&ON_EXPIRY), "fail: the run is rejected; cancel: it is cancelled."),
     ],
 };
 

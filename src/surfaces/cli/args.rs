@@ -48,6 +48,12 @@ pub struct Globals {
     /// Directory of the journal [default: $XDG_STATE_HOME/rerail]
     #[arg(long, global = true, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+    /// Act as a person of the project, proved by their token [default: who the operating system's user is]
+    #[arg(long = "as", global = true, value_name = "NAME")]
+    pub acts_as: Option<String>,
+    /// File with the token of `--as`, readable by its owner alone
+    #[arg(long, global = true, value_name = "FILE", env = "RERAIL_TOKEN_FILE", hide_env_values = true)]
+    pub token_file: Option<PathBuf>,
 }
 
 impl Globals {
