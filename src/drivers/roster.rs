@@ -6,7 +6,6 @@
 use crate::engine::event::Actor;
 use crate::engine::facts::Facts;
 use crate::engine::machine::Signal;
-use crate::runbook::nearest::listed;
 use crate::runbook::people::People;
 
 /// Reads the people of the run's project, as they are now.
@@ -59,7 +58,7 @@ impl Roster {
             && let Some(by) = facts.step(step).and_then(|record| record.asked.as_ref()).map(|asked| &asked.by)
             && !may_answer(actor, by)
         {
-            let why = format!("only {} may answer", listed(by.iter().map(String::as_str)));
+            let why = format!("only {} may answer", one_of(by));
             return refused(signal, &what, &why);
         }
         signal
@@ -69,6 +68,11 @@ impl Roster {
 /// Whether a question that asks for these people or roles is open to somebody; one that asks for nobody is to all.
 pub fn may_answer(actor: &Actor, by: &[String]) -> bool {
     by.is_empty() || actor.is_one_of(by)
+}
+
+/// `lead`, or `lead` or `ana`: as they stand in a message.
+pub fn one_of(by: &[String]) -> String {
+    by.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
 }
 
 /// What a signal decides, for a message; `None` for what anybody may say.

@@ -69,7 +69,7 @@ impl Runs {
     }
 }
 
-fn identify(people: &People, caller: &Caller) -> Result<Actor, RunsError> {
+pub(super) fn identify(people: &People, caller: &Caller) -> Result<Actor, RunsError> {
     let os_user = caller.os_users.first().cloned().unwrap_or_default();
     let Some(name) = &caller.claims else {
         return Ok(match known(people, caller)? {
@@ -123,8 +123,10 @@ fn known<'p>(people: &'p People, caller: &Caller) -> Result<Option<(&'p str, &'p
 
 fn read_token(path: &Path) -> Result<String, RunsError> {
     let shown = path.display();
-    let unreadable =
-        |why: &dyn std::fmt::Display| not_allowed(format!("the token file `{shown}` can't be read: {why}"));
+    let unreadable = |why: &dyn std::fmt::Display| {
+        not_allowed(format!("the token file `{shown}` can't be read: {why}"))
+            .hint("it holds one token: what `rerail token new NAME` prints")
+    };
     let (file, metadata) = regular_file::open(path).map_err(|error| unreadable(&error))?;
     if metadata.mode() & OTHERS != 0 {
         let said = format!("others may read the token file `{shown}`: its mode is {:04o}", metadata.mode() & 0o7777);

@@ -4,6 +4,7 @@
 //! works. Nothing here prints or reads the terminal.
 
 mod actions;
+mod approvals;
 mod checking;
 mod checkup;
 mod drive;
@@ -29,6 +30,7 @@ pub use crate::journal::{
     Filter as RunFilter, Hash, Holder, LastHold, Line, Report as VerifyReport, RunRow, Status, sqlite_version,
 };
 pub use actions::ListedAction;
+pub use approvals::{Taken, Waiting, Word, names_change};
 pub use checking::Checked;
 pub use checkup::{Checkup, Fitness};
 pub use drive::{Left, Rehearsed};

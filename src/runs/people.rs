@@ -2,7 +2,7 @@
 
 use crate::drivers::clock::now;
 use crate::drivers::local::status;
-use crate::drivers::roster::may_answer;
+use crate::drivers::roster::{may_answer, one_of};
 use crate::engine::event::{Actor, Body, Decision, EVENT_VERSION, Event};
 use crate::engine::facts::{Asked, Facts, Record};
 use crate::engine::ids::StepPath;
@@ -141,8 +141,7 @@ impl Runs {
         if people.is_single_operator() || may_answer(actor, &asked.by) {
             return Ok(());
         }
-        let by = listed(asked.by.iter().map(String::as_str));
-        let said = format!("`{path}` asks {by}, and {} is none of them", actor.id);
+        let said = format!("`{path}` asks {}, and {} is none of them", one_of(&asked.by), actor.id);
         Err(RunsError::new(ErrorKind::NotAllowed, said).hint(match people.who(&asked.by).as_slice() {
             [] => "nobody has such a role: see `people` in rerail.yaml".to_owned(),
             who => format!("that is: {}", who.join(", ")),
@@ -188,7 +187,7 @@ impl Runs {
 
     /// A redactor that knows what the secrets of a run's target are now. As far as can be known: one whose
     /// source is gone, or a run that can't be read, must not keep a person from stopping it.
-    fn knowing(&self, run: &RunRow) -> Redactor {
+    pub(super) fn knowing(&self, run: &RunRow) -> Redactor {
         let redactor = self.redactor.clone();
         self.learn_secrets(run, &redactor);
         redactor
@@ -279,7 +278,10 @@ fn still_open(run: &RunRow) -> Result<(), RunsError> {
 }
 
 /// The path that `text` is, or ends, if no other ends so.
-fn named<'a>(text: &str, paths: impl Iterator<Item = &'a StepPath>) -> Result<Option<&'a StepPath>, RunsError> {
+pub(super) fn named<'a>(
+    text: &str,
+    paths: impl Iterator<Item = &'a StepPath>,
+) -> Result<Option<&'a StepPath>, RunsError> {
     let mut ending = Vec::new();
     for path in paths {
         if path.as_str() == text {

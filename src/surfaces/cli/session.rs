@@ -44,6 +44,11 @@ impl Session {
         Ok(Runs::open(self.state_dir()?, project, self.ui.redactor().clone()))
     }
 
+    /// Who is there, as far as this process can say.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
     /// Who acts, as the people of the project know them.
     ///
     /// # Errors
