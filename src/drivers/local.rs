@@ -84,6 +84,7 @@ impl Local<'_> {
         let mut interrupted = false;
         let mut inbox_seen = None;
         let mut renewed = Instant::now();
+        machine.single_operator(self.roster.is_single_operator());
         loop {
             self.hear_signals(machine, book, &mut inbox_seen)?;
             let decided = machine.decide(now());

@@ -1,5 +1,6 @@
 //! The binary as people and scripts meet it.
 
+mod approvals;
 mod asking;
 mod authoring;
 mod commands;
