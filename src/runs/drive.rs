@@ -12,6 +12,7 @@ use crate::drivers::watch::{Foreground, Why};
 use crate::engine::event::{Actor, Body, Event};
 use crate::engine::facts::Facts;
 use crate::engine::ids::RunId;
+use crate::engine::look_ahead::Previewed;
 use crate::engine::machine::{Machine, Signal, Start};
 use crate::journal::{Blob, Holder, Journal, RunRow};
 use crate::redact::Redactor;
@@ -42,6 +43,8 @@ pub struct Left {
 pub struct Rehearsed {
     pub events: Vec<Event>,
     pub facts: Facts,
+    /// What it would write.
+    pub found: Previewed,
     pub program: Arc<Program>,
 }
 
@@ -75,7 +78,8 @@ impl Runs {
             start.previous = store.previous(&program.runbook.name, start.target.as_deref(), start.group.as_deref())?;
             let machine = Machine::start(program, sandbox, start, now());
             let machine = machine.map_err(|failure| RunsError::failed("`vars` can't be computed", &failure))?;
-            let local = Local { store, drive: &drive, world: gated(&world, &drive), redactor, foreground };
+            let world = gated(&world, &drive);
+            let local = Local { store, drive: &drive, world, redactor, foreground, single_operator: true };
             let (facts, why) = on_event_loop(local.run(machine, texts))?;
             Ok(Left { run, facts, why })
         })
@@ -96,8 +100,9 @@ impl Runs {
         on_engine_thread(move || {
             let machine = Machine::start(Arc::clone(&program), sandbox, start, now());
             let machine = machine.map_err(|failure| RunsError::failed("`vars` can't be computed", &failure))?;
-            let (events, facts) = on_event_loop(rehearse(machine, world, redactor, &mut foreground))?;
-            Ok(Rehearsed { events, facts, program })
+            let (events, machine) = on_event_loop(rehearse(machine, world, redactor, &mut foreground))?;
+            let (facts, found) = (machine.facts().clone(), machine.found());
+            Ok(Rehearsed { events, facts, found, program })
         })
     }
 
@@ -147,7 +152,8 @@ impl Runs {
                 machine.signal(Signal::Decide { step, decision, outputs, actor: actor.clone(), reason }, now());
             }
             machine.signal(Signal::Resume { actor, reason, fence: drive.fence() }, now());
-            let local = Local { store, drive: &drive, world: gated(&world, &drive), redactor, foreground };
+            let world = gated(&world, &drive);
+            let local = Local { store, drive: &drive, world, redactor, foreground, single_operator: true };
             let (facts, why) = on_event_loop(local.run(machine, Vec::new()))?;
             Ok(Left { run: id, facts, why })
         })

@@ -169,7 +169,7 @@ impl Bench {
         });
         let watcher = Box::new(self.shown.clone());
         let foreground = Foreground { watcher, control, attended: self.attended, actor: ana() };
-        let local = Local { store: &self.store, drive: &drive, world, redactor, foreground };
+        let local = Local { store: &self.store, drive: &drive, world, redactor, foreground, single_operator: true };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(local.run(machine, Vec::new()))
     }
@@ -613,8 +613,8 @@ fn ctrl_c_ends_the_look_a_rehearsal_hangs_in_and_cancels_it() {
         });
         eventually("the look", || server.count("GET /hang") == 1);
         press.send(Control::Interrupt).unwrap();
-        let facts = rehearsed.join().unwrap();
-        assert_eq!(ended(&facts), RunOutcome::Cancelled);
+        let machine = rehearsed.join().unwrap();
+        assert_eq!(ended(machine.facts()), RunOutcome::Cancelled);
     });
     drop(open);
     assert_eq!(server.count("GET /next"), 0);
