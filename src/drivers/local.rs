@@ -8,15 +8,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinSet;
+
 use crate::drivers::book::Book;
 use crate::drivers::clock::now;
 use crate::drivers::perform::{Flight, Flights};
+use crate::drivers::rehearsal::look_ahead;
 use crate::drivers::roster::Roster;
 use crate::drivers::signals::{as_signal, clean, clean_attempt};
 use crate::drivers::watch::{Control, Foreground, Parting, Why};
 use crate::engine::event::Actor;
 use crate::engine::facts::{Facts, RunState};
 use crate::engine::ids::StepPath;
+use crate::engine::look_ahead::Previewed;
 use crate::engine::machine::{Holding, Machine, Signal, Waits};
 use crate::journal::{Append, Blob, Drive, Error as JournalError, Journal, LastHold, SignalId, Status, Store};
 use crate::redact::Redactor;
@@ -84,6 +88,8 @@ impl Local<'_> {
         let mut interrupted = false;
         let mut inbox_seen = None;
         let mut renewed = Instant::now();
+        // Dropped with the drive: a look ahead changes nothing.
+        let mut looks: JoinSet<(StepPath, Previewed)> = JoinSet::new();
         machine.single_operator(self.roster.is_single_operator());
         loop {
             self.hear_signals(machine, book, &mut inbox_seen)?;
@@ -92,7 +98,8 @@ impl Local<'_> {
             let waits = decided.waits;
             let writes = decided.perform.iter().any(|perform| perform.effect.changes_the_world());
             let over = stands(&waits, self.foreground.attended);
-            let told = over.is_some() || !waits.questions.is_empty() || waits.held.is_some();
+            let asks = !waits.questions.is_empty() || !waits.approvals.is_empty();
+            let told = over.is_some() || asks || waits.held.is_some();
             if writes || told || book.acknowledges(machine.facts()) {
                 match self.commit(machine, book, true).await? {
                     Commit::Done => renewed = Instant::now(),
@@ -109,6 +116,10 @@ impl Local<'_> {
             }
             for perform in decided.perform {
                 flights.start(self.world.clone(), perform);
+            }
+            for step in decided.previews {
+                let look = look_ahead(machine.look_ahead(&step), self.world.clone(), self.redactor.clone());
+                looks.spawn(async move { (step, look.await) });
             }
             self.wait(&waits, machine.facts());
 
@@ -127,6 +138,7 @@ impl Local<'_> {
                         self.land(machine, flight);
                     }
                 }
+                Some(Ok((step, previewed))) = looks.join_next() => machine.previewed(&step, previewed),
                 Some(control) = self.foreground.control.recv() => {
                     let actor = self.foreground.actor.clone();
                     let signal = match control {
@@ -136,6 +148,8 @@ impl Local<'_> {
                             Signal::Cancel { actor, reason: Some("Ctrl-C".to_owned()) }
                         }
                         Control::Answer { step, answer } => Signal::Answer { step, answer, actor, at: None },
+                        Control::Approve { step, change, shown } => Signal::Approve { step, change, actor, at: None, shown },
+                        Control::Reject { step, change, reason } => Signal::Reject { step, change, actor, reason },
                         Control::Pause => return Err(Lost::Pause { actor, reason: String::new(), signal: None }),
                         Control::Leave(parting) => return Err(Lost::Leave(parting)),
                     };

@@ -5,8 +5,11 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use crate::engine::change::Change;
 use crate::engine::event::{Body, Event};
 use crate::engine::facts::FoldError;
+use crate::engine::ids::StepPath;
+use crate::engine::look_ahead::{Found, Previewed};
 use crate::engine::machine::{Machine, Start};
 use crate::engine::outcome::Failure;
 use crate::runbook::program::Program;
@@ -89,6 +92,10 @@ pub fn replay(program: Arc<Program>, sandbox: Arc<Sandbox>, events: &[Event]) ->
                 continue;
             }
             Body::StepObserved { step, .. } if machine.is_in_flight(step) => {}
+            body if !from_outside(body) && !decided.waits.looks.is_empty() => {
+                look_ahead(&mut machine, &decided.waits.looks, body);
+                continue;
+            }
             body if from_outside(body) => {}
             _ => return Err(different(next, "nothing")),
         }
@@ -96,6 +103,26 @@ pub fn replay(program: Arc<Program>, sandbox: Arc<Sandbox>, events: &[Event]) ->
         left.pop_front();
     }
     Ok(answered)
+}
+
+/// What looks ahead had found is in the request that followed; one that asked nobody had found nothing to ask.
+fn look_ahead(machine: &mut Machine, looks: &[StepPath], next: &Body) {
+    for step in looks {
+        let seen = match next {
+            Body::ApprovalRequested(request) if request.step == *step => {
+                machine.single_operator(request.single);
+                let found = |change: &Change| Found {
+                    change: change.clone(),
+                    needs: request.needs.clone(),
+                    policy: request.policy,
+                };
+                Previewed { found: request.changes.iter().map(found).collect(), complete: request.complete }
+            }
+            Body::ApprovalRequested(_) => continue,
+            _ => Previewed::default(),
+        };
+        machine.previewed(step, seen);
+    }
 }
 
 /// Takes out the answers that were there together: they were decided on together, and have one time.

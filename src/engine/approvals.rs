@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::engine::change::{is_met, may};
+use crate::engine::change::{is_meant, is_met, may};
 use crate::engine::event::{Actor, ApprovalRequested};
 use crate::engine::facts::{Facts, Wait};
 use crate::engine::ids::StepPath;
@@ -150,7 +150,7 @@ impl Facts {
         if request.needs.iter().any(|need| may(need, actor, &requester)) {
             return None;
         }
-        if request.needs.iter().any(|need| actor.is_one_of(&need.by)) {
+        if request.needs.iter().any(|need| is_meant(need, actor)) {
             return Some(format!("{who} started this run, and nobody approves their own"));
         }
         let has = if actor.roles.is_empty() { "no role".to_owned() } else { actor.roles.join(", ") };
@@ -165,7 +165,7 @@ impl Facts {
             Err(why) => return Some(why),
         };
         let request = &approval.request;
-        let meant = request.needs.iter().any(|need| actor.is_one_of(&need.by));
+        let meant = request.needs.iter().any(|need| is_meant(need, actor));
         if request.single || meant || actor.id == self.requester().id {
             return None;
         }
@@ -177,6 +177,14 @@ impl Facts {
     fn waiting_approval(&self, step: &StepPath, change: &str) -> Result<&Approval, String> {
         let Some(approval) = self.approvals.at(step) else { return Err(format!("`{step}` asks for no approval")) };
         let given = || approval.given.iter().map(|given| given.actor.id.as_str()).collect::<Vec<_>>().join(", ");
+        match &approval.state {
+            ApprovalState::Given => return Err(format!("it was approved already, by {}", given())),
+            ApprovalState::Rejected { actor, reason } => {
+                return Err(format!("{} has rejected it: {reason}", actor.id));
+            }
+            ApprovalState::Expired => return Err(format!("it expired at {}", approval.request.expires)),
+            ApprovalState::Open | ApprovalState::Void { .. } => {}
+        }
         if self.finished.is_some() {
             return Err("the run has ended".to_owned());
         }
@@ -184,14 +192,12 @@ impl Facts {
             return Err("the run was cancelled".to_owned());
         }
         match &approval.state {
-            ApprovalState::Open if approval.request.change == change => Ok(approval),
-            ApprovalState::Open => {
-                Err(format!("it is about another change: {}, not {}", short(&approval.request.change), short(change)))
-            }
-            ApprovalState::Given => Err(format!("it was approved already, by {}", given())),
-            ApprovalState::Rejected { actor, reason } => Err(format!("{} has rejected it: {reason}", actor.id)),
-            ApprovalState::Expired => Err(format!("it expired at {}", approval.request.expires)),
             ApprovalState::Void { why } => Err(format!("it is void: {why}")),
+            _ if approval.request.change == change => Ok(approval),
+            _ => {
+                let (asked, said) = (short(&approval.request.change), short(change));
+                Err(format!("it is about another change: {asked}, not {said}"))
+            }
         }
     }
 

@@ -135,9 +135,14 @@ fn quoted(value: &Value) -> String {
     }
 }
 
-/// Whether an actor may count for a need at all: by role or by name, and not for what they started themselves.
+/// Whether somebody is meant by a need: by role or by name; by one that names nobody any person is.
+pub fn is_meant(need: &Need, actor: &Actor) -> bool {
+    if need.by.is_empty() { actor.person } else { actor.is_one_of(&need.by) }
+}
+
+/// Whether an actor may count for a need at all: meant by it, and not for what they started themselves.
 pub fn may(need: &Need, actor: &Actor, requester: &Actor) -> bool {
-    actor.is_one_of(&need.by) && (need.self_ok || actor.id != requester.id)
+    is_meant(need, actor) && (need.self_ok || actor.id != requester.id)
 }
 
 /// Whether these different persons are enough for a need.

@@ -427,6 +427,9 @@ pub struct Planned {
     /// What an action's `plan` says of the change; absent where it says nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<PlannedChange>,
+    /// Who would have to agree, and within what time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<String>,
     /// What a script may call after the place where the rehearsal had to stop.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub may_call: Vec<String>,

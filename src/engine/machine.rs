@@ -8,19 +8,21 @@
 //! Decisions are taken on the in-memory fold. The driver commits the events before any byte of a
 //! write, any prompt and any exit code leaves; if it can't, it drops the machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::engine::change::Cover;
+pub(crate) use crate::engine::env::Env;
 use crate::engine::evaluate::Evaluator;
 use crate::engine::event::{
     Actor, Body, Decision, ENGINE_SEMANTICS, EVENT_VERSION, Event, Hold, Planned, Previous, RunStarted,
 };
 use crate::engine::facts::{Facts, FoldError};
 use crate::engine::ids::StepPath;
+use crate::engine::look_ahead::{Looking, Previewed};
 use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome, RunOutcome};
 use crate::engine::scope::Scope;
 use crate::engine::walk::invocation::duration_ms;
@@ -57,6 +59,11 @@ pub struct Machine {
     holding: Holding,
     /// Whether nobody is configured who could agree to a write, so that the operator may do so alone.
     single_operator: bool,
+    /// Looks ahead that an approval needs: asked for, and come to.
+    wanted: BTreeSet<StepPath>,
+    previews: BTreeMap<StepPath, Previewed>,
+    /// What a rehearsal would write; the run itself looks for nothing.
+    looking: Option<Looking>,
 }
 
 /// Whether writes may start, as the driver has last heard.
@@ -76,6 +83,8 @@ pub struct Decided {
     pub events: Vec<Event>,
     /// To be performed; those that change the world only after the commit of `events`.
     pub perform: Vec<Perform>,
+    /// Steps to look ahead of, by a rehearsal of [`Machine::look_ahead`]: answered with [`Machine::previewed`].
+    pub previews: Vec<StepPath>,
     pub waits: Waits,
 }
 
@@ -127,6 +136,10 @@ pub struct Waits {
     pub held: Option<Hold>,
     /// Why the run can't go on without a person, beside questions and doubts.
     pub paused: Option<String>,
+    /// Steps that somebody looks ahead of.
+    pub looks: Vec<StepPath>,
+    /// A look ahead has come to the end of its step.
+    pub looked_ahead: bool,
 }
 
 impl Waits {
@@ -144,8 +157,10 @@ impl Waits {
     }
 
     /// An approval that is to be looked at again then.
-    pub fn approval(&mut self, step: &StepPath, until: Timestamp) {
-        self.approvals.push(step.clone());
+    pub(crate) fn approval(&mut self, step: &StepPath, until: Timestamp) {
+        if !self.approvals.contains(step) {
+            self.approvals.push(step.clone());
+        }
         self.person_until(Some(until));
     }
 
@@ -265,6 +280,9 @@ impl Machine {
         let event = Event { v: EVENT_VERSION, seq: 0, ts: now, body };
         let mut machine = Machine::new(program, sandbox, Facts::default());
         machine.facts.apply(&event).expect("`run.started` is always a legal first event");
+        if machine.facts.started.as_ref().is_some_and(|started| started.rehearsal) {
+            machine.looking = Some(Looking::below(StepPath::root()));
+        }
         machine.recorded.push(event);
         Ok(machine)
     }
@@ -319,6 +337,31 @@ impl Machine {
             recorded: Vec::new(),
             holding,
             single_operator: false,
+            wanted: BTreeSet::new(),
+            previews: BTreeMap::new(),
+            looking: None,
+        }
+    }
+
+    /// A machine that looks ahead below a step, from where the run is: for a driver that reads, plans, and can't
+    /// write. Nothing that stands elsewhere is performed by it.
+    pub fn look_ahead(&self, step: &StepPath) -> Machine {
+        let facts = Facts { held: None, ..self.facts.clone() };
+        let mut ahead = Machine::new(Arc::clone(&self.program), Arc::clone(&self.sandbox), facts);
+        ahead.looking = Some(Looking::below(step.clone()));
+        ahead
+    }
+
+    /// What a rehearsal found that would be written: in the whole run, or below the step it looks ahead of.
+    pub fn found(&self) -> Previewed {
+        self.looking.as_ref().map(|looking| looking.come_to(&self.facts)).unwrap_or_default()
+    }
+
+    /// Takes what a look ahead has found; the next [`Machine::decide`] asks people about it. One that nobody waits for
+    /// any more is dropped.
+    pub fn previewed(&mut self, step: &StepPath, previewed: Previewed) {
+        if self.wanted.remove(step) {
+            self.previews.insert(step.clone(), previewed);
         }
     }
 
@@ -341,6 +384,8 @@ impl Machine {
 
     /// Says what to do at `now`. Calling it again without news decides nothing new.
     pub fn decide(&mut self, now: Timestamp) -> Decided {
+        // Only what is still waited for is worth a look.
+        let looked = std::mem::take(&mut self.wanted);
         let mut env = Env {
             program: &self.program,
             sandbox: &self.sandbox,
@@ -353,13 +398,23 @@ impl Machine {
             afterwards: false,
             deadline: None,
             holding: &self.holding,
+            guards: Vec::new(),
+            texts: Vec::new(),
+            single_operator: self.single_operator,
+            wanted: &mut self.wanted,
+            previews: &mut self.previews,
+            inside: usize::from(self.looking.as_ref().is_some_and(|looking| looking.target == StepPath::root())),
+            looking: &mut self.looking,
         };
         env.go_on_after_hold();
         if env.facts.finished.is_none() && env.facts.paused.is_none() {
             self.task.advance(&mut env);
         }
         let mut decided = env.decided;
-        decided.waits.in_flight = self.in_flight.len();
+        decided.previews = self.wanted.difference(&looked).cloned().collect();
+        decided.waits.in_flight = self.in_flight.len() + self.wanted.len();
+        decided.waits.looks = self.wanted.iter().cloned().collect();
+        decided.waits.looked_ahead = self.looking.as_ref().is_some_and(|looking| looking.over);
         decided.waits.finished = self.facts.finished.as_ref().map(|end| end.outcome);
         if decided.waits.paused.is_none() {
             decided.waits.paused = self.facts.paused.clone();
@@ -456,138 +511,6 @@ impl Machine {
         if self.facts.apply(&event).is_ok() {
             self.recorded.push(event);
         }
-    }
-}
-
-/// What the walk sees and does while it decides.
-pub(crate) struct Env<'a> {
-    pub program: &'a Arc<Program>,
-    pub sandbox: &'a Sandbox,
-    pub facts: &'a mut Facts,
-    pub now: Timestamp,
-    in_flight: &'a mut BTreeMap<StepPath, u32>,
-    completions: &'a mut BTreeMap<StepPath, Completion>,
-    pub decided: Decided,
-    /// Above zero below an `if` that a rehearsal can't decide.
-    pub maybe: u32,
-    /// In `on_failure` or `finally`, which a cancel doesn't stop.
-    pub afterwards: bool,
-    /// When the time of what is being walked is up: of the run, of a step around, or of what runs afterwards.
-    pub deadline: Option<Timestamp>,
-    holding: &'a Holding,
-}
-
-impl Env<'_> {
-    /// Whether a hold keeps this effect from starting now; the run's journal says once that it met it.
-    pub(crate) fn held(&mut self, effect: Effect) -> bool {
-        let Holding::On(hold) = self.holding else { return false };
-        if !effect.changes_the_world() {
-            return false;
-        }
-        if self.facts.held.is_none() {
-            self.emit(Body::HoldOn(hold.clone()));
-        }
-        self.decided.waits.held = Some(hold.clone());
-        if let Some(deadline) = self.deadline {
-            self.decided.waits.limit(deadline);
-        }
-        true
-    }
-
-    /// Records that a hold the run had met is over, or is another one.
-    fn go_on_after_hold(&mut self) {
-        let by = match (self.holding, &self.facts.held) {
-            (_, None) => return,
-            (Holding::On(hold), Some(met)) if hold == met => return,
-            (Holding::On(_), _) => None,
-            (Holding::Off { by }, _) => by.clone(),
-        };
-        self.emit(Body::HoldOff { actor: by });
-    }
-
-    /// Records a fact.
-    pub(crate) fn emit(&mut self, body: Body) {
-        let event = Event { v: EVENT_VERSION, seq: self.facts.next_seq, ts: self.now, body };
-        match self.facts.apply(&event) {
-            Ok(()) => self.decided.events.push(event),
-            // A walk that contradicts its own facts must not go on: stop, and let a person look.
-            Err(error) => self.pause(error.to_string()),
-        }
-    }
-
-    /// Stops deciding and says why.
-    pub(crate) fn pause(&mut self, reason: String) {
-        if self.decided.waits.paused.is_some() {
-            return;
-        }
-        self.decided.waits.paused = Some(reason.clone());
-        let event = Event {
-            v: EVENT_VERSION,
-            seq: self.facts.next_seq,
-            ts: self.now,
-            body: Body::RunPaused { reason, actor: None },
-        };
-        if self.facts.apply(&event).is_ok() {
-            self.decided.events.push(event);
-        }
-    }
-
-    /// Whether nothing new may start here: cancelled, or its time is up.
-    pub(crate) fn stopping(&self) -> bool {
-        self.is_cancelled() || self.deadline.is_some_and(|until| self.now >= until)
-    }
-
-    /// Whether somebody stopped the run, and this is a part of it that is stopped by that.
-    pub(crate) fn is_cancelled(&self) -> bool {
-        self.facts.cancelled.is_some() && !self.afterwards
-    }
-
-    /// Whether nothing is changed and nobody waited for.
-    pub(crate) fn is_rehearsal(&self) -> bool {
-        self.facts.started.as_ref().is_some_and(|started| started.rehearsal)
-    }
-
-    /// Looks again when a limit is used up, if it isn't yet.
-    pub(crate) fn until_limit(&mut self, limit: Option<Timestamp>) {
-        if let Some(limit) = limit.filter(|limit| self.now < *limit) {
-            self.decided.waits.limit(limit);
-        }
-    }
-
-    /// Does `work` within a limit, beside those around it.
-    pub(crate) fn limited<T>(&mut self, limit: Option<Timestamp>, work: impl FnOnce(&mut Self) -> T) -> T {
-        let around = self.deadline;
-        self.deadline = [around, limit].into_iter().flatten().min();
-        let done = work(self);
-        self.deadline = around;
-        done
-    }
-
-    /// Does `work` that is not stopped by what stops the main steps, and has its own time.
-    pub(crate) fn aside<T>(&mut self, budget: Timestamp, work: impl FnOnce(&mut Self) -> T) -> T {
-        let around = (self.afterwards, self.deadline);
-        (self.afterwards, self.deadline) = (true, Some(budget));
-        let done = work(self);
-        (self.afterwards, self.deadline) = around;
-        done
-    }
-
-    /// Hands an effect to the driver.
-    pub(crate) fn perform(&mut self, perform: Perform) {
-        self.in_flight.insert(perform.step.clone(), perform.attempt);
-        self.decided.perform.push(perform);
-    }
-
-    pub(crate) fn is_in_flight(&self, step: &StepPath) -> bool {
-        self.in_flight.contains_key(step)
-    }
-
-    pub(crate) fn take_completion(&mut self, step: &StepPath) -> Option<Completion> {
-        self.completions.remove(step)
-    }
-
-    pub(crate) fn evaluator<'e>(&'e self, scope: &'e Scope, result: Option<&'e Value>) -> Evaluator<'e> {
-        Evaluator { sandbox: self.sandbox, facts: self.facts, scope, result }
     }
 }
 

@@ -11,7 +11,8 @@ use crate::runbook::spec::Effect;
 /// Who must agree.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Need {
-    /// Roles, or persons by name.
+    /// Roles, or persons by name; anybody of the project if empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub by: Vec<String>,
     /// One person of each of them, rather than of any.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -46,6 +47,9 @@ impl Need {
 
     /// `oncall or lead`, `oncall and lead`, `2 of oncall or lead`.
     pub fn said(&self) -> String {
+        if self.by.is_empty() {
+            return if self.count > 1 { format!("{} people", self.count) } else { "somebody else".to_owned() };
+        }
         let names = self.by.join(if self.all { " and " } else { " or " });
         let enough = if self.all { u32::try_from(self.by.len()).unwrap_or(u32::MAX) } else { 1 };
         if self.count > enough { format!("{} of {names}", self.count) } else { names }
@@ -85,15 +89,37 @@ impl Approval {
     pub const REMIND_DEFAULT: std::time::Duration = std::time::Duration::from_secs(5 * 60);
 }
 
+/// What a target asks for before one effect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Floor {
+    #[serde(flatten)]
+    pub need: Need,
+    /// How long they have, in milliseconds.
+    pub expires_ms: u64,
+    /// How often they are reminded, in milliseconds.
+    pub remind_ms: u64,
+    #[serde(default)]
+    pub on_expiry: OnExpiry,
+}
+
+impl Floor {
+    /// With the times an approval has by itself.
+    pub fn of(need: Need) -> Floor {
+        let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let (expires_ms, remind_ms) = (ms(Approval::EXPIRES_DEFAULT), ms(Approval::REMIND_DEFAULT));
+        Floor { need, expires_ms, remind_ms, on_expiry: OnExpiry::Fail }
+    }
+}
+
 /// What a target asks for at least, by effect. A runbook may ask for more, never for less.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Floors {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub notify: Option<Need>,
+    pub notify: Option<Floor>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub write: Option<Need>,
+    pub write: Option<Floor>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub destructive: Option<Need>,
+    pub destructive: Option<Floor>,
     /// Whether an operator may agree with themselves where the project names no people.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub single_operator: bool,
@@ -116,7 +142,7 @@ impl Default for Floors {
 
 impl Floors {
     /// What it asks for before a step of this effect.
-    pub fn of(&self, effect: Effect) -> Option<&Need> {
+    pub fn of(&self, effect: Effect) -> Option<&Floor> {
         match effect {
             Effect::Pure | Effect::Read => None,
             Effect::Notify => self.notify.as_ref(),
@@ -149,6 +175,10 @@ mod tests {
         assert_eq!(need(&["oncall", "lead"], false, 2).said(), "2 of oncall or lead");
         assert_eq!(need(&["oncall", "lead"], true, 2).said(), "oncall and lead");
         assert_eq!(need(&["oncall", "lead"], true, 3).said(), "3 of oncall and lead");
+        assert_eq!(
+            (need(&[], false, 1).said(), need(&[], false, 2).said()),
+            ("somebody else".into(), "2 people".into())
+        );
     }
 
     #[test]

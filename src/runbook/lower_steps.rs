@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::runbook::lower::named_templates;
+use crate::runbook::lower_approval;
 use crate::runbook::lower_times;
 use crate::runbook::lower_writes;
 use crate::runbook::model::{Assertion, Block, Body, FindingRule, Level, Step, Suggestion};
@@ -36,6 +37,7 @@ pub(super) const STEP: Keys = Keys {
         "within",
         "timeout",
         "retry",
+        "approval",
         "effect",
         "repeat",
         "settle",
@@ -43,7 +45,7 @@ pub(super) const STEP: Keys = Keys {
         "continue_on_failure",
         "outputs",
     ],
-    later: &["approval", "undo", "reveal"],
+    later: &["undo", "reveal"],
     foreign: &[
         ("run", "a command is `uses: exec.run`; Rhai code is `script`"),
         ("when", "a condition of a step is `if`"),
@@ -71,7 +73,7 @@ pub(super) const STEP: Keys = Keys {
 
 pub(super) const BODIES: [&str; 6] = ["uses", "script", "assert", "findings", "steps", "parallel"];
 /// Keys that go with some bodies only. What stands in none of the lists goes with every body.
-pub(super) const GOES_WITH: [(&str, &[&str]); 11] = [
+pub(super) const GOES_WITH: [(&str, &[&str]); 12] = [
     ("with", &["uses"]),
     ("until", &["uses", "script", "steps"]),
     ("in_a_row", &["uses", "script", "steps"]),
@@ -80,6 +82,7 @@ pub(super) const GOES_WITH: [(&str, &[&str]); 11] = [
     ("timeout", &["uses", "script", "steps", "parallel"]),
     ("retry", &["uses", "script", "steps", "parallel"]),
     ("outputs", &["uses", "script", "steps", "parallel"]),
+    ("approval", &["uses", "script", "steps", "parallel"]),
     ("effect", &["uses"]),
     ("repeat", &["uses"]),
     ("settle", &["uses"]),
@@ -180,6 +183,7 @@ fn step(reader: &mut Reader, node: &Node, ids: &mut Ids) -> Option<Step> {
     let within = fields.get("within").and_then(|node| reader.duration_template(node, "`within`"));
     let timeout = fields.get("timeout").and_then(|node| reader.duration_template(node, "`timeout`"));
     let retry = fields.get("retry").and_then(|node| lower_times::retry(reader, node));
+    let approval = fields.get("approval").and_then(|node| lower_approval::approval(reader, node));
     let effect = fields.get("effect").and_then(|node| lower_writes::effect(reader, node));
     let repeat = fields.get("repeat").and_then(|node| lower_writes::repeat(reader, node));
     let continue_on_failure = fields.get("continue_on_failure");
@@ -210,6 +214,7 @@ fn step(reader: &mut Reader, node: &Node, ids: &mut Ids) -> Option<Step> {
         within,
         timeout,
         retry,
+        approval,
         effect,
         repeat,
         settle,

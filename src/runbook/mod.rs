@@ -13,6 +13,7 @@ pub mod habits;
 pub mod kinds;
 pub mod locate;
 pub mod lower;
+pub mod lower_approval;
 pub mod lower_inputs;
 pub mod lower_steps;
 pub mod lower_times;

@@ -12,6 +12,7 @@ use crate::drivers::watch::{Foreground, Why};
 use crate::engine::event::{Actor, Body, Event};
 use crate::engine::facts::Facts;
 use crate::engine::ids::RunId;
+use crate::engine::look_ahead::Previewed;
 use crate::engine::machine::{Machine, Signal, Start};
 use crate::journal::{Blob, Holder, Journal, RunRow};
 use crate::redact::Redactor;
@@ -47,6 +48,8 @@ pub struct Left {
 pub struct Rehearsed {
     pub events: Vec<Event>,
     pub facts: Facts,
+    /// What it would write.
+    pub found: Previewed,
     pub program: Arc<Program>,
 }
 
@@ -104,8 +107,9 @@ impl Runs {
         on_engine_thread(move || {
             let machine = Machine::start(Arc::clone(&program), sandbox, start, now());
             let machine = machine.map_err(|failure| RunsError::failed("`vars` can't be computed", &failure))?;
-            let (events, facts) = on_event_loop(rehearse(machine, world, redactor, &mut foreground))?;
-            Ok(Rehearsed { events, facts, program })
+            let (events, machine) = on_event_loop(rehearse(machine, world, redactor, &mut foreground))?;
+            let (facts, found) = (machine.facts().clone(), machine.found());
+            Ok(Rehearsed { events, facts, found, program })
         })
     }
 

@@ -615,8 +615,8 @@ fn ctrl_c_ends_the_look_a_rehearsal_hangs_in_and_cancels_it() {
         });
         eventually("the look", || server.count("GET /hang") == 1);
         press.send(Control::Interrupt).unwrap();
-        let facts = rehearsed.join().unwrap();
-        assert_eq!(ended(&facts), RunOutcome::Cancelled);
+        let machine = rehearsed.join().unwrap();
+        assert_eq!(ended(machine.facts()), RunOutcome::Cancelled);
     });
     drop(open);
     assert_eq!(server.count("GET /next"), 0);

@@ -33,6 +33,8 @@ pub(super) enum Place {
     /// Top-level keys that are evaluated before any step: `timeout`, `group`.
     Whole(&'static str),
     Plan,
+    /// `message` of an `approval`.
+    Message,
 }
 
 impl Place {
@@ -54,6 +56,7 @@ impl Place {
             Place::Items(key) | Place::Time(key) | Place::Settles(key) | Place::Whole(key) => key,
             Place::StepOutputs | Place::Adopted | Place::Outputs => "outputs",
             Place::Plan => "plan",
+            Place::Message => "message",
         }
     }
 
@@ -83,7 +86,9 @@ impl Place {
             Place::Whole("group") => Err("this text is shown to whoever finds the group busy"),
             Place::Plan => Err("a plan is shown to people"),
             Place::Items(_) => Err("each item is a step of the journal, which holds no secret"),
-            Place::Name | Place::Else | Place::Say | Place::Suggest => Err("this text is shown to people"),
+            Place::Name | Place::Else | Place::Say | Place::Suggest | Place::Message => {
+                Err("this text is shown to people")
+            }
             Place::Time(_) | Place::Whole(_) => Err("a time can't be secret"),
         }
     }

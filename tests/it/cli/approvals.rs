@@ -288,3 +288,137 @@ fn at_a_terminal_who_is_alone_types_the_name_of_the_run() {
     assert_eq!((answer("y"), answer(""), answer(&run)), (2, 15, 0));
     assert!(place.run(&["show", &run]).expect(0).out.contains("not taken up yet: approval of `set`"));
 }
+
+/// One write behind an approval, and a look beside it that keeps the process alive until the write has been made.
+const GUARDED: &str = r#"
+version: 1
+title: Set a variable together
+owner: platform
+reviewed: 2026-11-01
+inputs:
+  base_url: { type: url }
+steps:
+  - id: set
+    uses: http.request
+    with: { method: POST, url: "${{ inputs.base_url }}/vars", json: { a: 1 } }
+    approval: { by: [oncall], message: "Set it now?", expires: 15m }
+"#;
+
+const BESIDE: &str = r#"
+version: 1
+title: Set a variable while something looks
+owner: platform
+reviewed: 2026-11-01
+inputs:
+  base_url: { type: url }
+steps:
+  - parallel:
+      - id: set
+        uses: http.request
+        with: { method: POST, url: "${{ inputs.base_url }}/vars", json: { a: 1 } }
+        approval: oncall
+      - id: healthy
+        uses: http.probe
+        with: { url: "${{ inputs.base_url }}/health" }
+        until: result.ok
+        every: 50ms
+        within: 60s
+"#;
+
+fn guarded() -> (Team, Backend) {
+    let (team, backend) = (Team::new(), Backend::start());
+    team.place.file("runbooks/guarded.yaml", GUARDED.trim_start());
+    team.place.file("runbooks/beside.yaml", BESIDE.trim_start());
+    (team, backend)
+}
+
+/// What `ben` sees waiting: run, and digest of the change.
+fn seen(team: &Team) -> Option<(String, String)> {
+    let rows = As(team, "ben").run(&["approvals", "--json"]).expect(0).json();
+    let word = |key: &str| rows[0][key].as_str().map(str::to_owned);
+    Some((word("run")?, word("change")?))
+}
+
+#[test]
+fn a_write_waits_for_another_person_and_is_made_once_they_agree() {
+    let (team, backend) = guarded();
+    As(&team, "ana").run(&["run", "guarded", "-i", &backend.input(), "--yes", "--no-input"]).expect(13);
+    let (run, change) = seen(&team).expect("it waits");
+    assert_eq!(backend.posted(), 0);
+    says(approve(&team, "ana", &run, &change), 4, "nobody approves their own");
+    As(&team, "ana").run(&["resume", &run, "--no-input"]).expect(13);
+    approve(&team, "ben", &run, &change).expect(0);
+    assert_eq!(backend.posted(), 0, "nobody drives it");
+    As(&team, "ana").run(&["resume", &run, "--no-input"]).expect(0);
+    assert_eq!(backend.posted(), 1);
+    says(approve(&team, "cleo", &run, &change), 2, "can't be approved");
+    let shown = team.place.run(&["show", &run]).expect(0).out;
+    assert!(shown.contains("approved by ben"), "{shown}");
+}
+
+#[test]
+fn a_rejection_ends_the_run_without_the_write() {
+    let (team, backend) = guarded();
+    As(&team, "ana").run(&["run", "guarded", "-i", &backend.input(), "--yes", "--no-input"]).expect(13);
+    let (run, change) = seen(&team).expect("it waits");
+    As(&team, "ben").run(&["reject", &run, "-m", "not on a Friday"]).expect(0);
+    let done = As(&team, "ana").run(&["resume", &run, "--no-input"]).expect(14);
+    assert!(format!("{}{}", done.out, done.err).contains("not on a Friday"), "{}{}", done.out, done.err);
+    assert_eq!(backend.posted(), 0);
+    says(approve(&team, "cleo", &run, &change), 2, "can't be approved");
+}
+
+#[test]
+fn an_approval_that_nobody_gave_in_time_ends_the_run_closed() {
+    let (team, backend) = guarded();
+    team.place.file("runbooks/guarded.yaml", GUARDED.replace("expires: 15m", "expires: 1s").trim_start());
+    As(&team, "ana").run(&["run", "guarded", "-i", &backend.input(), "--yes", "--no-input"]).expect(13);
+    let (run, change) = seen(&team).expect("it waits");
+    let until = std::time::Instant::now() + PATIENCE;
+    let left = || As(&team, "ben").run(&["approvals", "--json"]).expect(0).json()[0]["left_ms"].as_u64();
+    while left() != Some(0) {
+        assert!(std::time::Instant::now() < until, "it never expires");
+    }
+    says(approve(&team, "ben", &run, &change), 2, "it expired at");
+    As(&team, "ana").run(&["resume", &run, "--no-input"]).expect(14);
+    assert_eq!(backend.posted(), 0);
+}
+
+#[test]
+fn a_living_run_takes_the_first_word_up_at_once_and_the_second_is_told_who_was_first() {
+    let (team, backend) = guarded();
+    let mut driver = As(&team, "ana")
+        .command(&["run", "beside", "-i", &backend.input(), "--yes", "--no-input"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let until = std::time::Instant::now() + PATIENCE;
+    let (run, change) = loop {
+        assert!(std::time::Instant::now() < until, "it never asks");
+        if let Some(found) = seen(&team) {
+            break found;
+        }
+    };
+    let done = approve(&team, "ben", &run, &change).expect(0);
+    assert!(done.err.contains(&format!("rerail show {run} --follow")), "{}", done.err);
+    let second = approve(&team, "cleo", &run, &change).expect(2);
+    assert!(second.err.contains("approved already, by ben") || second.err.contains("has ended"), "{}", second.err);
+    assert_eq!(driver.wait().unwrap().code(), Some(0));
+    assert_eq!(backend.posted(), 1);
+}
+
+#[test]
+fn a_target_asks_for_what_the_runbook_does_not() {
+    let (team, backend) = guarded();
+    team.place.file("targets/prod.yaml", "version: 1\npolicy:\n  write: { approval: { by: [oncall], count: 2 } }\n");
+    let start = ["run", "set", "-i", &backend.input(), "--target", "prod", "--yes", "--no-input"];
+    As(&team, "ana").run(&start).expect(13);
+    let (run, change) = seen(&team).expect("it waits");
+    approve(&team, "ben", &run, &change).expect(0);
+    As(&team, "ana").run(&["resume", &run, "--no-input"]).expect(13);
+    assert_eq!(backend.posted(), 0);
+    approve(&team, "cleo", &run, &change).expect(0);
+    As(&team, "ana").run(&["resume", &run, "--no-input"]).expect(0);
+    assert_eq!(backend.posted(), 1);
+}
