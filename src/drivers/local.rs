@@ -14,6 +14,7 @@ use crate::drivers::book::Book;
 use crate::drivers::clock::now;
 use crate::drivers::perform::{Flight, Flights};
 use crate::drivers::rehearsal::look_ahead;
+use crate::drivers::roster::Roster;
 use crate::drivers::signals::{as_signal, clean, clean_attempt};
 use crate::drivers::watch::{Control, Foreground, Parting, Why};
 use crate::engine::event::Actor;
@@ -44,8 +45,8 @@ pub struct Local<'a> {
     pub world: World,
     pub redactor: Redactor,
     pub foreground: Foreground,
-    /// Whether the project names nobody who could agree to a write, so that its operator does.
-    pub single_operator: bool,
+    /// Who may act on the run.
+    pub roster: Roster,
 }
 
 /// Why a driver stops although the run has not ended.
@@ -89,7 +90,6 @@ impl Local<'_> {
         let mut renewed = Instant::now();
         // Dropped with the drive: a look ahead changes nothing.
         let mut looks: JoinSet<(StepPath, Previewed)> = JoinSet::new();
-        machine.single_operator(self.single_operator);
         loop {
             self.hear_signals(machine, book, &mut inbox_seen)?;
             let decided = machine.decide(now());
@@ -120,7 +120,7 @@ impl Local<'_> {
                 let look = look_ahead(machine.look_ahead(&step), self.world.clone(), self.redactor.clone());
                 looks.spawn(async move { (step, look.await) });
             }
-            self.foreground.watcher.waiting(&waits, machine.facts());
+            self.wait(&waits, machine.facts());
 
             let mut deadline = Instant::now() + INBOX_EVERY;
             if let Some(since) = book.since {
@@ -152,6 +152,11 @@ impl Local<'_> {
                         Control::Pause => return Err(Lost::Pause { actor, reason: String::new(), signal: None }),
                         Control::Leave(parting) => return Err(Lost::Leave(parting)),
                     };
+                    let signal = match signal {
+                        // Whoever drives a run may always stop it.
+                        Signal::Cancel { .. } => signal,
+                        signal => self.roster.admit(signal, machine.facts()),
+                    };
                     machine.signal(clean(signal, &self.redactor), now());
                 }
                 () = tokio::time::sleep_until(deadline.into()) => {}
@@ -169,6 +174,20 @@ impl Local<'_> {
                 renewed = Instant::now();
             }
         }
+    }
+
+    /// Says what the run waits for; questions only to somebody who may answer them.
+    fn wait(&mut self, waits: &Waits, facts: &Facts) {
+        let Foreground { watcher, actor, .. } = &mut self.foreground;
+        let mine = |path: &&StepPath| {
+            let asked = facts.step(path).and_then(|record| record.asked.as_ref());
+            self.roster.asks(actor, asked.map_or(&[], |asked| &asked.by))
+        };
+        if waits.questions.iter().all(|path| mine(&path)) {
+            return watcher.waiting(waits, facts);
+        }
+        let questions = waits.questions.iter().filter(mine).cloned().collect();
+        watcher.waiting(&Waits { questions, ..waits.clone() }, facts);
     }
 
     /// Hands what an effect came to over to the engine: cleaned of secrets first, so that the next step
@@ -204,7 +223,8 @@ impl Local<'_> {
                 continue;
             }
             let (id, sent_at) = (pending.id, pending.at);
-            let signal = match as_signal(pending, &self.redactor) {
+            let admitted = as_signal(pending, &self.redactor).map(|signal| self.roster.admit(signal, machine.facts()));
+            let signal = match admitted {
                 // Whoever took the run up later wanted it to go on.
                 Some(Signal::Pause { actor, .. })
                     if machine.facts().leg > 0 && sent_at <= machine.facts().resumed_at =>

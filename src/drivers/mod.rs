@@ -13,5 +13,6 @@ pub mod perform;
 pub mod pinned;
 pub mod rehearsal;
 pub mod replay;
+pub mod roster;
 pub mod signals;
 pub mod watch;

@@ -2,8 +2,8 @@
 
 use crate::runbook::approval::{Approval, Need, OnExpiry};
 use crate::runbook::node::{Entry, Node, NodeKind};
+use crate::runbook::people::person_fault;
 use crate::runbook::reader::{Fields, Keys, Reader};
-use crate::runbook::words::snake_case_fault;
 
 pub(super) const APPROVAL: Keys = Keys {
     what: "approval",
@@ -45,7 +45,7 @@ pub fn approval(reader: &mut Reader, node: &Node) -> Option<Approval> {
 /// Reads one role as a need.
 pub fn role(reader: &mut Reader, node: &Node) -> Option<Need> {
     let role = reader.text(node, "a role")?;
-    reader.name(&role, snake_case_fault).then(|| Need::of(role.value))
+    reader.name(&role, person_fault).then(|| Need::of(role.value))
 }
 
 /// Reads `by`, `all`, `count` and `self`.
@@ -66,7 +66,7 @@ fn names(reader: &mut Reader, node: &Node) -> Option<Vec<String>> {
     if let NodeKind::Scalar(_) = &node.kind {
         return role(reader, node).map(|need| need.by);
     }
-    let names = reader.names(node, "`by`", snake_case_fault);
+    let names = reader.names(node, "`by`", person_fault);
     let span = reader.first_line(node.span);
     match names.len() {
         0 => {

@@ -24,6 +24,8 @@ pub mod model;
 pub mod modules;
 pub mod nearest;
 pub mod node;
+pub mod people;
+pub mod policy;
 pub mod problem;
 pub mod program;
 pub mod providers;

@@ -18,10 +18,12 @@ use crate::journal::{Blob, Holder, Journal, RunRow};
 use crate::redact::Redactor;
 use crate::runbook::program::{FileKind, Program};
 use crate::runbook::settings::Target;
+use crate::runbook::spec::Effect;
 use crate::runs::Runs;
 use crate::runs::entry::{Entry, Wanted};
 use crate::runs::error::{ErrorKind, RunsError};
 use crate::runs::ground::Ground;
+use crate::runs::identity::only_people;
 use crate::runs::people::{DecideRequest, settle};
 use crate::runs::start::{Prepared, secrets_of};
 use crate::runs::typed::{check_optional, check_text, check_value};
@@ -29,6 +31,9 @@ use crate::script::limits::STACK_BYTES;
 use crate::script::sandbox::Sandbox;
 use crate::script::value::Value;
 use crate::steps::world::{World, WorldSettings};
+
+/// The surface of programs that act for themselves.
+const AGENT: &str = "mcp";
 
 /// Where a run stands when its driver returns.
 #[derive(Debug)]
@@ -55,9 +60,11 @@ impl Runs {
     /// If it can't begin, also because of another run; once it has begun, trouble is in [`Left::why`]. A runbook that
     /// says so follows the run that does the same already, and then that one is in [`Left`].
     pub fn start(&self, prepared: Prepared, mut foreground: Foreground) -> Result<Left, RunsError> {
+        self.may_start(&prepared, &foreground.actor)?;
         let store = self.store()?;
         let run = RunId::new(uuid::Uuid::now_v7());
         let ground = self.ground()?;
+        let (roster, single) = (ground.roster(), ground.settings.people.is_single_operator());
         let (world, redactor) = self.world(&prepared.program, &prepared.settings, &ground, Some(self.blobs()))?;
         let (mut start, texts) = self.begin(&prepared, run, &ground, &foreground, &redactor, false)?;
         let sandbox = sandbox(&prepared.program)?;
@@ -77,9 +84,10 @@ impl Runs {
             }
             start.previous = store.previous(&program.runbook.name, start.target.as_deref(), start.group.as_deref())?;
             let machine = Machine::start(program, sandbox, start, now());
-            let machine = machine.map_err(|failure| RunsError::failed("`vars` can't be computed", &failure))?;
+            let mut machine = machine.map_err(|failure| RunsError::failed("`vars` can't be computed", &failure))?;
+            machine.single_operator(single);
             let world = gated(&world, &drive);
-            let local = Local { store, drive: &drive, world, redactor, foreground, single_operator: true };
+            let local = Local { store, drive: &drive, world, redactor, foreground, roster };
             let (facts, why) = on_event_loop(local.run(machine, texts))?;
             Ok(Left { run, facts, why })
         })
@@ -126,6 +134,9 @@ impl Runs {
         };
         let ground = self.ground_of(started)?;
         let (program, target) = unpin(store, started, &ground.settings.exec)?;
+        let decides = if decisions.is_empty() { None } else { Some("decide about a step") };
+        may_drive(&ground, &program.effects, &target, &foreground.actor, decides)?;
+        let (roster, single) = (ground.roster(), ground.settings.people.is_single_operator());
         let facts = Facts::fold(&events).map_err(|error| RunsError::new(ErrorKind::Damaged, error.to_string()))?;
         let decisions = settle(&facts, decisions)?;
         if let (Some(end), true) = (&facts.finished, decisions.is_empty()) {
@@ -147,16 +158,26 @@ impl Runs {
         on_engine_thread(move || {
             let mut machine = Machine::load(program, sandbox, &events)
                 .map_err(|error| RunsError::new(ErrorKind::Damaged, error.to_string()))?;
+            machine.single_operator(single);
             let actor = foreground.actor.clone();
             for DecideRequest { step, decision, outputs, reason } in decisions {
                 machine.signal(Signal::Decide { step, decision, outputs, actor: actor.clone(), reason }, now());
             }
             machine.signal(Signal::Resume { actor, reason, fence: drive.fence() }, now());
             let world = gated(&world, &drive);
-            let local = Local { store, drive: &drive, world, redactor, foreground, single_operator: true };
+            let local = Local { store, drive: &drive, world, redactor, foreground, roster };
             let (facts, why) = on_event_loop(local.run(machine, Vec::new()))?;
             Ok(Left { run: id, facts, why })
         })
+    }
+
+    /// Whether somebody may start this run: they are a person of the project if there are any, and what started them
+    /// may do as much. Says so before anything is asked or happens.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotAllowed`] with the way out.
+    pub fn may_start(&self, prepared: &Prepared, actor: &Actor) -> Result<(), RunsError> {
+        may_drive(&self.ground()?, &prepared.effects, &prepared.settings, actor, None)
     }
 
     /// Where the files lie that steps keep.
@@ -228,7 +249,7 @@ impl Runs {
             fence: 0,
             group: None,
             previous: None,
-            floors: None,
+            floors: Some(&prepared.settings.policy.floors).filter(|floors| !floors.is_empty()).cloned().map(Box::new),
             cover: None,
             rehearsal,
         };
@@ -242,6 +263,38 @@ pub(super) fn sandbox(program: &Program) -> Result<Arc<Sandbox>, RunsError> {
         RunsError::new(ErrorKind::Invalid, format!("module `{module}`: {}", error.message))
     })?;
     Ok(Arc::new(sandbox))
+}
+
+/// Whether somebody may drive a run of these effects. Who only looks may be anybody.
+fn may_drive(
+    ground: &Ground,
+    effects: &[Effect],
+    target: &Target,
+    actor: &Actor,
+    decides: Option<&str>,
+) -> Result<(), RunsError> {
+    let worst = effects.iter().max().copied().unwrap_or(Effect::Pure);
+    let people = &ground.settings.people;
+    if actor.via == AGENT && worst > target.policy.agents_max {
+        let most = target.policy.agents_max.word();
+        let said = format!("a run that a program starts may {most} at most, and this one may {}", worst.word());
+        let hint = "a person starts it, or the target says more under `policy: agents`";
+        return Err(RunsError::new(ErrorKind::NotAllowed, said).hint(hint));
+    }
+    if let Some(what) = decides {
+        only_people(people, actor, what)?;
+    }
+    if worst < Effect::Notify {
+        return Ok(());
+    }
+    let floors = &target.policy.floors;
+    let asks = effects.iter().any(|effect| floors.of(*effect).is_some());
+    if people.is_single_operator() && asks && !floors.single_operator {
+        let said = "this target wants somebody else to approve, and there are no `people` in rerail.yaml";
+        let hint = "name them there; looking works without, and so does --dry-run";
+        return Err(RunsError::new(ErrorKind::NotAllowed, said).hint(hint));
+    }
+    only_people(people, actor, "start what may do more than look")
 }
 
 /// This process, as others are told of it.

@@ -4,6 +4,7 @@
 //! works. Nothing here prints or reads the terminal.
 
 mod actions;
+mod approvals;
 mod checking;
 mod checkup;
 mod drive;
@@ -13,10 +14,12 @@ mod eval;
 mod follow;
 mod ground;
 mod holding;
+mod identity;
 mod inputs;
 mod look;
 mod people;
 mod start;
+mod token;
 mod typed;
 
 use std::path::PathBuf;
@@ -27,13 +30,16 @@ pub use crate::journal::{
     Filter as RunFilter, Hash, Holder, LastHold, Line, Report as VerifyReport, RunRow, Status, sqlite_version,
 };
 pub use actions::ListedAction;
+pub use approvals::{Taken, Waiting, Word, names_change};
 pub use checking::Checked;
 pub use checkup::{Checkup, Fitness};
 pub use drive::{Left, Rehearsed};
 pub use error::{ErrorKind, RunsError};
 pub use follow::{Followed, Parted};
+pub use identity::Caller;
 pub use people::{DecideRequest, Delivered};
 pub use start::{Change, Prepared, StartRequest};
+pub use token::Token;
 
 use crate::journal::Store;
 use crate::project::Project;

@@ -11,6 +11,7 @@ use rerail::drivers::clock::now;
 use rerail::drivers::gate::gated;
 use rerail::drivers::local::Local;
 use rerail::drivers::rehearsal::rehearse;
+use rerail::drivers::roster::Roster;
 use rerail::drivers::watch::{Control, Foreground, Watcher, Why};
 use rerail::engine::event::{Body, Event, Hold};
 use rerail::engine::facts::Facts;
@@ -169,7 +170,8 @@ impl Bench {
         });
         let watcher = Box::new(self.shown.clone());
         let foreground = Foreground { watcher, control, attended: self.attended, actor: ana() };
-        let local = Local { store: &self.store, drive: &drive, world, redactor, foreground, single_operator: true };
+        let roster = Roster::nobody();
+        let local = Local { store: &self.store, drive: &drive, world, redactor, foreground, roster };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(local.run(machine, Vec::new()))
     }

@@ -15,6 +15,8 @@ use crate::runbook::words::NAME_CHARS_MAX;
 const SNAKE: &str = "^[a-z][a-z0-9_]*$";
 /// Runbooks.
 const KEBAB: &str = "^[a-z0-9]+(-[a-z0-9]+)*$";
+/// People and roles.
+const PERSON: &str = "^[a-z][a-z0-9_-]*$";
 /// Actions.
 const DOTTED: &str = "^[a-z][a-z0-9_]*([.][a-z][a-z0-9_]*)*$";
 /// `1m30s`, in the order of their size. Without its two characters at least it would take an empty text.
@@ -70,9 +72,9 @@ pub(super) enum Form {
     Words(&'static [&'static str]),
     /// One of these words, or a map with known keys.
     WordsOrMap(&'static [&'static str], &'static str),
-    /// A snake_case name, or a map with known keys.
+    /// A role or person, or a map with known keys.
     NameOrMap(&'static str),
-    /// A snake_case name, or a list of them.
+    /// A role or person, or a list of them.
     Names,
     /// A whole number of this range.
     Between(u32, u32),
@@ -82,6 +84,10 @@ pub(super) enum Form {
     List(&'static str),
     /// Free names to such maps.
     Maps(&'static str),
+    /// Names of people, at least one, to such maps.
+    People(&'static str),
+    /// Text, or a map with known keys.
+    TextOrMap(&'static str),
 }
 
 impl Form {
@@ -90,6 +96,7 @@ impl Form {
         match self {
             Form::Map(name) | Form::List(name) | Form::Maps(name) | Form::WordsOrMap(_, name) => Some(name),
             Form::NameOrMap(name) => Some(name),
+            Form::People(name) | Form::TextOrMap(name) => Some(name),
             _ => None,
         }
     }
@@ -132,12 +139,19 @@ impl Form {
             Form::Map(name) => json!({ "allOf": [refer(name)] }),
             Form::List(name) => json!({ "type": "array", "minItems": 1, "items": refer(name) }),
             Form::Maps(name) => json!({ "type": "object", "additionalProperties": refer(name) }),
+            Form::People(name) => json!({
+                "type": "object",
+                "minProperties": 1,
+                "propertyNames": { "pattern": PERSON },
+                "additionalProperties": refer(name),
+            }),
+            Form::TextOrMap(name) => json!({ "anyOf": [{ "type": scalar }, refer(name)] }),
         }
     }
 }
 
 fn name_form() -> Json {
-    json!({ "type": "string", "pattern": SNAKE, "maxLength": NAME_CHARS_MAX })
+    json!({ "type": "string", "pattern": PERSON, "maxLength": NAME_CHARS_MAX })
 }
 
 /// The words of a closed list with their meanings.

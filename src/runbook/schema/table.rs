@@ -310,6 +310,7 @@ pub(super) const TARGET: Definition = Definition {
         ),
         row("ca", Form::Text, "A file of PEM certificates to trust beside the public ones."),
         row("providers", Form::Map("providers"), "How this place does what each place does in its own way."),
+        row("policy", Form::Map("policy"), "Which approvals this place wants at least."),
     ],
 };
 
@@ -339,6 +340,7 @@ pub(super) const PROJECT: Definition = Definition {
         VERSION,
         row("allow", Form::Map("allow"), "What is off until it is listed here."),
         row("mail", Form::Map("mail"), "How messages leave; without it none do."),
+        row("people", Form::People("person"), "Who may act, by name; without it rerail has a single operator."),
     ],
 };
 
@@ -357,7 +359,7 @@ const ALLOW: Definition = Definition {
 };
 
 /// All of them. Three are files, and each of those stands alone.
-pub(super) const DEFINITIONS: [&Definition; 24] = [
+pub(super) const DEFINITIONS: [&Definition; 29] = [
     &RUNBOOK,
     &INPUT,
     &STEP,
@@ -382,6 +384,11 @@ pub(super) const DEFINITIONS: [&Definition; 24] = [
     &places::WAIT,
     &places::MAIL,
     &places::SMTP,
+    &places::PERSON,
+    &places::POLICY,
+    &places::FLOOR,
+    &places::NEED,
+    &places::AGENTS,
 ];
 
 /// A definition with all it refers to.

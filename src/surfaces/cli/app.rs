@@ -9,8 +9,8 @@ use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{
-    actions, answer, cancel, check, complete, completions, demo, describe, diff, doctor, eval, export, graph, hold,
-    list, logging, man, new, note, pause, resume, run, runs, schema, show, verify, version,
+    actions, answer, approvals, approve, cancel, check, complete, completions, demo, describe, diff, doctor, eval,
+    export, graph, hold, list, logging, man, new, note, pause, resume, run, runs, schema, show, token, verify, version,
 };
 
 /// Runs the command line of this process.
@@ -67,6 +67,9 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Graph(args) => graph::graph(session, &args),
         Command::Eval(args) => eval::eval(session, &args),
         Command::Verify(args) => verify::verify(session, &args),
+        Command::Approvals(args) => approvals::approvals(session, &args),
+        Command::Approve(args) => approve::approve(session, &args),
+        Command::Reject(args) => approve::reject(session, &args),
         Command::Answer(args) => answer::answer(session, &args),
         Command::Note(args) => note::note(session, &args),
         Command::Check(args) => check::check(session, &args),
@@ -74,6 +77,8 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::New(args) => new::new(session, &args),
         Command::Schema(args) => schema::schema(session, &args),
         Command::Doctor(args) => doctor::doctor(session, &args),
+        Command::Token(args) => token::token(session, &args),
+        Command::Whoami => token::whoami(session),
         Command::Completions(args) => completions::completions(session, &args),
         Command::Man(args) => man::man(session, &args),
         Command::Demo => demo::run(session),

@@ -1,5 +1,6 @@
 //! A run in the foreground: its view, its questions, its Ctrl-C, and what is said when it is left.
 
+use crate::engine::event::Actor;
 use crate::runs::{Foreground, Left, RunsError};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
@@ -9,11 +10,15 @@ use crate::surfaces::cli::prompt::{Interrupts, ask_on_a_thread, restore_terminal
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{parting, result};
 
-/// Drives a run until it ends or is left, and shows what came of it.
+/// Drives a run as `actor` until it ends or is left, and shows what came of it.
 ///
 /// # Errors
 /// If it could not begin.
-pub fn drive(session: &Session, begin: impl FnOnce(Foreground) -> Result<Left, RunsError>) -> Result<Exit, CliError> {
+pub fn drive(
+    session: &Session,
+    actor: Actor,
+    begin: impl FnOnce(Foreground) -> Result<Left, RunsError>,
+) -> Result<Exit, CliError> {
     let ui = &session.ui;
     let (sender, control) = tokio::sync::mpsc::unbounded_channel();
     let interrupts = Interrupts::listen(ui, sender.clone());
@@ -21,7 +26,7 @@ pub fn drive(session: &Session, begin: impl FnOnce(Foreground) -> Result<Left, R
     let gate = Gate::default();
     let questions = ui.asks.then(|| ask_on_a_thread(ui, sender.clone(), interrupts, &gate));
     let watcher = Box::new(Live::new(ui, questions, &gate, Some(sender)));
-    let left = begin(Foreground { watcher, control, attended: ui.asks, actor: session.actor() });
+    let left = begin(Foreground { watcher, control, attended: ui.asks, actor });
     // A question that was answered elsewhere may still read the terminal.
     restore_terminal();
     let left = left?;

@@ -3,6 +3,8 @@
 pub mod actions;
 pub mod answer;
 pub mod app;
+mod approvals;
+mod approve;
 pub mod area;
 pub mod args;
 pub mod attention;
@@ -43,6 +45,7 @@ pub mod schema;
 pub mod session;
 pub mod show;
 pub mod table;
+mod token;
 pub mod ui;
 pub mod verify;
 pub mod version;

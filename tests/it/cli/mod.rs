@@ -8,5 +8,6 @@ mod exports;
 mod follow;
 mod help;
 mod kit;
+mod people;
 mod runs;
 mod terminal;
