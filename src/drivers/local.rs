@@ -90,7 +90,6 @@ impl Local<'_> {
         let mut renewed = Instant::now();
         // Dropped with the drive: a look ahead changes nothing.
         let mut looks: JoinSet<(StepPath, Previewed)> = JoinSet::new();
-        machine.single_operator(self.roster.is_single_operator());
         loop {
             self.hear_signals(machine, book, &mut inbox_seen)?;
             let decided = machine.decide(now());

@@ -89,37 +89,15 @@ impl Approval {
     pub const REMIND_DEFAULT: std::time::Duration = std::time::Duration::from_secs(5 * 60);
 }
 
-/// What a target asks for before one effect.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Floor {
-    #[serde(flatten)]
-    pub need: Need,
-    /// How long they have, in milliseconds.
-    pub expires_ms: u64,
-    /// How often they are reminded, in milliseconds.
-    pub remind_ms: u64,
-    #[serde(default)]
-    pub on_expiry: OnExpiry,
-}
-
-impl Floor {
-    /// With the times an approval has by itself.
-    pub fn of(need: Need) -> Floor {
-        let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let (expires_ms, remind_ms) = (ms(Approval::EXPIRES_DEFAULT), ms(Approval::REMIND_DEFAULT));
-        Floor { need, expires_ms, remind_ms, on_expiry: OnExpiry::Fail }
-    }
-}
-
 /// What a target asks for at least, by effect. A runbook may ask for more, never for less.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Floors {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub notify: Option<Floor>,
+    pub notify: Option<Need>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub write: Option<Floor>,
+    pub write: Option<Need>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub destructive: Option<Floor>,
+    pub destructive: Option<Need>,
     /// Whether an operator may agree with themselves where the project names no people.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub single_operator: bool,
@@ -142,7 +120,7 @@ impl Default for Floors {
 
 impl Floors {
     /// What it asks for before a step of this effect.
-    pub fn of(&self, effect: Effect) -> Option<&Floor> {
+    pub fn of(&self, effect: Effect) -> Option<&Need> {
         match effect {
             Effect::Pure | Effect::Read => None,
             Effect::Notify => self.notify.as_ref(),

@@ -2,16 +2,12 @@
 //!
 //! A floor: a runbook may ask for more, never for less. Plain data: who approves what is the engine's.
 
-use crate::runbook::approval::{Floor, Floors};
-use crate::runbook::lower_approval::{self, ON_EXPIRY};
+use crate::runbook::approval::{Floors, Need};
 use crate::runbook::node::{Node, NodeKind};
+use crate::runbook::people::person_fault;
 use crate::runbook::problem::Problem;
-use crate::runbook::reader::{Fields, Keys, Reader};
+use crate::runbook::reader::{Keys, Reader};
 use crate::runbook::spec::Effect;
-use crate::runbook::types::parse_duration;
-
-/// Longest time an approval may wait: what waits longer is asked again.
-const EXPIRES_MS_MAX: u64 = 7 * 24 * 3600 * 1000;
 
 /// The word for a place that wants no approval.
 pub(super) const NONE: &str = "none";
@@ -26,13 +22,12 @@ pub(super) const FLOOR: Keys =
     Keys { what: "floor", known: &["approval"], later: &[], foreign: &[("by", "write `approval: { by: […] }`")] };
 pub(super) const NEED: Keys = Keys {
     what: "approval",
-    known: &["by", "all", "count", "self", "expires", "remind", "on_expiry"],
+    known: &["by", "all", "count", "self"],
     later: &[],
     foreign: &[
         ("role", "write `by`, a list"),
         ("roles", "write `by`"),
-        ("timeout", "write `expires`"),
-        ("message", "what is asked stands at the step"),
+        ("expires", "how long it waits stands at the step, 15 minutes without it"),
     ],
 };
 pub(super) const AGENTS: Keys = Keys { what: "rule for agents", known: &["max_effect"], later: &[], foreign: &[] };
@@ -94,48 +89,52 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> Policy {
     policy
 }
 
-fn floor(reader: &mut Reader, node: &Node) -> Option<Floor> {
+fn floor(reader: &mut Reader, node: &Node) -> Option<Need> {
     let fields = reader.fields(node, &FLOOR)?;
     let node = reader.required(&fields, "approval")?;
     match &node.kind {
         NodeKind::Scalar(scalar) if scalar.text == NONE => None,
-        NodeKind::Map(_) => {
-            let fields = reader.fields(node, &NEED)?;
-            let mut floor = Floor::of(lower_approval::need(reader, &fields)?);
-            floor.expires_ms = time(reader, &fields, "expires").unwrap_or(floor.expires_ms);
-            floor.remind_ms = time(reader, &fields, "remind").unwrap_or(floor.remind_ms);
-            if let Some(node) = fields.get("on_expiry") {
-                floor.on_expiry = reader.word(node, "on_expiry", &ON_EXPIRY).unwrap_or_default();
-            }
-            Some(floor)
+        NodeKind::Map(_) => need(reader, node),
+        _ => {
+            let role = reader.text(node, "`approval`")?;
+            reader.name(&role, person_fault).then(|| Need::of(role.value))
         }
-        _ => lower_approval::role(reader, node).map(Floor::of),
     }
 }
 
-/// Milliseconds of a duration that is more than nothing.
-fn time(reader: &mut Reader, fields: &Fields<'_>, key: &str) -> Option<u64> {
-    let text = reader.text(fields.get(key)?, &format!("`{key}`"))?;
-    let span = reader.first_line(text.span);
-    let millis = match parse_duration(&text.value) {
-        Ok(duration) => u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
-        Err(why) => {
-            reader.error("E0107", span, format!("`{key}`: {why}"), "no duration");
-            return None;
-        }
-    };
-    if millis == 0 || millis > EXPIRES_MS_MAX {
-        let message = format!("`{key}` is {}, expected more than nothing and at most 7d", text.value);
-        reader.error("E0114", span, message, "not a time to wait for people");
-        return None;
+fn need(reader: &mut Reader, node: &Node) -> Option<Need> {
+    let fields = reader.fields(node, &NEED)?;
+    let by = reader.required(&fields, "by").map(|node| reader.names(node, "`by`", person_fault))?;
+    if by.is_empty() {
+        let span = reader.first_line(node.span);
+        reader.error("E0107", span, "`by` names nobody", "name at least one role or person");
     }
-    Some(millis)
+    if by.len() > Need::BY_MAX {
+        let message = format!("`by` names {}, at most {} are asked at once", by.len(), Need::BY_MAX);
+        reader.error("E0114", reader.first_line(node.span), message, "too many");
+    }
+    let by = by.into_iter().map(|name| name.value).collect();
+    let mut need = Need { by, all: false, count: 1, self_ok: false };
+    let flag = |reader: &mut Reader, key: &str| {
+        fields.get(key).and_then(|node| reader.boolean(node, &format!("`{key}`"))).unwrap_or(false)
+    };
+    need.all = flag(reader, "all");
+    need.self_ok = flag(reader, "self");
+    if let Some(node) = fields.get("count")
+        && let Some(count) = reader.count(node, "`count`", 1)
+    {
+        if count > Need::COUNT_MAX {
+            let message = format!("`count` is {count}, at most {} people can be asked for", Need::COUNT_MAX);
+            reader.error("E0114", reader.first_line(node.span), message, "too many");
+        }
+        need.count = count;
+    }
+    Some(need)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runbook::approval::{Need, OnExpiry};
     use crate::runbook::settings::read_target;
     use crate::runbook::source::Source;
 
@@ -154,14 +153,13 @@ mod tests {
     #[test]
     fn a_policy_is_read_whole() {
         let (read, codes) = policy(
-            "{ notify: { approval: none }, write: { approval: oncall }, destructive: { approval: { by: [lead, dba], all: true, count: 2, self: true, expires: 1h, remind: 90s, on_expiry: cancel } }, single_operator: false, agents: { max_effect: notify } }",
+            "{ notify: { approval: none }, write: { approval: oncall }, destructive: { approval: { by: [lead, dba], all: true, count: 2, self: true } }, single_operator: false, agents: { max_effect: notify } }",
         );
         assert_eq!(codes, Vec::<&str>::new());
         assert_eq!(read.floors.of(Effect::Notify), None);
-        assert_eq!(read.floors.of(Effect::Write), Some(&Floor::of(Need::of("oncall"))));
+        assert_eq!(read.floors.of(Effect::Write), Some(&Need::of("oncall")));
         let by = vec!["lead".into(), "dba".into()];
-        let need = Need { by, all: true, count: 2, self_ok: true };
-        let destructive = Floor { need, expires_ms: 3_600_000, remind_ms: 90_000, on_expiry: OnExpiry::Cancel };
+        let destructive = Need { by, all: true, count: 2, self_ok: true };
         assert_eq!(read.floors.of(Effect::Destructive), Some(&destructive));
         assert!(!read.floors.single_operator && read.agents_max == Effect::Notify);
         let json = serde_json::to_string(&read.floors).unwrap();
@@ -172,7 +170,7 @@ mod tests {
     fn what_a_milder_effect_needs_a_greater_one_needs_too() {
         let (read, _) = policy("{ notify: { approval: oncall } }");
         for effect in [Effect::Notify, Effect::Write, Effect::Destructive] {
-            assert_eq!(read.floors.of(effect), Some(&Floor::of(Need::of("oncall"))), "{effect:?}");
+            assert_eq!(read.floors.of(effect), Some(&Need::of("oncall")), "{effect:?}");
         }
         assert_eq!((read.floors.of(Effect::Pure), read.floors.of(Effect::Read)), (None, None));
         let (read, codes) = policy("{ notify: { approval: lead }, write: { approval: none } }");
@@ -190,14 +188,11 @@ mod tests {
             ("{ write: { approval: On Call } }", "E0105"),
             ("{ write: { approval: { count: 2 } } }", "E0106"),
             ("{ write: { approval: { by: [] } } }", "E0107"),
+            ("{ write: { approval: { by: oncall } } }", "E0107"),
             ("{ write: { approval: { by: [oncall], count: 0 } } }", "E0107"),
-            ("{ write: { approval: { by: [oncall], count: 11 } } }", "E0107"),
+            ("{ write: { approval: { by: [oncall], count: 11 } } }", "E0114"),
             ("{ write: { approval: { by: [a, b, c, d, e, f, g, h, i, j, k] } } }", "E0114"),
-            ("{ write: { approval: { by: [oncall], expires: soon } } }", "E0107"),
-            ("{ write: { approval: { by: [oncall], expires: 0s } } }", "E0114"),
-            ("{ write: { approval: { by: [oncall], expires: 8d } } }", "E0114"),
-            ("{ write: { approval: { by: [oncall], on_expiry: allow } } }", "E0107"),
-            ("{ write: { approval: { by: [oncall], message: please } } }", "E0103"),
+            ("{ write: { approval: { by: [oncall], expires: 1h } } }", "E0103"),
             ("{ write: { approval: oncall }, destructive: { approval: none } }", "E0115"),
             ("{ single_operator: no }", "E0113"),
             ("{ agents: { max_effect: pure } }", "E0107"),

@@ -64,7 +64,7 @@ impl Runs {
         let store = self.store()?;
         let run = RunId::new(uuid::Uuid::now_v7());
         let ground = self.ground()?;
-        let roster = ground.roster();
+        let (roster, single) = (ground.roster(), ground.settings.people.is_single_operator());
         let (world, redactor) = self.world(&prepared.program, &prepared.settings, &ground, Some(self.blobs()))?;
         let (mut start, texts) = self.begin(&prepared, run, &ground, &foreground, &redactor, false)?;
         let sandbox = sandbox(&prepared.program)?;
@@ -84,7 +84,8 @@ impl Runs {
             }
             start.previous = store.previous(&program.runbook.name, start.target.as_deref(), start.group.as_deref())?;
             let machine = Machine::start(program, sandbox, start, now());
-            let machine = machine.map_err(|failure| RunsError::failed("`vars` can't be computed", &failure))?;
+            let mut machine = machine.map_err(|failure| RunsError::failed("`vars` can't be computed", &failure))?;
+            machine.single_operator(single);
             let world = gated(&world, &drive);
             let local = Local { store, drive: &drive, world, redactor, foreground, roster };
             let (facts, why) = on_event_loop(local.run(machine, texts))?;
@@ -135,7 +136,7 @@ impl Runs {
         let (program, target) = unpin(store, started, &ground.settings.exec)?;
         let decides = if decisions.is_empty() { None } else { Some("decide about a step") };
         may_drive(&ground, &program.effects, &target, &foreground.actor, decides)?;
-        let roster = ground.roster();
+        let (roster, single) = (ground.roster(), ground.settings.people.is_single_operator());
         let facts = Facts::fold(&events).map_err(|error| RunsError::new(ErrorKind::Damaged, error.to_string()))?;
         let decisions = settle(&facts, decisions)?;
         if let (Some(end), true) = (&facts.finished, decisions.is_empty()) {
@@ -157,6 +158,7 @@ impl Runs {
         on_engine_thread(move || {
             let mut machine = Machine::load(program, sandbox, &events)
                 .map_err(|error| RunsError::new(ErrorKind::Damaged, error.to_string()))?;
+            machine.single_operator(single);
             let actor = foreground.actor.clone();
             for DecideRequest { step, decision, outputs, reason } in decisions {
                 machine.signal(Signal::Decide { step, decision, outputs, actor: actor.clone(), reason }, now());

@@ -8,7 +8,7 @@ use rerail::engine::event::{Actor, Body, Decision, Event, Hold};
 use rerail::engine::ids::StepPath;
 use rerail::engine::machine::{Holding, Signal};
 use rerail::engine::outcome::{FailureKind, Outcome, RunOutcome};
-use rerail::runbook::approval::{Floor, Floors, Need};
+use rerail::runbook::approval::{Floors, Need};
 use rerail::script::value::Map;
 use serde_json::json;
 
@@ -551,7 +551,7 @@ fn a_script_may_write_what_nobody_could_foresee() {
 }
 
 fn floors(write: &str, destructive: &str) -> Option<Box<Floors>> {
-    let floor = |role: &str| Some(Floor::of(Need::of(role)));
+    let floor = |role: &str| Some(Need::of(role));
     Some(Box::new(Floors { write: floor(write), destructive: floor(destructive), ..Floors::default() }))
 }
 

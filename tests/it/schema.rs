@@ -72,7 +72,7 @@ fn every_shipped_file_fits_its_schema() {
     assert!(project.refuses("version: 1\npeople: {}\n").is_some());
     assert!(project.refuses("version: 1\npeople: { Ana: { os_user: ana } }\n").is_some());
     let target = Compiled::of(SchemaKind::Target);
-    let policy = "version: 1\npolicy:\n  notify: { approval: none }\n  write: { approval: oncall }\n  destructive: { approval: { by: [lead], count: 2, self: true, expires: 1h, on_expiry: cancel } }\n  single_operator: false\n  agents: { max_effect: read }\n";
+    let policy = "version: 1\npolicy:\n  notify: { approval: none }\n  write: { approval: oncall }\n  destructive: { approval: { by: [lead], count: 2, self: true } }\n  single_operator: false\n  agents: { max_effect: read }\n";
     assert_eq!(target.refuses(policy), None);
     assert!(!has_errors(&read_target(&Source::new("targets/p.yaml", policy)).1));
     assert!(target.refuses("version: 1\npolicy: { write: { approval: { count: 2 } } }\n").is_some());

@@ -20,7 +20,7 @@ use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
 use crate::engine::scope::Scope;
 use crate::engine::walk::invocation::duration_ms;
 use crate::engine::walk::leaf::after;
-use crate::runbook::approval::{self, Floor, Need, OnExpiry};
+use crate::runbook::approval::{self, Need, OnExpiry};
 use crate::runbook::spec::{Effect, Repeat};
 use crate::script::value::{Map, Value};
 
@@ -63,13 +63,13 @@ impl Terms {
     }
 
     /// What a target asks for.
-    fn of_policy(floor: &Floor) -> Terms {
+    fn of_policy(need: &Need) -> Terms {
         Terms {
-            need: floor.need.clone(),
+            need: need.clone(),
             message: String::new(),
-            expires: Duration::from_millis(floor.expires_ms),
-            remind: Duration::from_millis(floor.remind_ms).max(REMIND_MIN),
-            on_expiry: floor.on_expiry,
+            expires: approval::Approval::EXPIRES_DEFAULT,
+            remind: approval::Approval::REMIND_DEFAULT,
+            on_expiry: OnExpiry::Fail,
         }
     }
 }
@@ -101,8 +101,8 @@ pub(crate) fn floor(env: &Env, path: &StepPath, effect: Effect) -> Option<Guard>
     if env.guards.iter().any(|guard| guard.policy) {
         return None;
     }
-    let floor = env.facts.started.as_ref()?.floors.as_ref()?.of(effect)?;
-    Some(Guard { path: path.clone(), terms: Arc::new(Terms::of_policy(floor)), policy: true })
+    let need = env.facts.started.as_ref()?.floors.as_ref()?.of(effect)?;
+    Some(Guard { path: path.clone(), terms: Arc::new(Terms::of_policy(need)), policy: true })
 }
 
 /// Does `work` behind a guard, if there is one.

@@ -72,9 +72,9 @@ pub(super) enum Form {
     Words(&'static [&'static str]),
     /// One of these words, or a map with known keys.
     WordsOrMap(&'static [&'static str], &'static str),
-    /// A snake_case name, or a map with known keys.
+    /// A role or person, or a map with known keys.
     NameOrMap(&'static str),
-    /// A name of a person or role, or a list of them.
+    /// A role or person, or a list of them.
     Names,
     /// A whole number of this range.
     Between(u32, u32),
@@ -86,6 +86,8 @@ pub(super) enum Form {
     Maps(&'static str),
     /// Names of people, at least one, to such maps.
     People(&'static str),
+    /// Text, or a map with known keys.
+    TextOrMap(&'static str),
 }
 
 impl Form {
@@ -93,7 +95,8 @@ impl Form {
     pub(super) fn refers_to(self) -> Option<&'static str> {
         match self {
             Form::Map(name) | Form::List(name) | Form::Maps(name) | Form::WordsOrMap(_, name) => Some(name),
-            Form::People(name) | Form::NameOrMap(name) => Some(name),
+            Form::NameOrMap(name) => Some(name),
+            Form::People(name) | Form::TextOrMap(name) => Some(name),
             _ => None,
         }
     }
@@ -139,9 +142,10 @@ impl Form {
             Form::People(name) => json!({
                 "type": "object",
                 "minProperties": 1,
-                "propertyNames": { "pattern": PERSON, "maxLength": NAME_CHARS_MAX },
+                "propertyNames": { "pattern": PERSON },
                 "additionalProperties": refer(name),
             }),
+            Form::TextOrMap(name) => json!({ "anyOf": [{ "type": scalar }, refer(name)] }),
         }
     }
 }

@@ -1,15 +1,13 @@
 //! Keys below `providers` of a target, and `policy` of a target, and below `allow.exec`, `mail` and `people` of a project: what is particular to a place.
 
-use crate::runbook::approval::Need;
 use crate::runbook::schema::form::{Form, words};
 use crate::runbook::schema::table::{Definition, row};
-use crate::runbook::{commands, lower_approval, mail, people, policy, providers};
+use crate::runbook::{commands, mail, people, policy, providers};
 
 const EFFECTS: [&str; 4] = words(&commands::EFFECTS);
 const REPEATS: [&str; 2] = words(&commands::REPEATS);
 const METHODS: [&str; 3] = words(&providers::METHODS);
 
-const ON_EXPIRY: [&str; 2] = words(&lower_approval::ON_EXPIRY);
 const AGENTS_MAX: [&str; 4] = words(&policy::EFFECTS);
 
 pub(super) const COMMAND: Definition = Definition {
@@ -170,7 +168,7 @@ pub(super) const FLOOR: Definition = Definition {
     required: &["approval"],
     one_of: &[],
     needs: &[],
-    rows: &[row("approval", Form::NameOrMap("need"), "A role, `none`, or who has to approve.")],
+    rows: &[row("approval", Form::TextOrMap("need"), "A role, `none`, or who has to approve.")],
 };
 
 pub(super) const NEED: Definition = Definition {
@@ -181,13 +179,10 @@ pub(super) const NEED: Definition = Definition {
     one_of: &[],
     needs: &[],
     rows: &[
-        row("by", Form::Names, "Roles or people who may approve."),
+        row("by", Form::Texts, "Roles or people who may approve."),
         row("all", Form::Bool, "Whether one of each of them has to; any of them without it."),
-        row("count", Form::Between(1, Need::COUNT_MAX), "How many different people; 1 without it."),
+        row("count", Form::Count(1), "How many different people; 1 without it."),
         row("self", Form::Bool, "Whether whoever started the run counts; no without it."),
-        row("expires", Form::Duration, "How long it is waited for; 15m without it."),
-        row("remind", Form::Duration, "How often it is called to mind; 5m without it."),
-        row("on_expiry", Form::Words(&ON_EXPIRY), "fail: the run is rejected; cancel: it is cancelled."),
     ],
 };
 
