@@ -121,7 +121,7 @@ impl Local<'_> {
                     Control::Interrupt => interrupted = true,
                     Control::Leave(_) if until.is_some() => return,
                     Control::Leave(_) => until = Some(Instant::now() + LEAVE_WITHIN),
-                    Control::Answer { .. } | Control::Pause => {}
+                    Control::Answer { .. } | Control::Approve { .. } | Control::Reject { .. } | Control::Pause => {}
                 },
                 () = tokio::time::sleep_until(renew_at.into()) => {
                     // Keeps others from taking the run over meanwhile. If that fails too, they may.
