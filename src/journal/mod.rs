@@ -36,6 +36,6 @@ pub use lease::{Busy, Drive, Holder};
 pub use list::{Filter, FindError, RunRow};
 pub use memory::Memory;
 pub use read::Line;
-pub use store::Store;
+pub use store::{News, Store};
 pub use ticket::Ticket;
 pub use verify::{Report, verify};

@@ -192,6 +192,11 @@ pub(super) fn connect(file: &Path, access: Access) -> Result<Connection, Error> 
     setup().map_err(|e| Error::sqlite(file, e))
 }
 
+/// Has a connection read the schema now, which its first query would wait for. An error is left to that query.
+pub(super) fn learn(db: &Connection) {
+    drop(db.prepare_cached("SELECT number FROM newest"));
+}
+
 /// Opens the store in `dir`, creating or migrating it first if needed; gives the file and a read connection.
 ///
 /// # Errors

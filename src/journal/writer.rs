@@ -141,6 +141,11 @@ struct Committer {
 
 impl Committer {
     fn serve(mut self, requests: Receiver<Box<dyn Work>>) {
+        // While the first request is being made. What is wrong with the file, that request is told.
+        if let Ok(db) = self.reopen() {
+            schema::learn(&db);
+            self.db = Some(db);
+        }
         while let Ok(first) = requests.recv() {
             let mut group = vec![first];
             while group.len() < GROUP_MAX {

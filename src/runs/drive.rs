@@ -53,6 +53,7 @@ impl Runs {
     /// says so follows the run that does the same already, and then that one is in [`Left`].
     pub fn start(&self, prepared: Prepared, mut foreground: Foreground) -> Result<Left, RunsError> {
         let store = self.store()?;
+        store.expect_writes();
         let run = RunId::new(uuid::Uuid::now_v7());
         let ground = self.ground()?;
         let (world, redactor) = self.world(&prepared.program, &prepared.settings, &ground, Some(self.blobs()))?;
