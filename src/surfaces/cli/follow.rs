@@ -13,7 +13,7 @@ use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::keys::Gate;
 use crate::surfaces::cli::live::Live;
 use crate::surfaces::cli::session::Session;
-use crate::surfaces::cli::{prompt, result};
+use crate::surfaces::cli::{parting, result};
 use crate::transcript::summary;
 
 /// Follows a run until it ends, nobody drives it any more, or Ctrl-C detaches.
@@ -24,10 +24,11 @@ pub fn follow(session: &Session, runs: &Runs, run: &RunRow) -> Result<Exit, CliE
     let ui = &session.ui;
     ui.interrupt_does("stop looking; the run goes on");
     let (leave, detach) = channel();
-    prompt::on_ctrl_c(move || {
+    let detach_now = move || {
         // Nobody listens once the run has ended, and then there is nothing to leave.
         let _ = leave.send(());
-    });
+    };
+    parting::listen(detach_now, None);
     let live = Live::new(ui, None, &Gate::default(), None);
     let mut follower = Follower { live, session, runs, run, asked: Vec::new() };
     let followed = runs.follow(run, &mut follower, &detach);

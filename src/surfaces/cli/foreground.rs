@@ -6,8 +6,8 @@ use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::keys::Gate;
 use crate::surfaces::cli::live::Live;
 use crate::surfaces::cli::prompt::{Interrupts, ask_on_a_thread, restore_terminal};
+use crate::surfaces::cli::result;
 use crate::surfaces::cli::session::Session;
-use crate::surfaces::cli::{parting, result};
 
 /// Drives a run until it ends or is left, and shows what came of it.
 ///
@@ -17,7 +17,6 @@ pub fn drive(session: &Session, begin: impl FnOnce(Foreground) -> Result<Left, R
     let ui = &session.ui;
     let (sender, control) = tokio::sync::mpsc::unbounded_channel();
     let interrupts = Interrupts::listen(ui, sender.clone());
-    parting::listen(sender.clone());
     let gate = Gate::default();
     let questions = ui.asks.then(|| ask_on_a_thread(ui, sender.clone(), interrupts, &gate));
     let watcher = Box::new(Live::new(ui, questions, &gate, Some(sender)));
