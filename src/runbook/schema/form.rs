@@ -59,6 +59,8 @@ pub(super) enum Form {
     Links,
     /// Names to anything.
     Named,
+    /// Names to anything, or to a map with known keys that says more of it.
+    NamedOr(&'static str),
     /// Arguments of a call, or inputs of a runbook.
     With,
     /// Items to go through.
@@ -81,7 +83,8 @@ impl Form {
     /// The definition it refers to.
     pub(super) fn refers_to(self) -> Option<&'static str> {
         match self {
-            Form::Map(name) | Form::List(name) | Form::Maps(name) | Form::WordsOrMap(_, name) => Some(name),
+            Form::Map(name) | Form::List(name) | Form::Maps(name) => Some(name),
+            Form::NamedOr(name) | Form::WordsOrMap(_, name) => Some(name),
             _ => None,
         }
     }
@@ -112,6 +115,10 @@ impl Form {
             Form::Texts => json!({ "type": "array", "items": { "type": scalar } }),
             Form::Links => json!({ "type": ["array", "object"], "items": { "type": scalar } }),
             Form::Named => json!({ "type": "object", "propertyNames": { "pattern": SNAKE } }),
+            Form::NamedOr(name) => {
+                let value = json!({ "anyOf": [refer(name), {}] });
+                json!({ "type": "object", "propertyNames": { "pattern": SNAKE }, "additionalProperties": value })
+            }
             Form::With => json!({ "type": ["object", "null"], "propertyNames": { "pattern": SNAKE } }),
             Form::Words(words) => json!({ "enum": words }),
             Form::WordsOrMap(words, name) => json!({ "anyOf": [{ "enum": words }, refer(name)] }),
