@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::drivers::book::Book;
 use crate::drivers::clock::now;
+use crate::drivers::line::Lines;
 use crate::drivers::perform::{Flight, Flights};
 use crate::drivers::signals::{as_signal, clean, clean_attempt};
 use crate::drivers::vault::Vault;
@@ -82,6 +83,7 @@ impl Local<'_> {
         let mut interrupted = false;
         let mut inbox_seen = None;
         let mut renewed = Instant::now();
+        let mut lines = Lines::default();
         loop {
             self.hear_signals(machine, book, &mut inbox_seen)?;
             let decided = machine.decide(now());
@@ -114,6 +116,9 @@ impl Local<'_> {
                 }
             }
             if revealed {
+                continue;
+            }
+            if lines.ask(self.store, self.drive, machine, &waits.groups).await? {
                 continue;
             }
             self.foreground.watcher.waiting(&waits, machine.facts());
@@ -294,7 +299,7 @@ fn stands(waits: &Waits, attended: bool) -> Option<Why> {
     if let Some(reason) = &waits.paused {
         return Some(Why::Paused(reason.clone()));
     }
-    let nothing_moves = waits.in_flight == 0 && waits.until.is_none();
+    let nothing_moves = waits.in_flight == 0 && waits.until.is_none() && waits.groups.is_empty();
     if nothing_moves && !waits.doubts.is_empty() {
         return Some(Why::InDoubt);
     }
@@ -327,6 +332,7 @@ pub fn status(facts: &Facts) -> Status {
         RunState::Waiting => Status::Waiting,
         RunState::Paused => Status::Paused,
         RunState::InDoubt => Status::InDoubt,
+        RunState::Stuck => Status::Stuck,
         RunState::Ended(outcome) => Status::Ended(outcome),
     }
 }

@@ -4,7 +4,7 @@
 //! after the other (the last one stays); an effect without an answer fails the run loudly. Timers pass
 //! at once, in order. A crash can be injected after any number of events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -13,6 +13,7 @@ use crate::drivers::seal::Wanted;
 use crate::drivers::vault::Vault;
 use crate::engine::event::{Actor, Event};
 use crate::engine::facts::Facts;
+use crate::engine::machine::groups::Standing;
 use crate::engine::machine::{Completion, Machine, Perform, REVEAL, Signal, Start, Waits};
 use crate::engine::outcome::{Attempt, Failure, FailureKind};
 use crate::journal::StoreKey;
@@ -28,6 +29,8 @@ pub struct MockWorld {
     pub answers: BTreeMap<String, Vec<Attempt>>,
     /// Answers to questions, by step path.
     pub people: BTreeMap<String, Value>,
+    /// What is said of a group, one after the other; then nothing new. A group without an entry is free.
+    pub groups: BTreeMap<String, VecDeque<Standing>>,
     /// Every effect performed, in order: step, action, arguments.
     pub calls: Vec<(String, String, Map)>,
     used: BTreeMap<String, usize>,
@@ -143,6 +146,23 @@ impl MockRun {
             let waits = decided.waits;
             if waits.finished.is_some() || waits.paused.is_some() {
                 return waits;
+            }
+            let mut stood = false;
+            for wanted in &waits.groups {
+                let mut free = Some(Standing::Held);
+                let mut next = || match world.groups.get_mut(&wanted.group) {
+                    None => free.take(),
+                    Some(left) => left.pop_front(),
+                };
+                while let Some(standing) = next() {
+                    if self.machine.stand(wanted, standing, self.now) {
+                        stood = true;
+                        break;
+                    }
+                }
+            }
+            if stood {
+                continue;
             }
             let answered = waits
                 .questions

@@ -31,10 +31,8 @@ fn values_of(body: &Body) -> (Option<&Value>, [Option<&Map>; 3]) {
         Body::Finding { suggest, .. } => (None, [suggest.as_ref().map(|suggest| &suggest.with), None, None]),
         Body::OutcomeSet { outputs, .. } => (None, [Some(outputs), None, None]),
         Body::AskAsked { fields, .. } => (None, [Some(fields), None, None]),
-        // What people say, what is shown, and what another driver saw.
-        Body::RunResumed { .. } | Body::RunCancelled { .. } | Body::RunPaused { .. } => (None, [None; 3]),
-        Body::AskAnswered { .. } | Body::Note { .. } | Body::Log { .. } => (None, [None; 3]),
-        Body::HoldOn(_) | Body::HoldOff { .. } | Body::Evidence { .. } => (None, [None; 3]),
+        // What people say, what is shown, what another driver saw; or values that an event before has named.
+        _ => (None, [None; 3]),
     }
 }
 

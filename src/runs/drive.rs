@@ -15,7 +15,7 @@ use crate::engine::facts::Facts;
 use crate::engine::ids::RunId;
 use crate::engine::machine::{Machine, Signal, Start};
 use crate::engine::sealed::sealed_in;
-use crate::journal::{Blob, Holder, Journal, RunRow, StoreKey};
+use crate::journal::{Blob, Drive, Holder, Journal, RunRow, StoreKey};
 use crate::redact::Redactor;
 use crate::runbook::program::{FileKind, Program};
 use crate::runbook::settings::Target;
@@ -37,6 +37,35 @@ pub struct Left {
     pub run: RunId,
     pub facts: Facts,
     pub why: Why,
+    /// Of a run that has ended: its signed checkpoint, or why there is none.
+    pub signed: Option<Result<String, String>>,
+}
+
+/// What came of a start.
+#[derive(Debug)]
+pub enum Begun {
+    /// It was driven until here.
+    Left(Box<Left>),
+    /// Nothing was started: this run does the same already, and its runbook says to follow it.
+    Attach(Box<RunRow>),
+}
+
+impl Begun {
+    /// What was driven; nothing if there is a run to follow instead.
+    pub fn left(self) -> Option<Left> {
+        match self {
+            Begun::Left(left) => Some(*left),
+            Begun::Attach(_) => None,
+        }
+    }
+}
+
+/// How a run goes on.
+pub(super) struct Going {
+    pub decisions: Vec<DecideRequest>,
+    pub reason: Option<String>,
+    /// Who it is taken over from.
+    pub from: Option<Actor>,
 }
 
 /// A finished rehearsal.
@@ -51,9 +80,8 @@ impl Runs {
     /// Starts a run and drives it until it ends or waits for people.
     ///
     /// # Errors
-    /// If it can't begin, also because of another run; once it has begun, trouble is in [`Left::why`]. A runbook that
-    /// says so follows the run that does the same already, and then that one is in [`Left`].
-    pub fn start(&self, prepared: Prepared, mut foreground: Foreground) -> Result<Left, RunsError> {
+    /// If it can't begin, also because of another run; once it has begun, trouble is in [`Left::why`].
+    pub fn start(&self, prepared: Prepared, mut foreground: Foreground) -> Result<Begun, RunsError> {
         let store = self.store()?;
         let run = RunId::new(uuid::Uuid::now_v7());
         let ground = self.ground()?;
@@ -73,8 +101,7 @@ impl Runs {
                 let (runbook, inputs) = (program.runbook.name.as_str(), &start.inputs);
                 let wanted = Wanted { group, if_busy: concurrency.if_busy, runbook, inputs };
                 if let Entry::Attach(row) = self.enter(&drive, &wanted, &mut foreground)? {
-                    drop(drive);
-                    return self.attach(&row, foreground);
+                    return Ok(Begun::Attach(row));
                 }
             }
             start.previous = store.previous(&program.runbook.name, start.target.as_deref(), start.group.as_deref())?;
@@ -82,7 +109,7 @@ impl Runs {
             let machine = machine.map_err(|failure| RunsError::failed("`vars` can't be computed", &failure))?;
             let local = Local { store, drive: &drive, world: gated(&world, &drive), redactor, vault, foreground };
             let (facts, why) = on_event_loop(local.run(machine, texts))?;
-            Ok(Left { run, facts, why })
+            Ok(Begun::Left(Box::new(self.left(run, facts, why))))
         })
     }
 
@@ -123,8 +150,20 @@ impl Runs {
         reason: Option<String>,
         foreground: Foreground,
     ) -> Result<Left, RunsError> {
+        let drive = Arc::new(self.store()?.acquire(run.run, holder(&foreground.actor))?);
+        self.go_on(run, drive, Going { decisions, reason, from: None }, foreground)
+    }
+
+    /// Drives a run on that is ours.
+    pub(super) fn go_on(
+        &self,
+        run: &RunRow,
+        drive: Arc<Drive>,
+        going: Going,
+        foreground: Foreground,
+    ) -> Result<Left, RunsError> {
+        let Going { decisions, reason, from } = going;
         let store = self.store()?;
-        let drive = Arc::new(store.acquire(run.run, holder(&foreground.actor))?);
         let events = store.load(run.run)?;
         let Some(Body::RunStarted(started)) = events.first().map(|event| &event.body) else {
             return Err(RunsError::new(ErrorKind::Damaged, "the journal has no `run.started`"));
@@ -143,7 +182,7 @@ impl Runs {
         let vault = Arc::new(Vault::of_store(store, run.run, &redactor).beside(open));
         let world = self.world(&program, &target, &ground, Some(self.blobs()), &vault)?;
         self.recall(&vault, &events)?;
-        self.enter_again(&drive, started.group.as_deref())?;
+        self.enter_again(&drive, &facts)?;
         check_optional(&redactor, "the reason", reason.as_deref())?;
         for request in &decisions {
             check_text(&redactor, &format!("the reason about `{}`", request.step), &request.reason)?;
@@ -160,15 +199,19 @@ impl Runs {
             for DecideRequest { step, decision, outputs, reason } in decisions {
                 machine.signal(Signal::Decide { step, decision, outputs, actor: actor.clone(), reason }, now());
             }
-            machine.signal(Signal::Resume { actor, reason, fence: drive.fence() }, now());
+            machine
+                .signal(Signal::Resume { actor: actor.clone(), reason: reason.clone(), fence: drive.fence() }, now());
+            if let Some(from) = from {
+                machine.signal(Signal::Take { actor, from, reason }, now());
+            }
             let local = Local { store, drive: &drive, world: gated(&world, &drive), redactor, vault, foreground };
             let (facts, why) = on_event_loop(local.run(machine, Vec::new()))?;
-            Ok(Left { run: id, facts, why })
+            Ok(self.left(id, facts, why))
         })
     }
 
     /// Where the files lie that steps keep.
-    fn blobs(&self) -> PathBuf {
+    pub(super) fn blobs(&self) -> PathBuf {
         self.state_dir.join("blobs")
     }
 
@@ -287,7 +330,7 @@ pub(super) fn holder(actor: &Actor) -> Holder {
 
 /// Drives `work` to its end. Doesn't wait for what it has left behind: a read of a dead network disk may hang for
 /// good, and nobody is interested in it any more.
-fn on_event_loop<T>(work: impl Future<Output = T>) -> Result<T, RunsError> {
+pub(super) fn on_event_loop<T>(work: impl Future<Output = T>) -> Result<T, RunsError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

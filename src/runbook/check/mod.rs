@@ -10,6 +10,7 @@ mod polls;
 mod reads;
 mod scope;
 mod sealed;
+mod undoes;
 mod unused;
 mod whole;
 mod writes;

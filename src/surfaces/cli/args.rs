@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
-    actions, answer, cancel, check, completions, describe, diff, doctor, eval, export, graph, hold, list, man, new,
-    note, pause, resume, run, runs, schema, show, verify,
+    actions, answer, cancel, check, checkpoint, completions, describe, diff, doctor, eval, export, graph, hold, list,
+    man, new, note, pause, prune, resume, run, runs, schema, show, take, verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
@@ -88,6 +88,8 @@ pub enum Command {
     Run(run::RunArgs),
     /// Take a run up again, with a decision about a step if it needs one
     Resume(resume::ResumeArgs),
+    /// Take a run over from whoever drives it
+    Take(take::TakeArgs),
     /// Stop a run at its next safe point
     Cancel(cancel::CancelArgs),
     /// Let a run start nothing new until it is resumed
@@ -112,6 +114,10 @@ pub enum Command {
     Eval(eval::EvalArgs),
     /// Check that the journal is what was written
     Verify(verify::VerifyArgs),
+    /// Sign how far a run, or everything, has got: one line to keep elsewhere
+    Checkpoint(checkpoint::CheckpointArgs),
+    /// Remove runs that have ended, leaving signed tombstones
+    Prune(prune::PruneArgs),
     /// Answer a question of a run
     Answer(answer::AnswerArgs),
     /// Add a note to a run's timeline
@@ -138,11 +144,11 @@ pub enum Command {
 
 /// Commands as `rerail --help` groups them.
 const GROUPS: [(&str, &[&str]); 5] = [
-    ("Run", &["run", "resume", "pause", "cancel", "hold"]),
-    ("Look", &["list", "describe", "runs", "show", "diff", "export", "graph", "verify"]),
+    ("Run", &["run", "resume", "take", "pause", "cancel", "hold"]),
+    ("Look", &["list", "describe", "runs", "show", "diff", "export", "graph", "verify", "checkpoint"]),
     ("Decide", &["answer", "note"]),
     ("Author", &["new", "check", "actions", "schema", "eval"]),
-    ("Other", &["doctor", "demo", "completions", "man", "version"]),
+    ("Other", &["doctor", "prune", "demo", "completions", "man", "version"]),
 ];
 
 /// The clap command with its commands grouped in the help.

@@ -153,6 +153,7 @@ fn manner(step: &Step) -> Vec<(&'static str, String)> {
     say("within", step.within.as_ref().map(written));
     let revealed: Vec<String> = step.reveal.iter().map(written).collect();
     say("reveal", (!revealed.is_empty()).then(|| revealed.join(", ")));
+    say("undo", step.undo.as_ref().map(|undo| what(undo.step())));
     said
 }
 
@@ -225,6 +226,7 @@ fn steps_json(program: &Program, block: &Block) -> Json {
             "effect": program.effect_of(step).word(),
             "if": null,
             "until": null,
+            "undo": null,
             "steps": step.body.inner().map(|inner| steps_json(program, inner)),
         });
         for (key, said) in manner(step) {
