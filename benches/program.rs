@@ -6,8 +6,10 @@ use std::process::{Child, Command, Output, Stdio};
 use crate::measure::Row;
 use crate::probes::Server;
 
-/// The program under measurement.
-pub const RERAIL: &str = env!("CARGO_BIN_EXE_rerail");
+/// The program under measurement: the one built with this, or the one that `RERAIL_MEASURED` names.
+pub fn rerail() -> PathBuf {
+    std::env::var_os("RERAIL_MEASURED").map_or_else(|| env!("CARGO_BIN_EXE_rerail").into(), PathBuf::from)
+}
 
 /// A directory with runbooks and a store.
 pub struct Place {
@@ -31,13 +33,13 @@ impl Place {
     }
 
     pub fn command(&self, args: &[&str]) -> Command {
-        wrapped(Command::new(RERAIL), self.dir.path(), args)
+        wrapped(Command::new(rerail()), self.dir.path(), args)
     }
 
     /// Behind another program, such as `strace`.
     pub fn behind(&self, wrapper: &[&str], args: &[&str]) -> Command {
         let mut command = Command::new(wrapper[0]);
-        command.args(&wrapper[1..]).arg(RERAIL);
+        command.args(&wrapper[1..]).arg(rerail());
         wrapped(command, self.dir.path(), args)
     }
 

@@ -7,13 +7,16 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 
 use crate::measure::{Row, in_turn, timed};
-use crate::program::{Place, RERAIL};
+use crate::program::{Place, rerail};
 
 /// Runs of each side.
 const ROUNDS: usize = 41;
 
 /// The floor: a program that reads its arguments, opens a kept SQLite log, and commits four times.
-pub fn floor(file: &Path) {
+pub fn floor() {
+    let command = clap::Command::new("floor").arg(clap::Arg::new("floor").long("floor").required(true));
+    let args = command.get_matches();
+    let file = Path::new(args.get_one::<String>("floor").unwrap());
     let db = rusqlite::Connection::open(file).unwrap();
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
     db.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE IF NOT EXISTS t (a TEXT)")
@@ -52,6 +55,6 @@ fn whole(command: &mut Command) -> Duration {
 
 fn stripped(place: &Place) -> std::path::PathBuf {
     let to = place.dir.path().join("stripped");
-    let status = Command::new("strip").args([RERAIL, "-o", to.to_str().unwrap()]).status();
-    if status.is_ok_and(|status| status.success()) { to } else { RERAIL.into() }
+    let status = Command::new("strip").arg(rerail()).arg("-o").arg(&to).status();
+    if status.is_ok_and(|status| status.success()) { to } else { rerail() }
 }
