@@ -4,6 +4,7 @@ mod asking;
 mod authoring;
 mod commands;
 mod completions;
+mod confirming;
 mod exports;
 mod follow;
 mod help;
