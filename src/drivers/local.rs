@@ -12,16 +12,18 @@ use tokio::task::JoinSet;
 
 use crate::drivers::book::Book;
 use crate::drivers::clock::now;
+use crate::drivers::line::Lines;
 use crate::drivers::perform::{Flight, Flights};
 use crate::drivers::rehearsal::look_ahead;
 use crate::drivers::roster::Roster;
 use crate::drivers::signals::{as_signal, clean, clean_attempt};
+use crate::drivers::vault::Vault;
 use crate::drivers::watch::{Control, Foreground, Parting, Why};
-use crate::engine::event::Actor;
+use crate::engine::event::{Actor, Event};
 use crate::engine::facts::{Facts, RunState};
 use crate::engine::ids::StepPath;
 use crate::engine::look_ahead::Previewed;
-use crate::engine::machine::{Holding, Machine, Signal, Waits};
+use crate::engine::machine::{Completion, Holding, Machine, Perform, REVEAL, Signal, Waits};
 use crate::journal::{Append, Blob, Drive, Error as JournalError, Journal, LastHold, SignalId, Status, Store};
 use crate::redact::Redactor;
 use crate::steps::world::World;
@@ -44,6 +46,7 @@ pub struct Local<'a> {
     pub drive: &'a Arc<Drive>,
     pub world: World,
     pub redactor: Redactor,
+    pub vault: Arc<Vault>,
     pub foreground: Foreground,
     /// Who may act on the run.
     pub roster: Roster,
@@ -88,12 +91,13 @@ impl Local<'_> {
         let mut interrupted = false;
         let mut inbox_seen = None;
         let mut renewed = Instant::now();
+        let mut lines = Lines::default();
         // Dropped with the drive: a look ahead changes nothing.
         let mut looks: JoinSet<(StepPath, Previewed)> = JoinSet::new();
         loop {
             self.hear_signals(machine, book, &mut inbox_seen)?;
             let decided = machine.decide(now());
-            book.note(decided.events);
+            self.note(book, decided.events);
             let waits = decided.waits;
             let writes = decided.perform.iter().any(|perform| perform.effect.changes_the_world());
             let over = stands(&waits, self.foreground.attended);
@@ -113,11 +117,24 @@ impl Local<'_> {
             if let Some(why) = over {
                 return Ok(why);
             }
+            let mut revealed = false;
             for perform in decided.perform {
-                flights.start(self.world.clone(), perform);
+                if perform.uses == REVEAL {
+                    revealed = true;
+                    self.reveal(machine, &perform);
+                } else {
+                    flights.start(self.world.clone(), perform);
+                }
+            }
+            if revealed {
+                continue;
+            }
+            if lines.ask(self.store, self.drive, machine, &waits.groups).await? {
+                continue;
             }
             for step in decided.previews {
-                let look = look_ahead(machine.look_ahead(&step), self.world.clone(), self.redactor.clone());
+                let (world, vault) = (self.world.clone(), Arc::clone(&self.vault));
+                let look = look_ahead(machine.look_ahead(&step), world, self.redactor.clone(), vault);
                 // In a task of its own, so that a panic ends the look: then every write asks for itself.
                 looks.spawn(async move {
                     let mut one = JoinSet::new();
@@ -182,6 +199,18 @@ impl Local<'_> {
         }
     }
 
+    /// Enters what was decided, with the sealed values it names.
+    pub(super) fn note(&self, book: &mut Book, events: Vec<Event>) {
+        book.blobs.extend(self.vault.stored_with(&events));
+        book.note(events);
+    }
+
+    /// Opens what a step reveals, which takes no time and nothing of the world.
+    fn reveal(&self, machine: &mut Machine, perform: &Perform) {
+        let result = self.vault.reveal(perform);
+        machine.complete(&perform.step, Completion { attempt: perform.attempt, result, planned: None, ms: 0 });
+    }
+
     /// Says what the run waits for; questions and approvals only to somebody who may say something to them.
     fn wait(&mut self, waits: &Waits, facts: &Facts) {
         let Foreground { watcher, actor, .. } = &mut self.foreground;
@@ -203,7 +232,8 @@ impl Local<'_> {
     /// sees exactly what the journal has.
     pub(super) fn land(&mut self, machine: &mut Machine, flight: Flight) {
         crate::failpoint::hit("driver.outcome");
-        let Flight { step, mut completion } = flight;
+        let Flight { step, mut completion, wanted } = flight;
+        self.vault.seal_attempt(&wanted, &mut completion.result);
         clean_attempt(&mut completion.result, &self.redactor);
         self.foreground.watcher.looked(&step, &completion.result);
         machine.complete(&step, completion);
@@ -295,6 +325,9 @@ impl Local<'_> {
             }
         }
         book.committed(count);
+        if book.uncommitted().is_empty() {
+            self.vault.stored();
+        }
         Ok(Commit::Done)
     }
 
@@ -314,7 +347,7 @@ fn stands(waits: &Waits, attended: bool) -> Option<Why> {
     if let Some(reason) = &waits.paused {
         return Some(Why::Paused(reason.clone()));
     }
-    let nothing_moves = waits.in_flight == 0 && waits.until.is_none();
+    let nothing_moves = waits.in_flight == 0 && waits.until.is_none() && waits.groups.is_empty();
     if nothing_moves && !waits.doubts.is_empty() {
         return Some(Why::InDoubt);
     }
@@ -347,6 +380,7 @@ pub fn status(facts: &Facts) -> Status {
         RunState::Waiting => Status::Waiting,
         RunState::Paused => Status::Paused,
         RunState::InDoubt => Status::InDoubt,
+        RunState::Stuck => Status::Stuck,
         RunState::Ended(outcome) => Status::Ended(outcome),
     }
 }

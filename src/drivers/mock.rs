@@ -4,16 +4,21 @@
 //! after the other (the last one stays); an effect without an answer fails the run loudly. Timers pass
 //! at once, in order. A crash can be injected after any number of events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::drivers::seal::Wanted;
+use crate::drivers::vault::Vault;
 use crate::engine::event::{Actor, Event, Planned};
 use crate::engine::facts::Facts;
 use crate::engine::look_ahead::Previewed;
-use crate::engine::machine::{Completion, Machine, Perform, Signal, Start, Waits};
+use crate::engine::machine::groups::Standing;
+use crate::engine::machine::{Completion, Machine, Perform, REVEAL, Signal, Start, Waits};
 use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
+use crate::journal::StoreKey;
+use crate::redact::Redactor;
 use crate::runbook::program::Program;
 use crate::script::sandbox::Sandbox;
 use crate::script::value::{Map, Unknown, Value};
@@ -25,6 +30,8 @@ pub struct MockWorld {
     pub answers: BTreeMap<String, Vec<Attempt>>,
     /// Answers to questions, by step path.
     pub people: BTreeMap<String, Value>,
+    /// What is said of a group, one after the other; then nothing new. A group without an entry is free.
+    pub groups: BTreeMap<String, VecDeque<Standing>>,
     /// Every effect performed, in order: step, action, arguments.
     pub calls: Vec<(String, String, Map)>,
     used: BTreeMap<String, usize>,
@@ -107,6 +114,8 @@ pub struct MockRun {
     queue: Vec<Perform>,
     program: Arc<Program>,
     sandbox: Arc<Sandbox>,
+    /// Its key ends with the process, so fingerprints differ from one to the next.
+    vault: Vault,
     single_operator: bool,
 }
 
@@ -121,8 +130,10 @@ impl MockRun {
         start: Start,
         now: Timestamp,
     ) -> Result<MockRun, Failure> {
+        let vault = Vault::in_memory(StoreKey::ephemeral(), start.run, &Redactor::new());
         let machine = Machine::start(Arc::clone(&program), Arc::clone(&sandbox), start, now)?;
-        Ok(MockRun { machine, events: Vec::new(), now, queue: Vec::new(), program, sandbox, single_operator: false })
+        let (events, queue) = (Vec::new(), Vec::new());
+        Ok(MockRun { machine, events, now, queue, program, sandbox, vault, single_operator: false })
     }
 
     /// Says that the project names nobody who could agree to a write.
@@ -151,7 +162,19 @@ impl MockRun {
         loop {
             let performed = !self.queue.is_empty();
             for perform in self.queue.drain(..) {
-                let completion = world.perform(&perform);
+                let completion = match perform.uses == REVEAL {
+                    true => Completion {
+                        attempt: perform.attempt,
+                        result: self.vault.reveal(&perform),
+                        planned: None,
+                        ms: 0,
+                    },
+                    false => {
+                        let mut completion = world.perform(&perform);
+                        self.vault.seal_attempt(&Wanted::of(&perform), &mut completion.result);
+                        completion
+                    }
+                };
                 self.machine.complete(&perform.step, completion);
             }
             let decided = self.machine.decide(self.now);
@@ -171,6 +194,23 @@ impl MockRun {
             let waits = decided.waits;
             if waits.finished.is_some() || waits.paused.is_some() {
                 return waits;
+            }
+            let mut stood = false;
+            for wanted in &waits.groups {
+                let mut free = Some(Standing::Held);
+                let mut next = || match world.groups.get_mut(&wanted.group) {
+                    None => free.take(),
+                    Some(left) => left.pop_front(),
+                };
+                while let Some(standing) = next() {
+                    if self.machine.stand(wanted, standing, self.now) {
+                        stood = true;
+                        break;
+                    }
+                }
+            }
+            if stood {
+                continue;
             }
             let answered = waits
                 .questions

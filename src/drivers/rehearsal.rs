@@ -4,22 +4,25 @@
 //! store, flushes nothing and never waits: timers pass at once, people are not asked.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::drivers::clock::now;
 use crate::drivers::perform::{Performer, guarded, look, performer};
+use crate::drivers::seal::Wanted;
 use crate::drivers::signals::clean_attempt;
+use crate::drivers::vault::Vault;
 use crate::drivers::watch::{Control, Foreground};
 use crate::engine::evaluate::quote;
 use crate::engine::event::{Body, Event, Planned};
 use crate::engine::facts::Facts;
 use crate::engine::look_ahead::Previewed;
-use crate::engine::machine::{Completion, Machine, Perform, Signal};
+use crate::engine::machine::{Completion, Machine, Perform, REVEAL, Signal};
 use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
 use crate::redact::Redactor;
 use crate::script::value::{Map, Unknown, Value};
-use crate::steps::Read;
 use crate::steps::world::World;
+use crate::steps::{GENERATE, Read};
 
 /// Rehearses a run to its end, or to where it can't be known any more. Ctrl-C ends the look it is at and cancels.
 /// What it would write is asked of the machine it gives back.
@@ -27,12 +30,14 @@ pub async fn rehearse(
     mut machine: Machine,
     world: World,
     redactor: Redactor,
+    vault: &Vault,
     foreground: &mut Foreground,
 ) -> (Vec<Event>, Machine) {
     let mut events = Vec::new();
     let mut at = now();
     // After the first planned write the world is not as the run would find it.
     let mut wrote = false;
+    let eyes = Eyes { world: &world, redactor: &redactor, vault };
     loop {
         let decided = machine.decide(at);
         // A write the engine itself had to plan, because not even its arguments are known, counts as well.
@@ -44,14 +49,16 @@ pub async fn rehearse(
         }
         for perform in &decided.perform {
             let looked = match performer(perform) {
-                Ok(Performer::Read(read)) => Some(look_or_stop(&world, read, perform, foreground).await),
+                Ok(Performer::Read(read)) if is_looked_at(perform) => {
+                    Some(look_or_stop(&world, read, perform, foreground).await)
+                }
                 _ => None,
             };
             if looked.as_ref().is_some_and(|looked| looked.stopped) {
                 let actor = foreground.actor.clone();
                 machine.signal(Signal::Cancel { actor, reason: Some("Ctrl-C".to_owned()) }, at);
             }
-            let completion = come_to(perform, looked, &world, &redactor, &mut wrote);
+            let completion = come_to(perform, looked, &eyes, &mut wrote);
             machine.complete(&perform.step, completion);
         }
         match (decided.perform.is_empty(), decided.waits.until) {
@@ -66,9 +73,10 @@ pub async fn rehearse(
 
 /// Looks ahead below one step of a run: real looks, planned writes, and nothing of it is recorded or shown. Dropping
 /// it ends the look it is at.
-pub async fn look_ahead(mut machine: Machine, world: World, redactor: Redactor) -> Previewed {
+pub async fn look_ahead(mut machine: Machine, world: World, redactor: Redactor, vault: Arc<Vault>) -> Previewed {
     let mut at = now();
     let mut wrote = false;
+    let eyes = Eyes { world: &world, redactor: &redactor, vault: &vault };
     loop {
         let decided = machine.decide(at);
         wrote |= decided.events.iter().any(|event| plans_a_write(event, machine.facts()));
@@ -78,7 +86,7 @@ pub async fn look_ahead(mut machine: Machine, world: World, redactor: Redactor) 
         }
         for perform in &decided.perform {
             let looked = match performer(perform) {
-                Ok(Performer::Read(read)) => {
+                Ok(Performer::Read(read)) if is_looked_at(perform) => {
                     let started = Instant::now();
                     let (world, look_at) = (world.clone(), perform.clone());
                     let seen = guarded(async move { look(&world, read, &look_at).await }).await;
@@ -86,7 +94,7 @@ pub async fn look_ahead(mut machine: Machine, world: World, redactor: Redactor) 
                 }
                 _ => None,
             };
-            let completion = come_to(perform, looked, &world, &redactor, &mut wrote);
+            let completion = come_to(perform, looked, &eyes, &mut wrote);
             machine.complete(&perform.step, completion);
         }
         match (decided.perform.is_empty(), decided.waits.until) {
@@ -107,22 +115,33 @@ struct Looked {
     stopped: bool,
 }
 
+/// What stands between an effect and the engine.
+struct Eyes<'a> {
+    world: &'a World,
+    redactor: &'a Redactor,
+    vault: &'a Vault,
+}
+
+/// Whether there is something in the world to look at: what is generated or opened is not there.
+fn is_looked_at(perform: &Perform) -> bool {
+    perform.uses != GENERATE && perform.uses != REVEAL
+}
+
 /// What an effect comes to here: a look as it was, a write as it would be.
-fn come_to(
-    perform: &Perform,
-    looked: Option<Looked>,
-    world: &World,
-    redactor: &Redactor,
-    wrote: &mut bool,
-) -> Completion {
+fn come_to(perform: &Perform, looked: Option<Looked>, eyes: &Eyes, wrote: &mut bool) -> Completion {
+    if perform.uses == REVEAL {
+        return plain(perform, eyes.vault.reveal(perform));
+    }
     match (performer(perform), looked) {
         (Ok(Performer::Write(write)), _) => {
             *wrote = true;
-            planned(perform, redactor.redact(&write.plan(world, &perform.args)).into_owned())
+            planned(perform, eyes.redactor.redact(&write.plan(eyes.world, &perform.args)).into_owned())
         }
+        (Ok(Performer::Read(_)), _) if perform.uses == GENERATE => planned(perform, "generated at apply".to_owned()),
         (Ok(Performer::Read(_)), Some(looked)) => {
             let mut result = looked.seen;
-            clean_attempt(&mut result, redactor);
+            eyes.vault.seal_attempt(&Wanted::of(perform), &mut result);
+            clean_attempt(&mut result, eyes.redactor);
             let seen = format!("now: {}", seen(&result));
             let ms = u64::try_from(looked.took.as_millis()).unwrap_or(u64::MAX);
             match (*wrote, perform.poll) {

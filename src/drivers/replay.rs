@@ -5,9 +5,11 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::engine::change::Change;
 use crate::engine::event::{Body, Event};
-use crate::engine::facts::FoldError;
+use crate::engine::facts::{Facts, FoldError};
 use crate::engine::ids::StepPath;
 use crate::engine::look_ahead::{Found, Previewed};
 use crate::engine::machine::{Machine, Start};
@@ -52,57 +54,181 @@ pub fn replay(program: Arc<Program>, sandbox: Arc<Sandbox>, events: &[Event]) ->
         cover: started.cover.clone(),
         rehearsal: started.rehearsal,
     };
-    let mut machine =
+    let machine =
         Machine::start(Arc::clone(&program), Arc::clone(&sandbox), start, first.ts).map_err(Divergence::Start)?;
-    let mut at = first.ts;
-    let mut answered = 0;
-    let mut left = events.iter().collect::<VecDeque<_>>();
-    while !left.is_empty() {
-        let decided = machine.decide(at);
-        for event in &decided.events {
-            // Past its last event an open run would simply go on.
-            let Some(recorded) = left.front().copied() else { return Ok(answered) };
-            if from_outside(&recorded.body) && without_times(&recorded.body) != without_times(&event.body) {
-                // A crash or a failed commit lost the rest of this decision: go on as the journal did.
-                let kept = usize::try_from(recorded.seq).unwrap_or(usize::MAX).min(events.len());
-                machine = Machine::load(Arc::clone(&program), Arc::clone(&sandbox), &events[..kept])?;
-                machine.apply_recorded(recorded)?;
-                left.pop_front();
-                break;
-            }
-            compare(recorded, event)?;
-            left.pop_front();
-        }
-        let Some(next) = left.front().copied() else { break };
-        if !decided.events.is_empty() {
-            continue;
-        }
-        if at < next.ts {
-            at = next.ts;
-            continue;
-        }
-        match &next.body {
-            Body::StepFinished(finished) if machine.is_in_flight(&finished.step) => {
-                for event in take_answers(&machine, &mut left) {
-                    // What follows from the first ones may stand between them; they were there before it.
-                    let seq = machine.facts().next_seq;
-                    machine.apply_recorded(&Event { seq, ..event.clone() })?;
-                    answered += 1;
+    let mut replay = Replay {
+        program,
+        sandbox,
+        events,
+        machine,
+        left: events.iter().collect(),
+        answered: BTreeSet::new(),
+        went_back_to: None,
+    };
+    replay.walk(first.ts)?;
+    Ok(replay.answered.len())
+}
+
+/// A journal being walked.
+struct Replay<'e> {
+    program: Arc<Program>,
+    sandbox: Arc<Sandbox>,
+    events: &'e [Event],
+    machine: Machine,
+    /// What has not been decided or answered again yet.
+    left: VecDeque<&'e Event>,
+    /// Numbers of the answers taken from the journal.
+    answered: BTreeSet<u64>,
+    /// Where a decision was made once more, with the answers beside it: once for each place.
+    went_back_to: Option<u64>,
+}
+
+/// How a decision compares with the journal.
+enum Followed {
+    Yes,
+    /// The journal ends in the middle of it: past its last event an open run would simply go on.
+    ToTheEnd,
+    No(Divergence),
+}
+
+impl<'e> Replay<'e> {
+    fn walk(&mut self, start: Timestamp) -> Result<(), Divergence> {
+        let mut at = start;
+        while let Some(first) = self.left.front().map(|event| event.seq) {
+            let decided = self.machine.decide(at);
+            match self.follow(&decided.events)? {
+                Followed::Yes => {}
+                Followed::ToTheEnd => return Ok(()),
+                Followed::No(divergence) => {
+                    self.go_back(first, divergence)?;
+                    continue;
                 }
+            }
+            let Some(next) = self.left.front().copied() else { break };
+            if !decided.events.is_empty() {
                 continue;
             }
-            Body::StepObserved { step, .. } if machine.is_in_flight(step) => {}
-            body if !from_outside(body) && !decided.waits.looks.is_empty() => {
-                look_ahead(&mut machine, &decided.waits.looks, body);
+            if at < next.ts {
+                at = next.ts;
                 continue;
             }
-            body if from_outside(body) => {}
-            _ => return Err(different(next, "nothing")),
+            if self.take_answers()? {
+                continue;
+            }
+            if !from_outside(&next.body) && !decided.waits.looks.is_empty() {
+                look_ahead(&mut self.machine, &decided.waits.looks, &next.body);
+                continue;
+            }
+            if !from_outside(&next.body) {
+                self.go_back(next.seq, different(next, "nothing"))?;
+                continue;
+            }
+            self.apply(next)?;
+            self.left.pop_front();
         }
-        machine.apply_recorded(next)?;
-        left.pop_front();
+        Ok(())
     }
-    Ok(answered)
+
+    /// Compares what was decided with what the journal has next.
+    fn follow(&mut self, decided: &[Event]) -> Result<Followed, Divergence> {
+        for event in decided {
+            let Some(recorded) = self.left.front().copied() else { return Ok(Followed::ToTheEnd) };
+            let same = without_times(&recorded.body) == without_times(&event.body);
+            if from_outside(&recorded.body) && !same {
+                // A crash or a failed commit lost the rest of this decision: go on as the journal did.
+                self.reload(recorded.seq)?;
+                self.apply(recorded)?;
+                self.left.pop_front();
+                return Ok(Followed::Yes);
+            }
+            if !same {
+                let decided = format!("`{}` {}", event.body.word(), without_times(&event.body));
+                return Ok(Followed::No(different(recorded, &decided)));
+            }
+            self.left.pop_front();
+        }
+        Ok(Followed::Yes)
+    }
+
+    /// Takes the machine back to where event `seq` was decided and gives it the answers that came with it: what was
+    /// decided first stands before them, because it stands before them in the runbook.
+    ///
+    /// # Errors
+    /// The divergence that led here, if there are none or that was tried already.
+    fn go_back(&mut self, seq: u64, divergence: Divergence) -> Result<(), Divergence> {
+        let in_flight = self.in_flight(seq);
+        if self.went_back_to.is_some_and(|tried| tried >= seq) || in_flight.is_empty() {
+            return Err(divergence);
+        }
+        self.went_back_to = Some(seq);
+        self.reload(seq)?;
+        self.take(&in_flight).map(drop)
+    }
+
+    /// The steps whose effects are under way and that were open before event `seq`.
+    fn in_flight(&self, seq: u64) -> BTreeSet<StepPath> {
+        let before = self.events.get(..kept(seq)).unwrap_or_default();
+        let Ok(facts) = Facts::fold(before) else { return BTreeSet::new() };
+        let open = facts.steps.iter().filter(|(path, record)| record.is_open() && self.machine.is_in_flight(path));
+        open.map(|(path, _)| path.clone()).collect()
+    }
+
+    /// The machine and the journal as they were before event `seq`.
+    fn reload(&mut self, seq: u64) -> Result<(), Divergence> {
+        let kept = kept(seq).min(self.events.len());
+        let (before, after) = self.events.split_at(kept);
+        self.machine = Machine::load(Arc::clone(&self.program), Arc::clone(&self.sandbox), before)?;
+        self.left = after.iter().collect();
+        self.answered.retain(|answered| *answered < seq);
+        Ok(())
+    }
+
+    /// Takes the answers the journal has next; true if there are any.
+    fn take_answers(&mut self) -> Result<bool, Divergence> {
+        let answered =
+            |event: &Event| answered_step(&event.body).filter(|step| self.machine.is_in_flight(step)).cloned();
+        if self.left.front().copied().and_then(answered).is_none() {
+            return Ok(false);
+        }
+        let in_flight = self.left.iter().take(self.together()).copied().filter_map(answered).collect();
+        self.take(&in_flight)
+    }
+
+    /// Takes out the answers of these steps that were there together: they were decided on together, and have one
+    /// time. What follows from the first ones may stand between them.
+    ///
+    /// Answers of two decisions in the same millisecond can't be told from those of one.
+    fn take(&mut self, in_flight: &BTreeSet<StepPath>) -> Result<bool, Divergence> {
+        let mut known = BTreeSet::new();
+        let mut at = 0;
+        for _ in 0..self.together() {
+            // A second answer of a step is that to another attempt.
+            let answer = self.left.get(at).copied().filter(|event| {
+                answered_step(&event.body).is_some_and(|step| in_flight.contains(step) && known.insert(step.clone()))
+            });
+            match answer {
+                Some(event) => {
+                    self.left.remove(at);
+                    self.apply(event)?;
+                    self.answered.insert(event.seq);
+                }
+                None => at += 1,
+            }
+        }
+        Ok(!known.is_empty())
+    }
+
+    /// How many events can have been decided on together: those of one time that nothing came between.
+    fn together(&self) -> usize {
+        let time = self.left.front().map(|event| event.ts);
+        self.left.iter().take_while(|event| Some(event.ts) == time && !from_outside(&event.body)).count()
+    }
+
+    /// Takes an event as it is, at whatever place it comes.
+    fn apply(&mut self, event: &Event) -> Result<(), Divergence> {
+        let seq = self.machine.facts().next_seq;
+        Ok(self.machine.apply_recorded(&Event { seq, ..event.clone() })?)
+    }
 }
 
 /// What looks ahead had found is in the request that followed; one that asked nobody had found nothing to ask.
@@ -125,27 +251,18 @@ fn look_ahead(machine: &mut Machine, looks: &[StepPath], next: &Body) {
     }
 }
 
-/// Takes out the answers that were there together: they were decided on together, and have one time.
-///
-/// Answers of two decisions in the same millisecond can't be told from those of one.
-fn take_answers<'e>(machine: &Machine, left: &mut VecDeque<&'e Event>) -> Vec<&'e Event> {
-    let Some(time) = left.front().map(|event| event.ts) else { return Vec::new() };
-    let together = left.iter().take_while(|event| event.ts == time && !from_outside(&event.body)).count();
-    let mut known = BTreeSet::new();
-    let mut found = Vec::new();
-    let mut at = 0;
-    for _ in 0..together {
-        // A second answer of a step is that to another attempt.
-        let answer = left.get(at).is_some_and(|event| match &event.body {
-            Body::StepFinished(finished) => machine.is_in_flight(&finished.step) && known.insert(&finished.step),
-            _ => false,
-        });
-        match answer {
-            true => found.extend(left.remove(at)),
-            false => at += 1,
-        }
+/// The number of events before event `seq`.
+fn kept(seq: u64) -> usize {
+    usize::try_from(seq).unwrap_or(usize::MAX)
+}
+
+/// The step that an answer of the world is about: the end of an attempt, or a look that was not enough.
+fn answered_step(body: &Body) -> Option<&StepPath> {
+    match body {
+        Body::StepFinished(finished) => Some(&finished.step),
+        Body::StepObserved { step, .. } => Some(step),
+        _ => None,
     }
-    found
 }
 
 /// Events that no decision makes: people, other drivers, storage.
@@ -154,16 +271,14 @@ fn from_outside(body: &Body) -> bool {
         Body::RunCancelled { .. } | Body::AskAnswered { .. } | Body::OutcomeSet { .. } | Body::RunResumed { .. } => {
             true
         }
+        Body::RunTaken { .. } => true,
         Body::RunPaused { .. } | Body::Evidence { .. } | Body::HoldOn(_) | Body::HoldOff { .. } => true,
+        Body::UndoStarted(undo) => undo.by.is_none(),
+        Body::ConcurrencyWaiting { .. } | Body::ConcurrencyBusy { .. } | Body::ConcurrencyClaimed { .. } => true,
         Body::ApprovalGiven { .. } | Body::ApprovalRejected { .. } => true,
         Body::Note { actor, step, .. } => actor.is_some() || step.is_none(),
         _ => false,
     }
-}
-
-fn compare(recorded: &Event, decided: &Event) -> Result<(), Divergence> {
-    let (a, b) = (without_times(&recorded.body), without_times(&decided.body));
-    if a == b { Ok(()) } else { Err(different(recorded, &format!("`{}` {b}", decided.body.word()))) }
 }
 
 /// What must be equal: everything but durations and the store's link.

@@ -89,7 +89,8 @@ fn decides(signal: &Signal) -> Option<String> {
         Signal::Decide { step, .. } => Some(format!("the decision on `{step}`")),
         Signal::Approve { step, .. } => Some(format!("the approval of `{step}`")),
         Signal::Reject { step, .. } => Some(format!("the rejection of `{step}`")),
-        Signal::Note { .. } | Signal::Resume { .. } | Signal::Evidence { .. } => None,
+        Signal::Undo { .. } => Some("the undo".to_owned()),
+        Signal::Note { .. } | Signal::Resume { .. } | Signal::Take { .. } | Signal::Evidence { .. } => None,
     }
 }
 
@@ -97,6 +98,7 @@ fn actor_of(signal: &mut Signal) -> Option<&mut Actor> {
     match signal {
         Signal::Cancel { actor, .. } | Signal::Pause { actor, .. } | Signal::Answer { actor, .. } => Some(actor),
         Signal::Approve { actor, .. } | Signal::Reject { actor, .. } => Some(actor),
+        Signal::Undo { actor, .. } | Signal::Take { actor, .. } => Some(actor),
         Signal::Decide { actor, .. } | Signal::Note { actor, .. } | Signal::Resume { actor, .. } => Some(actor),
         Signal::Evidence { .. } => None,
     }

@@ -15,6 +15,7 @@ use crate::engine::machine::{Completion, Decided, Holding, Perform};
 use crate::engine::scope::Scope;
 use crate::engine::walk::Progress;
 use crate::engine::walk::gate::Guard;
+use crate::engine::walk::leaf::Leaf;
 use crate::runbook::program::{FileKind, Program};
 use crate::runbook::spec::Effect;
 use crate::script::sandbox::Sandbox;
@@ -28,6 +29,7 @@ pub(crate) struct Env<'a> {
     pub now: Timestamp,
     pub(super) in_flight: &'a mut BTreeMap<StepPath, u32>,
     pub(super) completions: &'a mut BTreeMap<StepPath, Completion>,
+    pub(super) polls: &'a mut BTreeMap<StepPath, (u32, Leaf)>,
     pub decided: Decided,
     /// Above zero below an `if` that a rehearsal can't decide.
     pub maybe: u32,
@@ -169,6 +171,14 @@ impl Env<'_> {
         self.facts.cancelled.is_some() && !self.afterwards
     }
 
+    /// Whether a limit that ends at `until` is up, and was up before anything else stopped what is being walked: a
+    /// walk from the start must give the reason that held then, whatever has happened since.
+    pub(crate) fn is_first_up(&self, until: Option<Timestamp>) -> bool {
+        let cancelled_at = self.facts.cancelled_at.filter(|_| self.is_cancelled());
+        let others = [self.deadline, cancelled_at];
+        until.is_some_and(|until| self.now >= until && others.into_iter().flatten().all(|other| until <= other))
+    }
+
     /// Whether nothing is changed and nobody waited for.
     pub(crate) fn is_rehearsal(&self) -> bool {
         self.looking.is_some() || self.facts.started.as_ref().is_some_and(|started| started.rehearsal)
@@ -214,6 +224,21 @@ impl Env<'_> {
 
     pub(crate) fn take_completion(&mut self, step: &StepPath) -> Option<Completion> {
         self.completions.remove(step)
+    }
+
+    /// Keeps what a poll knows.
+    pub(crate) fn keep_poll(&mut self, step: &StepPath, attempt: u32, leaf: Leaf) {
+        self.polls.insert(step.clone(), (attempt, leaf));
+    }
+
+    /// What the poll knew that this attempt is.
+    pub(crate) fn poll(&self, step: &StepPath, attempt: u32) -> Option<Leaf> {
+        self.polls.get(step).filter(|(known, _)| *known == attempt).map(|(_, leaf)| leaf.clone())
+    }
+
+    /// Nobody looks at this step any more.
+    pub(crate) fn forget_poll(&mut self, step: &StepPath) {
+        self.polls.remove(step);
     }
 
     pub(crate) fn evaluator<'e>(&'e self, scope: &'e Scope, result: Option<&'e Value>) -> Evaluator<'e> {

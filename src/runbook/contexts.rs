@@ -44,7 +44,7 @@ pub const OUTCOMES: [&str; 8] =
 pub const RUN_OUTCOMES: [&str; 4] = ["success", "failed", "rejected", "cancelled"];
 
 /// Kinds of failure; the engine's words, held to them by a test.
-pub const FAILURE_KINDS: [&str; 21] = [
+pub const FAILURE_KINDS: [&str; 22] = [
     "dns",
     "connect",
     "tls",
@@ -66,6 +66,7 @@ pub const FAILURE_KINDS: [&str; 21] = [
     "stale",
     "mismatch",
     "limit",
+    "busy",
 ];
 
 /// Kinds of failure another attempt can't change, or must not: `retry` never repeats them.

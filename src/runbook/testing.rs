@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::runbook::problem::Problem;
 use crate::runbook::program::{Library, Looked, Program, load};
 use crate::runbook::source::Source;
-use crate::runbook::spec::{ActionSpec, ArgSpec, By, Effect, OutputSpec, RUN_CHILD, RUN_UNDO, Repeat};
+use crate::runbook::spec::{ActionSpec, ArgSpec, By, Effect, OutputSpec, RUN_CHILD, RUN_UNDO, Repeat, Seal};
 use crate::runbook::types::Type;
 use crate::script::value::{Map, Value};
 
@@ -84,7 +84,7 @@ pub(crate) fn primitives() -> Vec<ActionSpec> {
     let finish = spec("run.finish", Effect::Pure, &[("message", Type::String, false)]);
     let set = spec("set.it", Effect::Write, &[("url", Type::Url, true)]);
     let child = spec(RUN_CHILD, Effect::Destructive, &[("name", Type::String, true), ("inputs", Type::Map, false)]);
-    let undo = spec(RUN_UNDO, Effect::Destructive, &[]);
+    let undo = spec(RUN_UNDO, Effect::Write, &[]);
     let sleep = spec("time.sleep", Effect::Read, &[("duration", Type::Duration, true)]);
     let args = [("text", Type::String, true), ("choices", Type::List, false), ("fields", Type::Map, false)];
     let ask = spec("human.ask", Effect::Read, &args);
@@ -132,5 +132,5 @@ fn spec(name: &str, effect: Effect, args: &[(&str, Type, bool)]) -> ActionSpec {
 }
 
 fn output(name: &str, ty: Type) -> OutputSpec {
-    OutputSpec { name: name.to_owned(), ty, doc: String::new() }
+    OutputSpec { name: name.to_owned(), ty, doc: String::new(), sealed: Seal::Named }
 }

@@ -287,7 +287,8 @@ impl Runs {
         if let Some(why) = self.facts(run)?.refuses_rejection(&request.step, &request.change, actor) {
             let open = approval.state == ApprovalState::Open && run.ended_at.is_none();
             let kind = if open { ErrorKind::NotAllowed } else { ErrorKind::Usage };
-            return Err(RunsError::new(kind, format!("`{}` can't be rejected: {why}", request.step)));
+            let said = RunsError::new(kind, format!("`{}` can't be rejected: {why}", request.step));
+            return Err(said.hint(format!("to stop the run as a whole:  rerail cancel {}", run.run)));
         }
         let (step, change) = (request.step.clone(), request.change.clone());
         self.say(waiting, Body::ApprovalRejected { step, change, actor: actor.clone(), reason: reason.to_owned() })

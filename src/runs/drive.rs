@@ -8,13 +8,15 @@ use crate::drivers::gate::gated;
 use crate::drivers::local::Local;
 use crate::drivers::pinned::{pin, pin_file, unpin};
 use crate::drivers::rehearsal::rehearse;
+use crate::drivers::vault::Vault;
 use crate::drivers::watch::{Foreground, Why};
 use crate::engine::event::{Actor, Body, Event};
 use crate::engine::facts::Facts;
 use crate::engine::ids::RunId;
 use crate::engine::look_ahead::Previewed;
 use crate::engine::machine::{Machine, Signal, Start};
-use crate::journal::{Blob, Holder, Journal, RunRow};
+use crate::engine::sealed::sealed_in;
+use crate::journal::{Blob, Drive, Holder, Journal, RunRow, StoreKey};
 use crate::redact::Redactor;
 use crate::runbook::program::{FileKind, Program};
 use crate::runbook::settings::Target;
@@ -29,8 +31,8 @@ use crate::runs::start::{Prepared, secrets_of};
 use crate::runs::typed::{check_optional, check_text, check_value};
 use crate::script::limits::STACK_BYTES;
 use crate::script::sandbox::Sandbox;
-use crate::script::value::Value;
-use crate::steps::world::{World, WorldSettings};
+use crate::script::value::{Map, Value};
+use crate::steps::world::{SealedValues, World, WorldSettings};
 
 /// The surface of programs that act for themselves.
 const AGENT: &str = "mcp";
@@ -41,6 +43,35 @@ pub struct Left {
     pub run: RunId,
     pub facts: Facts,
     pub why: Why,
+    /// Of a run that has ended: its signed checkpoint, or why there is none.
+    pub signed: Option<Result<String, String>>,
+}
+
+/// What came of a start.
+#[derive(Debug)]
+pub enum Begun {
+    /// It was driven until here.
+    Left(Box<Left>),
+    /// Nothing was started: this run does the same already, and its runbook says to follow it.
+    Attach(Box<RunRow>),
+}
+
+impl Begun {
+    /// What was driven; nothing if there is a run to follow instead.
+    pub fn left(self) -> Option<Left> {
+        match self {
+            Begun::Left(left) => Some(*left),
+            Begun::Attach(_) => None,
+        }
+    }
+}
+
+/// How a run goes on.
+pub(super) struct Going {
+    pub decisions: Vec<DecideRequest>,
+    pub reason: Option<String>,
+    /// Who it is taken over from.
+    pub from: Option<Actor>,
 }
 
 /// A finished rehearsal.
@@ -57,15 +88,17 @@ impl Runs {
     /// Starts a run and drives it until it ends or waits for people.
     ///
     /// # Errors
-    /// If it can't begin, also because of another run; once it has begun, trouble is in [`Left::why`]. A runbook that
-    /// says so follows the run that does the same already, and then that one is in [`Left`].
-    pub fn start(&self, prepared: Prepared, mut foreground: Foreground) -> Result<Left, RunsError> {
+    /// If it can't begin, also because of another run; once it has begun, trouble is in [`Left::why`].
+    pub fn start(&self, prepared: Prepared, mut foreground: Foreground) -> Result<Begun, RunsError> {
         self.may_start(&prepared, &foreground.actor)?;
         let store = self.store()?;
         let run = RunId::new(uuid::Uuid::now_v7());
         let ground = self.ground()?;
         let (roster, single) = (ground.roster(), ground.settings.people.is_single_operator());
-        let (world, redactor) = self.world(&prepared.program, &prepared.settings, &ground, Some(self.blobs()))?;
+        let redactor = self.redactor.clone();
+        let open = shown_anyway(&prepared.program, &prepared.inputs, prepared.target.as_deref());
+        let vault = Arc::new(Vault::of_store(store, run, &redactor).beside(open));
+        let world = self.world(&prepared.program, &prepared.settings, &ground, Some(self.blobs()), &vault)?;
         let (mut start, texts) = self.begin(&prepared, run, &ground, &foreground, &redactor, false)?;
         let sandbox = sandbox(&prepared.program)?;
         let drive = Arc::new(store.acquire(run, holder(&foreground.actor))?);
@@ -78,8 +111,7 @@ impl Runs {
                 let (runbook, inputs) = (program.runbook.name.as_str(), &start.inputs);
                 let wanted = Wanted { group, if_busy: concurrency.if_busy, runbook, inputs };
                 if let Entry::Attach(row) = self.enter(&drive, &wanted, &mut foreground)? {
-                    drop(drive);
-                    return self.attach(&row, foreground);
+                    return Ok(Begun::Attach(row));
                 }
             }
             start.previous = store.previous(&program.runbook.name, start.target.as_deref(), start.group.as_deref())?;
@@ -87,9 +119,9 @@ impl Runs {
             let mut machine = machine.map_err(|failure| RunsError::failed("`vars` can't be computed", &failure))?;
             machine.single_operator(single);
             let world = gated(&world, &drive);
-            let local = Local { store, drive: &drive, world, redactor, foreground, roster };
+            let local = Local { store, drive: &drive, world, redactor, vault, foreground, roster };
             let (facts, why) = on_event_loop(local.run(machine, texts))?;
-            Ok(Left { run, facts, why })
+            Ok(Begun::Left(Box::new(self.left(run, facts, why))))
         })
     }
 
@@ -101,14 +133,19 @@ impl Runs {
         let run = RunId::new(uuid::Uuid::now_v7());
         let ground = self.ground()?;
         // What a rehearsal keeps goes with it.
-        let (world, redactor) = self.world(&prepared.program, &prepared.settings, &ground, None)?;
+        let redactor = self.redactor.clone();
+        let open = shown_anyway(&prepared.program, &prepared.inputs, prepared.target.as_deref());
+        // With the store's key, if there is one, what is planned has the fingerprints that the run will have.
+        let key = StoreKey::existing(&self.state_dir)?.unwrap_or_else(StoreKey::ephemeral);
+        let vault = Arc::new(Vault::in_memory(key, run, &redactor).beside(open));
+        let world = self.world(&prepared.program, &prepared.settings, &ground, None, &vault)?;
         let (start, _) = self.begin(&prepared, run, &ground, &foreground, &redactor, true)?;
         let sandbox = sandbox(&prepared.program)?;
         let program = Arc::clone(&prepared.program);
         on_engine_thread(move || {
             let machine = Machine::start(Arc::clone(&program), sandbox, start, now());
             let machine = machine.map_err(|failure| RunsError::failed("`vars` can't be computed", &failure))?;
-            let (events, machine) = on_event_loop(rehearse(machine, world, redactor, &mut foreground))?;
+            let (events, machine) = on_event_loop(rehearse(machine, world, redactor, &vault, &mut foreground))?;
             let (facts, found) = (machine.facts().clone(), machine.found());
             Ok(Rehearsed { events, facts, found, program })
         })
@@ -126,8 +163,20 @@ impl Runs {
         reason: Option<String>,
         foreground: Foreground,
     ) -> Result<Left, RunsError> {
+        let drive = Arc::new(self.store()?.acquire(run.run, holder(&foreground.actor))?);
+        self.go_on(run, drive, Going { decisions, reason, from: None }, foreground)
+    }
+
+    /// Drives a run on that is ours.
+    pub(super) fn go_on(
+        &self,
+        run: &RunRow,
+        drive: Arc<Drive>,
+        going: Going,
+        foreground: Foreground,
+    ) -> Result<Left, RunsError> {
+        let Going { decisions, reason, from } = going;
         let store = self.store()?;
-        let drive = Arc::new(store.acquire(run.run, holder(&foreground.actor))?);
         let events = store.load(run.run)?;
         let Some(Body::RunStarted(started)) = events.first().map(|event| &event.body) else {
             return Err(RunsError::new(ErrorKind::Damaged, "the journal has no `run.started`"));
@@ -144,8 +193,12 @@ impl Runs {
             let hint = "to go on after a failed step:  rerail resume RUN --retry STEP --reason TEXT";
             return Err(RunsError::new(ErrorKind::Usage, said).hint(hint));
         }
-        self.enter_again(&drive, started.group.as_deref())?;
-        let (world, redactor) = self.world(&program, &target, &ground, Some(self.blobs()))?;
+        let redactor = self.redactor.clone();
+        let open = shown_anyway(&program, &started.inputs, started.target.as_deref());
+        let vault = Arc::new(Vault::of_store(store, run.run, &redactor).beside(open));
+        let world = self.world(&program, &target, &ground, Some(self.blobs()), &vault)?;
+        self.recall(&vault, &events)?;
+        self.enter_again(&drive, &facts)?;
         check_optional(&redactor, "the reason", reason.as_deref())?;
         for request in &decisions {
             check_text(&redactor, &format!("the reason about `{}`", request.step), &request.reason)?;
@@ -163,11 +216,15 @@ impl Runs {
             for DecideRequest { step, decision, outputs, reason } in decisions {
                 machine.signal(Signal::Decide { step, decision, outputs, actor: actor.clone(), reason }, now());
             }
-            machine.signal(Signal::Resume { actor, reason, fence: drive.fence() }, now());
+            machine
+                .signal(Signal::Resume { actor: actor.clone(), reason: reason.clone(), fence: drive.fence() }, now());
+            if let Some(from) = from {
+                machine.signal(Signal::Take { actor, from, reason }, now());
+            }
             let world = gated(&world, &drive);
-            let local = Local { store, drive: &drive, world, redactor, foreground, roster };
+            let local = Local { store, drive: &drive, world, redactor, vault, foreground, roster };
             let (facts, why) = on_event_loop(local.run(machine, Vec::new()))?;
-            Ok(Left { run: id, facts, why })
+            Ok(self.left(id, facts, why))
         })
     }
 
@@ -181,7 +238,7 @@ impl Runs {
     }
 
     /// Where the files lie that steps keep.
-    fn blobs(&self) -> PathBuf {
+    pub(super) fn blobs(&self) -> PathBuf {
         self.state_dir.join("blobs")
     }
 
@@ -192,10 +249,12 @@ impl Runs {
         target: &Target,
         ground: &Ground,
         blobs: Option<PathBuf>,
-    ) -> Result<(World, Redactor), RunsError> {
-        let redactor = self.redactor.clone();
-        let allowed = WorldSettings::of(&ground.root, &ground.settings, Some(target), &redactor);
-        let world = World::new(WorldSettings { blobs, ..allowed });
+        vault: &Arc<Vault>,
+    ) -> Result<World, RunsError> {
+        let allowed = WorldSettings::of(&ground.root, &ground.settings, Some(target), &self.redactor);
+        let vault = Arc::clone(vault);
+        let sealed = SealedValues::opened_by(move |sealed| vault.open(sealed));
+        let world = World::new(WorldSettings { blobs, sealed, ..allowed });
         let unreadable: Vec<String> = secrets_of(program)
             .iter()
             .filter_map(|name| world.learn_secret(name).err())
@@ -205,7 +264,28 @@ impl Runs {
             let said = RunsError::new(ErrorKind::Usage, unreadable.join("; "));
             return Err(said.hint("`rerail doctor --target NAME` looks at all secrets of a target"));
         }
-        Ok((world, redactor))
+        Ok(world)
+    }
+
+    /// Makes a run's sealed values known again. Without them nothing is done: a run that goes on must not be able to
+    /// show one.
+    fn recall(&self, vault: &Vault, events: &[Event]) -> Result<(), RunsError> {
+        let hint =
+            || format!("put back `{}`, from the copy of it or of the whole directory", self.key_file().display());
+        if !events.iter().any(|event| !sealed_in(event).is_empty()) {
+            return Ok(());
+        }
+        if StoreKey::existing(&self.state_dir)?.is_none() {
+            let said = "the run has sealed values, and the key of the store is missing; nothing was done";
+            return Err(RunsError::new(ErrorKind::Damaged, said).hint(hint()));
+        }
+        vault.recall(events).map_err(|failure| {
+            RunsError::new(ErrorKind::Damaged, format!("{}; nothing was done", failure.message)).hint(hint())
+        })
+    }
+
+    fn key_file(&self) -> PathBuf {
+        self.state_dir.join(crate::journal::KEY_FILE)
     }
 
     /// What a run is started with, and the texts it is pinned to. Nothing of it holds the value of a secret.
@@ -257,6 +337,12 @@ impl Runs {
     }
 }
 
+/// Texts that whoever can read a run can read: what it is started with, and what it is pinned to.
+fn shown_anyway(program: &Program, inputs: &Map, target: Option<&str>) -> Vec<String> {
+    let texts = program.files.iter().map(|file| file.source.text.clone());
+    texts.chain([Value::Map(inputs.clone()).to_string()]).chain(target.map(str::to_owned)).collect()
+}
+
 pub(super) fn sandbox(program: &Program) -> Result<Arc<Sandbox>, RunsError> {
     let actions: Vec<String> = program.specs.keys().cloned().collect();
     let sandbox = Sandbox::new(&actions, &program.modules).map_err(|(module, error)| {
@@ -266,7 +352,7 @@ pub(super) fn sandbox(program: &Program) -> Result<Arc<Sandbox>, RunsError> {
 }
 
 /// Whether somebody may drive a run of these effects. Who only looks may be anybody.
-fn may_drive(
+pub(super) fn may_drive(
     ground: &Ground,
     effects: &[Effect],
     target: &Target,
@@ -305,7 +391,7 @@ pub(super) fn holder(actor: &Actor) -> Holder {
 
 /// Drives `work` to its end. Doesn't wait for what it has left behind: a read of a dead network disk may hang for
 /// good, and nobody is interested in it any more.
-fn on_event_loop<T>(work: impl Future<Output = T>) -> Result<T, RunsError> {
+pub(super) fn on_event_loop<T>(work: impl Future<Output = T>) -> Result<T, RunsError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

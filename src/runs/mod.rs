@@ -11,14 +11,17 @@ mod drive;
 mod entry;
 mod error;
 mod eval;
+mod evidence;
 mod follow;
 mod ground;
 mod holding;
 mod identity;
 mod inputs;
 mod look;
+mod online;
 mod people;
 mod start;
+mod take;
 mod token;
 mod typed;
 
@@ -27,18 +30,21 @@ use std::sync::OnceLock;
 
 pub use crate::drivers::watch::{Control, Foreground, InLine, Parting, Watcher, Why};
 pub use crate::journal::{
-    Filter as RunFilter, Hash, Holder, LastHold, Line, Report as VerifyReport, RunRow, Status, sqlite_version,
+    Checkpoint, Filter as RunFilter, Hash, Holder, LastHold, Line, Report as VerifyReport, RunRow, Status, StoreKey,
+    sqlite_version,
 };
 pub use actions::ListedAction;
 pub use approvals::{Taken, Waiting, Word, names_change};
 pub use checking::Checked;
 pub use checkup::{Checkup, Fitness};
-pub use drive::{Left, Rehearsed};
+pub use drive::{Begun, Left, Rehearsed};
 pub use error::{ErrorKind, RunsError};
+pub use evidence::{Prunable, Pruned};
 pub use follow::{Followed, Parted};
 pub use identity::Caller;
 pub use people::{DecideRequest, Delivered};
 pub use start::{Change, Prepared, StartRequest};
+pub use take::Handover;
 pub use token::Token;
 
 use crate::journal::Store;
@@ -73,6 +79,14 @@ impl Runs {
     /// The project: what there is to run.
     pub fn project(&self) -> &Project {
         &self.project
+    }
+
+    /// The key of the store: what seals values and signs.
+    ///
+    /// # Errors
+    /// If it is damaged, or others can read it.
+    pub fn key(&self) -> Result<StoreKey, RunsError> {
+        Ok(self.store()?.key()?)
     }
 
     fn store(&self) -> Result<&Store, RunsError> {

@@ -8,7 +8,7 @@ use crate::engine::facts::{Asked, Facts, Record};
 use crate::engine::ids::StepPath;
 use crate::engine::outcome::Outcome;
 use crate::engine::reopen::is_done_in_the_world;
-use crate::journal::{Append, Busy, Journal as _, RunRow, Signal};
+use crate::journal::{Append, Busy, Journal as _, RunRow, Signal, Status};
 use crate::redact::Redactor;
 use crate::runbook::fields;
 use crate::runbook::nearest::{listed, nearest};
@@ -176,7 +176,7 @@ impl Runs {
         }
     }
 
-    fn send(&self, run: &RunRow, body: Body) -> Result<Delivered, RunsError> {
+    pub(super) fn send(&self, run: &RunRow, body: Body) -> Result<Delivered, RunsError> {
         let store = self.store()?;
         store.signal(run.run, &Signal::new(body)?).wait()?;
         Ok(match store.is_driven(run.run)? {
@@ -269,7 +269,11 @@ fn read_answer(path: &StepPath, asked: &Asked, typed: &[(String, String)]) -> Re
     Ok(Value::from(text.as_str()))
 }
 
-fn still_open(run: &RunRow) -> Result<(), RunsError> {
+pub(super) fn still_open(run: &RunRow) -> Result<(), RunsError> {
+    if run.status == Status::Stuck {
+        let said = format!("{}/{} is stuck: nothing of it goes on by itself", run.runbook, run.run);
+        return Err(RunsError::new(ErrorKind::Usage, said).hint(format!("what is left:  rerail show {}", run.run)));
+    }
     if run.ended_at.is_none() {
         return Ok(());
     }
@@ -349,6 +353,9 @@ fn check(facts: &Facts, request: &DecideRequest, before: &[DecideRequest]) -> Re
     let is_decided = |path: &StepPath| before.iter().any(|other| other.step == *path);
     if is_decided(step) {
         return Err(wrong("is decided about twice"));
+    }
+    if let Err((why, way)) = facts.may_be_decided(step, request.decision) {
+        return Err(wrong(why).hint(way));
     }
     match (finished.outcome, request.decision) {
         (Outcome::InDoubt, _) => {}

@@ -117,6 +117,7 @@ impl Story {
             within_ms: None,
             maybe,
             why: Map::new(),
+            reveal: Vec::new(),
         })))
     }
 

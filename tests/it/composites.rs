@@ -2,11 +2,12 @@
 
 use rerail::drivers::replay::replay;
 use rerail::engine::event::{Body, Decision};
-use rerail::engine::outcome::{FailureKind, RunOutcome};
+use rerail::engine::machine::Signal;
+use rerail::engine::outcome::{FailureKind, Outcome, RunOutcome};
 use rerail::script::value::{Map, Value};
 use serde_json::json;
 
-use crate::scenario::{Ended, Scenario, failed, in_doubt, ok, refused};
+use crate::scenario::{Ended, Scenario, ana, failed, in_doubt, ok, refused};
 
 fn plain(ended: &Ended, step: &str) -> serde_json::Value {
     ended.outputs(step).to_plain()
@@ -442,14 +443,6 @@ fn a_called_runbook_keeps_to_its_own_time_and_cleans_up() {
 }
 
 #[test]
-fn a_called_runbook_with_a_group_of_its_own_is_refused_by_the_check() {
-    let caller = "steps:\n  - { id: x, uses: runbook, with: { name: alone } }\n";
-    let child = "concurrency: { group: api }\nsteps:\n  - { id: a, script: '1' }\n";
-    let refused = Scenario::load(caller, &[("runbooks/alone", child)]).err().unwrap();
-    assert!(refused.contains("`alone` has `concurrency`"), "{refused}");
-}
-
-#[test]
 fn an_attempt_after_a_time_out_has_the_whole_time_again() {
     let ended = Scenario::with_actions(
         "steps:
@@ -489,4 +482,56 @@ fn a_loop_whose_items_came_back_together_is_replayed_with_all_of_them() {
     assert_eq!(words, ["step.finished"; 3]);
     let answered = replay(scenario.program, scenario.sandbox, &ended.run.events).expect("the same decisions");
     assert_eq!(answered, 4);
+}
+
+#[test]
+fn a_look_that_came_back_beside_an_answer_is_replayed_with_it() {
+    let scenario = Scenario::new(
+        "steps:
+  - id: all
+    parallel:
+      - { id: a, uses: http.request, with: { url: https://a.example.com, method: POST } }
+      - { id: b, uses: http.probe, with: { url: https://b.example.com }, until: result.ok, every: 4s, within: 17s }
+      - { id: c, uses: http.request, with: { url: https://c.example.com, method: POST } }
+",
+    )
+    .answers("a", [refused()])
+    .answers("b", [ok(json!({"ok": false})), ok(json!({"ok": true}))])
+    .answers("c", [ok(json!({}))]);
+    let ended = scenario.clone().run();
+    let words: Vec<&str> = ended.run.events.iter().skip(5).take(3).map(|event| event.body.word()).collect();
+    assert_eq!(words, ["step.finished", "step.observed", "step.finished"]);
+    let answered = replay(scenario.program, scenario.sandbox, &ended.run.events).expect("the same decisions");
+    assert_eq!(answered, 4);
+}
+
+#[test]
+fn a_cancel_beside_an_effect_under_way_is_replayed_in_the_order_it_was_decided() {
+    let scenario = Scenario::new(
+        "steps:
+  - id: both
+    parallel:
+      - { id: a, uses: http.request, with: { url: https://a.example.com, method: POST } }
+      - { id: b, uses: time.sleep, with: { duration: 1m } }
+",
+    )
+    .answers("a", [ok(json!({}))]);
+    let mut run = scenario.start();
+    let mut world = scenario.world.clone();
+    run.drive(&mut world, 4);
+    run.machine.signal(Signal::Cancel { actor: ana(), reason: None }, run.now);
+    run.drive(&mut world, usize::MAX);
+    let words: Vec<String> = run.events.iter().skip(4).take(3).map(|event| format!("{:?}", event.body)).collect();
+    assert!(words[0].starts_with("RunCancelled") && words[1].contains("Done") && words[2].contains("Cancelled"));
+    let replayed = replay(scenario.program.clone(), scenario.sandbox.clone(), &run.events);
+    assert_eq!(replayed.expect("the same decisions"), 1);
+
+    // It may as well have come back later; but nobody slept through a cancel.
+    let mut later = run.events.clone();
+    (later[5].body, later[6].body) = (later[6].body.clone(), later[5].body.clone());
+    assert!(replay(scenario.program.clone(), scenario.sandbox.clone(), &later).is_ok());
+    let mut other = run.events;
+    let Body::StepFinished(finished) = &mut other[6].body else { panic!("{words:?}") };
+    finished.outcome = Outcome::Done;
+    assert!(replay(scenario.program, scenario.sandbox, &other).is_err());
 }

@@ -13,6 +13,7 @@ use crate::engine::machine::Env;
 use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
 use crate::engine::scope::Scope;
 use crate::engine::walk::leaf::{after, means_not_yet};
+use crate::engine::walk::limits::Inside;
 use crate::engine::walk::{StepEnd, invocation, limits, step};
 use crate::runbook::model::{Poll, Retry, Step};
 use crate::runbook::snippet::{Snippet, Template};
@@ -26,12 +27,20 @@ const JITTER_PERCENT: u64 = 20;
 pub(crate) struct Place<'a> {
     pub step: &'a Step,
     pub path: &'a StepPath,
-    /// Where the paths of its own steps start.
-    pub inside: &'a StepPath,
-    /// Steps inside that have no path below its own.
-    pub forget: Vec<StepPath>,
+    /// Its own steps.
+    pub inside: Inside<'a>,
     /// It is one round of a loop: `until` and `within` belong to the loop.
     pub round: bool,
+}
+
+impl Place<'_> {
+    /// Steps inside that have no path below its own: another attempt forgets them by name.
+    fn beside(&self) -> Vec<StepPath> {
+        match self.inside {
+            Inside::Below(_) => Vec::new(),
+            Inside::Beside(steps) => steps.to_vec(),
+        }
+    }
 }
 
 /// Follows a failed attempt up if `retry` says so; true if there will be another one.
@@ -63,7 +72,7 @@ pub(crate) fn retries(env: &mut Env, scope: &Scope, place: &Place, end: &StepEnd
         error: Some(error.clone()),
         result: Value::Null,
         met: false,
-        forget: place.forget.clone(),
+        forget: place.beside(),
     })));
     true
 }
@@ -130,15 +139,15 @@ pub(crate) enum Pause {
 }
 
 /// Looks at the pause before the next attempt.
-pub(crate) fn pause(env: &mut Env, path: &StepPath, inside: &StepPath) -> Pause {
+pub(crate) fn pause(env: &mut Env, path: &StepPath, inside: Inside) -> Pause {
     let Some(record) = env.facts.step(path) else { return Pause::Over };
     let Some(pause) = record.pause.clone().filter(|_| record.resend == Some(Resend::Same)) else { return Pause::Over };
     let within = limits::within(env, path, inside);
+    if env.is_first_up(within) {
+        return Pause::Ends(out_of_time(env, path, pause.error));
+    }
     if env.stopping() {
         return Pause::Ends(Attempt { outcome: Outcome::Cancelled, outputs: Value::Null, failure: None });
-    }
-    if within.is_some_and(|within| within <= env.now) {
-        return Pause::Ends(out_of_time(env, path, pause.error));
     }
     if env.now < pause.at {
         env.decided.waits.timer(within.map_or(pause.at, |within| within.min(pause.at)));
@@ -187,7 +196,7 @@ pub(crate) fn look(env: &mut Env, scope: &Scope, place: &Place, attempt: Attempt
     };
     let Some(poll) = poll else { return Some((attempt, None)) };
     let met = match &attempt.failure {
-        Some(failure) if attempt.outcome == Outcome::Failed && means_not_yet(failure) => false,
+        Some(failure) if has_failed(attempt.outcome) && means_not_yet(failure) => false,
         _ if attempt.outcome != Outcome::Done => return Some((attempt, None)),
         _ => match env.evaluator(scope, Some(&attempt.outputs)).truth(&poll.until) {
             Ok(truth) => matches!(truth, Truth::Yes),
@@ -208,6 +217,10 @@ pub(crate) fn look(env: &mut Env, scope: &Scope, place: &Place, attempt: Attempt
     }
     let number = record.attempt().unwrap_or(1);
     let within = limits::within(env, place.path, place.inside);
+    // It was cut off, or came too late: nobody looks again, and what this look has seen stays to be seen.
+    if within.is_some_and(|within| env.now >= within) {
+        return Some((out_of_time(env, place.path, None), None));
+    }
     let at = match every(env, scope, poll) {
         Ok(every) => after(env.now, every.unwrap_or(Poll::EVERY_DEFAULT)),
         Err(failure) => return Some((Attempt::failed(failure), None)),
@@ -220,9 +233,14 @@ pub(crate) fn look(env: &mut Env, scope: &Scope, place: &Place, attempt: Attempt
         error: None,
         result,
         met,
-        forget: place.forget.clone(),
+        forget: place.beside(),
     })));
     None
+}
+
+/// A group whose read was refused is refused itself; a single step that waits sits that out as well.
+fn has_failed(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Failed | Outcome::Refused)
 }
 
 /// `every` of a poll, if it is given and known.

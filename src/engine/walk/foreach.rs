@@ -14,6 +14,7 @@ use crate::engine::scope::{Broken, Each, Scope, StepResult};
 use crate::engine::walk::again;
 use crate::engine::walk::instance::{Instance, times};
 use crate::engine::walk::leaf::after;
+use crate::engine::walk::limits::Inside;
 use crate::engine::walk::parallel::worse;
 use crate::engine::walk::step::{self, End};
 use crate::engine::walk::{Finish, Progress, StepEnd, limits};
@@ -71,7 +72,7 @@ impl ForeachTask {
                 Err(end) => return Progress::Ended(*end),
             }
         }
-        let limit = limits::of(env, &self.path, &self.path);
+        let limit = limits::of(env, &self.path, Inside::Below(&self.path));
         let path = self.path.clone();
         let Some(rounds) = &mut self.rounds else { return Progress::Pending };
         let all_over = env.limited(limit, |env| rounds.advance(env, scope, step, &path));
@@ -83,7 +84,9 @@ impl ForeachTask {
             return Progress::Pending;
         }
         let attempt = rounds.come_to(env, step, &path);
-        let broken_at = rounds.broken.take().map(|broken| broken.step);
+        // Where it was stopped is no place where it broke: a limit that is up is the loop's own failure.
+        let stopped = |broken: &Broken| broken.outcome == Outcome::Cancelled || rounds.is_cut_short();
+        let broken_at = rounds.broken.as_ref().filter(|broken| !stopped(broken)).map(|broken| broken.step.clone());
         let (finish, maybe_over) = (rounds.finish.take(), rounds.maybe_over);
         step::end(env, &path, attempt, None, End { ms: None, broken_at });
         let end = over(env, &path).unwrap_or_else(|| StepEnd::plain(StepResult::bare(&path, Outcome::Failed)));
@@ -124,6 +127,7 @@ impl ForeachTask {
                 within_ms: times.within_ms,
                 maybe: env.maybe > 0,
                 why: std::mem::take(&mut self.why),
+                reveal: Vec::new(),
             })));
             if let Some(failure) = failure {
                 let end = step::end(env, &self.path, Attempt::failed(failure), None, End::default());
@@ -275,17 +279,21 @@ impl Rounds {
         self.planned |= result.outcome == Outcome::Planned;
     }
 
+    /// Whether items were left though nothing closed the loop: it was stopped.
+    fn is_cut_short(&self) -> bool {
+        self.next < self.items.len() && !self.closed
+    }
+
     /// What the loop came to.
     fn come_to(&mut self, env: &Env, step: &Step, path: &StepPath) -> Attempt {
-        let left = self.next < self.items.len() && !self.closed;
-        if left {
-            return limits::stopped(env, path, path);
+        if self.is_cut_short() {
+            return limits::stopped(env, path, Inside::Below(path));
         }
         if let Some(broken) = &self.broken {
             // One that failed and one that was refused are both a loop that failed.
             let outcome = match broken.outcome {
                 Outcome::Refused => Outcome::Failed,
-                Outcome::Cancelled => return limits::stopped(env, path, path),
+                Outcome::Cancelled => return limits::stopped(env, path, Inside::Below(path)),
                 outcome => outcome,
             };
             return Attempt { outcome, outputs: Value::Null, failure: Some(broken.failure.clone()) };

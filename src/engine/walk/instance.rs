@@ -10,6 +10,7 @@ use crate::engine::outcome::{Attempt, Failure, Outcome};
 use crate::engine::scope::{Scope, StepResult};
 use crate::engine::walk::again::{self, Place};
 use crate::engine::walk::invocation::{Arguments, Invocation, Manner, duration_ms};
+use crate::engine::walk::limits::Inside;
 use crate::engine::walk::parallel::ParallelTask;
 use crate::engine::walk::script::ScriptTask;
 use crate::engine::walk::sequence::{BlockTask, mark_all, visible};
@@ -24,8 +25,12 @@ pub(crate) struct Instance {
     path: StepPath,
     /// One round of a loop: a group is then a step of its own, and `until` and `within` belong to the loop.
     round: bool,
+    /// It takes a step back; a group then is a step of its own as well.
+    undoes: bool,
     /// The values that made its `if` true.
     why: Map,
+    /// Of a plain group: its steps, whose paths don't tell that they are inside.
+    beside: Option<Arc<[StepPath]>>,
     state: State,
 }
 
@@ -40,23 +45,27 @@ enum State {
 
 impl Instance {
     pub(crate) fn new(path: StepPath, round: bool, why: Map) -> Instance {
-        Instance { path, round, why, state: State::Fresh }
+        Instance { path, round, undoes: false, why, beside: None, state: State::Fresh }
+    }
+
+    /// A body that takes a step back: like one round, its path is its own whatever it is.
+    pub(crate) fn of_undo(path: StepPath) -> Instance {
+        Instance { path, round: true, undoes: true, why: Map::new(), beside: None, state: State::Fresh }
     }
 
     /// Goes on with the body of `step`; `scope.prefix` is where the paths of steps in a group start.
     pub(crate) fn advance(&mut self, env: &mut Env, scope: &mut Scope, step: &Arc<Step>) -> Progress<StepEnd> {
-        // Groups add no segment, so what is inside them stands beside them.
-        let inside = if step.body.inner().is_some() && !self.round { scope.prefix.clone() } else { self.path.clone() };
+        let path = self.path.clone();
+        let beside = self.beside(scope, step);
+        let inside = beside.as_deref().map_or(Inside::Below(&path), Inside::Beside);
+        let place = Place { step, path: &path, inside, round: self.round };
         loop {
             if env.decided.waits.paused.is_some() {
                 return Progress::Pending;
             }
-            let path = self.path.clone();
-            let place =
-                Place { step, path: &path, inside: &inside, forget: self.beside(scope, step), round: self.round };
             let end = match env.facts.step(&path).and_then(|record| StepResult::of(&path, record)) {
                 Some(result) => ended(env, &path, result),
-                None => match again::pause(env, &path, &inside) {
+                None => match again::pause(env, &path, inside) {
                     again::Pause::Wait => return Progress::Pending,
                     again::Pause::Ends(attempt) => {
                         self.forget_inside(scope, step);
@@ -89,14 +98,11 @@ impl Instance {
         }
     }
 
-    /// Steps inside a group, which have no paths below its own.
-    fn beside(&self, scope: &Scope, step: &Step) -> Vec<StepPath> {
-        match step.body.inner() {
-            Some(inner) if !self.round && (step.retry.is_some() || step.poll.is_some()) => {
-                visible(inner).into_iter().map(|step| scope.prefix.join(&step.id)).collect()
-            }
-            _ => Vec::new(),
-        }
+    /// Steps inside a plain group, which adds no segment to their paths.
+    fn beside(&mut self, scope: &Scope, step: &Step) -> Option<Arc<[StepPath]>> {
+        let inner = step.body.inner().filter(|_| !self.round)?;
+        let paths = || visible(inner).into_iter().map(|step| scope.prefix.join(&step.id)).collect();
+        Some(Arc::clone(self.beside.get_or_insert_with(paths)))
     }
 
     /// The end of a step that waited for another attempt and gets none. A group's end is not recorded: it follows.
@@ -193,7 +199,11 @@ impl Instance {
         if starts && again {
             again::restart(env, place.path);
         } else if starts && due {
-            let body = if self.round && step.body.inner().is_some() { "iteration" } else { step.body.key() };
+            let body = match (step.body.inner(), self.undoes) {
+                (Some(_), true) => "undo",
+                (Some(_), false) if self.round => "iteration",
+                _ => step.body.key(),
+            };
             let effect = match &step.body {
                 Body::Script(snippet) => script::effect_of(env.program, snippet),
                 _ => Effect::Pure,
@@ -312,5 +322,6 @@ pub(crate) fn start_of(env: &mut Env, scope: &Scope, step: &Step, path: &StepPat
         within_ms: start.times.within_ms,
         maybe: env.maybe > 0,
         why,
+        reveal: Vec::new(),
     })));
 }

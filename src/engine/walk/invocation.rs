@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::engine::evaluate::{Evaluator, quote};
 use crate::engine::event::{Body as Fact, Planned, PlannedChange, StepStarted};
 use crate::engine::facts::{Record, Resend};
 use crate::engine::ids::StepPath;
-use crate::engine::machine::{Env, NESTING_MAX, STEPS_MAX, STEPS_RESERVE, compute_vars};
+use crate::engine::machine::{Env, NESTING_MAX, Perform, REVEAL, STEPS_MAX, STEPS_RESERVE, compute_vars};
 use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
 use crate::engine::reopen::is_afterwards;
 use crate::engine::scope::{Scope, StepResult};
@@ -17,15 +18,17 @@ use crate::engine::walk::again::{self, Place};
 use crate::engine::walk::book::{BookEnd, BookTask};
 use crate::engine::walk::gate::{self, Gate, Write};
 use crate::engine::walk::leaf::{Leaf, after, is_engine_action};
+use crate::engine::walk::limits::Inside;
 use crate::engine::walk::settle::SettleTask;
-use crate::engine::walk::{Progress, StepEnd, instance, limits, step};
+use crate::engine::walk::undo::UndoTask;
+use crate::engine::walk::{Progress, StepEnd, entry, instance, limits, step};
 use crate::runbook::model::{Plan, Poll, Runbook, Settle, Step};
 use crate::runbook::program::{Child, FileKind, Program};
 use crate::runbook::snippet::Template;
 use crate::runbook::source::Spanned;
-use crate::runbook::spec::{ActionSpec, Effect, Repeat, shows};
+use crate::runbook::spec::{ActionSpec, Effect, RUN_UNDO, Repeat, shows};
 use crate::runbook::types::{Type, parse_duration};
-use crate::script::sandbox::arguments_digest;
+use crate::script::answers::arguments_digest;
 use crate::script::value::{Map, Unknown, Value};
 
 /// The primitive that runs another runbook.
@@ -72,6 +75,10 @@ pub(crate) struct Invocation {
     inner: Option<Box<BookTask>>,
     /// Reads that find out what became of an attempt in doubt.
     settling: Option<Box<SettleTask>>,
+    /// What `run.undo` takes back.
+    undo: Option<Box<UndoTask>>,
+    /// What its steps gave, while the driver opens what the step reveals of it.
+    sealed: Option<Map>,
 }
 
 /// How a doubt is settled next.
@@ -95,12 +102,17 @@ enum Status {
 
 impl Invocation {
     pub(crate) fn new(path: StepPath, uses: String) -> Invocation {
-        Invocation { path, uses, leaf: Leaf::default(), inner: None, settling: None }
+        Invocation { path, uses, leaf: Leaf::default(), inner: None, settling: None, undo: None, sealed: None }
     }
 
-    /// Whether it is made of steps: an action or another runbook.
+    /// Where it stands.
+    pub(crate) fn path(&self) -> &StepPath {
+        &self.path
+    }
+
+    /// Whether it is made of steps: an action, another runbook, or what takes steps back.
     pub(crate) fn has_steps(&self, env: &Env) -> bool {
-        self.uses == RUNBOOK || env.program.actions.contains_key(&self.uses)
+        self.uses == RUNBOOK || self.uses == RUN_UNDO || env.program.actions.contains_key(&self.uses)
     }
 
     /// Goes on; ended without an end when another look follows.
@@ -174,6 +186,7 @@ impl Invocation {
                         return Progress::Pending;
                     }
                 },
+                Status::Open if self.uses == RUN_UNDO => return self.take_back(env, scope, manner),
                 Status::Open if self.has_steps(env) => {
                     let started = env.facts.step(&self.path).and_then(|record| record.started.as_ref());
                     let effect = started.map_or(Effect::Pure, |started| started.intent.effect);
@@ -213,11 +226,14 @@ impl Invocation {
         }
     }
 
+    fn forget(&mut self) {
+        let (path, uses) = (self.path.clone(), std::mem::take(&mut self.uses));
+        *self = Invocation::new(path, uses);
+    }
+
     /// Evaluates the arguments and records the intent; pending while a hold keeps it from starting.
     fn start(&mut self, env: &mut Env, scope: &Scope, arguments: &Arguments, manner: &Manner) -> Progress<()> {
-        self.leaf = Leaf::default();
-        self.inner = None;
-        self.settling = None;
+        self.forget();
         let spec = env.program.specs.get(&self.uses).map(Arc::clone);
         let prepared = match &spec {
             Some(spec) => self.prepare(env, scope, spec, arguments, manner),
@@ -245,6 +261,7 @@ impl Invocation {
             within_ms: None,
             maybe: env.maybe > 0,
             why: manner.why.clone(),
+            reveal: Vec::new(),
         };
         match prepared {
             Err(failure) => {
@@ -277,6 +294,7 @@ impl Invocation {
                     vars: prepared.vars,
                     timeout_ms: prepared.timeout_ms,
                     within_ms: prepared.within_ms,
+                    reveal: prepared.reveal,
                     ..blank
                 })));
                 // An action with unknown inputs is still walked: parts of it may be known.
@@ -316,9 +334,7 @@ impl Invocation {
 
     /// Records the intent to send the same again; pending while a hold keeps it from starting.
     fn start_again(&mut self, env: &mut Env) -> Progress<()> {
-        self.leaf = Leaf::default();
-        self.inner = None;
-        self.settling = None;
+        self.forget();
         let started = env.facts.step(&self.path).and_then(|record| record.started.as_ref());
         let effect = started.filter(|started| started.intent.key.is_some()).map(|started| started.intent.effect);
         if effect.is_some_and(|effect| env.held(effect)) {
@@ -415,7 +431,11 @@ impl Invocation {
             true => declared.unwrap_or_else(|| spec.repeat_with(&with)),
             false => Repeat::Once,
         };
-        Ok(Prepared { effect, repeat, with, vars, timeout_ms, within_ms: times.within_ms })
+        let reveal = match manner.step {
+            Some(step) => revealed(&evaluator, &step.reveal)?,
+            None => Vec::new(),
+        };
+        Ok(Prepared { effect, repeat, with, vars, timeout_ms, within_ms: times.within_ms, reveal })
     }
 
     /// Run, path without attempt, digest of the arguments: equal for every repeat of the same change.
@@ -423,8 +443,10 @@ impl Invocation {
         let run = env.facts.started.as_ref().map(|started| started.run.uuid()).unwrap_or_default();
         let digest = crate::engine::digest::sha256_hex(Value::Map(with.clone()).to_json().to_string().as_bytes());
         // What runs after a reopened run's second end is a change of its own.
-        let again = match env.facts.reopened {
-            times @ 1.. if is_afterwards(&self.path) => format!(":{times}"),
+        let again = match (env.facts.undo_starts, env.facts.reopened) {
+            // What is taken back another time is a change of its own, too.
+            (times @ 2.., _) if self.path.is_undo() => format!(":{times}"),
+            (_, times @ 1..) if !self.path.is_undo() && is_afterwards(&self.path) => format!(":{times}"),
             _ => String::new(),
         };
         format!("{run}:{}:{}{again}", self.path, &digest[..16])
@@ -459,21 +481,33 @@ impl Invocation {
                     None => return Progress::Pending,
                 },
             };
-            self.inner = Some(Box::new(BookTask::new(self.inner_scope(book, inputs, intent.vars.clone()))));
+            let inner = self.inner_scope(book, inputs, intent.vars.clone());
+            match entry::enter(env, &self.path, &inner) {
+                Progress::Pending => return Progress::Pending,
+                Progress::Ended(Some(attempt)) => return Progress::Ended(Some(self.end(env, attempt, None, None))),
+                Progress::Ended(None) => {}
+            }
+            self.inner = Some(Box::new(BookTask::new(inner)));
         }
         let Some(inner) = &mut self.inner else { return Progress::Pending };
         let (name, kind) = match self.uses == RUNBOOK {
             true => (inner.scope.runbook.name.clone(), FileKind::Runbook),
             false => (self.uses.clone(), FileKind::Action),
         };
-        let end = match env.within_text(&name, kind, |env| inner.advance(env, None)) {
-            Progress::Pending => return Progress::Pending,
-            Progress::Ended(end) => end,
+        let end = match self.sealed.take() {
+            Some(outputs) => BookEnd::Done(outputs, None),
+            None => match env.within_text(&name, kind, |env| inner.advance(env, None)) {
+                Progress::Pending => return Progress::Pending,
+                Progress::Ended(end) => end,
+            },
         };
         let mut broken_at = None;
         let attempt = match end {
-            BookEnd::Done(outputs, _) => Attempt::done(Value::Map(outputs)),
-            BookEnd::Cut => limits::stopped(env, &self.path, &self.path),
+            BookEnd::Done(outputs, _) => match self.open(env, outputs) {
+                Progress::Pending => return Progress::Pending,
+                Progress::Ended(attempt) => attempt,
+            },
+            BookEnd::Cut => limits::stopped(env, &self.path, Inside::Below(&self.path)),
             BookEnd::Broken(broken) => {
                 let message = format!("`{}`: {}", broken.step, broken.failure.message);
                 broken_at = Some(broken.step);
@@ -486,13 +520,13 @@ impl Invocation {
                 Attempt { outcome, outputs: Value::Null, failure: Some(failure) }
             }
         };
+        let Some(inner) = &self.inner else { return Progress::Pending };
         let announced = inner.scope.runbook.plan.as_ref().and_then(|plan| announce(env, &inner.scope, plan));
         self.inner = None;
         let (attempt, planned) = match manner.step {
             None => (attempt, None),
             Some(step) => {
-                let place =
-                    Place { step, path: &self.path, inside: &self.path, forget: Vec::new(), round: manner.round };
+                let place = Place { step, path: &self.path, inside: Inside::Below(&self.path), round: manner.round };
                 match again::look(env, scope, &place, attempt) {
                     None => return Progress::Ended(None),
                     Some((attempt, planned)) => (step::shape_outputs(env, scope, Some(step), attempt), planned),
@@ -500,6 +534,55 @@ impl Invocation {
             }
         };
         Progress::Ended(Some(self.end(env, attempt, planned.or(announced), broken_at)))
+    }
+
+    /// `run.undo`: a rehearsal can't know what there will be to take back.
+    fn take_back(&mut self, env: &mut Env, scope: &Scope, manner: &Manner) -> Progress<Option<StepEnd>> {
+        if env.is_rehearsal() {
+            let outputs = Value::Unknown(Unknown { origin: self.path.to_string() });
+            let summary = "would take back what was done by then".to_owned();
+            let attempt = Attempt { outcome: Outcome::Planned, outputs, failure: None };
+            return Progress::Ended(Some(self.end(
+                env,
+                attempt,
+                Some(Planned { summary, ..Planned::default() }),
+                None,
+            )));
+        }
+        let attempt = match self.undo.get_or_insert_default().advance_call(env, &self.path) {
+            Progress::Pending => return Progress::Pending,
+            Progress::Ended(attempt) => step::shape_outputs(env, scope, manner.step, attempt),
+        };
+        self.undo = None;
+        Progress::Ended(Some(self.end(env, attempt, None, None)))
+    }
+
+    /// What its steps gave, as the step around gives it: pending while the driver opens what that reveals.
+    fn open(&mut self, env: &mut Env, outputs: Map) -> Progress<Attempt> {
+        if let Some(completion) = env.take_completion(&self.path) {
+            return Progress::Ended(completion.result);
+        }
+        let started = env.facts.step(&self.path).and_then(|record| record.started.as_ref());
+        let intent = started.map(|started| Arc::clone(&started.intent)).filter(|intent| !intent.reveal.is_empty());
+        let Some(intent) = intent.filter(|_| outputs.values().any(Value::has_secret)) else {
+            return Progress::Ended(Attempt::done(Value::Map(outputs)));
+        };
+        if !env.is_in_flight(&self.path) {
+            env.perform(Perform {
+                step: self.path.clone(),
+                attempt: intent.attempt,
+                look: 1,
+                poll: false,
+                uses: REVEAL.to_owned(),
+                effect: Effect::Read,
+                args: outputs.clone(),
+                key: String::new(),
+                timeout: None,
+                reveal: intent.reveal.clone(),
+            });
+        }
+        self.sealed = Some(outputs);
+        Progress::Pending
     }
 
     fn end(&self, env: &mut Env, attempt: Attempt, planned: Option<Planned>, broken_at: Option<StepPath>) -> StepEnd {
@@ -537,6 +620,19 @@ struct Prepared {
     vars: Map,
     timeout_ms: Option<u64>,
     within_ms: Option<u64>,
+    reveal: Vec<String>,
+}
+
+/// The names a step reveals.
+fn revealed(evaluator: &Evaluator, names: &[Template]) -> Result<Vec<String>, Failure> {
+    let read = |name: &Template| match evaluator.template(name)? {
+        Value::Text(name) if !name.is_empty() => Ok(name),
+        other => {
+            let message = format!("`reveal`: expected the name of a sealed output, got {}", quote(&other));
+            Err(Failure::new(FailureKind::Argument, message))
+        }
+    };
+    names.iter().map(read).collect()
 }
 
 /// How a number gets into a text: a template that is the whole text keeps its type.

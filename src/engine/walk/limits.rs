@@ -12,9 +12,27 @@ use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
 use crate::engine::walk::leaf::after;
 use crate::script::value::Value;
 
+/// Which steps are inside a composite: only what is waited for there stops its clock.
+#[derive(Clone, Copy)]
+pub(crate) enum Inside<'a> {
+    /// Those below its path.
+    Below(&'a StepPath),
+    /// A plain group adds no segment: these, and what is below them.
+    Beside(&'a [StepPath]),
+}
+
+impl Inside<'_> {
+    fn holds(self, step: &StepPath) -> bool {
+        match self {
+            Inside::Below(path) => step.is_below(path),
+            Inside::Beside(steps) => steps.iter().any(|own| step == own || step.is_below(own)),
+        }
+    }
+}
+
 /// When the limits of a composite are used up, those of its attempt and of the whole step; `None` without one, and
-/// while it waits for a person. `inside` is where its steps' paths start.
-pub(crate) fn of(env: &Env, path: &StepPath, inside: &StepPath) -> Option<Timestamp> {
+/// while it waits for a person.
+pub(crate) fn of(env: &Env, path: &StepPath, inside: Inside) -> Option<Timestamp> {
     let record = env.facts.step(path)?;
     let started = record.started.as_ref()?;
     let attempt = started.at.max(env.facts.resumed_at).max(env.facts.decided_at);
@@ -25,17 +43,17 @@ pub(crate) fn of(env: &Env, path: &StepPath, inside: &StepPath) -> Option<Timest
 }
 
 /// When the time of a whole step is up, over all its attempts and restarts.
-pub(crate) fn within(env: &Env, path: &StepPath, inside: &StepPath) -> Option<Timestamp> {
+pub(crate) fn within(env: &Env, path: &StepPath, inside: Inside) -> Option<Timestamp> {
     let started = env.facts.step(path)?.started.as_ref()?;
     until(env.facts, inside, started.first_at.max(env.facts.decided_at), started.intent.within_ms)
 }
 
-/// When `limit_ms` counted from `since` are used up, without the time in which somebody was asked below
-/// `inside`; `None` while somebody is, and without a limit.
-pub(crate) fn until(facts: &Facts, inside: &StepPath, since: Timestamp, limit_ms: Option<u64>) -> Option<Timestamp> {
+/// When `limit_ms` counted from `since` are used up, without the time in which somebody was asked or a write was in
+/// doubt inside; `None` while that is so, and without a limit.
+pub(crate) fn until(facts: &Facts, inside: Inside, since: Timestamp, limit_ms: Option<u64>) -> Option<Timestamp> {
     let mut end = after(since, Duration::from_millis(limit_ms?));
     let mut counted = since;
-    for wait in facts.asked.iter().filter(|wait| wait.step.is_below(inside)) {
+    for wait in facts.asked.iter().filter(|wait| inside.holds(&wait.step)) {
         if wait.from >= end {
             break;
         }
@@ -51,14 +69,13 @@ pub(crate) fn until(facts: &Facts, inside: &StepPath, since: Timestamp, limit_ms
 }
 
 /// What an attempt comes to that was stopped from outside its steps: by its own limit, or by what is around it.
-pub(crate) fn stopped(env: &Env, path: &StepPath, inside: &StepPath) -> Attempt {
+pub(crate) fn stopped(env: &Env, path: &StepPath, inside: Inside) -> Attempt {
     let record = env.facts.step(path);
     let intent = record.and_then(|record| record.started.as_ref()).map(|started| &started.intent);
     let is_limited = intent.is_some_and(|intent| intent.timeout_ms.is_some() || intent.within_ms.is_some());
-    let own = of(env, path, inside).is_some_and(|until| env.now >= until);
-    let around = !own && env.stopping();
+    let own = env.is_first_up(of(env, path, inside));
     // Stopped by nothing that can be seen now, it was its own limit before a restart gave it new time.
-    match is_limited && !around && !env.is_cancelled() {
+    match is_limited && (own || !env.stopping()) {
         true => Attempt::failed(timed_out(record)),
         false => Attempt { outcome: Outcome::Cancelled, outputs: Value::Null, failure: None },
     }

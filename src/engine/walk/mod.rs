@@ -5,6 +5,7 @@
 
 pub(crate) mod again;
 pub(crate) mod book;
+pub(crate) mod entry;
 pub(crate) mod foreach;
 pub(crate) mod gate;
 pub(crate) mod instance;
@@ -18,6 +19,7 @@ pub(crate) mod script;
 pub(crate) mod sequence;
 pub(crate) mod settle;
 pub(crate) mod step;
+pub(crate) mod undo;
 
 use crate::engine::ids::StepPath;
 use crate::engine::scope::{Broken, StepResult};

@@ -10,6 +10,8 @@ mod place;
 mod polls;
 mod reads;
 mod scope;
+mod sealed;
+mod undoes;
 mod unused;
 mod whole;
 mod writes;

@@ -7,13 +7,14 @@ use crate::runbook::contexts::{
 use crate::runbook::model::Body;
 use crate::runbook::nearest::{did_you_mean, listed};
 use crate::runbook::providers::PROVIDERS;
+use crate::runbook::sealing::Sealing;
 use crate::runbook::snippet::Snippet;
 use crate::runbook::source::Span;
 use crate::runbook::types::Type;
 use crate::script::address;
 use crate::script::compile::Read;
 
-use super::file::{Checker, Items, PLAN, View};
+use super::file::{Checker, Items, PLAN, UNDO, View};
 use super::place::Place;
 use super::scope::{Given, Seen};
 
@@ -25,6 +26,12 @@ impl<'a> Checker<'a> {
         }
         for (read, word, position) in &snippet.code.comparisons {
             let span = snippet.locate_text(*position, word);
+            if read.method.is_none() && self.sealed_read(read, view).is_some() {
+                let message = format!("sealed value `{}` is compared with a text", dotted(read));
+                let help = "the step `secret.compare` compares it; `same_as` tells two sealed values apart";
+                self.push(self.error("E0218", span, message, "compared with this").help(help));
+                continue;
+            }
             if self.is_secret(read) {
                 // A place that takes no secrets at all has said so already.
                 if place.takes_secrets().is_ok() {
@@ -62,9 +69,15 @@ impl<'a> Checker<'a> {
             "inputs" => self.input(snippet, read, place),
             "vars" => self.var(snippet, read, place),
             "secrets" => self.secret(snippet, read, place),
-            "steps" => self.step_read(snippet, read, view),
+            "steps" => {
+                self.step_read(snippet, read, view);
+                self.sealed_use(snippet, read, place, view);
+            }
             "run" => self.run_read(snippet, read),
-            "result" => self.result_read(snippet, read, view),
+            "result" => {
+                self.result_read(snippet, read, view);
+                self.sealed_use(snippet, read, place, view);
+            }
             "each" => self.each_read(snippet, read, view),
             _ => {}
         }
@@ -264,26 +277,29 @@ impl<'a> Checker<'a> {
             && let Some(parent) = stand.parent
         {
             if view.around.contains(&parent.id.as_str()) {
-                if matches!(parent.body, Body::Parallel(_)) && !stand.settles {
+                if matches!(parent.body, Body::Parallel(_)) && stand.aside.is_none() {
                     let message = format!("step `{id}` stands in another branch of `{}`", parent.id);
                     let help = "branches run side by side: read it behind them";
                     return (message, "may not have run yet", Some(help.to_owned()));
                 }
                 break;
             }
-            if stand.settles || parent.foreach.is_some() {
-                keeper = Some((parent, stand.settles));
+            if stand.aside.is_some() || parent.foreach.is_some() {
+                keeper = Some((parent, stand.aside));
             }
             at = &parent.id;
         }
         match keeper {
-            Some((step, true)) => {
+            Some((step, Some(UNDO))) => {
+                (format!("step `{id}` stands in the `undo` of `{}`", step.id), "runs only to take it back", None)
+            }
+            Some((step, Some(_))) => {
                 let message = format!("step `{id}` stands in the `settle` of `{}`", step.id);
                 let help =
                     format!("what it found is in the `outputs` of that `settle`: read `steps.{}.outputs`", step.id);
                 (message, "runs only in doubt", Some(help))
             }
-            Some((step, false)) => {
+            Some((step, None)) => {
                 let message = format!("step `{id}` runs once for each item of `{}`", step.id);
                 let help = match (&step.outputs, step.body.inner()) {
                     (None, Some(_)) => {
@@ -416,7 +432,11 @@ impl<'a> Checker<'a> {
 
 fn known_type(given: &Given, name: &str) -> Option<Type> {
     match given {
-        Given::Closed(outputs) => outputs.get(name).cloned(),
+        Given::Closed(outputs) => outputs.get(name).map(|output| match &output.sealed {
+            // A text that is sealed is one secret; a map or list of them stays what it is.
+            Some(Sealing::Whole) if output.ty.is_text() => Type::Secret,
+            _ => output.ty.clone(),
+        }),
         Given::Open | Given::List | Given::Nothing(_) => None,
     }
 }
@@ -448,7 +468,7 @@ fn unguarded(seen: &Seen<'_>, snippet: &Snippet, view: &View<'_, '_>) -> Option<
 }
 
 /// The place of a read with its path.
-fn whole(snippet: &Snippet, read: &Read) -> Span {
+pub(super) fn whole(snippet: &Snippet, read: &Read) -> Span {
     let root = snippet.locate(Some(read.position));
     let end = read.path.last().map_or(root.end, |(_, position)| snippet.locate(Some(*position)).end);
     Span::new(root.start, end)

@@ -9,8 +9,9 @@ use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{
-    actions, answer, approvals, approve, cancel, check, complete, completions, demo, describe, diff, doctor, eval,
-    export, graph, hold, list, logging, man, new, note, pause, resume, run, runs, schema, show, token, verify, version,
+    actions, answer, approvals, approve, cancel, check, checkpoint, complete, completions, demo, describe, diff,
+    doctor, eval, export, graph, hold, list, logging, man, new, note, pause, prune, resume, run, runs, schema, show,
+    take, token, verify, version,
 };
 
 /// Runs the command line of this process.
@@ -55,6 +56,7 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
     match command {
         Command::Run(args) => run::run(session, args),
         Command::Resume(args) => resume::resume(session, args),
+        Command::Take(args) => take::take(session, args),
         Command::Cancel(args) => cancel::cancel(session, args),
         Command::Pause(args) => pause::pause(session, args),
         Command::Hold(args) => hold::hold(session, &args),
@@ -67,6 +69,8 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Graph(args) => graph::graph(session, &args),
         Command::Eval(args) => eval::eval(session, &args),
         Command::Verify(args) => verify::verify(session, &args),
+        Command::Checkpoint(args) => checkpoint::checkpoint(session, &args),
+        Command::Prune(args) => prune::prune(session, &args),
         Command::Approvals(args) => approvals::approvals(session, &args),
         Command::Approve(args) => approve::approve(session, &args),
         Command::Reject(args) => approve::reject(session, &args),

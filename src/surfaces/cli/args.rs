@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
-    actions, answer, approvals, approve, cancel, check, completions, describe, diff, doctor, eval, export, graph, hold,
-    list, man, new, note, pause, resume, run, runs, schema, show, token, verify,
+    actions, answer, approvals, approve, cancel, check, checkpoint, completions, describe, diff, doctor, eval, export,
+    graph, hold, list, man, new, note, pause, prune, resume, run, runs, schema, show, take, token, verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
@@ -94,6 +94,8 @@ pub enum Command {
     Run(run::RunArgs),
     /// Take a run up again, with a decision about a step if it needs one
     Resume(resume::ResumeArgs),
+    /// Take a run over from whoever drives it
+    Take(take::TakeArgs),
     /// Stop a run at its next safe point
     Cancel(cancel::CancelArgs),
     /// Let a run start nothing new until it is resumed
@@ -118,6 +120,10 @@ pub enum Command {
     Eval(eval::EvalArgs),
     /// Check that the journal is what was written
     Verify(verify::VerifyArgs),
+    /// Sign how far a run, or everything, has got: one line to keep elsewhere
+    Checkpoint(checkpoint::CheckpointArgs),
+    /// Remove runs that have ended, leaving signed tombstones
+    Prune(prune::PruneArgs),
     /// List what waits for an approval, and who may give it
     Approvals(approvals::ApprovalsArgs),
     /// Say yes to exactly the change a run waits with
@@ -154,11 +160,11 @@ pub enum Command {
 
 /// Commands as `rerail --help` groups them.
 const GROUPS: [(&str, &[&str]); 5] = [
-    ("Run", &["run", "resume", "pause", "cancel", "hold"]),
-    ("Look", &["list", "describe", "runs", "show", "diff", "export", "graph", "verify"]),
+    ("Run", &["run", "resume", "take", "pause", "cancel", "hold"]),
+    ("Look", &["list", "describe", "runs", "show", "diff", "export", "graph", "verify", "checkpoint"]),
     ("Decide", &["approvals", "approve", "reject", "answer", "note"]),
     ("Author", &["new", "check", "actions", "schema", "eval"]),
-    ("Other", &["doctor", "whoami", "token", "demo", "completions", "man", "version"]),
+    ("Other", &["doctor", "whoami", "token", "prune", "demo", "completions", "man", "version"]),
 ];
 
 /// The clap command with its commands grouped in the help.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::engine::event::Event;
 use crate::runs::{Hash, RunRow, Runs};
 use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::error::CliError;
@@ -59,12 +60,18 @@ pub fn export(session: &Session, args: &ExportArgs) -> Result<Exit, CliError> {
     let runs = session.runs()?;
     let run = runs.find(&args.run)?;
     let text = match args.format.unwrap_or_else(|| Format::usual(session.ui.output)) {
-        Format::Md => markdown::postmortem(&runs.events(&run)?, &runs.facts(&run)?),
-        Format::Html => {
-            let head = runs.lines(&run)?.last().map(|line| line.hash.to_string());
-            html::page(&runs.events(&run)?, &runs.facts(&run)?, &Evidence { head })
+        Format::Md => {
+            let (events, facts) = runs.story(&run)?;
+            markdown::postmortem(&events, &facts, &evidence(&runs, &run, &events)?)
         }
-        Format::Svg => picture::svg(&runs.events(&run)?, &runs.facts(&run)?),
+        Format::Html => {
+            let (events, facts) = runs.story(&run)?;
+            html::page(&events, &facts, &evidence(&runs, &run, &events)?)
+        }
+        Format::Svg => {
+            let (events, facts) = runs.story(&run)?;
+            picture::svg(&events, &facts)
+        }
         Format::Json => format!("{:#}\n", result::whole(&runs, &run)?),
         Format::Jsonl => events(&runs, &run)?,
     };
@@ -80,6 +87,12 @@ pub fn export(session: &Session, args: &ExportArgs) -> Result<Exit, CliError> {
         .map_err(|error| CliError::io("writing", &shown, &error))?;
     session.ui.remark(&format!("wrote {shown}"));
     Ok(Exit::SUCCESS)
+}
+
+fn evidence(runs: &Runs, run: &RunRow, events: &[Event]) -> Result<Evidence, CliError> {
+    // A run that went on since it was looked up has another head by now.
+    let head = (run.last_seq + 1 == events.len() as u64).then(|| run.head.to_string());
+    Ok(Evidence { head, checkpoint: runs.signed(run.run)?.map(|line| line.to_string()) })
 }
 
 fn events(runs: &Runs, run: &RunRow) -> Result<String, CliError> {

@@ -85,7 +85,7 @@ pub fn run(session: &Session, args: RunArgs) -> Result<Exit, CliError> {
     let actor = session.actor(&runs)?;
     runs.may_start(&prepared, &actor)?;
     match consent(session, &prepared, args.yes, args.confirm.as_deref())? {
-        Consent::Given => foreground::drive(session, actor, |foreground| runs.start(prepared, foreground)),
+        Consent::Given => foreground::drive(session, &runs, actor, |foreground| runs.start(prepared, foreground)),
         Consent::Declined => {
             session.ui.remark("nothing was started");
             Ok(Exit::CANCELLED)

@@ -2,9 +2,10 @@
 
 use crate::cli::kit::Place;
 
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 28] = [
     "run",
     "resume",
+    "take",
     "pause",
     "cancel",
     "hold",
@@ -16,6 +17,7 @@ const COMMANDS: [&str; 25] = [
     "export",
     "graph",
     "verify",
+    "checkpoint",
     "answer",
     "note",
     "new",
@@ -24,6 +26,7 @@ const COMMANDS: [&str; 25] = [
     "schema",
     "eval",
     "doctor",
+    "prune",
     "demo",
     "completions",
     "man",

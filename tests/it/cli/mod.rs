@@ -1,10 +1,12 @@
 //! The binary as people and scripts meet it.
 
+mod approvals;
 mod asking;
 mod authoring;
 mod commands;
 mod completions;
 mod confirming;
+mod evidence;
 mod exports;
 mod follow;
 mod help;

@@ -99,6 +99,9 @@ pub fn drive(case: &Case, show: &mut dyn FnMut(&MockRun, &Scenario)) -> Result<P
             let next = stop_at.min(run.events.len() + 1);
             let waits = run.drive(&mut world, next);
             show(&run, &scenario);
+            if case.prompt && !waits.doubts.is_empty() {
+                break waits;
+            }
             if run.events.len() >= stop_at || run.events.len() < next || waits.finished.is_some() {
                 break waits;
             }
@@ -136,8 +139,6 @@ fn interrupt(how: Interrupt, run: &mut MockRun, world: &MockWorld) -> Result<Sna
         };
         *snapshot.starts.entry(step.to_string()).or_default() += 1;
     }
-    snapshot.afterwards =
-        facts.steps.keys().any(|path| ["on_failure/", "finally/"].iter().any(|block| path.as_str().starts_with(block)));
     let ended = facts.steps.iter().filter(|(_, record)| record.end().is_some() || record.skipped.is_some());
     snapshot.ended = ended.map(|(path, _)| path.to_string()).collect();
     // What an attempt around it has forgotten had ended as well.

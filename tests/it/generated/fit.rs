@@ -3,41 +3,27 @@
 //! Reads of steps that are gone, options that don't go with a body, and the few shapes whose meaning the
 //! language leaves open.
 
-use std::sync::LazyLock;
-
 use rerail::engine::event::Decision;
 
-use crate::generated::ast::{Body, Call, Case, Condition, File, Interrupt, Last, Step, Verb};
+use crate::generated::ast::{Body, Call, Case, Condition, File, Interrupt, Last, Readable, Step, Verb};
 
 /// Makes a case one that the checker takes and that has one meaning.
 pub fn fit(case: &mut Case) {
     let cancelled = matches!(case.interrupt, Interrupt::Cancel(_));
-    let killed = matches!(case.interrupt, Interrupt::Kill(_));
     // From the last one: each may call those after it.
     let mut traits: Vec<Traits> = Vec::new();
     for number in (0..case.actions.len()).rev() {
-        let fits = Fits { first: number + 1, traits: &traits, cancelled, killed };
-        // Whether a cancel comes before or after an action's clean-up has begun is not in the model.
-        if cancelled {
-            case.actions[number].on_failure.clear();
-        }
+        let fits = Fits { first: number + 1, traits: &traits, cancelled };
         let found = fits.file(&mut case.actions[number]);
         traits.insert(0, found);
     }
-    let fits = Fits { first: 0, traits: &traits, cancelled, killed };
+    let fits = Fits { first: 0, traits: &traits, cancelled };
     fits.file(&mut case.runbook);
-}
-
-/// Whether the shapes that are left out stay in (`RERAIL_EVERYTHING=1`): to see what is still different.
-fn everything() -> bool {
-    static EVERYTHING: LazyLock<bool> = LazyLock::new(|| std::env::var_os("RERAIL_EVERYTHING").is_some());
-    *EVERYTHING
 }
 
 /// What is somewhere inside a step.
 #[derive(Clone, Copy, Debug, Default)]
 struct Traits {
-    asks: bool,
     /// A write that must not be repeated.
     once: bool,
     writes: bool,
@@ -48,7 +34,6 @@ struct Traits {
 
 impl Traits {
     fn add(&mut self, other: Traits) {
-        self.asks |= other.asks;
         self.once |= other.once;
         self.writes |= other.writes;
         self.reads |= other.reads;
@@ -62,10 +47,9 @@ struct Fits<'a> {
     /// Of the actions from `first` on.
     traits: &'a [Traits],
     cancelled: bool,
-    killed: bool,
 }
 
-type Ids = Vec<(String, bool)>;
+type Ids = Vec<(String, Readable)>;
 
 impl Fits<'_> {
     fn file(&self, file: &mut File) -> Traits {
@@ -96,11 +80,13 @@ impl Fits<'_> {
         let outside = seen.len();
         let in_foreach = in_foreach || step.foreach.is_some();
         let found = self.body(step, seen, in_foreach);
+        let readable = |id: &String| seen.contains(&(id.clone(), Readable::Number));
+        step.gives = step.gives.take().filter(|id| step.body.inner().is_some() && readable(id));
         if step.foreach.is_some() {
             seen.truncate(outside);
         }
         self.options(step, found);
-        seen.push((step.id.clone(), step.has_number()));
+        seen.push((step.id.clone(), step.readable()));
         found
     }
 
@@ -124,23 +110,18 @@ impl Fits<'_> {
                     seen.extend(own.drain(before.len()..));
                 }
             }
-            Body::Action(number) => match self.traits_of(*number) {
+            Body::Action(number) | Body::Runbook(number) => match self.traits_of(*number) {
                 Some(traits) => found = Traits { finishes: false, ..traits },
                 None => step.body = Body::Note,
             },
-            Body::Ask { answered } => {
-                found.asks = true;
-                // In a clean-up whose time is up the loop has another word for where it broke.
-                *answered |= in_foreach;
-            }
             Body::Finish => found.finishes = true,
-            Body::Sleep(_) | Body::Note | Body::Fail { .. } => {}
+            Body::Ask { .. } | Body::Sleep(_) | Body::Note | Body::Fail { .. } => {}
         }
         found
     }
 
     fn call(&self, call: &mut Call, seen: &Ids, in_foreach: bool) -> Traits {
-        if call.reads.as_ref().is_some_and(|id| !seen.contains(&(id.clone(), true))) {
+        if call.reads.as_ref().is_some_and(|id| !seen.contains(&(id.clone(), Readable::Number))) {
             call.reads = None;
         }
         call.each &= in_foreach;
@@ -167,9 +148,14 @@ impl Fits<'_> {
             Body::Call(call) => Some(call.verb),
             _ => None,
         };
-        let composite = matches!(step.body, Body::Script(..) | Body::Steps(_) | Body::Parallel(_) | Body::Action(_));
-        let reads =
-            call == Some(Verb::Read) || matches!(step.body, Body::Script(..)) && !found.writes && !found.finishes;
+        let called = matches!(step.body, Body::Action(_) | Body::Runbook(_));
+        let composite = called || matches!(step.body, Body::Script(..) | Body::Steps(_) | Body::Parallel(_));
+        let looks = match &step.body {
+            Body::Script(..) => true,
+            Body::Steps(_) => step.gives.is_some(),
+            _ => false,
+        };
+        let reads = call == Some(Verb::Read) || looks && !found.writes && !found.finishes;
         let polls = reads && found.reads && step.foreach.is_none() && step.within_s.is_some();
         if !polls {
             step.until = None;
@@ -180,24 +166,10 @@ impl Fits<'_> {
         if step.until.is_some() || !(call.is_some() || composite && !found.once) {
             step.retry = None;
         }
-        // Time in which a question is open doesn't count.
-        if found.asks || !composite {
+        if !composite {
             step.timeout_s = None;
         }
-        if found.asks || !(call.is_some() || composite) {
-            step.within_s = None;
-        }
-        // An attempt's time that is up just when the process is killed is both up and counted anew; and that of an action's
-        // second attempt is taken for that of its first one.
-        if (self.killed || step.retry.is_some()) && !everything() {
-            step.timeout_s = None;
-        }
-        // A group cancelled between two attempts has an outcome, though it doesn't begin again.
-        if self.cancelled && step.body.inner().is_some() && !everything() {
-            step.retry = None;
-        }
-        // A loop whose time is up has another word for where it broke: its item.
-        if step.foreach.is_some() && !everything() {
+        if !(call.is_some() || composite) {
             step.within_s = None;
         }
         if let Some(foreach) = &mut step.foreach {
@@ -220,7 +192,8 @@ fn fit_condition(condition: &mut Condition, seen: &Ids) {
     let there = match condition {
         Condition::Yes | Condition::No => true,
         Condition::Is(id, _) => seen.iter().any(|(seen, _)| seen == id),
-        Condition::Number(id, _) => seen.contains(&(id.clone(), true)),
+        Condition::Number(id, _) => seen.contains(&(id.clone(), Readable::Number)),
+        Condition::Rounds(id, _) => seen.contains(&(id.clone(), Readable::Rounds)),
     };
     if !there {
         *condition = Condition::Yes;

@@ -42,8 +42,6 @@ pub struct Snapshot {
     pub in_flight: BTreeSet<String>,
     /// Milliseconds since the start.
     pub at_ms: u64,
-    /// Whether `on_failure` or `finally` had begun.
-    pub afterwards: bool,
 }
 
 /// Plays a case. Pauses before another attempt are longer than written by `jitter` percent, which the language
@@ -62,8 +60,10 @@ pub fn play(case: &Case, snapshot: Option<&Snapshot>, jitter: u64) -> (Story, bo
         hidden: 0,
         beside: 0,
         cut: false,
+        around: false,
         each: None,
         starts: BTreeMap::new(),
+        group_starts: BTreeMap::new(),
         made: BTreeMap::new(),
         unanswered: BTreeMap::new(),
         retried: BTreeMap::new(),
@@ -76,7 +76,7 @@ pub fn play(case: &Case, snapshot: Option<&Snapshot>, jitter: u64) -> (Story, bo
         Flow::On | Flow::Finish => ("success", None),
         Flow::Broken { end: End::Rejected, at } => ("rejected", Some(at)),
         Flow::Broken { at, .. } => ("failed", Some(at)),
-        Flow::Stopped => ("cancelled", None),
+        Flow::Stopped { .. } => ("cancelled", None),
     };
     model.story.end = end;
     model.story.failed_step = at;
@@ -101,9 +101,13 @@ pub struct Model<'a> {
     pub beside: usize,
     /// What was stopped last was stopped by a limit.
     pub cut: bool,
+    /// That was one around the step that waited, whatever its own says.
+    pub around: bool,
     /// The item of the `foreach` around.
     pub each: Option<usize>,
     pub starts: BTreeMap<String, usize>,
+    /// The same for groups, which begin with their first step.
+    pub group_starts: BTreeMap<String, usize>,
     /// Calls made, by path.
     pub made: BTreeMap<String, usize>,
     /// Attempts of a call the other side left without an answer, by path.
@@ -141,12 +145,14 @@ pub type Seen = BTreeMap<String, Sight>;
 pub struct Sight {
     pub word: &'static str,
     pub number: Option<i64>,
+    /// The outcomes of a loop's items.
+    pub rounds: Option<Vec<&'static str>>,
 }
 
 impl Sight {
     pub fn of(end: &End) -> Sight {
         let number = if let End::Done(number) = end { *number } else { None };
-        Sight { word: end.word(), number }
+        Sight { word: end.word(), number, rounds: None }
     }
 }
 
@@ -172,8 +178,10 @@ pub enum Why {
     Wrong,
     /// It was never attempted: what it needs can't be computed.
     Unattempted,
-    /// No answer in time, or the step's own time was up.
+    /// No answer in time, no connection yet, or the step's own time was up.
     Timeout,
+    /// Nobody answered a question, in a clean-up.
+    Expired,
 }
 
 impl End {
@@ -186,6 +194,16 @@ impl End {
             End::Rejected => "rejected",
             End::Cancelled => "cancelled",
             End::NotRun => "not_run",
+        }
+    }
+
+    /// The failure of something larger that it broke.
+    pub fn into_failure(self) -> End {
+        match self {
+            End::Failed(why) => End::Failed(why),
+            End::Refused { transient: true } => End::Failed(Why::Timeout),
+            End::Rejected => End::Failed(Why::Expired),
+            _ => End::Failed(Why::Wrong),
         }
     }
 
@@ -211,8 +229,10 @@ pub enum Flow {
         end: End,
         at: String,
     },
-    /// Nothing new may begin: cancelled, or the time is up.
-    Stopped,
+    /// Nothing new may begin, from this step on: cancelled, or the time is up.
+    Stopped {
+        at: String,
+    },
 }
 
 impl Model<'_> {
@@ -221,13 +241,15 @@ impl Model<'_> {
         let mut seen = Seen::new();
         let mut ended = self.block(&file.steps, prefix, &mut seen);
         if kind == Kind::Action && ended == Flow::On && !self.witness(prefix, &file.steps, &seen) {
-            ended = Flow::Stopped;
+            ended = Flow::Stopped { at: format!("{prefix}witness") };
         }
+        let cut = self.cut;
+        let cleans_up = matches!(ended, Flow::Broken { .. }) && self.cleans_up(prefix);
         let afterwards = std::mem::replace(&mut self.afterwards, true);
         // What runs afterwards has a time of its own.
         let around = (self.hidden, self.beside);
         self.budget();
-        if matches!(ended, Flow::Broken { .. }) && self.cancel.is_none_or(|cancel| cancel.afterwards) {
+        if cleans_up {
             self.block(&file.on_failure, &format!("{prefix}on_failure/"), &mut seen.clone());
         }
         self.limits.pop();
@@ -238,16 +260,24 @@ impl Model<'_> {
         }
         let cleaned = self.block(&file.finally, &inside, &mut seen);
         self.limits.pop();
-        (self.hidden, self.beside) = around;
+        (self.hidden, self.beside, self.cut) = (around.0, around.1, cut);
         self.afterwards = afterwards;
         if matches!(ended, Flow::On | Flow::Finish) {
             ended = match cleaned {
                 Flow::On | Flow::Finish => ended,
-                Flow::Broken { at, .. } => Flow::Broken { end: End::Failed(Why::Wrong), at },
-                Flow::Stopped => Flow::Broken { end: End::Failed(Why::Timeout), at: format!("{prefix}finally") },
+                Flow::Broken { end, at } => Flow::Broken { end: end.into_failure(), at },
+                Flow::Stopped { at } => Flow::Broken { end: End::Failed(Why::Timeout), at },
             };
         }
         ended
+    }
+
+    /// Whether `on_failure` runs: not in a cancelled run, unless it had begun before.
+    fn cleans_up(&self, prefix: &str) -> bool {
+        let Some(cancel) = self.cancel.filter(|_| !self.afterwards) else { return true };
+        let inside = format!("{prefix}on_failure/");
+        let played = |path| self.starts.get(path).or(self.group_starts.get(path)).copied().unwrap_or_default();
+        cancel.starts.iter().any(|(path, starts)| path.starts_with(&inside) && *starts > played(path))
     }
 
     /// What runs afterwards has this time, whatever is left around it.
@@ -266,14 +296,20 @@ impl Model<'_> {
         self.limits().iter().any(|limit| self.clock >= limit.at)
     }
 
-    /// The time in which nobody knows what became of a write uses up no limit around it.
-    pub fn in_doubt(&mut self, ms: u64) {
+    /// Whether one around a step is, that may have one of its own.
+    pub fn is_late_around(&self, own: bool) -> bool {
+        let around = self.limits().len().saturating_sub(usize::from(own));
+        self.limits()[..around].iter().any(|limit| self.clock >= limit.at)
+    }
+
+    /// The time in which nobody knows what became of a write, or somebody is asked, uses up no limit around it.
+    pub fn stand_still(&mut self, ms: u64) {
         self.clock += ms;
         let stops = |limit: &Limit| limit.clock == Clock::StopsInDoubt;
-        // Of doubts side by side each moment counts once, and what is beside goes on meanwhile.
+        // Of two such times side by side each moment counts once, and what is beside goes on meanwhile.
         self.vague |= self.limits[..self.beside].iter().any(stops);
         // An attempt's limit counts anew after a kill.
-        self.vague |= self.kill.is_some() && self.limits.iter().any(stops);
+        self.vague |= ms > 0 && self.kill.is_some() && self.limits.iter().any(stops);
         self.limits.iter_mut().filter(|limit| stops(limit)).for_each(|limit| limit.at += ms);
     }
 
@@ -321,14 +357,26 @@ impl Model<'_> {
     pub fn may_go_on(&mut self, path: &str) -> bool {
         let starts = self.starts.get(path).copied().unwrap_or_default();
         let cancel = self.cancel.filter(|_| !self.afterwards);
-        let may = cancel.is_none_or(|cancel| starts < cancel.starts.get(path).copied().unwrap_or_default());
-        self.cut &= may;
+        let Some(cancel) = cancel else { return true };
+        let may = starts < cancel.starts.get(path).copied().unwrap_or_default();
+        // A limit may have come before the cancel.
+        let late = |limit: &Limit| self.clock >= limit.at && limit.at <= cancel.at_ms;
+        self.cut = may && self.cut || !may && self.limits().iter().any(late);
         may
     }
 
     /// Counts a start that nothing can stop: after a kill, what was open goes on.
     pub fn count_start(&mut self, path: &str) {
         *self.starts.entry(path.to_owned()).or_default() += 1;
+    }
+
+    /// Lets time pass in which somebody is asked; false if the time of what runs afterwards is up before.
+    pub fn wait_for_people(&mut self, ms: u64) -> bool {
+        let runs = self.limits().iter().filter(|limit| limit.clock == Clock::Runs).map(|limit| limit.at).min();
+        let waited = runs.map_or(ms, |at| at.saturating_sub(self.clock).min(ms));
+        self.stand_still(waited);
+        self.cut |= waited < ms;
+        waited == ms
     }
 
     /// Lets time pass; false if the time of a step around is up before.

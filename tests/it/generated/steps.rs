@@ -1,9 +1,10 @@
 //! The model's steps: condition, loop, attempts, looks, limits, and every body.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use crate::generated::ast::{Body, Call, Foreach, Kind, Last, Step, Stmt, Verb};
-use crate::generated::calls::{Unreadable, holds};
+use crate::generated::calls::{Unreadable, holds, number};
 use crate::generated::model::{Clock, End, Flow, Limit, Model, Seen, Sight, Snapshot, Why};
 use crate::generated::yaml;
 
@@ -17,11 +18,13 @@ struct Instance {
     at: String,
     /// It was `run.finish`, or holds one.
     finish: bool,
+    /// Of a loop: how its items ended.
+    rounds: Option<Vec<&'static str>>,
 }
 
 impl Instance {
     fn plain(end: End, path: &str) -> Instance {
-        Instance { end, at: path.to_owned(), finish: false }
+        Instance { end, at: path.to_owned(), finish: false, rounds: None }
     }
 }
 
@@ -46,13 +49,13 @@ impl Model<'_> {
             }
             Err(Unreadable) => Instance::plain(End::Failed(Why::Wrong), &path),
         };
-        let Instance { end, at, finish } = ended;
+        let Instance { end, at, finish, rounds } = ended;
         if end != End::NotRun && !(is_group && condition.is_ok_and(|holds| holds)) {
-            self.story.steps.insert(path, end.word());
+            self.story.steps.insert(path.clone(), end.word());
         }
-        seen.insert(step.id.clone(), Sight::of(&end));
+        seen.insert(step.id.clone(), Sight { rounds, ..Sight::of(&end) });
         match end {
-            End::Cancelled | End::NotRun => Flow::Stopped,
+            End::Cancelled | End::NotRun => Flow::Stopped { at: path },
             End::Done(_) | End::Skipped if finish => Flow::Finish,
             End::Done(_) | End::Skipped => Flow::On,
             // A "no" is no failure.
@@ -70,17 +73,22 @@ impl Model<'_> {
             (Body::Call(call), Some(_)) => self.poll(step, call, path, seen),
             _ => self.attempts(step, path, inside, limited.is_some(), seen),
         };
-        if limited.is_some() {
-            self.overdue(&mut ended, path);
+        let around = std::mem::take(&mut self.around);
+        match limited {
+            Some(_) if around => drop(self.limits.pop()),
+            Some(_) => self.overdue(&mut ended, path),
+            None => {}
         }
         ended
     }
 
     /// Takes the innermost limit away. What was stopped by a limit of its own has failed.
     fn overdue(&mut self, ended: &mut Instance, path: &str) {
-        let over = self.limits.pop().is_some_and(|limit| self.clock >= limit.at);
+        let Some(own) = self.limits.pop() else { return };
+        // The reason is the first one that was up.
+        let over = self.clock >= own.at && self.limits().iter().all(|around| own.at <= around.at);
         if ended.end == End::Cancelled && over && self.cut {
-            *ended = Instance::plain(End::Failed(Why::Timeout), path);
+            *ended = Instance { rounds: ended.rounds.take(), ..Instance::plain(End::Failed(Why::Timeout), path) };
         }
     }
 
@@ -89,6 +97,9 @@ impl Model<'_> {
         let mut attempt = 1;
         let mut row = 0;
         loop {
+            if step.body.inner().is_some() {
+                *self.group_starts.entry(path.to_owned()).or_default() += 1;
+            }
             let mut ended = self.attempt(step, path, inside, seen);
             if let (End::Done(Some(n)), Some(bad)) = (&ended.end, step.fail_if)
                 && *n == bad
@@ -106,6 +117,10 @@ impl Model<'_> {
                     if row >= until.in_a_row {
                         return ended;
                     }
+                    // There is no other look after the last moment.
+                    if limited && self.limits.last().is_some_and(|own| self.clock >= own.at) {
+                        return Instance::plain(End::Failed(Why::Timeout), path);
+                    }
                     until.every_s * 1_000
                 }
                 (None, Some(retry)) if attempt < retry.attempts && self.may_retry(step, &ended.end) => {
@@ -120,25 +135,47 @@ impl Model<'_> {
             }
             attempt += 1;
             self.forget(step, path, inside, seen);
-            let retried = self.retried.entry(path.to_owned()).or_default();
-            *retried += 1;
-            let known = |cancel: &Snapshot| cancel.retried.get(path).copied().unwrap_or_default();
-            if self.cancel.is_some_and(|cancel| !self.afterwards && *retried > known(cancel)) {
+            *self.retried.entry(path.to_owned()).or_default() += 1;
+            if self.cancelled_in_pause(path) {
                 self.cut = false;
                 return Instance::plain(End::Cancelled, path);
             }
-            let again = self.wait(pause) && (step.body.inner().is_some() || self.begin(path));
-            if !again {
+            if !self.wait(pause) || self.is_late_around(limited) {
+                self.cut = true;
+                return Instance::plain(End::Cancelled, path);
+            }
+            if step.body.inner().is_none() && !self.begin(path) {
                 return Instance::plain(End::Cancelled, path);
             }
         }
+    }
+
+    /// Whether the run was cancelled before the next attempt of a step began.
+    fn cancelled_in_pause(&self, path: &str) -> bool {
+        let Some(cancel) = self.cancel.filter(|_| !self.afterwards) else { return false };
+        // A limit ended the pause before.
+        if self.limits().iter().any(|limit| limit.at <= cancel.at_ms) {
+            return false;
+        }
+        let count = |counts: &BTreeMap<String, usize>| counts.get(path).copied().unwrap_or_default();
+        match count(&self.retried).cmp(&count(&cancel.retried)) {
+            Ordering::Less => false,
+            Ordering::Equal => self.attempts_begun(path) >= count(&cancel.starts),
+            Ordering::Greater => true,
+        }
+    }
+
+    fn attempts_begun(&self, path: &str) -> usize {
+        self.starts.get(path).or(self.group_starts.get(path)).copied().unwrap_or_default()
     }
 
     /// Whether another attempt may be made after this end.
     fn may_retry(&self, step: &Step, end: &End) -> bool {
         match end {
             End::Refused { transient } => *transient,
-            End::Failed(Why::Unattempted) => false,
+            // What is around it was attempted.
+            End::Failed(Why::Expired) => false,
+            End::Failed(Why::Unattempted) => !matches!(step.body, Body::Call(_)),
             End::Failed(_) => match &step.body {
                 Body::Call(call) => matches!(call.verb, Verb::Read | Verb::Repeatable),
                 _ => true,
@@ -179,7 +216,15 @@ impl Model<'_> {
             return self.body(step, path, inside, seen);
         };
         let ms = seconds * 1_000;
-        self.limits.push(Limit { at: self.clock + ms, clock: Clock::StopsInDoubt });
+        let mut at = self.clock + ms;
+        // An attempt that is taken up again has its time anew.
+        let known = |kill: &&Snapshot| kill.starts.get(path) == Some(&self.attempts_begun(path));
+        if let Some(kill) = self.kill.filter(known) {
+            // Of what ends at this moment some may be lost, and that goes on.
+            self.vague |= at == kill.at_ms;
+            at = if at > kill.at_ms { kill.at_ms + ms } else { at };
+        }
+        self.limits.push(Limit { at, clock: Clock::StopsInDoubt });
         let mut ended = self.body(step, path, inside, seen);
         self.overdue(&mut ended, path);
         ended
@@ -207,14 +252,14 @@ impl Model<'_> {
             Body::Steps(inner) => {
                 let begun = self.starts.clone();
                 let flow = self.block(inner, inside, seen);
-                return self.group(flow, path, begun != self.starts);
+                return self.group(step, flow, path, begun != self.starts, seen);
             }
             Body::Parallel(inner) => {
                 let begun = self.starts.clone();
                 let flow = self.parallel(inner, inside, seen);
-                return self.group(flow, path, begun != self.starts);
+                return self.group(step, flow, path, begun != self.starts, seen);
             }
-            Body::Action(number) => return self.action(*number, path),
+            Body::Action(number) | Body::Runbook(number) => return self.action(*number, path),
             Body::Sleep(_) | Body::Ask { .. } if self.stopped_here(path).is_some() => {
                 self.cut = false;
                 End::Cancelled
@@ -224,7 +269,7 @@ impl Model<'_> {
                 false => End::Cancelled,
             },
             Body::Ask { answered: true } | Body::Note => End::Done(None),
-            Body::Ask { answered: false } => match self.wait(ASK_EXPIRES_MS) {
+            Body::Ask { answered: false } => match self.wait_for_people(ASK_EXPIRES_MS) {
                 true => End::Rejected,
                 false => End::Cancelled,
             },
@@ -235,13 +280,13 @@ impl Model<'_> {
     }
 
     /// A group ends as the step that broke it.
-    fn group(&self, flow: Flow, path: &str, begun: bool) -> Instance {
+    fn group(&self, step: &Step, flow: Flow, path: &str, begun: bool, seen: &Seen) -> Instance {
         match flow {
-            Flow::On => Instance::plain(End::Done(None), path),
+            Flow::On => Instance::plain(given(step, seen), path),
             Flow::Finish => Instance { finish: true, ..Instance::plain(End::Done(None), path) },
-            Flow::Broken { end, at } => Instance { end, at, finish: false },
-            Flow::Stopped if begun || self.is_late() => Instance::plain(End::Cancelled, path),
-            Flow::Stopped => Instance::plain(End::NotRun, path),
+            Flow::Broken { end, at } => Instance { at, ..Instance::plain(end, path) },
+            Flow::Stopped { .. } if begun || self.is_late() => Instance::plain(End::Cancelled, path),
+            Flow::Stopped { .. } => Instance::plain(End::NotRun, path),
         }
     }
 
@@ -276,55 +321,58 @@ impl Model<'_> {
         // When each place is free again.
         let mut places = vec![self.clock; foreach.max_parallel.min(foreach.items).max(1)];
         let mut flows = Vec::new();
-        let mut over = false;
+        // When no further item may begin.
+        let mut over: Option<u64> = None;
         let mut begun = 0;
+        let mut rounds = vec!["not_run"; foreach.items];
         let at_once = foreach.max_parallel > 1 && !step.continue_on_failure;
-        for item in 0..foreach.items {
+        for (item, round) in rounds.iter_mut().enumerate() {
             let place = (0..places.len()).min_by_key(|place| places[*place]).unwrap_or_default();
             self.clock = places[place];
             let instance = format!("{path}[{item}]");
-            if over && !at_once {
+            if over.is_some_and(|over| self.clock > over || self.clock == over && !at_once) {
                 break;
             }
             if !self.may_begin_item(step, &instance) {
-                flows.push(Flow::Stopped);
+                flows.push(Flow::Stopped { at: instance });
                 continue;
             }
             self.each = Some(item);
             let mut own = seen.clone();
-            let Instance { end, at, finish } = self.instance_of_item(step, &instance, &mut own);
+            let Instance { end, at, finish, .. } = self.instance_of_item(step, &instance, &mut own);
             self.each = around;
             places[place] = self.clock;
             if end == End::NotRun {
-                flows.push(Flow::Stopped);
+                flows.push(Flow::Stopped { at: instance });
                 continue;
             }
             if step.body.inner().is_none() {
-                self.story.steps.insert(instance, end.word());
+                self.story.steps.insert(instance.clone(), end.word());
             }
             begun += 1;
-            over = finish || !step.continue_on_failure && end.rank() > 0;
+            *round = end.word();
+            // A "no" is no failure that could be passed over.
+            let closes = finish || end == End::Rejected || end.rank() > 0 && !step.continue_on_failure;
+            over = over.into_iter().chain(closes.then_some(self.clock)).min();
             flows.push(match end {
                 End::Done(_) | End::Skipped if finish => Flow::Finish,
                 End::Done(_) | End::Skipped => Flow::On,
-                End::Cancelled | End::NotRun => Flow::Stopped,
+                End::Cancelled | End::NotRun => Flow::Stopped { at: instance },
                 end => Flow::Broken { end, at },
             });
         }
         self.clock = places.into_iter().max().unwrap_or(self.clock);
         self.beside = beside;
-        let all = begun == foreach.items || over;
+        let all = begun == foreach.items || over.is_some();
         let mut ended = match worst(flows) {
             Flow::On if !all => Instance::plain(End::Cancelled, path),
             Flow::On => Instance::plain(End::Done(None), path),
             Flow::Finish => Instance { finish: true, ..Instance::plain(End::Done(None), path) },
-            Flow::Broken { end: End::Rejected, at } => Instance { end: End::Rejected, at, finish: false },
-            Flow::Broken { end, at } => {
-                let why = if let End::Failed(why) = end { why } else { Why::Wrong };
-                Instance { end: End::Failed(why), at, finish: false }
-            }
-            Flow::Stopped => Instance::plain(End::Cancelled, path),
+            Flow::Broken { end: End::Rejected, at } => Instance { at, ..Instance::plain(End::Rejected, path) },
+            Flow::Broken { end, at } => Instance { at, ..Instance::plain(end.into_failure(), path) },
+            Flow::Stopped { .. } => Instance::plain(End::Cancelled, path),
         };
+        ended.rounds = Some(rounds);
         if step.within_s.is_some() {
             self.overdue(&mut ended, path);
         }
@@ -349,11 +397,11 @@ impl Model<'_> {
         match flow {
             Flow::On | Flow::Finish => Instance::plain(End::Done(Some(1)), path),
             // That one of its steps did not happen says nothing of those before it.
-            Flow::Broken { end: End::Refused { .. }, at } => {
-                Instance { end: End::Failed(Why::Wrong), at, finish: false }
+            Flow::Broken { end: end @ End::Refused { .. }, at } => {
+                Instance { at, ..Instance::plain(end.into_failure(), path) }
             }
-            Flow::Broken { end, at } => Instance { end, at, finish: false },
-            Flow::Stopped => Instance::plain(End::Cancelled, path),
+            Flow::Broken { end, at } => Instance { at, ..Instance::plain(end, path) },
+            Flow::Stopped { .. } => Instance::plain(End::Cancelled, path),
         }
     }
 
@@ -409,6 +457,10 @@ impl Model<'_> {
                 self.clock = self.clock.max(self.kill.map_or(0, |kill| kill.at_ms));
                 row = 0;
                 self.count_start(path);
+                if self.is_late_around(step.within_s.is_some()) {
+                    (self.cut, self.around) = (true, true);
+                    return ended(End::Cancelled);
+                }
             }
             let idle = self.cancel.is_some_and(|cancel| !cancel.in_flight.contains(path));
             if self.stopped_here(path) == Some(self.made(path)) && idle {
@@ -434,9 +486,19 @@ impl Model<'_> {
                 return ended(End::Cancelled);
             }
             if !self.wait(until.every_s * 1_000) {
+                self.around = self.is_late_around(step.within_s.is_some());
                 return ended(End::Cancelled);
             }
         }
+    }
+}
+
+/// What a group gives that came to its end.
+fn given(step: &Step, seen: &Seen) -> End {
+    match step.gives.as_ref().map(|id| number(id, seen)) {
+        None => End::Done(None),
+        Some(Ok(number)) => End::Done(Some(number)),
+        Some(Err(Unreadable)) => End::Failed(Why::Wrong),
     }
 }
 
@@ -446,10 +508,10 @@ fn worst(flows: Vec<Flow>) -> Flow {
         Flow::On => 0,
         Flow::Finish => 1,
         Flow::Broken { end, .. } => 1 + end.rank(),
-        Flow::Stopped => 9,
+        Flow::Stopped { .. } => 9,
     };
     let place = |flow: &Flow| match flow {
-        Flow::Broken { at, .. } => at.clone(),
+        Flow::Broken { at, .. } | Flow::Stopped { at } => at.clone(),
         _ => String::new(),
     };
     let worst = flows.into_iter().min_by_key(|flow| (std::cmp::Reverse(rank(flow)), place(flow)));
