@@ -70,9 +70,8 @@ fn waiting(place: &Place, backend: &Backend) -> (String, Done) {
 #[test]
 fn whoever_is_alone_types_the_name_of_the_run() {
     let (place, backend) = place();
-    let mut terminal = open(&place, &["run", "guarded", "-i", &backend.input()]);
-    terminal.expect("Start guarded?").unwrap();
-    terminal.send("y\r").unwrap();
+    // What is said to the start answers no approval.
+    let mut terminal = open(&place, &["run", "guarded", "--yes", "-i", &backend.input()]);
     terminal.expect("nobody else is configured").unwrap();
     terminal.expect("Set it on 127.0.0.1?").unwrap();
     terminal.expect("POST http://127.0.0.1").unwrap();
@@ -90,9 +89,8 @@ fn whoever_is_alone_types_the_name_of_the_run() {
 #[test]
 fn another_word_leaves_it_waiting() {
     let (place, backend) = place();
-    let mut terminal = open(&place, &["run", "guarded", "-i", &backend.input()]);
-    terminal.expect("Start guarded?").unwrap();
-    terminal.send("y\r").unwrap();
+    // What is said to the start answers no approval.
+    let mut terminal = open(&place, &["run", "guarded", "--yes", "-i", &backend.input()]);
     terminal.expect("to do so").unwrap();
     terminal.send("yes\r").unwrap();
     terminal.expect("not approved, and it still waits").unwrap();
