@@ -241,23 +241,14 @@ impl Local<'_> {
 
     /// Takes up what other processes left for this run.
     fn hear_signals(&self, machine: &mut Machine, book: &mut Book, seen: &mut Option<u64>) -> Result<(), Lost> {
-        let pending = match self.store.changed() {
-            Ok(changed) if seen.replace(changed) == Some(changed) => return Ok(()),
-            Ok(_) => self.store.last_hold().and_then(|last| {
-                machine.hold(holding(last));
-                self.store.pending_signals(self.drive.run())
-            }),
-            Err(error) => Err(error),
-        };
-        let pending = match pending {
-            Ok(pending) => pending,
-            Err(JournalError::Locked { .. }) => {
-                *seen = None;
-                return Ok(());
-            }
+        let news = match self.store.news(self.drive.run(), seen) {
+            Ok(Some(news)) => news,
+            // Also if somebody had the store locked for a moment: asked again in the next round.
+            Ok(None) | Err(JournalError::Locked { .. }) => return Ok(()),
             Err(error) => return Err(lost_by(error)),
         };
-        for pending in pending {
+        machine.hold(holding(news.hold));
+        for pending in news.signals {
             if book.has_heard(pending.id) {
                 continue;
             }

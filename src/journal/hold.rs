@@ -69,7 +69,7 @@ pub(super) fn on(db: &Connection) -> Result<Option<Hold>, Failure> {
     Ok(last(db)?.and_then(LastHold::on))
 }
 
-fn last(db: &Connection) -> Result<Option<LastHold>, Failure> {
+pub(super) fn last(db: &Connection) -> Result<Option<LastHold>, Failure> {
     let time = |ms: i64| Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);
     Ok(db
         .prepare_cached(

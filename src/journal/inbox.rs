@@ -104,7 +104,7 @@ fn put(db: &Connection, run: RunId, at: i64, body: &str, while_open: bool) -> Re
     Ok(SignalId(id.unsigned_abs()))
 }
 
-fn pending(db: &Connection, run: RunId) -> Result<Vec<PendingSignal>, Failure> {
+pub(super) fn pending(db: &Connection, run: RunId) -> Result<Vec<PendingSignal>, Failure> {
     let mut select = db.prepare_cached("SELECT id, at, body FROM inbox WHERE run = ?1 ORDER BY id")?;
     let mut rows = select.query([run.uuid()])?;
     let mut signals = Vec::new();

@@ -357,14 +357,16 @@ pub(super) fn labelled(mark: Mark, step: &StepPath, marks: Marks) -> Line {
     sign(mark, marks).column(Tone::Strong, step.as_str(), NAME_WIDTH)
 }
 
-/// What a step does, in words: its rendered name, else the action and its main argument.
+/// What a step does, in words: its rendered name, else the action and its main argument; and what it reveals.
 pub fn what(intent: &StepStarted) -> String {
-    if let Some(name) = &intent.name {
-        return name.clone();
-    }
-    match &intent.uses {
-        Some(uses) => format!("{uses} {}", words::subject(uses, &intent.with)).trim_end().to_owned(),
-        None => intent.body.clone(),
+    let what = match (&intent.name, &intent.uses) {
+        (Some(name), _) => name.clone(),
+        (None, Some(uses)) => format!("{uses} {}", words::subject(uses, &intent.with)).trim_end().to_owned(),
+        (None, None) => intent.body.clone(),
+    };
+    match intent.reveal.as_slice() {
+        [] => what,
+        names => format!("{what}, reveals {}", names.join(", ")),
     }
 }
 

@@ -62,6 +62,8 @@ pub(super) enum Form {
     Links,
     /// Names to anything.
     Named,
+    /// Names to anything, or to a map with known keys that says more of it.
+    NamedOr(&'static str),
     /// Arguments of a call, or inputs of a runbook.
     With,
     /// Items to go through.
@@ -95,7 +97,7 @@ impl Form {
     pub(super) fn refers_to(self) -> Option<&'static str> {
         match self {
             Form::Map(name) | Form::List(name) | Form::Maps(name) | Form::WordsOrMap(_, name) => Some(name),
-            Form::NameOrMap(name) => Some(name),
+            Form::NamedOr(name) | Form::NameOrMap(name) => Some(name),
             Form::People(name) | Form::TextOrMap(name) => Some(name),
             _ => None,
         }
@@ -127,6 +129,10 @@ impl Form {
             Form::Texts => json!({ "type": "array", "items": { "type": scalar } }),
             Form::Links => json!({ "type": ["array", "object"], "items": { "type": scalar } }),
             Form::Named => json!({ "type": "object", "propertyNames": { "pattern": SNAKE } }),
+            Form::NamedOr(name) => {
+                let value = json!({ "anyOf": [refer(name), {}] });
+                json!({ "type": "object", "propertyNames": { "pattern": SNAKE }, "additionalProperties": value })
+            }
             Form::With => json!({ "type": ["object", "null"], "propertyNames": { "pattern": SNAKE } }),
             Form::Words(words) => json!({ "enum": words }),
             Form::WordsOrMap(words, name) => json!({ "anyOf": [{ "enum": words }, refer(name)] }),

@@ -8,7 +8,8 @@ use crate::runbook::schema::form::{Form, words};
 use crate::runbook::schema::places;
 use crate::runbook::types::Type;
 use crate::runbook::{
-    lower, lower_approval, lower_inputs, lower_steps, lower_times, lower_undo, lower_whole, lower_writes, settings,
+    lower, lower_approval, lower_inputs, lower_sealed, lower_steps, lower_times, lower_undo, lower_whole, lower_writes,
+    settings,
 };
 
 /// A map with known keys.
@@ -74,7 +75,20 @@ pub(super) const RUNBOOK: Definition = Definition {
         row("on_failure", Form::List("step"), "Steps after a run that failed, was rejected or timed out."),
         row("finally", Form::List("step"), "Steps at the end of every run, however it went."),
         row("plan", Form::Map("plan"), "What a rehearsal says of this action as a whole."),
-        row("outputs", Form::Named, "What it gives to whoever called it, by name."),
+        row("outputs", Form::NamedOr("output"), "What it gives to whoever called it, by name."),
+    ],
+};
+
+const OUTPUT: Definition = Definition {
+    name: "output",
+    doc: "What is given, and that it is secret.",
+    keys: &lower_sealed::SEALED_OUTPUT,
+    required: &["value", "sealed"],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row("value", Form::Any, "What is given: values that a step has sealed, or secrets."),
+        row("sealed", Form::Bool, "No plain text leaves by this output."),
     ],
 };
 
@@ -397,8 +411,9 @@ const ALLOW: Definition = Definition {
 };
 
 /// All of them. Three are files, and each of those stands alone.
-pub(super) const DEFINITIONS: [&Definition; 30] = [
+pub(super) const DEFINITIONS: [&Definition; 31] = [
     &RUNBOOK,
+    &OUTPUT,
     &INPUT,
     &STEP,
     &RETRY,

@@ -10,7 +10,7 @@ use crate::surfaces::cli::keys::Gate;
 use crate::surfaces::cli::live::Live;
 use crate::surfaces::cli::prompt::{Interrupts, ask_on_a_thread, restore_terminal};
 use crate::surfaces::cli::session::Session;
-use crate::surfaces::cli::{follow, parting, result};
+use crate::surfaces::cli::{follow, result};
 
 /// Drives a run as `actor` until it ends or is left, and shows what came of it.
 ///
@@ -25,7 +25,6 @@ pub fn drive(
     let ui = &session.ui;
     let (sender, control) = tokio::sync::mpsc::unbounded_channel();
     let interrupts = Interrupts::listen(ui, sender.clone());
-    parting::listen(Arc::clone(&interrupts));
     let gate = Gate::default();
     let questions = ui.asks.then(|| ask_on_a_thread(ui, sender.clone(), Arc::clone(&interrupts), &gate));
     let watcher = Box::new(Live::new(ui, questions, &gate, Some(sender)));
