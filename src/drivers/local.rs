@@ -135,7 +135,13 @@ impl Local<'_> {
             for step in decided.previews {
                 let (world, vault) = (self.world.clone(), Arc::clone(&self.vault));
                 let look = look_ahead(machine.look_ahead(&step), world, self.redactor.clone(), vault);
-                looks.spawn(async move { (step, look.await) });
+                // In a task of its own, so that a panic ends the look: then every write asks for itself.
+                looks.spawn(async move {
+                    let mut one = JoinSet::new();
+                    one.spawn(look);
+                    let seen = one.join_next().await.and_then(Result::ok);
+                    (step, seen.unwrap_or_default())
+                });
             }
             self.wait(&waits, machine.facts());
 
@@ -205,18 +211,21 @@ impl Local<'_> {
         machine.complete(&perform.step, Completion { attempt: perform.attempt, result, planned: None, ms: 0 });
     }
 
-    /// Says what the run waits for; questions only to somebody who may answer them.
+    /// Says what the run waits for; questions and approvals only to somebody who may say something to them.
     fn wait(&mut self, waits: &Waits, facts: &Facts) {
         let Foreground { watcher, actor, .. } = &mut self.foreground;
         let mine = |path: &&StepPath| {
             let asked = facts.step(path).and_then(|record| record.asked.as_ref());
             self.roster.asks(actor, asked.map_or(&[], |asked| &asked.by))
         };
-        if waits.questions.iter().all(|path| mine(&path)) {
-            return watcher.waiting(waits, facts);
-        }
+        let may_say = |step: &&StepPath| {
+            let asked = facts.approvals.at(step).map(|approval| approval.request.change.as_str());
+            let single = self.roster.is_alone() && !actor.person;
+            asked.is_some_and(|change| facts.refuses_approval(step, change, actor, now(), single).is_none())
+        };
         let questions = waits.questions.iter().filter(mine).cloned().collect();
-        watcher.waiting(&Waits { questions, ..waits.clone() }, facts);
+        let approvals = waits.approvals.iter().filter(may_say).cloned().collect();
+        watcher.waiting(&Waits { questions, approvals, ..waits.clone() }, facts);
     }
 
     /// Hands what an effect came to over to the engine: cleaned of secrets first, so that the next step

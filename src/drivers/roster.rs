@@ -29,6 +29,11 @@ impl Roster {
         Roster::new(&People::default(), || Ok(People::default()))
     }
 
+    /// Whether the project named nobody when the driver began.
+    pub fn is_alone(&self) -> bool {
+        self.single_operator
+    }
+
     /// Whether a question that asks for `by` is put to somebody who sits here. A courtesy: their answer is judged.
     pub fn asks(&self, actor: &Actor, by: &[String]) -> bool {
         self.single_operator || (actor.person && may_answer(actor, by))

@@ -12,8 +12,9 @@ pub fn as_signal(pending: PendingSignal, redactor: &Redactor) -> Option<Signal> 
     let signal = match pending.body {
         Ok(Body::RunCancelled { actor, reason }) => Signal::Cancel { actor, reason },
         Ok(Body::AskAnswered { step, answer, actor, at }) => Signal::Answer { step, answer, actor, at },
-        Ok(Body::ApprovalGiven { step, change, actor, at, shown, .. }) => {
-            Signal::Approve { step, change, actor, at, shown }
+        // Whether it came in time is told by when it was left here, not by what it says of itself.
+        Ok(Body::ApprovalGiven { step, change, actor, shown, .. }) => {
+            Signal::Approve { step, change, actor, at: Some(pending.at), shown }
         }
         Ok(Body::ApprovalRejected { step, change, actor, reason }) => Signal::Reject { step, change, actor, reason },
         Ok(Body::OutcomeSet { step, decision, outputs, actor, reason }) => {

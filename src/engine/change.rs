@@ -4,13 +4,14 @@
 //! the actions on the way, the same arguments, the same announced change. Anything else is asked for again.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 use crate::engine::digest;
 use crate::engine::event::Actor;
 use crate::engine::ids::StepPath;
 use crate::runbook::approval::Need;
 use crate::runbook::spec::{Effect, Repeat};
-use crate::script::value::{Map, Value};
+use crate::script::value::{Map, SECRET_KEY, Value};
 
 /// Changes one request shows: nobody reads more, and what is not shown is asked for by itself.
 pub const CHANGES_MAX: usize = 200;
@@ -89,7 +90,30 @@ pub fn digest_of(subject: &Subject<'_>) -> String {
         subject.before.clone(),
         subject.after.clone(),
     ]);
-    digest::name(parts.to_json().to_string().as_bytes())
+    digest::name(known(&parts).to_string().as_bytes())
+}
+
+/// A value as far as it is the same in every run: a sealed one is known by its fingerprint, and how it was encrypted
+/// says nothing of it.
+fn known(value: &Value) -> Json {
+    let mut json = value.to_json();
+    forget_ciphertext(&mut json, false);
+    json
+}
+
+fn forget_ciphertext(json: &mut Json, in_secret: bool) {
+    match json {
+        Json::Array(items) => items.iter_mut().for_each(|item| forget_ciphertext(item, in_secret)),
+        Json::Object(fields) => {
+            for (key, inner) in fields {
+                if let (true, "sealed", Json::Object(sealed)) = (in_secret, key.as_str(), &mut *inner) {
+                    sealed.remove("digest");
+                }
+                forget_ciphertext(inner, in_secret || key == SECRET_KEY);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// The name of several changes at their steps: what a request is about.
@@ -113,7 +137,7 @@ pub fn difference(then: &Change, now: &Change) -> Vec<String> {
 
 fn differ(path: &str, then: Option<&Value>, now: Option<&Value>, found: &mut Vec<String>) {
     match (then, now) {
-        (Some(a), Some(b)) if a == b => {}
+        (Some(a), Some(b)) if a == b || known(a) == known(b) => {}
         (Some(Value::Map(a)), Some(Value::Map(b))) => {
             let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
             keys.into_iter().for_each(|key| differ(&format!("{path}.{key}"), a.get(key), b.get(key), found));
@@ -235,6 +259,21 @@ mod tests {
         ];
         assert_eq!(std::collections::BTreeSet::from(all.clone()).len(), all.len());
         assert!(all[0].starts_with("sha256:") && all[0].len() == 71);
+    }
+
+    #[test]
+    fn a_sealed_value_is_known_by_its_fingerprint_however_it_was_encrypted() {
+        let sealed = |digest: &str, fingerprint: &str| {
+            let sealed = serde_json::json!({ "name": "json.token", "digest": digest, "fingerprint": fingerprint });
+            let secret = serde_json::json!({ "$secret": [{ "text": "Bearer " }, { "sealed": sealed }] });
+            change(serde_json::json!({ "headers": { "authorization": secret } }))
+        };
+        let one = sealed("sha256:1", "9c1f41aa00000000");
+        assert!(Value::Map(one.with.clone()).has_secret());
+        let (same, other) = (sealed("sha256:2", "9c1f41aa00000000"), sealed("sha256:1", "0000000000000000"));
+        assert_eq!((one.digest.clone(), difference(&one, &same)), (same.digest, vec![]));
+        assert_ne!(one.digest, other.digest);
+        assert_eq!(difference(&one, &other).len(), 1);
     }
 
     #[test]

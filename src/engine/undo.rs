@@ -182,6 +182,8 @@ impl Facts {
     pub(super) fn begin_undo(&mut self, started: &UndoStarted, at: Timestamp) {
         let key = started.by.clone().unwrap_or_else(StepPath::root);
         for path in started.steps.iter().map(StepPath::undo) {
+            // What was agreed to was another time.
+            self.forget_approvals(&path, at);
             let Some(record) = self.steps.get_mut(&path) else { continue };
             let over = record.end().is_some_and(|end| matches!(end.outcome, Outcome::Done | Outcome::Skipped));
             record.resend = Some(Resend::Fresh);

@@ -36,7 +36,8 @@ pub struct Unknown {
     pub origin: String,
 }
 
-const SECRET_KEY: &str = "$secret";
+/// The key of a secret in the journal's form of a value.
+pub const SECRET_KEY: &str = "$secret";
 const UNKNOWN_KEY: &str = "$unknown";
 
 impl Value {

@@ -1,5 +1,6 @@
 //! Approvals as people read them: what is asked, what would be changed, and what was said.
 
+use crate::engine::approvals::{Approval, ApprovalState};
 use crate::engine::change::Change;
 use crate::engine::event::{ApprovalRequested, Body};
 use crate::engine::facts::Facts;
@@ -74,6 +75,39 @@ pub fn changes(request: &ApprovalRequested, marks: Marks) -> Vec<Line> {
     if !request.complete {
         drawn.extend(Line::block(Tone::Warn, "it may do more than this, and asks again for what is not here", INDENT));
     }
+    drawn
+}
+
+/// What an approver sees, as plain text: it is recorded with their word.
+pub fn shown(request: &ApprovalRequested, marks: Marks) -> String {
+    let message = Line::block(Tone::Plain, &request.message, INDENT);
+    let lines: Vec<String> = message.iter().chain(&changes(request, marks)).map(Line::plain).collect();
+    lines.join("\n")
+}
+
+/// Who has said what to what a step asked, for whoever asks why it went this way.
+pub(super) fn told(approval: &Approval, marks: Marks) -> Vec<Line> {
+    let request = &approval.request;
+    let mut drawn = Vec::new();
+    for given in &approval.given {
+        let alone = if given.single { ": self-approved, nobody else configured" } else { "" };
+        let text = format!("approved by {} at {}{alone}", person(&given.actor), words::date_time(given.at));
+        drawn.push(label(Mark::Done, &request.step, marks).add(Tone::Plain, &text));
+        drawn.extend(given.shown.iter().flat_map(|shown| Line::block(Tone::Dim, shown, INDENT)));
+    }
+    let needed = needs(&request.needs);
+    let (mark, text) = match &approval.state {
+        ApprovalState::Given => return drawn,
+        ApprovalState::Open => {
+            (Mark::Waiting, format!("waits for {needed}, until {}", words::date_time(request.expires)))
+        }
+        ApprovalState::Rejected { actor, reason } => (Mark::Failed, format!("rejected by {}: {reason}", person(actor))),
+        ApprovalState::Expired => {
+            (Mark::Failed, format!("{needed} did not agree before {}", words::date_time(request.expires)))
+        }
+        ApprovalState::Void { why } => (Mark::Warning, format!("the approval is void: {why}")),
+    };
+    drawn.push(label(mark, &request.step, marks).add(Tone::Plain, &text));
     drawn
 }
 

@@ -1,13 +1,16 @@
 //! What a hostile target, file or person can say, and a run in which it stands in every place: one corpus for every
 //! form in which a run is shown.
 
+use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
-use crate::engine::event::{Actor, Body, Decision, Suggest};
+use crate::engine::change::Change;
+use crate::engine::event::{Actor, ApprovalRequested, Body, Decision, Suggest};
 use crate::engine::outcome::{Failure, FailureKind, Outcome};
+use crate::runbook::approval::{Need, OnExpiry};
 use crate::runbook::model::Level;
 use crate::runbook::render::is_invisible;
-use crate::runbook::spec::Effect;
+use crate::runbook::spec::{Effect, Repeat};
 use crate::script::value::Map;
 pub(crate) use crate::transcript::corpus::{CORPUS, assert_inert};
 use crate::transcript::story::{Story, map};
@@ -32,11 +35,53 @@ pub(crate) fn run(evil: &str) -> Story {
     story.write("doubt").ends("doubt", Outcome::InDoubt, Json::Null, Some(failed(evil)));
     let (step, decision) = ("doubt".into(), Decision::Done);
     story.tell(Body::OutcomeSet { step, decision, outputs: Map::new(), actor: actor.clone(), reason: evil.into() });
+    approvals(&mut story, evil, &actor);
     story.tell(Body::Note { text: format!("TODO: {evil}"), actor: Some(actor.clone()), step: None });
     story.tell(Body::RunCancelled { actor, reason: Some(evil.into()) });
     story.tell(Body::RunPaused { reason: evil.into(), actor: None });
     story.failed_at(&format!("s{evil}"), evil);
     story
+}
+
+/// One that was given, then one that was rejected, at a step of this name.
+fn approvals(story: &mut Story, evil: &str, actor: &Actor) {
+    let with = map(json!({ "url": evil, evil: evil }));
+    let change = Change {
+        step: evil.into(),
+        uses: evil.into(),
+        effect: Effect::Write,
+        repeat: Repeat::Once,
+        digest: evil.into(),
+        with,
+        summary: evil.into(),
+        before: evil.into(),
+        after: evil.into(),
+        reversible: evil.into(),
+        maybe: true,
+    };
+    let request = ApprovalRequested {
+        step: format!("a{evil}").as_str().into(),
+        needs: vec![Need::of(evil)],
+        message: evil.into(),
+        changes: vec![change],
+        complete: false,
+        change: evil.into(),
+        expires: Timestamp::MAX,
+        remind_ms: 1,
+        on_expiry: OnExpiry::Fail,
+        single: true,
+        policy: false,
+    };
+    let (step, digest) = (request.step.clone(), request.change.clone());
+    story.tell(Body::ApprovalRequested(Box::new(request.clone())));
+    story.tell(Body::ApprovalReminded { step: step.clone(), change: digest.clone(), times: 1 });
+    let (actor, shown) = (actor.clone(), Some(evil.to_owned()));
+    let given = Body::ApprovalGiven { step, change: digest, actor: actor.clone(), at: None, shown, single: true };
+    story.tell(given);
+    let (step, change) = (request.step.clone(), request.change.clone());
+    story.tell(Body::ApprovalVoid { step, change, why: evil.into() });
+    story.tell(Body::ApprovalRequested(Box::new(request.clone())));
+    story.tell(Body::ApprovalRejected { step: request.step, change: request.change, actor, reason: evil.into() });
 }
 
 fn failed(message: &str) -> Failure {

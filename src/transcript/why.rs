@@ -8,7 +8,7 @@ use crate::runbook::locate::{Located, locate};
 use crate::runbook::program::Program;
 use crate::script::value::Map;
 use crate::transcript::text::{Line, Mark, Marks, Tone};
-use crate::transcript::{line, summary, words};
+use crate::transcript::{approval, line, summary, words};
 
 /// Characters of an expression: a screen of one.
 const CONDITION_CHARS_MAX: usize = 1_000;
@@ -23,6 +23,10 @@ pub fn lines(facts: &Facts, program: Option<&Program>, marks: Marks) -> Vec<Line
     let mut lines = Vec::new();
     for (path, record) in records {
         lines.extend(of_record(path, record, facts, program, marks));
+    }
+    // A plain group that was let in has no record of its own.
+    for approval in facts.approvals.all().filter(|approval| facts.step(&approval.request.step).is_none()) {
+        lines.extend(approval::told(approval, marks));
     }
     if lines.is_empty() {
         lines.push(Line::of(Tone::Dim, "no step of this run had a condition, and none failed"));
@@ -50,6 +54,9 @@ pub fn of_step(facts: &Facts, program: Option<&Program>, step: &StepPath, marks:
     }
     match record {
         Some(record) => lines.extend(of_record(step, record, facts, program, marks)),
+        None if facts.approvals.at(step).is_some() => {
+            lines.extend(facts.approvals.at(step).map(|asked| approval::told(asked, marks)).unwrap_or_default());
+        }
         None if skipped => lines.push(says(step, Mark::Skipped, "not run: what it stands in was skipped", marks)),
         None => lines.push(says(step, Mark::Skipped, &not_run(facts), marks)),
     }
@@ -73,6 +80,9 @@ fn of_record(path: &StepPath, record: &Record, facts: &Facts, program: Option<&P
         let text = if told { "ran, because this is true:" } else { "ran, because its condition was true with:" };
         lines.push(says(path, Mark::Done, text, marks));
         lines.extend(expression(&condition.unwrap_or_default(), &intent.why));
+    }
+    if let Some(approval) = facts.approvals.at(path) {
+        lines.extend(approval::told(approval, marks));
     }
     if let Some((actor, reason)) = &record.settled {
         lines.push(says(path, Mark::Info, &format!("decided by {}: {reason}", line::person(actor)), marks));

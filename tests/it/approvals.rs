@@ -677,3 +677,31 @@ fn branches_go_on_while_one_of_them_waits_for_people() {
     let ended = approve(ended, ben());
     assert_eq!((ended.end().outcome, ended.world.count("http.request")), (RunOutcome::Success, 2));
 }
+
+#[test]
+fn what_is_taken_back_asks_as_any_other_write_and_each_time_anew() {
+    let mut scenario = started_by_ana(Scenario::new(
+        "steps:
+  - id: one
+    uses: http.request
+    with: { method: POST, url: 'http://a.example.com/one' }
+    undo:
+      uses: http.request
+      with: { method: DELETE, url: 'http://a.example.com/one' }
+",
+    ))
+    .answers("http.request", [ok(json!({ "status": 200 }))]);
+    scenario.floors = floors("oncall", "oncall");
+    let planned = scenario.run();
+    let changes = open(&planned).request.changes.clone();
+    // A plan that is applied is not about what takes it back.
+    scenario.cover = Some(Box::new(Cover { plan: "sha256:1".into(), changes }));
+    let done = approve(scenario.run(), ben());
+    assert_eq!(done.end().outcome, RunOutcome::Success);
+    let undo = Signal::Undo { actor: person("ana", &["oncall"]), reason: None, fence: 2 };
+    let ended = done.signal(undo);
+    assert_eq!((asked(&ended), ended.world.count("http.request")), (vec!["undo/one".to_owned()], 1));
+    let ended = approve(ended, ben());
+    assert_eq!((ended.world.count("http.request"), asked(&ended)), (2, vec![]));
+    replays(&scenario, &ended);
+}

@@ -265,8 +265,8 @@ fn change_of(env: &Env, scope: &Scope, write: &Write<'_>) -> Change {
 /// The end of a write that the plan this run applies doesn't have.
 fn stale(env: &Env, change: &Change) -> Option<Attempt> {
     let cover = env.facts.started.as_ref()?.cover.as_ref()?;
-    // What only tells people is not what a plan is about.
-    if change.effect < Effect::Write {
+    // What only tells people is not what a plan is about; what takes it back is planned by itself.
+    if change.effect < Effect::Write || change.step.is_undo() {
         return None;
     }
     let message = match cover.at(&change.step) {

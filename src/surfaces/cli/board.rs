@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use crate::engine::approvals::Approval;
 use crate::engine::event::{Body, Event, StepStarted};
 use crate::engine::facts::Facts;
 use crate::engine::ids::StepPath;
 use crate::engine::outcome::Attempt;
 use crate::transcript::text::Mark;
-use crate::transcript::{Line, Marks, Tone, line, words};
+use crate::transcript::{Line, Marks, Tone, approval, line, words};
 
 /// Running steps shown at once: more would push the lines that stay off a small terminal.
 pub const LINES_MAX: usize = 8;
@@ -35,6 +36,17 @@ pub struct Board {
     stands: Option<String>,
     /// Whether questions are asked right here, below everything else.
     prompts: bool,
+    /// Whether one is being asked right now.
+    asks: bool,
+    /// Approvals that wait for somebody.
+    approvals: BTreeMap<StepPath, Waiting>,
+}
+
+/// An approval that waits.
+#[derive(Clone)]
+struct Waiting {
+    expires: Timestamp,
+    who: String,
 }
 
 /// A step that is running.
@@ -131,6 +143,24 @@ impl Board {
         }
     }
 
+    /// Whether a person is asked right here, right now.
+    pub fn asks(&mut self, asks: bool) {
+        self.asks = asks;
+    }
+
+    /// Takes up which approvals wait.
+    pub fn approvals(&mut self, facts: &Facts) {
+        let waiting = |approval: &Approval| {
+            let request = &approval.request;
+            let who = match request.single {
+                true => "its operator".to_owned(),
+                false => approval::needs(&request.needs),
+            };
+            (request.step.clone(), Waiting { expires: request.expires, who })
+        };
+        self.approvals = facts.approvals.open().map(waiting).collect();
+    }
+
     /// The run as a whole waits for this, and `now` that was said.
     pub fn stand(&mut self, text: String, now: Timestamp) {
         self.said_at = Some(now);
@@ -163,10 +193,10 @@ impl Board {
     /// while somebody is asked here: the prompt has the bottom of the terminal for itself.
     pub fn area(&self, now: Timestamp, spinner: char, rows: usize, marks: Marks) -> Vec<Line> {
         let leaves = self.leaves();
-        if self.prompts && leaves.iter().any(|(_, open)| open.asks) {
+        if self.prompts && (self.asks || leaves.iter().any(|(_, open)| open.asks)) {
             return Vec::new();
         }
-        let room = rows.clamp(1, LINES_MAX);
+        let room = rows.saturating_sub(self.approvals.len()).clamp(1, LINES_MAX);
         let shown = if leaves.len() > room { room - 1 } else { leaves.len() };
         let mut lines: Vec<Line> = leaves
             .iter()
@@ -185,6 +215,11 @@ impl Board {
             };
             lines.push(Line::of(Tone::Dim, &format!("    {dots} and {} more", leaves.len() - shown)));
         }
+        lines.extend(self.approvals.iter().take(LINES_MAX).map(|(path, waiting)| {
+            Line::of(Tone::Warn, &format!("  {} ", marks.sign(Mark::Waiting)))
+                .column(Tone::Strong, path.as_str(), NAME_WIDTH)
+                .add(Tone::Plain, &waiting.said(now))
+        }));
         lines
     }
 
@@ -202,6 +237,11 @@ impl Board {
         if leaves.len() > LINES_MAX {
             lines.push(front().add(Tone::Dim, &format!("still running: {} more", leaves.len() - LINES_MAX)));
         }
+        lines.extend(
+            self.approvals.iter().take(LINES_MAX).map(|(path, waiting)| {
+                front().add(Tone::Dim, &format!("still waiting: {path}, {}", waiting.said(now)))
+            }),
+        );
         if let Some(text) = &self.stands {
             lines.push(front().add(Tone::Dim, &format!("still waiting: {text}")));
         }
@@ -215,7 +255,10 @@ impl Board {
         let done = format!("{took}{} ended", words::count(self.done, "step"));
         let leaves = self.leaves();
         let text = match leaves.as_slice() {
-            [] => format!("{done}, nothing running"),
+            [] => match self.approvals.first_key_value() {
+                Some((path, waiting)) => format!("{done}, {path} waits for {}", waiting.said(now)),
+                None => format!("{done}, nothing running"),
+            },
             [(path, open)] => format!("{done}, {}", open.still(path, now)),
             several => {
                 let named = several.iter().take(LINES_MAX).map(|(path, _)| path.as_str()).collect::<Vec<_>>().join(" ");
@@ -246,6 +289,14 @@ impl Board {
             lines.push(Line::of(Tone::Dim, &format!("    {}", terms.join(", "))));
         }
         lines
+    }
+}
+
+impl Waiting {
+    /// `oncall or lead, 14:02 left`
+    fn said(&self, now: Timestamp) -> String {
+        let left = u64::try_from(self.expires.as_millisecond() - now.as_millisecond()).unwrap_or(0);
+        format!("approval: {}, {} left", self.who, words::stopwatch(left))
     }
 }
 

@@ -36,6 +36,8 @@ impl Exit {
     pub const CANCELLED: Exit = Exit(15);
     /// Outcome unknown: a write was sent and its result never came back.
     pub const IN_DOUBT: Exit = Exit(16);
+    /// The world is not as the plan that is applied says: the run stopped before the write.
+    pub const STALE: Exit = Exit(17);
     /// Somebody else drives the run or holds its group, or all writes are on hold.
     pub const BUSY: Exit = Exit(18);
     /// The run is paused: somebody asked for it, or it can't be recorded or decided for now. Or it is stuck: an undo failed.
@@ -52,7 +54,7 @@ impl Exit {
     pub const TERMINATED: Exit = Exit(143);
 
     /// Every code with its meaning, for help and documentation.
-    pub const ALL: [(Exit, &'static str); 20] = [
+    pub const ALL: [(Exit, &'static str); 21] = [
         (Exit::SUCCESS, "success; for a run: every step is done"),
         (Exit::TOOL_FAILED, "the tool itself failed: input or output, journal, a bug"),
         (Exit::USAGE, "wrong usage; nothing was started"),
@@ -66,6 +68,7 @@ impl Exit {
         (Exit::REJECTED, "a person rejected it, or nobody answered in time"),
         (Exit::CANCELLED, "the run was cancelled"),
         (Exit::IN_DOUBT, "outcome unknown: a write was sent and its result never came back"),
+        (Exit::STALE, "the world is not as the plan that is applied says: stopped before the write"),
         (Exit::BUSY, "somebody else drives the run or holds its group, or all writes are on hold"),
         (
             Exit::PAUSED,
@@ -84,7 +87,7 @@ impl Exit {
             Exit::PAUSED => 7,
             Exit::IN_DOUBT => 6,
             Exit::CANCELLED => 5,
-            Exit::REJECTED => 4,
+            Exit::REJECTED | Exit::STALE => 4,
             Exit::STEP_FAILED | Exit::ASSERTION_FAILED => 3,
             Exit::WAITING | Exit::BUSY => 2,
             Exit::CRITICAL_FINDINGS => 1,
@@ -155,6 +158,7 @@ impl Exit {
                     Exit::ASSERTION_FAILED
                 }
                 RunOutcome::Failed => Exit::STEP_FAILED,
+                RunOutcome::Rejected if error.is_some_and(|error| error.kind == FailureKind::Stale) => Exit::STALE,
                 RunOutcome::Rejected => Exit::REJECTED,
                 RunOutcome::Cancelled => Exit::CANCELLED,
             });
@@ -219,6 +223,13 @@ mod tests {
         };
         assert_eq!(Exit::of_run(&failed(FailureKind::Assertion, "no"), &Why::Ended), Exit::ASSERTION_FAILED);
         assert_eq!(Exit::of_run(&failed(FailureKind::Status, "no"), &Why::Ended), Exit::STEP_FAILED);
+        let rejected = |kind| {
+            let mut story = Story::begun();
+            story.ended(RunOutcome::Rejected, Some("x".into()), Some(Failure::new(kind, "no")));
+            Exit::of_run(&story.facts, &Why::Ended)
+        };
+        assert_eq!(rejected(FailureKind::Stale), Exit::STALE);
+        assert_eq!((rejected(FailureKind::Expired), rejected(FailureKind::Rejected)), (Exit::REJECTED, Exit::REJECTED));
 
         let mut story = Story::begun();
         assert_eq!(Exit::of_run(&story.facts, &Why::Waiting), Exit::WAITING);

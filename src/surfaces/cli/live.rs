@@ -21,7 +21,7 @@ use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::attention::Progress;
 use crate::surfaces::cli::board::Board;
 use crate::surfaces::cli::keys::{Gate, Key, Keys};
-use crate::surfaces::cli::prompt::Question;
+use crate::surfaces::cli::prompt::{Asks, Question};
 use crate::surfaces::cli::ui::Ui;
 use crate::transcript::line::{self, Style};
 use crate::transcript::{Detail, Line, Marks, Tone, jsonl, words};
@@ -121,27 +121,37 @@ impl Live {
 impl Watcher for Live {
     fn events(&mut self, events: &[Event], facts: &Facts) {
         lock(&self.board).begin(facts);
-        if self.questions.is_some() && events.iter().any(|event| matches!(event.body, Body::AskAsked { .. })) {
+        let asks = |event: &Event| matches!(event.body, Body::AskAsked { .. } | Body::ApprovalRequested(_));
+        if self.questions.is_some() && events.iter().any(asks) {
             self.gate.reserve(true);
         }
         for event in events {
             lock(&self.board).note(event, Timestamp::now());
             self.show(event, facts);
         }
+        lock(&self.board).approvals(facts);
         turn(&self.ui, &mut lock(&self.board), 0);
     }
 
     fn waiting(&mut self, waits: &Waits, facts: &Facts) {
         lock(&self.board).begin(facts);
-        self.call(waits.questions.first(), facts);
-        if waits.questions.is_empty() {
+        self.call(waits.questions.first().or(waits.approvals.first()), facts);
+        let asks_here = !waits.questions.is_empty() || !waits.approvals.is_empty();
+        lock(&self.board).asks(asks_here && self.questions.is_some());
+        if !asks_here {
             self.gate.reserve(false);
         }
         let Some(questions) = &self.questions else { return };
+        // The one who asks knows which of them it has asked already.
         for path in &waits.questions {
             let Some(asked) = facts.step(path).and_then(|record| record.asked.clone()) else { continue };
-            // The one who asks knows which of them it has asked already.
-            let _ = questions.send(Question { step: path.clone(), asked });
+            let _ = questions.send(Question { step: path.clone(), asks: Asks::Answer(asked) });
+        }
+        let run = facts.started.as_ref().map(|started| started.run.short()).unwrap_or_default();
+        for path in &waits.approvals {
+            let Some(approval) = facts.approvals.at(path) else { continue };
+            let asks = Asks::Approval { request: Arc::clone(&approval.request), run: run.clone() };
+            let _ = questions.send(Question { step: path.clone(), asks });
         }
     }
 

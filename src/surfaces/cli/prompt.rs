@@ -10,6 +10,7 @@ use inquire::validator::Validation;
 use inquire::{Confirm, InquireError, Select, Text};
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::engine::event::ApprovalRequested;
 use crate::engine::facts::Asked;
 use crate::engine::ids::StepPath;
 use crate::runbook::fields;
@@ -22,13 +23,25 @@ use crate::surfaces::cli::follow::DETACHES;
 use crate::surfaces::cli::keys::{self, Gate};
 use crate::surfaces::cli::parting;
 use crate::surfaces::cli::ui::Ui;
-use crate::transcript::{Marks, escape};
+use crate::transcript::{Marks, approval, escape};
 
 /// A question of a run.
 #[derive(Clone, Debug)]
 pub struct Question {
     pub step: StepPath,
-    pub asked: Asked,
+    pub asks: Asks,
+}
+
+/// What a person is asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Asks {
+    Answer(Asked),
+    /// Their word about exactly this.
+    Approval {
+        request: Arc<ApprovalRequested>,
+        /// The name of the run, which whoever is alone types.
+        run: String,
+    },
 }
 
 /// Ctrl-C, from wherever it comes: a signal, or a key while a prompt reads the terminal; and being asked to go.
@@ -141,27 +154,48 @@ fn ask_all(
     gate: &Gate,
 ) {
     draw_plainly(ui);
-    let mut asked: BTreeMap<StepPath, Asked> = BTreeMap::new();
-    while let Ok(question) = questions.recv() {
+    let mut asked: BTreeMap<StepPath, Asks> = BTreeMap::new();
+    while let Ok(Question { step, asks }) = questions.recv() {
         // A question that is put anew, after a retry, expires at another time.
-        if asked.insert(question.step.clone(), question.asked.clone()).is_some_and(|before| before == question.asked) {
+        if asked.insert(step.clone(), asks.clone()).is_some_and(|before| before == asks) {
             continue;
         }
-        let answer = {
+        let said = {
             let _held = gate.hold();
-            ask(&question.asked, ui.marks)
+            match &asks {
+                Asks::Answer(asked) => {
+                    ask(asked, ui.marks).map(|answer| Some(Control::Answer { step: step.clone(), answer }))
+                }
+                Asks::Approval { request, run } => agrees(request, run).map(|agrees| {
+                    let (change, shown) = (request.change.clone(), Some(approval::shown(request, ui.marks)));
+                    agrees.then(|| Control::Approve { step: step.clone(), change, shown })
+                }),
+            }
         };
-        match answer {
-            Ok(answer) => {
-                let _ = control.send(Control::Answer { step: question.step, answer });
+        let way = match &asks {
+            Asks::Answer(_) => "left open; somebody can still answer with `rerail answer`, Ctrl-C stops the run",
+            Asks::Approval { .. } => {
+                "not approved, and it still waits: `rerail approve` or `rerail reject` from elsewhere, Ctrl-C stops the run"
             }
+        };
+        match said {
+            Ok(Some(said)) => {
+                let _ = control.send(said);
+            }
+            Ok(None) | Err(InquireError::OperationCanceled) => ui.remark(way),
             Err(InquireError::OperationInterrupted) => interrupts.interrupt(),
-            Err(InquireError::OperationCanceled) => {
-                ui.remark("left open; somebody can still answer with `rerail answer`, Ctrl-C stops the run");
-            }
             Err(error) => ui.warning(&format!("the question can't be asked here: {error}")),
         }
     }
+}
+
+/// Whether the person agrees. Whoever is alone types the run's name: nobody else will look.
+fn agrees(request: &ApprovalRequested, run: &str) -> Result<bool, InquireError> {
+    if !request.single {
+        return Confirm::new("Approve exactly this change?").with_default(false).prompt();
+    }
+    let question = format!("Nobody else is configured, so you approve your own change. Type `{run}` to do so:");
+    Ok(Text::new(&question).prompt()?.trim() == run)
 }
 
 /// Prompts in the colours of everything else: none where none are wanted.

@@ -5,6 +5,7 @@ mod asking;
 mod authoring;
 mod commands;
 mod completions;
+mod confirming;
 mod evidence;
 mod exports;
 mod follow;
