@@ -86,11 +86,12 @@ impl Vault {
         let Value::Map(mut outputs) = std::mem::take(&mut attempt.outputs) else { return };
         let (found, missing) = find(spec, sealing.as_ref(), &wanted.reveal, &outputs);
         let parts = || found.secrets.values().filter(|secret| !secret.copy);
-        self.learn(parts().map(|secret| (secret.name.as_str(), secret.text.as_str())));
+        let names_and_texts = parts().map(|secret| (secret.name.as_str(), secret.text.as_str()));
+        let learned = within_limits(parts()).and_then(|()| self.learn(names_and_texts));
         self.release(found.revealed.iter().map(String::as_str));
 
         let done = attempt.outcome == Outcome::Done;
-        let sealed = within_limits(parts()).and_then(|()| {
+        let sealed = learned.and_then(|()| {
             found.secrets.iter().try_for_each(|(place, secret)| {
                 let sealed = self.seal(&secret.name, &secret.text, secret.copy)?;
                 put(&mut outputs, place, Value::Secret(SecretText::Sealed(sealed)));

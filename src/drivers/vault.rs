@@ -15,6 +15,9 @@ use crate::redact::Redactor;
 use crate::script::secret::Sealed;
 use crate::script::value::{Map, Value};
 
+/// Values a run may have sealed: all of them are searched for in everything that follows, in dozens of forms.
+const KNOWN_MAX: usize = 5_000;
+
 /// The kind of a sealed value among the blobs of a store.
 const KIND: &str = "sealed";
 
@@ -93,7 +96,8 @@ impl Vault {
             Failure::new(FailureKind::Secret, format!("sealed value {sealed} can't be opened: {why}"))
         })?;
         if !sealed.answer {
-            self.learn([(sealed.name.as_str(), text.as_str())]);
+            // It was counted when it was sealed; that there are too many is no reason to send nothing any more.
+            self.learn([(sealed.name.as_str(), text.as_str())]).ok();
         }
         Ok(text)
     }
@@ -162,7 +166,8 @@ impl Vault {
                 values.insert(&sealed.digest, (&sealed.name, self.open_quietly(sealed)?));
             }
         }
-        self.learn(values.values().map(|(name, text)| (*name, text.as_str())));
+        // Whatever their number, the run had them.
+        self.learn(values.values().map(|(name, text)| (*name, text.as_str()))).ok();
         let mut revealing: BTreeMap<&str, &[String]> = BTreeMap::new();
         let mut seen = Vec::new();
         for event in events {
@@ -189,9 +194,19 @@ impl Vault {
     }
 
     /// Tells the redactor of values, each with its name.
-    pub(super) fn learn<'v>(&self, values: impl IntoIterator<Item = (&'v str, &'v str)>) {
+    ///
+    /// # Errors
+    /// If it knows so many by now that the search takes too long: a poll that seals what changes at every look.
+    pub(super) fn learn<'v>(&self, values: impl IntoIterator<Item = (&'v str, &'v str)>) -> Result<(), Failure> {
         let secret = |text: &str| !self.open.iter().any(|open| open.contains(text));
-        self.redactor.register_sealed(values.into_iter().filter(|(_, text)| secret(text)));
+        match self.redactor.register_sealed(values.into_iter().filter(|(_, text)| secret(text))) {
+            ..=KNOWN_MAX => Ok(()),
+            known => {
+                let message =
+                    format!("{known} values are sealed, at most {KNOWN_MAX} in a run: seal only what is secret");
+                Err(Failure::new(FailureKind::Limit, message))
+            }
+        }
     }
 
     fn key(&self) -> Result<StoreKey, JournalError> {
@@ -226,5 +241,89 @@ fn plain_texts(value: &Value, name: &str, names: &[String], found: &mut Vec<Stri
         Value::Null | Value::Secret(_) | Value::Unknown(_) => {}
         scalar if names.iter().any(|wanted| wanted == name) => found.push(scalar.to_string()),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::event::EVENT_VERSION;
+    use crate::engine::ids::StepPath;
+    use crate::script::secret::SecretText;
+
+    fn run(number: u128) -> RunId {
+        RunId::new(uuid::Uuid::from_u128(number))
+    }
+
+    fn observed(values: &[&Sealed]) -> Event {
+        let result = values.iter().map(|sealed| Value::Secret(SecretText::Sealed((*sealed).clone()))).collect();
+        let body = Body::StepObserved { step: StepPath::new("look"), attempt: 1, look: 1, result: Value::List(result) };
+        Event { v: EVENT_VERSION, seq: 1, ts: crate::drivers::clock::now(), body }
+    }
+
+    #[test]
+    fn a_value_opens_in_its_run_with_its_key_and_nowhere_else() {
+        let key = StoreKey::ephemeral();
+        let redactor = Redactor::new();
+        let vault = Vault::in_memory(key.clone(), run(1), &redactor);
+        let sealed = vault.seal("TOKEN", "a-fake-token", false).unwrap();
+        assert_eq!(vault.open(&sealed).unwrap(), "a-fake-token");
+        assert_eq!(redactor.redact("it is a-fake-token"), "it is [redacted:TOKEN]");
+        assert_eq!(vault.seal("TOKEN", "a-fake-token", false).unwrap(), sealed, "the same twice is one");
+        for (key, id) in [(key, run(2)), (StoreKey::ephemeral(), run(1))] {
+            let other = Vault::in_memory(key, id, &Redactor::new());
+            let missing = other.open(&sealed).unwrap_err().message;
+            assert!(missing.contains("TOKEN") && missing.contains("another run"), "{missing}");
+            other.held().fresh.extend(vault.held().fresh.clone());
+            let refused = other.open(&sealed).unwrap_err();
+            assert_eq!(refused.kind, FailureKind::Secret);
+            assert!(!refused.message.contains("a-fake"), "{}", refused.message);
+        }
+    }
+
+    #[test]
+    fn what_no_event_names_is_not_stored() {
+        let vault = Vault::in_memory(StoreKey::ephemeral(), run(1), &Redactor::new());
+        let (kept, dropped) =
+            (vault.seal("A", "first-value", false).unwrap(), vault.seal("B", "other-value", false).unwrap());
+        let blobs = vault.stored_with(&[observed(&[&kept])]);
+        assert_eq!(blobs.iter().map(Blob::digest).collect::<Vec<_>>(), [kept.digest.as_str()]);
+        assert!(vault.open(&kept).is_ok() && vault.open(&dropped).is_err());
+        assert_eq!(vault.stored_with(&[observed(&[&kept])]), [], "once is enough");
+        vault.seal("A", "first-value", false).unwrap();
+        assert_eq!(vault.stored_with(&[observed(&[&kept])]), []);
+        vault.stored();
+        assert!(vault.open(&kept).is_err(), "it is the store's from now on");
+    }
+
+    #[test]
+    fn what_was_sealed_and_what_was_revealed_is_known_again() {
+        let key = StoreKey::ephemeral();
+        let first = Vault::in_memory(key.clone(), run(1), &Redactor::new());
+        let sealed = first.seal("A", "first-value", false).unwrap();
+        let answer = first.seal("text", "{\"KEY_NAME\":\"first-value\"}", true).unwrap();
+        let redactor = Redactor::new();
+        let again = Vault::in_memory(key, run(1), &redactor).beside(["the target is production".to_owned()]);
+        let event = observed(&[&sealed, &answer]);
+        let missing = again.recall(std::slice::from_ref(&event)).unwrap_err();
+        assert!(missing.message.contains("of this run can't be opened"), "{}", missing.message);
+        again.held().named = first.held().fresh.clone();
+        again.recall(&[event]).unwrap();
+        assert_eq!(
+            redactor.redact("first-value of KEY_NAME"),
+            "[redacted:A] of KEY_NAME",
+            "of an answer only its parts"
+        );
+        again.learn([("ENV", "production"), ("B", "other-value")]).unwrap();
+        assert_eq!(redactor.redact("production other-value"), "production [redacted:B]", "anybody can read that word");
+    }
+
+    #[test]
+    fn a_run_seals_no_more_than_can_be_searched_for() {
+        let vault = Vault::in_memory(StoreKey::ephemeral(), run(1), &Redactor::new());
+        let texts: Vec<String> = (0..=KNOWN_MAX).map(|n| format!("value-{n:08}")).collect();
+        let named = |texts: &[String]| vault.learn(texts.iter().map(|text| ("A", text.as_str())));
+        named(&texts[..KNOWN_MAX]).unwrap();
+        assert!(named(&texts[KNOWN_MAX..]).unwrap_err().message.contains("at most 5000"));
     }
 }

@@ -51,9 +51,10 @@ impl Redactor {
     }
 
     /// As [`Redactor::register`] for what a step has read: all of them at once, because each change compiles the
-    /// search anew. One that was released stays so.
-    pub fn register_sealed<'v>(&self, values: impl IntoIterator<Item = (&'v str, &'v str)>) {
+    /// search anew. One that was released stays so. Gives how many values it knows.
+    pub fn register_sealed<'v>(&self, values: impl IntoIterator<Item = (&'v str, &'v str)>) -> usize {
         self.add(values, true);
+        self.known.read().unwrap_or_else(PoisonError::into_inner).values.len()
     }
 
     fn add<'v>(&self, values: impl IntoIterator<Item = (&'v str, &'v str)>, sealed: bool) {
