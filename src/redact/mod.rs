@@ -4,11 +4,14 @@
 //! secrets only, and only the transformations listed in [`forms`].
 
 mod forms;
+mod gaps;
 mod needles;
 mod pieces;
 mod redactor;
+mod weak;
 mod writer;
 
 pub use pieces::redact_pieces;
 pub use redactor::{Redactor, SECRET_BYTES_MIN};
+pub use weak::weakness;
 pub use writer::RedactingWriter;

@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
+use crate::redact::gaps::{self, Run, Squeezed};
+
 /// All texts to look for, compiled.
 #[derive(Default)]
 pub(super) struct Needles {
@@ -31,6 +33,8 @@ pub(super) struct Carry {
     covered: usize,
     /// So many bytes belong to a marker.
     shielded: usize,
+    /// The gap they begin in.
+    run: Run,
 }
 
 /// The result of a scan: what to write for the first `consumed` bytes.
@@ -57,7 +61,21 @@ impl Needles {
 
     /// Whether anything of `text` would be replaced; cheap when not.
     pub(super) fn touches(&self, text: &[u8]) -> bool {
-        self.automaton.as_ref().is_some_and(|automaton| automaton.is_match(text))
+        let Some(automaton) = &self.automaton else { return false };
+        automaton.is_match(text)
+            || gaps::squeeze(text, Run::default(), true).is_some_and(|squeezed| automaton.is_match(&squeezed.bytes))
+    }
+
+    /// Where the last bytes of `text` begin that are the beginning of a form and not all of it, at least `bytes_min` of
+    /// them: what is left of a secret where a text was cut.
+    pub(super) fn cut(&self, text: &[u8], bytes_min: usize) -> Option<usize> {
+        let first = self.first_open(text);
+        (first..=text.len().checked_sub(bytes_min)?).find(|start| {
+            let tail = &text[*start..];
+            let at = self.patterns.partition_point(|(bytes, _)| bytes.as_slice() < tail);
+            let longer = self.patterns[at..].iter().take_while(|(bytes, _)| bytes.starts_with(tail));
+            longer.into_iter().any(|(_, kind)| matches!(kind, Kind::Secret(_)))
+        })
     }
 
     /// Redacts `text`. Unless it has `ended`, the last bytes are kept back if what they are depends on
@@ -74,10 +92,17 @@ impl Needles {
                 Kind::Marker => markers.push(found.range()),
             }
         }
+        let squeezed = gaps::squeeze(text, carry.run, ended);
+        for found in squeezed.iter().flat_map(|squeezed| automaton.find_overlapping_iter(&squeezed.bytes)) {
+            let Some(squeezed) = &squeezed else { break };
+            if let Kind::Secret(name) = &self.patterns[found.pattern().as_usize()].1 {
+                secrets.push((squeezed.origin(found.start())..squeezed.origin(found.end() - 1) + 1, name));
+            }
+        }
         if carry.shielded > 0 {
             markers.push(0..carry.shielded);
         }
-        let consumed = if ended { text.len() } else { self.settled(text, &secrets) };
+        let consumed = if ended { text.len() } else { self.settled(text, squeezed.as_ref(), &secrets) };
         // A range takes the name of its leftmost, then longest match: known before the rest is.
         secrets.sort_by(|(a, an), (b, bn)| (a.start, b.end, an).cmp(&(b.start, a.end, bn)));
         markers.sort_by_key(|marker| marker.start);
@@ -101,17 +126,35 @@ impl Needles {
         let carry = Carry {
             covered: range_end.saturating_sub(consumed),
             shielded: shielded.unwrap_or(0).saturating_sub(consumed),
+            run: match &squeezed {
+                Some(squeezed) => squeezed.run_at(consumed, carry.run),
+                None if consumed == 0 => carry.run,
+                None => Run::default(),
+            },
         };
         Scanned { written, consumed, carry }
     }
 
-    /// How much of `text` is decided whatever follows: up to the first place where a pattern may have begun,
-    /// and not into a match that a marker beginning there could shield.
-    fn settled(&self, text: &[u8], secrets: &[(Range<usize>, &str)]) -> usize {
-        let first = text.len().saturating_sub(self.longest.saturating_sub(1));
-        let open = (first..text.len()).find(|start| self.begins_a_pattern(&text[*start..])).unwrap_or(text.len());
+    /// How much of `text` is decided whatever follows: up to the first place where a pattern may have begun, with
+    /// gaps or without, not into a match that a marker beginning there could shield, and not into a gap.
+    fn settled(&self, text: &[u8], squeezed: Option<&Squeezed>, secrets: &[(Range<usize>, &str)]) -> usize {
+        let mut open = self.begun(text);
+        if let Some(squeezed) = squeezed {
+            open = open.min(squeezed.origin(self.begun(&squeezed.bytes))).min(squeezed.open);
+        }
         let crossing = secrets.iter().filter(|(range, _)| range.start < open && range.end > open);
-        crossing.map(|(range, _)| range.start).min().unwrap_or(open)
+        let decided = crossing.map(|(range, _)| range.start).min().unwrap_or(open);
+        squeezed.map_or(decided, |squeezed| squeezed.outside(decided))
+    }
+
+    /// The first place where a pattern may have begun whose end isn't there; the end if there is none.
+    fn begun(&self, text: &[u8]) -> usize {
+        let first = self.first_open(text);
+        (first..text.len()).find(|start| self.begins_a_pattern(&text[*start..])).unwrap_or(text.len())
+    }
+
+    fn first_open(&self, text: &[u8]) -> usize {
+        text.len().saturating_sub(self.longest.saturating_sub(1))
     }
 
     /// Whether some pattern is longer than `tail` and starts with it.

@@ -6,7 +6,7 @@ use crate::redact::needles::Carry;
 use crate::redact::redactor::Redactor;
 
 /// Writes what it is given to `inner`, redacted. Bytes that may be the beginning of a secret are held
-/// back until it shows what they are: at most twice the longest form, also across [`Write::flush`]. The
+/// back until it shows what they are: at most twice the longest form with the gaps in it, also across [`Write::flush`]. The
 /// rest is written by [`RedactingWriter::finish`] or when it is dropped.
 pub struct RedactingWriter<W: Write> {
     /// `None` after [`RedactingWriter::finish`].
@@ -31,6 +31,12 @@ impl<W: Write> RedactingWriter<W> {
         let mut inner = self.inner.take().expect("only `finish` takes it, and it consumes the writer");
         inner.flush()?;
         Ok(inner)
+    }
+
+    /// Bytes that are held back.
+    #[cfg(test)]
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held.len()
     }
 
     fn advance(&mut self, ended: bool) -> io::Result<()> {
