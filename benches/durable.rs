@@ -64,7 +64,7 @@ fn flushes(place: &Place) -> Option<Row> {
 /// What the engine adds to a write, against two appends that are flushed: what it would cost to log its intent and its
 /// outcome by hand.
 ///
-/// The write itself stands on neither side: a POST over a new connection alone costs two thirds of the appends, and a
+/// The write itself stands on neither side: a POST over a new connection alone costs two fifths of the appends, and a
 /// bound of 0.65 that includes it would be one on the kernel's TCP. With it, for information.
 fn step_time(place: &Place, server: &Server) -> Vec<Row> {
     let log = place.dir.path().join("appends");
