@@ -94,7 +94,7 @@ impl Vault {
         let sealed = learned.and_then(|()| {
             found.secrets.iter().try_for_each(|(place, secret)| {
                 let sealed = self.seal(&secret.name, &secret.text, secret.copy)?;
-                put(&mut outputs, place, Value::Secret(SecretText::Sealed(sealed)));
+                put(&mut outputs, place, Value::Secret(SecretText::sealed(sealed)));
                 Ok(())
             })
         });

@@ -256,7 +256,7 @@ mod tests {
     }
 
     fn observed(values: &[&Sealed]) -> Event {
-        let result = values.iter().map(|sealed| Value::Secret(SecretText::Sealed((*sealed).clone()))).collect();
+        let result = values.iter().map(|sealed| Value::Secret(SecretText::sealed((*sealed).clone()))).collect();
         let body = Body::StepObserved { step: StepPath::new("look"), attempt: 1, look: 1, result: Value::List(result) };
         Event { v: EVENT_VERSION, seq: 1, ts: crate::drivers::clock::now(), body }
     }

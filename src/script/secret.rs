@@ -17,8 +17,8 @@ use crate::script::hex::hex;
 pub enum SecretText {
     /// `secrets.NAME`
     Name(String),
-    /// A value that a step has read.
-    Sealed(Sealed),
+    /// A value that a step has read. Boxed, because the size of every value in memory is that of the largest kind.
+    Sealed(Box<Sealed>),
     /// `"Bearer " + secrets.NAME`
     Concat(Vec<Part>),
     Base64(Box<SecretText>),
@@ -70,6 +70,11 @@ impl SecretText {
     /// The secret of this name as it is.
     pub fn named(name: &str) -> SecretText {
         SecretText::Name(name.to_owned())
+    }
+
+    /// A sealed value as it is.
+    pub fn sealed(sealed: Sealed) -> SecretText {
+        SecretText::Sealed(Box::new(sealed))
     }
 
     /// `text + self`
@@ -249,7 +254,7 @@ impl SecretText {
                         .map(SecretText::Base64)
                         .or_else(|| inner("url_encode").map(SecretText::UrlEncode))
                         .or_else(|| inner("json").map(SecretText::Json))
-                        .or_else(|| object.get("sealed").and_then(Sealed::from_json).map(SecretText::Sealed)),
+                        .or_else(|| object.get("sealed").and_then(Sealed::from_json).map(SecretText::sealed)),
                     _ => None,
                 }
             }
@@ -337,7 +342,7 @@ mod tests {
 
     fn sealed(name: &str, fingerprint: &str) -> SecretText {
         let digest = format!("sha256:{name}");
-        SecretText::Sealed(Sealed { name: name.into(), digest, fingerprint: fingerprint.into(), answer: false })
+        SecretText::sealed(Sealed { name: name.into(), digest, fingerprint: fingerprint.into(), answer: false })
     }
 
     #[test]
@@ -350,7 +355,7 @@ mod tests {
         let read = sealed("DATABASE_URL", "9c1f41aa00000000").prefixed("url=");
         assert_eq!(resolve(&read), "url=<<DATABASE_URL>>");
         let SecretText::Sealed(one) = sealed("text", "00") else { unreachable!("it is sealed") };
-        let answer = SecretText::Sealed(Sealed { answer: true, ..one });
+        let answer = SecretText::sealed(Sealed { answer: true, ..*one });
         for secret in [
             basic,
             signed,

@@ -310,8 +310,8 @@ mod tests {
         let value = Value::map([
             ("a", Value::Secret(secret)),
             ("b", Value::Unknown(Unknown { origin: "deploy".into() })),
-            ("c", Value::Secret(SecretText::Sealed(sealed.clone()))),
-            ("$d", Value::List(vec![Value::Secret(SecretText::Sealed(sealed.clone()).prefixed("x"))])),
+            ("c", Value::Secret(SecretText::sealed(sealed.clone()))),
+            ("$d", Value::List(vec![Value::Secret(SecretText::sealed(sealed.clone()).prefixed("x"))])),
         ]);
         assert_eq!(Value::from_json(&value.to_json()), value);
         let mut found = Vec::new();

@@ -70,7 +70,7 @@ mod tests {
         let sealed = SealedValues::opened_by(|sealed| Ok(format!("text of {}", sealed.name)));
         let world = World::new(WorldSettings { sealed, ..WorldSettings::default() });
         let secret = |name: &str| {
-            SecretText::Sealed(Sealed { name: name.into(), digest: "d".into(), fingerprint: "f".into(), answer: false })
+            SecretText::sealed(Sealed { name: name.into(), digest: "d".into(), fingerprint: "f".into(), answer: false })
         };
         for (a, b, equal) in [
             (Value::Secret(secret("A")), Value::from("text of A"), true),

@@ -91,7 +91,7 @@ fn sealed_values() -> Value {
 
 fn sealed(name: &str, fingerprint: &str) -> Value {
     let (name, digest, fingerprint) = (name.to_owned(), format!("sha256:{name}"), fingerprint.repeat(8));
-    Value::Secret(SecretText::Sealed(Sealed { name, digest, fingerprint, answer: false }))
+    Value::Secret(SecretText::sealed(Sealed { name, digest, fingerprint, answer: false }))
 }
 
 fn evaluate(sandbox: &Sandbox, text: &str) -> Evaluated {
