@@ -10,7 +10,7 @@ use crate::drivers::pinned::{pin, pin_file, unpin};
 use crate::drivers::rehearsal::rehearse;
 use crate::drivers::watch::{Foreground, Why};
 use crate::engine::event::{Actor, Body, Event};
-use crate::engine::facts::Facts;
+use crate::engine::facts::{Facts, RunState};
 use crate::engine::ids::RunId;
 use crate::engine::machine::{Machine, Signal, Start};
 use crate::journal::{Blob, Drive, Holder, Journal, RunRow};
@@ -161,6 +161,11 @@ impl Runs {
         let facts = Facts::fold(&events).map_err(|error| RunsError::new(ErrorKind::Damaged, error.to_string()))?;
         let decisions = settle(&facts, decisions)?;
         if let (Some(end), true) = (&facts.finished, decisions.is_empty()) {
+            if facts.state() == RunState::Stuck {
+                let said = format!("{}/{} is stuck: what it changed is taken back in part only", run.runbook, run.run);
+                let hint = format!("go on with what is left:  rerail undo {}", run.run);
+                return Err(RunsError::new(ErrorKind::Usage, said).hint(hint));
+            }
             let said = format!("{}/{} has ended: {}", run.runbook, run.run, end.outcome.word());
             let hint = "to go on after a failed step:  rerail resume RUN --retry STEP --reason TEXT";
             return Err(RunsError::new(ErrorKind::Usage, said).hint(hint));
@@ -195,12 +200,12 @@ impl Runs {
     }
 
     /// Where the files lie that steps keep.
-    fn blobs(&self) -> PathBuf {
+    pub(super) fn blobs(&self) -> PathBuf {
         self.state_dir.join("blobs")
     }
 
     /// The world of a target, with its secrets read once, so that the redactor knows them from the start.
-    fn world(
+    pub(super) fn world(
         &self,
         program: &Program,
         target: &Target,
@@ -285,7 +290,7 @@ pub(super) fn holder(actor: &Actor) -> Holder {
 
 /// Drives `work` to its end. Doesn't wait for what it has left behind: a read of a dead network disk may hang for
 /// good, and nobody is interested in it any more.
-fn on_event_loop<T>(work: impl Future<Output = T>) -> Result<T, RunsError> {
+pub(super) fn on_event_loop<T>(work: impl Future<Output = T>) -> Result<T, RunsError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

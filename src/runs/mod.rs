@@ -19,6 +19,7 @@ mod people;
 mod start;
 mod take;
 mod typed;
+mod undo;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -36,6 +37,7 @@ pub use follow::{Followed, Parted};
 pub use people::{DecideRequest, Delivered};
 pub use start::{Change, Prepared, StartRequest};
 pub use take::Handover;
+pub use undo::PreparedUndo;
 
 use crate::journal::Store;
 use crate::project::Project;

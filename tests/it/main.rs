@@ -31,6 +31,7 @@ mod project;
 mod readme;
 mod redeploy;
 mod runbooks;
+mod sagas;
 mod scenario;
 mod schema;
 mod servers;

@@ -64,10 +64,7 @@ impl Exit {
         (Exit::CANCELLED, "the run was cancelled"),
         (Exit::IN_DOUBT, "outcome unknown: a write was sent and its result never came back"),
         (Exit::BUSY, "somebody else drives the run or holds its group, or all writes are on hold"),
-        (
-            Exit::PAUSED,
-            "the run is paused or stuck: somebody asked for it, it can't be recorded or decided for now, or an undo failed",
-        ),
+        (Exit::PAUSED, "the run is paused, or stuck after an undo that failed: it can be taken up again"),
         (Exit::PLAN_CHANGES, "--dry-run --detailed-exitcode: the plan would change something"),
         (Exit::DIFFERENT, "diff --exit-code: the runs differ"),
         (Exit::HUNG_UP, "the terminal went away; the run can be resumed"),

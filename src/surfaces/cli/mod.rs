@@ -45,6 +45,7 @@ pub mod show;
 pub mod table;
 mod take;
 pub mod ui;
+mod undo;
 pub mod verify;
 pub mod version;
 

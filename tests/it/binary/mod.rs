@@ -17,3 +17,4 @@ mod modes;
 mod rehearsal;
 mod storage;
 mod two;
+mod undo;
