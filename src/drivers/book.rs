@@ -207,6 +207,7 @@ mod tests {
             timeout_ms: None,
             within_ms: None,
             why: Map::new(),
+            reveal: Vec::new(),
             given: None,
             maybe: false,
         }))

@@ -60,7 +60,7 @@ impl Local<'_> {
             doubt_what_is_open(&mut machine);
         }
         // For the outcomes; what it would perform next is never begun, and so never recorded.
-        book.note(machine.decide(now()).events);
+        self.note(&mut book, machine.decide(now()).events);
         let (pause, why) = match lost {
             Lost::Run(why) => {
                 self.leave_evidence(&machine, &book).await;
@@ -112,7 +112,7 @@ impl Local<'_> {
                 Some(flight) = flights.next() => {
                     self.land(machine, flight);
                     if records && flights.due().is_some() && let Some(mut durable) = self.durable() {
-                        book.note(machine.decide(now()).events);
+                        self.note(book, machine.decide(now()).events);
                         self.salvage(&mut durable, book, None).await;
                     }
                 }
@@ -168,6 +168,7 @@ impl Local<'_> {
             let append = Append {
                 status: Some(status(&facts)),
                 consumed: consumed.clone(),
+                blobs: book.blobs.clone(),
                 ..Append::events(self.drive.run(), self.drive.fence(), events.clone())
             };
             match self.store.append(append).await {

@@ -13,10 +13,11 @@ use crate::drivers::clock::now;
 use crate::drivers::line::Lines;
 use crate::drivers::perform::{Flight, Flights};
 use crate::drivers::signals::{as_signal, clean, clean_attempt};
+use crate::drivers::vault::Vault;
 use crate::drivers::watch::{Control, Foreground, Parting, Why};
-use crate::engine::event::Actor;
+use crate::engine::event::{Actor, Event};
 use crate::engine::facts::{Facts, RunState};
-use crate::engine::machine::{Holding, Machine, Signal, Waits};
+use crate::engine::machine::{Completion, Holding, Machine, Perform, REVEAL, Signal, Waits};
 use crate::journal::{Append, Blob, Drive, Error as JournalError, Journal, LastHold, SignalId, Status, Store};
 use crate::redact::Redactor;
 use crate::steps::world::World;
@@ -39,6 +40,7 @@ pub struct Local<'a> {
     pub drive: &'a Arc<Drive>,
     pub world: World,
     pub redactor: Redactor,
+    pub vault: Arc<Vault>,
     pub foreground: Foreground,
 }
 
@@ -85,7 +87,7 @@ impl Local<'_> {
         loop {
             self.hear_signals(machine, book, &mut inbox_seen)?;
             let decided = machine.decide(now());
-            book.note(decided.events);
+            self.note(book, decided.events);
             let waits = decided.waits;
             let writes = decided.perform.iter().any(|perform| perform.effect.changes_the_world());
             let over = stands(&waits, self.foreground.attended);
@@ -104,8 +106,17 @@ impl Local<'_> {
             if let Some(why) = over {
                 return Ok(why);
             }
+            let mut revealed = false;
             for perform in decided.perform {
-                flights.start(self.world.clone(), perform);
+                if perform.uses == REVEAL {
+                    revealed = true;
+                    self.reveal(machine, &perform);
+                } else {
+                    flights.start(self.world.clone(), perform);
+                }
+            }
+            if revealed {
+                continue;
             }
             if lines.ask(self.store, self.drive, machine, &waits.groups).await? {
                 continue;
@@ -158,11 +169,24 @@ impl Local<'_> {
         }
     }
 
+    /// Enters what was decided, with the sealed values it names.
+    pub(super) fn note(&self, book: &mut Book, events: Vec<Event>) {
+        book.blobs.extend(self.vault.stored_with(&events));
+        book.note(events);
+    }
+
+    /// Opens what a step reveals, which takes no time and nothing of the world.
+    fn reveal(&self, machine: &mut Machine, perform: &Perform) {
+        let result = self.vault.reveal(perform);
+        machine.complete(&perform.step, Completion { attempt: perform.attempt, result, planned: None, ms: 0 });
+    }
+
     /// Hands what an effect came to over to the engine: cleaned of secrets first, so that the next step
     /// sees exactly what the journal has.
     pub(super) fn land(&mut self, machine: &mut Machine, flight: Flight) {
         crate::failpoint::hit("driver.outcome");
-        let Flight { step, mut completion } = flight;
+        let Flight { step, mut completion, wanted } = flight;
+        self.vault.seal_attempt(&wanted, &mut completion.result);
         clean_attempt(&mut completion.result, &self.redactor);
         self.foreground.watcher.looked(&step, &completion.result);
         machine.complete(&step, completion);
@@ -253,6 +277,9 @@ impl Local<'_> {
             }
         }
         book.committed(count);
+        if book.uncommitted().is_empty() {
+            self.vault.stored();
+        }
         Ok(Commit::Done)
     }
 

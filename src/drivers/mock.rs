@@ -9,11 +9,15 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::drivers::seal::Wanted;
+use crate::drivers::vault::Vault;
 use crate::engine::event::{Actor, Event};
 use crate::engine::facts::Facts;
 use crate::engine::machine::groups::Standing;
-use crate::engine::machine::{Completion, Machine, Perform, Signal, Start, Waits};
+use crate::engine::machine::{Completion, Machine, Perform, REVEAL, Signal, Start, Waits};
 use crate::engine::outcome::{Attempt, Failure, FailureKind};
+use crate::journal::StoreKey;
+use crate::redact::Redactor;
 use crate::runbook::program::Program;
 use crate::script::sandbox::Sandbox;
 use crate::script::value::{Map, Value};
@@ -76,6 +80,8 @@ pub struct MockRun {
     queue: Vec<Perform>,
     program: Arc<Program>,
     sandbox: Arc<Sandbox>,
+    /// Its key ends with the process, so fingerprints differ from one to the next.
+    vault: Vault,
 }
 
 impl MockRun {
@@ -89,8 +95,9 @@ impl MockRun {
         start: Start,
         now: Timestamp,
     ) -> Result<MockRun, Failure> {
+        let vault = Vault::in_memory(StoreKey::ephemeral(), start.run, &Redactor::new());
         let machine = Machine::start(Arc::clone(&program), Arc::clone(&sandbox), start, now)?;
-        Ok(MockRun { machine, events: Vec::new(), now, queue: Vec::new(), program, sandbox })
+        Ok(MockRun { machine, events: Vec::new(), now, queue: Vec::new(), program, sandbox, vault })
     }
 
     /// Kills the process after `keep` events and takes the run up again, as another leg.
@@ -112,7 +119,19 @@ impl MockRun {
         loop {
             let performed = !self.queue.is_empty();
             for perform in self.queue.drain(..) {
-                let completion = world.perform(&perform);
+                let completion = match perform.uses == REVEAL {
+                    true => Completion {
+                        attempt: perform.attempt,
+                        result: self.vault.reveal(&perform),
+                        planned: None,
+                        ms: 0,
+                    },
+                    false => {
+                        let mut completion = world.perform(&perform);
+                        self.vault.seal_attempt(&Wanted::of(&perform), &mut completion.result);
+                        completion
+                    }
+                };
                 self.machine.complete(&perform.step, completion);
             }
             let decided = self.machine.decide(self.now);

@@ -15,5 +15,7 @@ pub mod perform;
 pub mod pinned;
 pub mod rehearsal;
 pub mod replay;
+pub mod seal;
 pub mod signals;
+pub mod vault;
 pub mod watch;

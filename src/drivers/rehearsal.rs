@@ -7,23 +7,26 @@ use std::pin::pin;
 
 use crate::drivers::clock::now;
 use crate::drivers::perform::{Performer, guarded, look, performer};
+use crate::drivers::seal::Wanted;
 use crate::drivers::signals::clean_attempt;
+use crate::drivers::vault::Vault;
 use crate::drivers::watch::{Control, Foreground};
 use crate::engine::evaluate::quote;
 use crate::engine::event::{Body, Event, Planned};
 use crate::engine::facts::Facts;
-use crate::engine::machine::{Completion, Machine, Perform, Signal};
+use crate::engine::machine::{Completion, Machine, Perform, REVEAL, Signal};
 use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
 use crate::redact::Redactor;
 use crate::script::value::{Map, Unknown, Value};
-use crate::steps::Read;
 use crate::steps::world::World;
+use crate::steps::{GENERATE, Read};
 
 /// Rehearses a run to its end, or to where it can't be known any more. Ctrl-C ends the look it is at and cancels.
 pub async fn rehearse(
     mut machine: Machine,
     world: World,
     redactor: Redactor,
+    vault: &Vault,
     foreground: &mut Foreground,
 ) -> (Vec<Event>, Facts) {
     let mut events = Vec::new();
@@ -40,12 +43,17 @@ pub async fn rehearse(
             break;
         }
         for perform in &decided.perform {
+            if perform.uses == REVEAL {
+                machine.complete(&perform.step, plain(perform, vault.reveal(perform)));
+                continue;
+            }
             let completion = match performer(perform) {
                 Err(failure) => plain(perform, Attempt::refused(failure)),
                 Ok(Performer::Write(write)) => {
                     wrote = true;
                     planned(perform, redactor.redact(&write.plan(&world, &perform.args)).into_owned())
                 }
+                Ok(Performer::Read(_)) if perform.uses == GENERATE => planned(perform, "generated at apply".to_owned()),
                 Ok(Performer::Read(read)) => {
                     let started = std::time::Instant::now();
                     let (mut result, stopped) = look_or_stop(&world, read, perform, foreground).await;
@@ -53,6 +61,7 @@ pub async fn rehearse(
                         let actor = foreground.actor.clone();
                         machine.signal(Signal::Cancel { actor, reason: Some("Ctrl-C".to_owned()) }, at);
                     }
+                    vault.seal_attempt(&Wanted::of(perform), &mut result);
                     clean_attempt(&mut result, &redactor);
                     let seen = format!("now: {}", seen(&result));
                     let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);

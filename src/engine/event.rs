@@ -336,6 +336,9 @@ pub struct StepStarted {
     /// The values that made its `if` true, by path.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub why: Map,
+    /// Names of sealed outputs that come as plain text all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reveal: Vec<String>,
 }
 
 fn is_once(repeat: &Repeat) -> bool {

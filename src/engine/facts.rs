@@ -26,6 +26,8 @@ pub struct Facts {
     pub steps: BTreeMap<StepPath, Record>,
     pub findings: Vec<Finding>,
     pub cancelled: Option<Actor>,
+    /// When it was cancelled first: what a limit had stopped before, that cancel did not stop.
+    pub cancelled_at: Option<Timestamp>,
     /// Why the run paused; cleared when it is resumed.
     pub paused: Option<String>,
     /// The hold it has met and that was not lifted yet.
@@ -329,6 +331,7 @@ impl Facts {
             }
             Body::RunCancelled { actor, .. } => {
                 self.cancelled = Some(actor.clone());
+                self.cancelled_at.get_or_insert(at);
                 self.take_back_repeats();
             }
             Body::RunPaused { reason, actor: None } => self.paused = Some(reason.clone()),

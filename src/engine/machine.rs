@@ -27,6 +27,7 @@ use crate::engine::outcome::{Attempt, Failure, Outcome, RunOutcome};
 use crate::engine::scope::Scope;
 use crate::engine::undo::{Due, due};
 use crate::engine::walk::invocation::duration_ms;
+use crate::engine::walk::leaf::Leaf;
 use crate::engine::walk::run::RunTask;
 use crate::engine::walk::undo::UndoTask;
 use crate::runbook::model::Runbook;
@@ -55,6 +56,8 @@ pub struct Machine {
     /// Effects handed to the driver and not completed, with their attempt.
     in_flight: BTreeMap<StepPath, u32>,
     completions: BTreeMap<StepPath, Completion>,
+    /// Open polls with their attempt: a decision about another step must not disturb them.
+    polls: BTreeMap<StepPath, (u32, Leaf)>,
     /// Events of signals, waiting for the next decision to be handed out.
     recorded: Vec<Event>,
     holding: Holding,
@@ -95,7 +98,13 @@ pub struct Perform {
     /// Idempotency key; empty for reads.
     pub key: String,
     pub timeout: Option<Duration>,
+    /// Names of sealed outputs that come as plain text all the same.
+    pub reveal: Vec<String>,
 }
+
+/// Stands for a primitive in [`Perform::uses`]: open the sealed values in `args` that `reveal` names, and give it all
+/// back as outputs. What an action gives was sealed by steps inside it, and only the driver can open it.
+pub const REVEAL: &str = "reveal";
 
 /// What an effect came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -291,6 +300,7 @@ impl Machine {
             undo: UndoTask::default(),
             in_flight: BTreeMap::new(),
             completions: BTreeMap::new(),
+            polls: BTreeMap::new(),
             recorded: Vec::new(),
             holding,
         }
@@ -315,6 +325,7 @@ impl Machine {
             now,
             in_flight: &mut self.in_flight,
             completions: &mut self.completions,
+            polls: &mut self.polls,
             decided: Decided { events: std::mem::take(&mut self.recorded), ..Decided::default() },
             maybe: 0,
             afterwards: false,
@@ -444,6 +455,7 @@ pub(crate) struct Env<'a> {
     pub now: Timestamp,
     in_flight: &'a mut BTreeMap<StepPath, u32>,
     completions: &'a mut BTreeMap<StepPath, Completion>,
+    polls: &'a mut BTreeMap<StepPath, (u32, Leaf)>,
     pub decided: Decided,
     /// Above zero below an `if` that a rehearsal can't decide.
     pub maybe: u32,
@@ -519,6 +531,14 @@ impl Env<'_> {
         self.facts.cancelled.is_some() && !self.afterwards
     }
 
+    /// Whether a limit that ends at `until` is up, and was up before anything else stopped what is being walked: a
+    /// walk from the start must give the reason that held then, whatever has happened since.
+    pub(crate) fn is_first_up(&self, until: Option<Timestamp>) -> bool {
+        let cancelled_at = self.facts.cancelled_at.filter(|_| self.is_cancelled());
+        let others = [self.deadline, cancelled_at];
+        until.is_some_and(|until| self.now >= until && others.into_iter().flatten().all(|other| until <= other))
+    }
+
     /// Whether nothing is changed and nobody waited for.
     pub(crate) fn is_rehearsal(&self) -> bool {
         self.facts.started.as_ref().is_some_and(|started| started.rehearsal)
@@ -561,6 +581,21 @@ impl Env<'_> {
 
     pub(crate) fn take_completion(&mut self, step: &StepPath) -> Option<Completion> {
         self.completions.remove(step)
+    }
+
+    /// Keeps what a poll knows.
+    pub(crate) fn keep_poll(&mut self, step: &StepPath, attempt: u32, leaf: Leaf) {
+        self.polls.insert(step.clone(), (attempt, leaf));
+    }
+
+    /// What the poll knew that this attempt is.
+    pub(crate) fn poll(&self, step: &StepPath, attempt: u32) -> Option<Leaf> {
+        self.polls.get(step).filter(|(known, _)| *known == attempt).map(|(_, leaf)| leaf.clone())
+    }
+
+    /// Nobody looks at this step any more.
+    pub(crate) fn forget_poll(&mut self, step: &StepPath) {
+        self.polls.remove(step);
     }
 
     pub(crate) fn evaluator<'e>(&'e self, scope: &'e Scope, result: Option<&'e Value>) -> Evaluator<'e> {

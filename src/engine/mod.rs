@@ -14,6 +14,7 @@ pub mod machine;
 pub mod outcome;
 pub mod reopen;
 pub mod scope;
+pub mod sealed;
 pub mod undo;
 mod walk;
 pub use walk::leaf::ENGINE_ACTIONS;

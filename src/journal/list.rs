@@ -265,7 +265,7 @@ fn find(db: &Connection, text: &str) -> Result<Vec<RunRow>, Failure> {
 }
 
 /// A short id as heard or typed, in its own letters.
-fn spoken(id: &str) -> String {
+pub(super) fn spoken(id: &str) -> String {
     let letter = |c: char| match c.to_ascii_lowercase() {
         'o' => '0',
         'i' | 'l' => '1',

@@ -236,7 +236,9 @@ impl Journal for Store {
     fn append(&self, append: Append) -> Ticket<Committed> {
         let terms = Terms { durable: append.needs_a_flush(), reserve: append.starts_nothing() };
         failpoint::hit("journal.append.before");
-        let ticket = self.write(append.run, terms, move |db| append::apply(db, &append));
+        // An end is recorded also without a key that can be used; it can be signed later, and is told until then.
+        let key = append.ends_its_run().then(|| self.key().ok()).flatten();
+        let ticket = self.write(append.run, terms, move |db| append::apply(db, &append, key.as_ref()));
         failpoint::hit("journal.append.queued");
         ticket
     }

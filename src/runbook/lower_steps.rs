@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::runbook::lower::named_templates;
+use crate::runbook::lower_sealed;
 use crate::runbook::lower_times;
 use crate::runbook::lower_undo;
 use crate::runbook::lower_writes;
@@ -44,8 +45,9 @@ pub(super) const STEP: Keys = Keys {
         "reason",
         "continue_on_failure",
         "outputs",
+        "reveal",
     ],
-    later: &["approval", "reveal"],
+    later: &["approval"],
     foreign: &[
         ("run", "a command is `uses: exec.run`; Rhai code is `script`"),
         ("when", "a condition of a step is `if`"),
@@ -73,7 +75,7 @@ pub(super) const STEP: Keys = Keys {
 
 pub(super) const BODIES: [&str; 6] = ["uses", "script", "assert", "findings", "steps", "parallel"];
 /// Keys that go with some bodies only. What stands in none of the lists goes with every body.
-pub(super) const GOES_WITH: [(&str, &[&str]); 12] = [
+pub(super) const GOES_WITH: [(&str, &[&str]); 13] = [
     ("with", &["uses"]),
     ("until", &["uses", "script", "steps"]),
     ("in_a_row", &["uses", "script", "steps"]),
@@ -86,6 +88,7 @@ pub(super) const GOES_WITH: [(&str, &[&str]); 12] = [
     ("repeat", &["uses"]),
     ("settle", &["uses"]),
     ("undo", &["uses", "script", "steps", "parallel"]),
+    ("reveal", &["uses"]),
 ];
 /// Keys that a `foreach` around the body takes over: they look at its items, whatever the body is.
 pub(super) const OF_FOREACH: [&str; 3] = ["until", "in_a_row", "every"];
@@ -189,6 +192,7 @@ fn step(reader: &mut Reader, node: &Node, ids: &mut Ids) -> Option<Step> {
     let continue_on_failure =
         continue_on_failure.and_then(|node| reader.boolean(node, "`continue_on_failure`")).unwrap_or(false);
     let outputs = fields.has("outputs").then(|| named_templates(reader, &fields, "outputs"));
+    let reveal = fields.get("reveal").map(|node| lower_sealed::reveal(reader, node)).unwrap_or_default();
     let reason = fields.get("reason").and_then(|node| reader.text(node, "`reason`"));
     let explicit = explicit_id(reader, &fields, ids);
     let body_entry = body?;
@@ -221,6 +225,7 @@ fn step(reader: &mut Reader, node: &Node, ids: &mut Ids) -> Option<Step> {
         continue_on_failure,
         outputs,
         reason,
+        reveal,
     })
 }
 

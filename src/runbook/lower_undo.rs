@@ -76,6 +76,7 @@ pub fn undo(reader: &mut Reader, node: &Node, id: &str, ids: &mut Ids) -> Option
         undo: None,
         continue_on_failure: false,
         outputs: None,
+        reveal: Vec::new(),
         reason,
     };
     Some(Undo { block: [Arc::new(step)].into(), safe_if_never_happened: safe })

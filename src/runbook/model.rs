@@ -1,5 +1,6 @@
 //! A runbook as plain data, after lowering: every name keeps its span, every snippet its code.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::runbook::snippet::{Snippet, Template};
@@ -45,6 +46,8 @@ pub struct Runbook {
     pub on_failure: Block,
     pub finally: Block,
     pub outputs: Vec<(Spanned<String>, Template)>,
+    /// Those of `outputs` that say `sealed: true`: no plain text leaves by them.
+    pub sealed: BTreeSet<String>,
 }
 
 impl Runbook {
@@ -132,6 +135,8 @@ pub struct Step {
     pub outputs: Option<Vec<(Spanned<String>, Template)>>,
     /// Why trust was raised (`reason:`), listed by `check`.
     pub reason: Option<Spanned<String>>,
+    /// Names of sealed outputs that come as plain text all the same; empty without the key.
+    pub reveal: Vec<Template>,
 }
 
 /// `until / every / in_a_row`, on reads only. Its deadline is the step's `within`, mandatory but for a

@@ -8,12 +8,14 @@ use crate::drivers::gate::gated;
 use crate::drivers::local::Local;
 use crate::drivers::pinned::{pin, pin_file, unpin};
 use crate::drivers::rehearsal::rehearse;
+use crate::drivers::vault::Vault;
 use crate::drivers::watch::{Foreground, Why};
 use crate::engine::event::{Actor, Body, Event};
 use crate::engine::facts::{Facts, RunState};
 use crate::engine::ids::RunId;
 use crate::engine::machine::{Machine, Signal, Start};
-use crate::journal::{Blob, Drive, Holder, Journal, RunRow};
+use crate::engine::sealed::sealed_in;
+use crate::journal::{Blob, Drive, Holder, Journal, RunRow, StoreKey};
 use crate::redact::Redactor;
 use crate::runbook::program::{FileKind, Program};
 use crate::runbook::settings::Target;
@@ -26,8 +28,8 @@ use crate::runs::start::{Prepared, secrets_of};
 use crate::runs::typed::{check_optional, check_text, check_value};
 use crate::script::limits::STACK_BYTES;
 use crate::script::sandbox::Sandbox;
-use crate::script::value::Value;
-use crate::steps::world::{World, WorldSettings};
+use crate::script::value::{Map, Value};
+use crate::steps::world::{SealedValues, World, WorldSettings};
 
 /// Where a run stands when its driver returns.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub struct Left {
     pub run: RunId,
     pub facts: Facts,
     pub why: Why,
+    /// Of a run that has ended: its signed checkpoint, or why there is none.
+    pub signed: Option<Result<String, String>>,
 }
 
 /// What came of a start.
@@ -81,7 +85,10 @@ impl Runs {
         let store = self.store()?;
         let run = RunId::new(uuid::Uuid::now_v7());
         let ground = self.ground()?;
-        let (world, redactor) = self.world(&prepared.program, &prepared.settings, &ground, Some(self.blobs()))?;
+        let redactor = self.redactor.clone();
+        let open = shown_anyway(&prepared.program, &prepared.inputs, prepared.target.as_deref());
+        let vault = Arc::new(Vault::of_store(store, run, &redactor).beside(open));
+        let world = self.world(&prepared.program, &prepared.settings, &ground, Some(self.blobs()), &vault)?;
         let (mut start, texts) = self.begin(&prepared, run, &ground, &foreground, &redactor, false)?;
         let sandbox = sandbox(&prepared.program)?;
         let drive = Arc::new(store.acquire(run, holder(&foreground.actor))?);
@@ -100,9 +107,9 @@ impl Runs {
             start.previous = store.previous(&program.runbook.name, start.target.as_deref(), start.group.as_deref())?;
             let machine = Machine::start(program, sandbox, start, now());
             let machine = machine.map_err(|failure| RunsError::failed("`vars` can't be computed", &failure))?;
-            let local = Local { store, drive: &drive, world: gated(&world, &drive), redactor, foreground };
+            let local = Local { store, drive: &drive, world: gated(&world, &drive), redactor, vault, foreground };
             let (facts, why) = on_event_loop(local.run(machine, texts))?;
-            Ok(Begun::Left(Box::new(Left { run, facts, why })))
+            Ok(Begun::Left(Box::new(self.left(run, facts, why))))
         })
     }
 
@@ -114,14 +121,19 @@ impl Runs {
         let run = RunId::new(uuid::Uuid::now_v7());
         let ground = self.ground()?;
         // What a rehearsal keeps goes with it.
-        let (world, redactor) = self.world(&prepared.program, &prepared.settings, &ground, None)?;
+        let redactor = self.redactor.clone();
+        let open = shown_anyway(&prepared.program, &prepared.inputs, prepared.target.as_deref());
+        // With the store's key, if there is one, what is planned has the fingerprints that the run will have.
+        let key = StoreKey::existing(&self.state_dir)?.unwrap_or_else(StoreKey::ephemeral);
+        let vault = Arc::new(Vault::in_memory(key, run, &redactor).beside(open));
+        let world = self.world(&prepared.program, &prepared.settings, &ground, None, &vault)?;
         let (start, _) = self.begin(&prepared, run, &ground, &foreground, &redactor, true)?;
         let sandbox = sandbox(&prepared.program)?;
         let program = Arc::clone(&prepared.program);
         on_engine_thread(move || {
             let machine = Machine::start(Arc::clone(&program), sandbox, start, now());
             let machine = machine.map_err(|failure| RunsError::failed("`vars` can't be computed", &failure))?;
-            let (events, facts) = on_event_loop(rehearse(machine, world, redactor, &mut foreground))?;
+            let (events, facts) = on_event_loop(rehearse(machine, world, redactor, &vault, &mut foreground))?;
             Ok(Rehearsed { events, facts, program })
         })
     }
@@ -170,8 +182,12 @@ impl Runs {
             let hint = "to go on after a failed step:  rerail resume RUN --retry STEP --reason TEXT";
             return Err(RunsError::new(ErrorKind::Usage, said).hint(hint));
         }
+        let redactor = self.redactor.clone();
+        let open = shown_anyway(&program, &started.inputs, started.target.as_deref());
+        let vault = Arc::new(Vault::of_store(store, run.run, &redactor).beside(open));
+        let world = self.world(&program, &target, &ground, Some(self.blobs()), &vault)?;
+        self.recall(&vault, &events)?;
         self.enter_again(&drive, &facts)?;
-        let (world, redactor) = self.world(&program, &target, &ground, Some(self.blobs()))?;
         check_optional(&redactor, "the reason", reason.as_deref())?;
         for request in &decisions {
             check_text(&redactor, &format!("the reason about `{}`", request.step), &request.reason)?;
@@ -193,9 +209,9 @@ impl Runs {
             if let Some(from) = from {
                 machine.signal(Signal::Take { actor, from, reason }, now());
             }
-            let local = Local { store, drive: &drive, world: gated(&world, &drive), redactor, foreground };
+            let local = Local { store, drive: &drive, world: gated(&world, &drive), redactor, vault, foreground };
             let (facts, why) = on_event_loop(local.run(machine, Vec::new()))?;
-            Ok(Left { run: id, facts, why })
+            Ok(self.left(id, facts, why))
         })
     }
 
@@ -211,10 +227,12 @@ impl Runs {
         target: &Target,
         ground: &Ground,
         blobs: Option<PathBuf>,
-    ) -> Result<(World, Redactor), RunsError> {
-        let redactor = self.redactor.clone();
-        let allowed = WorldSettings::of(&ground.root, &ground.settings, Some(target), &redactor);
-        let world = World::new(WorldSettings { blobs, ..allowed });
+        vault: &Arc<Vault>,
+    ) -> Result<World, RunsError> {
+        let allowed = WorldSettings::of(&ground.root, &ground.settings, Some(target), &self.redactor);
+        let vault = Arc::clone(vault);
+        let sealed = SealedValues::opened_by(move |sealed| vault.open(sealed));
+        let world = World::new(WorldSettings { blobs, sealed, ..allowed });
         let unreadable: Vec<String> = secrets_of(program)
             .iter()
             .filter_map(|name| world.learn_secret(name).err())
@@ -224,7 +242,28 @@ impl Runs {
             let said = RunsError::new(ErrorKind::Usage, unreadable.join("; "));
             return Err(said.hint("`rerail doctor --target NAME` looks at all secrets of a target"));
         }
-        Ok((world, redactor))
+        Ok(world)
+    }
+
+    /// Makes a run's sealed values known again. Without them nothing is done: a run that goes on must not be able to
+    /// show one.
+    pub(super) fn recall(&self, vault: &Vault, events: &[Event]) -> Result<(), RunsError> {
+        let hint =
+            || format!("put back `{}`, from the copy of it or of the whole directory", self.key_file().display());
+        if !events.iter().any(|event| !sealed_in(event).is_empty()) {
+            return Ok(());
+        }
+        if StoreKey::existing(&self.state_dir)?.is_none() {
+            let said = "the run has sealed values, and the key of the store is missing; nothing was done";
+            return Err(RunsError::new(ErrorKind::Damaged, said).hint(hint()));
+        }
+        vault.recall(events).map_err(|failure| {
+            RunsError::new(ErrorKind::Damaged, format!("{}; nothing was done", failure.message)).hint(hint())
+        })
+    }
+
+    fn key_file(&self) -> PathBuf {
+        self.state_dir.join(crate::journal::KEY_FILE)
     }
 
     /// What a run is started with, and the texts it is pinned to. Nothing of it holds the value of a secret.
@@ -272,6 +311,12 @@ impl Runs {
         };
         Ok((start, texts))
     }
+}
+
+/// Texts that whoever can read a run can read: what it is started with, and what it is pinned to.
+pub(super) fn shown_anyway(program: &Program, inputs: &Map, target: Option<&str>) -> Vec<String> {
+    let texts = program.files.iter().map(|file| file.source.text.clone());
+    texts.chain([Value::Map(inputs.clone()).to_string()]).chain(target.map(str::to_owned)).collect()
 }
 
 pub(super) fn sandbox(program: &Program) -> Result<Arc<Sandbox>, RunsError> {

@@ -10,11 +10,13 @@ mod drive;
 mod entry;
 mod error;
 mod eval;
+mod evidence;
 mod follow;
 mod ground;
 mod holding;
 mod inputs;
 mod look;
+mod online;
 mod people;
 mod start;
 mod take;
@@ -26,13 +28,15 @@ use std::sync::OnceLock;
 
 pub use crate::drivers::watch::{Control, Foreground, InLine, Parting, Watcher, Why};
 pub use crate::journal::{
-    Filter as RunFilter, Hash, Holder, LastHold, Line, Report as VerifyReport, RunRow, Status, StoreKey, sqlite_version,
+    Checkpoint, Filter as RunFilter, Hash, Holder, LastHold, Line, Report as VerifyReport, RunRow, Status, StoreKey,
+    sqlite_version,
 };
 pub use actions::ListedAction;
 pub use checking::Checked;
 pub use checkup::{Checkup, Fitness};
 pub use drive::{Begun, Left, Rehearsed};
 pub use error::{ErrorKind, RunsError};
+pub use evidence::{Prunable, Pruned};
 pub use follow::{Followed, Parted};
 pub use people::{DecideRequest, Delivered};
 pub use start::{Change, Prepared, StartRequest};

@@ -7,6 +7,7 @@ use crate::drivers::gate::gated;
 use crate::drivers::local::Local;
 use crate::drivers::pinned::unpin;
 use crate::drivers::rehearsal::rehearse;
+use crate::drivers::vault::Vault;
 use crate::drivers::watch::Foreground;
 use crate::engine::event::{Body, Event};
 use crate::engine::facts::{Facts, RunState};
@@ -21,7 +22,7 @@ use crate::runbook::program::Program;
 use crate::runbook::settings::Target;
 use crate::runbook::spec::Effect;
 use crate::runs::Runs;
-use crate::runs::drive::{Left, Rehearsed, holder, on_engine_thread, on_event_loop, sandbox};
+use crate::runs::drive::{Left, Rehearsed, holder, on_engine_thread, on_event_loop, sandbox, shown_anyway};
 use crate::runs::error::{ErrorKind, RunsError};
 use crate::runs::ground::Ground;
 use crate::runs::start::Change;
@@ -76,14 +77,16 @@ impl Runs {
     /// If it can't begin.
     pub fn rehearse_undo(&self, prepared: &PreparedUndo, mut foreground: Foreground) -> Result<Rehearsed, RunsError> {
         let Ended { events, ground, program, target, .. } = self.ended(&prepared.run)?;
-        let (world, redactor) = self.world(&program, &target, &ground, None)?;
+        let redactor = self.redactor.clone();
+        let vault = self.vault(&prepared.run, &program, &events)?;
+        let world = self.world(&program, &target, &ground, None, &vault)?;
         let sandbox = sandbox(&program)?;
         let actor = foreground.actor.clone();
         on_engine_thread(move || {
             let machine = Machine::load(Arc::clone(&program), sandbox, &events).map_err(damaged)?;
             let mut machine = machine.as_rehearsal();
             machine.signal(Signal::Undo { actor, reason: None, fence: 0 }, now());
-            let (events, facts) = on_event_loop(rehearse(machine, world, redactor, &mut foreground))?;
+            let (events, facts) = on_event_loop(rehearse(machine, world, redactor, &vault, &mut foreground))?;
             Ok(Rehearsed { events, facts, program })
         })
     }
@@ -103,17 +106,30 @@ impl Runs {
             return Err(RunsError::new(ErrorKind::Busy, said).hint("look again:  rerail undo RUN --dry-run"));
         }
         self.enter_again(&drive, &facts)?;
-        let (world, redactor) = self.world(&program, &target, &ground, Some(self.blobs()))?;
+        let redactor = self.redactor.clone();
+        let vault = self.vault(&prepared.run, &program, &events)?;
+        let world = self.world(&program, &target, &ground, Some(self.blobs()), &vault)?;
         check_optional(&redactor, "the reason", prepared.reason.as_deref())?;
         let sandbox = sandbox(&program)?;
         on_engine_thread(move || {
             let mut machine = Machine::load(program, sandbox, &events).map_err(damaged)?;
             let (actor, reason) = (foreground.actor.clone(), prepared.reason);
             machine.signal(Signal::Undo { actor, reason, fence: drive.fence() }, now());
-            let local = Local { store, drive: &drive, world: gated(&world, &drive), redactor, foreground };
+            let local = Local { store, drive: &drive, world: gated(&world, &drive), redactor, vault, foreground };
             let (facts, why) = on_event_loop(local.run(machine, Vec::new()))?;
-            Ok(Left { run, facts, why })
+            Ok(self.left(run, facts, why))
         })
+    }
+
+    /// The sealed values of a run, made known again: its undos may send them.
+    fn vault(&self, run: &RunRow, program: &Program, events: &[Event]) -> Result<Arc<Vault>, RunsError> {
+        let open = match events.first().map(|event| &event.body) {
+            Some(Body::RunStarted(started)) => shown_anyway(program, &started.inputs, started.target.as_deref()),
+            _ => Vec::new(),
+        };
+        let vault = Arc::new(Vault::of_store(self.store()?, run.run, &self.redactor).beside(open));
+        self.recall(&vault, events)?;
+        Ok(vault)
     }
 
     /// A run that can be taken back.

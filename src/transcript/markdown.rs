@@ -9,6 +9,7 @@ use crate::engine::event::{Actor, Body, Event, RunStarted};
 use crate::engine::facts::{Facts, RunState};
 use crate::engine::outcome::RunOutcome;
 use crate::script::value::Map;
+use crate::transcript::html::Evidence;
 use crate::transcript::text::{Line, Marks};
 use crate::transcript::{escape, line, summary, words};
 
@@ -18,7 +19,7 @@ const TEXT_CHARS_MAX: usize = 2_000;
 const TODO_PREFIX: &str = "TODO:";
 
 /// The postmortem of a run, or of what has happened so far.
-pub fn postmortem(events: &[Event], facts: &Facts) -> String {
+pub fn postmortem(events: &[Event], facts: &Facts, evidence: &Evidence) -> String {
     let mut page = String::new();
     let Some(started) = &facts.started else { return page };
     head(&mut page, started, facts);
@@ -32,6 +33,7 @@ pub fn postmortem(events: &[Event], facts: &Facts) -> String {
     section(&mut page, "What went well", &["TODO(author)"]);
     section(&mut page, "What did not go well", &["TODO(author)"]);
     action_items(&mut page, events);
+    proof(&mut page, started, evidence);
     page
 }
 
@@ -170,6 +172,13 @@ fn action_items(page: &mut String, events: &[Event]) {
     if !found {
         put(page, "TODO(author). A note that begins with `TODO:` lands here by itself.");
     }
+}
+
+fn proof(page: &mut String, started: &RunStarted, evidence: &Evidence) {
+    let Some(checkpoint) = &evidence.checkpoint else { return };
+    let command = format!("rerail verify {} --checkpoint FILE", started.run);
+    put(page, &format!("\n## Evidence\n\nSigned when it ended; {} holds the journal against it.\n", code(&command)));
+    put(page, &format!("```text\n{checkpoint}\n```"));
 }
 
 fn section(page: &mut String, title: &str, text: &[&str]) {

@@ -115,6 +115,7 @@ impl Story {
             within_ms: None,
             maybe,
             why: Map::new(),
+            reveal: Vec::new(),
         })))
     }
 

@@ -1,10 +1,12 @@
 //! Limits in time where several things go on: what stops their clocks, and what they come to.
 
+use rerail::engine::event::Decision;
 use rerail::engine::machine::Signal;
 use rerail::engine::outcome::{FailureKind, RunOutcome};
+use rerail::script::value::{Map, Value};
 use serde_json::json;
 
-use crate::scenario::{Scenario, ana, failed, in_doubt, ok};
+use crate::scenario::{Ended, Scenario, ana, failed, in_doubt, ok, refused};
 
 #[test]
 fn a_doubt_stops_the_clock_of_what_is_around_it_and_not_of_the_group_beside_it() {
@@ -72,4 +74,103 @@ finally:
     run.machine.signal(Signal::Cancel { actor: ana(), reason: None }, run.now);
     let waits = run.drive(&mut world, usize::MAX);
     assert_eq!(waits.finished, Some(RunOutcome::Cancelled));
+}
+
+#[test]
+fn a_later_cancel_does_not_change_what_a_limit_had_stopped() {
+    let scenario = Scenario::new(
+        "steps:
+  - id: group
+    timeout: 3s
+    continue_on_failure: true
+    steps:
+      - { id: nap, uses: time.sleep, with: { duration: 8s } }
+  - { id: unknown, uses: http.request, with: { url: https://a.example.com, method: POST } }
+finally:
+  - { id: said, script: 'steps.group.outcome' }
+",
+    )
+    .answers("unknown", [in_doubt()]);
+    let mut run = scenario.start();
+    let mut world = scenario.world.clone();
+    run.drive(&mut world, usize::MAX);
+    run.machine.signal(Signal::Cancel { actor: ana(), reason: None }, run.now);
+    let waits = run.drive(&mut world, usize::MAX);
+    // The decision lets everything be walked again, the group that only its step is known of as well.
+    let ended = Ended { run, world, waits }.decide("unknown", Decision::Done, Map::new());
+    assert_eq!(ended.outputs("finally/said"), Value::from("failed"));
+    assert_eq!(ended.outcomes(), "nap cancelled, unknown done, finally/said done");
+}
+
+#[test]
+fn of_two_limits_the_first_one_stays_the_reason_however_late_they_are_looked_at() {
+    let scenario = Scenario::new(
+        "steps:
+  - id: outer
+    within: 3s
+    continue_on_failure: true
+    steps:
+      - id: inner
+        within: 5s
+        steps:
+          - { id: nap, uses: time.sleep, with: { duration: 8s } }
+  - { id: later, uses: time.sleep, with: { duration: 1m } }
+  - { id: unknown, uses: http.request, with: { url: https://a.example.com, method: POST } }
+  - { id: said, script: '[steps.outer.outcome, steps.inner.outcome]' }
+",
+    )
+    .answers("unknown", [in_doubt()]);
+    let ended = scenario.run().decide("unknown", Decision::Done, Map::new());
+    assert_eq!(ended.outputs("said").to_plain(), json!(["failed", "cancelled"]));
+}
+
+#[test]
+fn a_decision_does_not_disturb_a_wait_beside_it() {
+    let scenario = Scenario::new(
+        "steps:
+  - id: both
+    parallel:
+      - { id: unknown, uses: http.request, with: { url: https://a.example.com, method: POST } }
+      - id: well
+        uses: http.probe
+        with: { url: https://b.example.com }
+        until: result.ok
+        in_a_row: 3
+        every: 10s
+        within: 5m
+",
+    )
+    .answers("unknown", [in_doubt()])
+    .answers("well", [ok(json!({"ok": true}))]);
+    let mut run = scenario.start();
+    let mut world = scenario.world.clone();
+    let waits = run.drive(&mut world, 6);
+    assert_eq!((waits.doubts.len(), world.count("http.probe")), (1, 1));
+    let ended = Ended { run, world, waits }.decide("unknown", Decision::Done, Map::new());
+    assert_eq!(ended.outcomes(), "unknown done, well done");
+    assert_eq!(ended.world.count("http.probe"), 3);
+    assert_eq!(ended.run.now.as_second() - ended.facts().started_at.as_second(), 20);
+}
+
+#[test]
+fn a_group_waits_while_its_reads_are_refused_and_keeps_its_last_look() {
+    let text = "steps:
+  - id: up
+    steps:
+      - { id: look, uses: http.probe, with: { url: https://a.example.com } }
+      - { id: nap, if: steps.look.outputs.status == 2, uses: time.sleep, with: { duration: 1h } }
+    outputs: { status: '${{ steps.look.outputs.status }}' }
+    until: result.status == 1
+    every: 5s
+    within: 1m
+outputs: { status: '${{ steps.look.outputs.status }}' }
+";
+    let ended = Scenario::new(text).answers("look", [refused(), refused(), ok(json!({"status": 1}))]).run();
+    assert_eq!(ended.outcomes(), "look done, nap skipped");
+
+    let cut = Scenario::new(text).answers("look", [refused(), ok(json!({"status": 2}))]).run();
+    assert_eq!(cut.outcomes(), "look done, nap cancelled");
+    let end = cut.end();
+    assert_eq!(end.failed_step.as_ref().unwrap().as_str(), "up");
+    assert!(end.error.as_ref().unwrap().message.starts_with("`until` was not met within 1m; last seen: "));
 }

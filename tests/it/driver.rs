@@ -11,13 +11,14 @@ use rerail::drivers::clock::now;
 use rerail::drivers::gate::gated;
 use rerail::drivers::local::Local;
 use rerail::drivers::rehearsal::rehearse;
+use rerail::drivers::vault::Vault;
 use rerail::drivers::watch::{Control, Foreground, Watcher, Why};
 use rerail::engine::event::{Body, Event, Hold};
 use rerail::engine::facts::Facts;
 use rerail::engine::ids::{RunId, StepPath};
 use rerail::engine::machine::{Machine, Signal, Start, Waits};
 use rerail::engine::outcome::{Outcome, RunOutcome};
-use rerail::journal::{Busy, Holder, Journal, Signal as Sent, Store};
+use rerail::journal::{Busy, Holder, Journal, Signal as Sent, Store, StoreKey};
 use rerail::redact::Redactor;
 use rerail::runbook::settings::Target;
 use rerail::script::value::{Map, Value};
@@ -169,7 +170,8 @@ impl Bench {
         });
         let watcher = Box::new(self.shown.clone());
         let foreground = Foreground { watcher, control, attended: self.attended, actor: ana() };
-        let local = Local { store: &self.store, drive: &drive, world, redactor, foreground };
+        let vault = Arc::new(Vault::of_store(&self.store, drive.run(), &redactor));
+        let local = Local { store: &self.store, drive: &drive, world, redactor, vault, foreground };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(local.run(machine, Vec::new()))
     }
@@ -606,8 +608,9 @@ fn ctrl_c_ends_the_look_a_rehearsal_hangs_in_and_cancels_it() {
             let watcher = Box::new(Shown::default());
             let mut foreground = Foreground { watcher, control, attended: true, actor: ana() };
             let world = World::new(WorldSettings::default());
+            let vault = Vault::in_memory(StoreKey::ephemeral(), run, &Redactor::new());
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(rehearse(machine, world, Redactor::new(), &mut foreground)).1
+            runtime.block_on(rehearse(machine, world, Redactor::new(), &vault, &mut foreground)).1
         });
         eventually("the look", || server.count("GET /hang") == 1);
         press.send(Control::Interrupt).unwrap();

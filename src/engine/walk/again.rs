@@ -141,11 +141,11 @@ pub(crate) fn pause(env: &mut Env, path: &StepPath, inside: Inside) -> Pause {
     let Some(record) = env.facts.step(path) else { return Pause::Over };
     let Some(pause) = record.pause.clone().filter(|_| record.resend == Some(Resend::Same)) else { return Pause::Over };
     let within = limits::within(env, path, inside);
+    if env.is_first_up(within) {
+        return Pause::Ends(out_of_time(env, path, pause.error));
+    }
     if env.stopping() {
         return Pause::Ends(Attempt { outcome: Outcome::Cancelled, outputs: Value::Null, failure: None });
-    }
-    if within.is_some_and(|within| within <= env.now) {
-        return Pause::Ends(out_of_time(env, path, pause.error));
     }
     if env.now < pause.at {
         env.decided.waits.timer(within.map_or(pause.at, |within| within.min(pause.at)));
@@ -194,7 +194,7 @@ pub(crate) fn look(env: &mut Env, scope: &Scope, place: &Place, attempt: Attempt
     };
     let Some(poll) = poll else { return Some((attempt, None)) };
     let met = match &attempt.failure {
-        Some(failure) if attempt.outcome == Outcome::Failed && means_not_yet(failure) => false,
+        Some(failure) if has_failed(attempt.outcome) && means_not_yet(failure) => false,
         _ if attempt.outcome != Outcome::Done => return Some((attempt, None)),
         _ => match env.evaluator(scope, Some(&attempt.outputs)).truth(&poll.until) {
             Ok(truth) => matches!(truth, Truth::Yes),
@@ -215,6 +215,10 @@ pub(crate) fn look(env: &mut Env, scope: &Scope, place: &Place, attempt: Attempt
     }
     let number = record.attempt().unwrap_or(1);
     let within = limits::within(env, place.path, place.inside);
+    // It was cut off, or came too late: nobody looks again, and what this look has seen stays to be seen.
+    if within.is_some_and(|within| env.now >= within) {
+        return Some((out_of_time(env, place.path, None), None));
+    }
     let at = match every(env, scope, poll) {
         Ok(every) => after(env.now, every.unwrap_or(Poll::EVERY_DEFAULT)),
         Err(failure) => return Some((Attempt::failed(failure), None)),
@@ -230,6 +234,11 @@ pub(crate) fn look(env: &mut Env, scope: &Scope, place: &Place, attempt: Attempt
         forget: place.beside(),
     })));
     None
+}
+
+/// A group whose read was refused is refused itself; a single step that waits sits that out as well.
+fn has_failed(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Failed | Outcome::Refused)
 }
 
 /// `every` of a poll, if it is given and known.

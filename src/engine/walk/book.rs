@@ -14,7 +14,7 @@ use crate::engine::walk::sequence::BlockTask;
 use crate::engine::walk::{BlockEnd, Finish, Progress, limits};
 use crate::runbook::snippet::Template;
 use crate::runbook::source::Spanned;
-use crate::script::value::Map;
+use crate::script::value::{Map, Value};
 
 /// One pass over a runbook or action.
 pub(crate) struct BookTask {
@@ -79,7 +79,7 @@ impl BookTask {
                     self.broken.get_or_insert(broken);
                 }
                 BlockEnd::Finished(finish) if main => self.finish = Some(finish),
-                BlockEnd::Cancelled(step) if main && !env.is_cancelled() && limit_ms.is_some() => {
+                BlockEnd::Cancelled(step) if main && env.is_first_up(self.until(env, limit_ms)) => {
                     let limit = limits::shown(std::time::Duration::from_millis(limit_ms.unwrap_or(0)));
                     let failure = Failure::new(FailureKind::Timeout, format!("the time of the run, {limit}, is up"));
                     self.broken.get_or_insert(Broken { step, outcome: Outcome::Failed, failure });
@@ -112,10 +112,8 @@ impl BookTask {
 
     /// `on_failure` and `finally` have their own time and are not stopped by what stopped the main steps.
     fn advance_phase(&mut self, env: &mut Env, limit_ms: Option<u64>) -> Progress<BlockEnd> {
-        let facts = &*env.facts;
         if self.phase == Phase::Main {
-            let since = facts.started_at.max(facts.resumed_at).max(facts.decided_at);
-            let limit = limits::until(facts, Inside::Below(&self.base), since, limit_ms);
+            let limit = self.until(env, limit_ms);
             let progress = env.limited(limit, |env| self.block.advance(env, &mut self.scope));
             if matches!(progress, Progress::Pending) {
                 env.until_limit(limit);
@@ -124,6 +122,13 @@ impl BookTask {
         }
         let budget = self.budget(env);
         env.aside(budget, |env| self.block.advance(env, &mut self.scope))
+    }
+
+    /// When the time of the main steps is up.
+    fn until(&self, env: &Env, limit_ms: Option<u64>) -> Option<Timestamp> {
+        let facts = &*env.facts;
+        let since = facts.started_at.max(facts.resumed_at).max(facts.decided_at);
+        limits::until(facts, Inside::Below(&self.base), since, limit_ms)
     }
 
     /// When the time of what runs afterwards is up: counted from its first step, anew after each restart.
@@ -178,11 +183,23 @@ impl Phase {
 /// The declared outputs of a scope. One that ended early by `run.finish` gives those it can.
 fn outputs_of(env: &Env, scope: &Scope, early: bool) -> Result<Map, Failure> {
     let evaluator = env.evaluator(scope, None);
-    if !early {
-        return evaluator.named(&scope.runbook.outputs);
-    }
     let given = |(name, template): &(Spanned<String>, Template)| {
-        (name.value.clone(), evaluator.template(template).unwrap_or_default())
+        let value = evaluator.template(template).and_then(|value| leaves_as_said(scope, &name.value, value));
+        let value = if early { Ok(value.unwrap_or_default()) } else { value };
+        Ok((name.value.clone(), value?))
     };
-    Ok(scope.runbook.outputs.iter().map(given).collect())
+    scope.runbook.outputs.iter().map(given).collect()
+}
+
+/// An output that says `sealed` lets no plain text out: what was read in the clear stands in the journal already, so
+/// sealing it here would only look safe.
+fn leaves_as_said(scope: &Scope, name: &str, value: Value) -> Result<Value, Failure> {
+    if scope.runbook.sealed.contains(name) && value.has_plain() {
+        let message = format!(
+            "output `{name}` says `sealed` and holds plain text: seal it where it is read, with `sealed` in the `with` of \
+             that step"
+        );
+        return Err(Failure::new(FailureKind::Secret, message));
+    }
+    Ok(value)
 }

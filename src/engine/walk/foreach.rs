@@ -127,6 +127,7 @@ impl ForeachTask {
                 within_ms: times.within_ms,
                 maybe: env.maybe > 0,
                 why: std::mem::take(&mut self.why),
+                reveal: Vec::new(),
             })));
             if let Some(failure) = failure {
                 let end = step::end(env, &self.path, Attempt::failed(failure), None, End::default());

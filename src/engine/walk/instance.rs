@@ -319,5 +319,6 @@ pub(crate) fn start_of(env: &mut Env, scope: &Scope, step: &Step, path: &StepPat
         within_ms: start.times.within_ms,
         maybe: env.maybe > 0,
         why,
+        reveal: Vec::new(),
     })));
 }

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::engine::evaluate::{Evaluator, quote};
 use crate::engine::event::{Body as Fact, Planned, PlannedChange, StepStarted};
 use crate::engine::facts::{Record, Resend};
 use crate::engine::ids::StepPath;
-use crate::engine::machine::{Env, NESTING_MAX, STEPS_MAX, STEPS_RESERVE, compute_vars};
+use crate::engine::machine::{Env, NESTING_MAX, Perform, REVEAL, STEPS_MAX, STEPS_RESERVE, compute_vars};
 use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
 use crate::engine::reopen::is_afterwards;
 use crate::engine::scope::{Scope, StepResult};
@@ -75,6 +76,8 @@ pub(crate) struct Invocation {
     settling: Option<Box<SettleTask>>,
     /// What `run.undo` takes back.
     undo: Option<Box<UndoTask>>,
+    /// What its steps gave, while the driver opens what the step reveals of it.
+    sealed: Option<Map>,
 }
 
 /// How a doubt is settled next.
@@ -98,7 +101,7 @@ enum Status {
 
 impl Invocation {
     pub(crate) fn new(path: StepPath, uses: String) -> Invocation {
-        Invocation { path, uses, leaf: Leaf::default(), inner: None, settling: None, undo: None }
+        Invocation { path, uses, leaf: Leaf::default(), inner: None, settling: None, undo: None, sealed: None }
     }
 
     /// Where it stands.
@@ -203,12 +206,14 @@ impl Invocation {
         }
     }
 
+    fn forget(&mut self) {
+        let (path, uses) = (self.path.clone(), std::mem::take(&mut self.uses));
+        *self = Invocation::new(path, uses);
+    }
+
     /// Evaluates the arguments and records the intent; pending while a hold keeps it from starting.
     fn start(&mut self, env: &mut Env, scope: &Scope, arguments: &Arguments, manner: &Manner) -> Progress<()> {
-        self.leaf = Leaf::default();
-        self.inner = None;
-        self.settling = None;
-        self.undo = None;
+        self.forget();
         let spec = env.program.specs.get(&self.uses).map(Arc::clone);
         let prepared = match &spec {
             Some(spec) => self.prepare(env, scope, spec, arguments, manner),
@@ -236,6 +241,7 @@ impl Invocation {
             within_ms: None,
             maybe: env.maybe > 0,
             why: manner.why.clone(),
+            reveal: Vec::new(),
         };
         match prepared {
             Err(failure) => {
@@ -258,6 +264,7 @@ impl Invocation {
                     vars: prepared.vars,
                     timeout_ms: prepared.timeout_ms,
                     within_ms: prepared.within_ms,
+                    reveal: prepared.reveal,
                     ..blank
                 })));
                 // An action with unknown inputs is still walked: parts of it may be known.
@@ -275,10 +282,7 @@ impl Invocation {
 
     /// Records the intent to send the same again; pending while a hold keeps it from starting.
     fn start_again(&mut self, env: &mut Env) -> Progress<()> {
-        self.leaf = Leaf::default();
-        self.inner = None;
-        self.settling = None;
-        self.undo = None;
+        self.forget();
         let started = env.facts.step(&self.path).and_then(|record| record.started.as_ref());
         let effect = started.filter(|started| started.intent.key.is_some()).map(|started| started.intent.effect);
         if effect.is_some_and(|effect| env.held(effect)) {
@@ -375,7 +379,11 @@ impl Invocation {
             true => declared.unwrap_or_else(|| spec.repeat_with(&with)),
             false => Repeat::Once,
         };
-        Ok(Prepared { effect, repeat, with, vars, timeout_ms, within_ms: times.within_ms })
+        let reveal = match manner.step {
+            Some(step) => revealed(&evaluator, &step.reveal)?,
+            None => Vec::new(),
+        };
+        Ok(Prepared { effect, repeat, with, vars, timeout_ms, within_ms: times.within_ms, reveal })
     }
 
     /// Run, path without attempt, digest of the arguments: equal for every repeat of the same change.
@@ -430,13 +438,19 @@ impl Invocation {
             self.inner = Some(Box::new(BookTask::new(inner)));
         }
         let Some(inner) = &mut self.inner else { return Progress::Pending };
-        let end = match inner.advance(env, None) {
-            Progress::Pending => return Progress::Pending,
-            Progress::Ended(end) => end,
+        let end = match self.sealed.take() {
+            Some(outputs) => BookEnd::Done(outputs, None),
+            None => match inner.advance(env, None) {
+                Progress::Pending => return Progress::Pending,
+                Progress::Ended(end) => end,
+            },
         };
         let mut broken_at = None;
         let attempt = match end {
-            BookEnd::Done(outputs, _) => Attempt::done(Value::Map(outputs)),
+            BookEnd::Done(outputs, _) => match self.open(env, outputs) {
+                Progress::Pending => return Progress::Pending,
+                Progress::Ended(attempt) => attempt,
+            },
             BookEnd::Cut => limits::stopped(env, &self.path, Inside::Below(&self.path)),
             BookEnd::Broken(broken) => {
                 let message = format!("`{}`: {}", broken.step, broken.failure.message);
@@ -450,6 +464,7 @@ impl Invocation {
                 Attempt { outcome, outputs: Value::Null, failure: Some(failure) }
             }
         };
+        let Some(inner) = &self.inner else { return Progress::Pending };
         let announced = inner.scope.runbook.plan.as_ref().and_then(|plan| announce(env, &inner.scope, plan));
         self.inner = None;
         let (attempt, planned) = match manner.step {
@@ -484,6 +499,34 @@ impl Invocation {
         };
         self.undo = None;
         Progress::Ended(Some(self.end(env, attempt, None, None)))
+    }
+
+    /// What its steps gave, as the step around gives it: pending while the driver opens what that reveals.
+    fn open(&mut self, env: &mut Env, outputs: Map) -> Progress<Attempt> {
+        if let Some(completion) = env.take_completion(&self.path) {
+            return Progress::Ended(completion.result);
+        }
+        let started = env.facts.step(&self.path).and_then(|record| record.started.as_ref());
+        let intent = started.map(|started| Arc::clone(&started.intent)).filter(|intent| !intent.reveal.is_empty());
+        let Some(intent) = intent.filter(|_| outputs.values().any(Value::has_secret)) else {
+            return Progress::Ended(Attempt::done(Value::Map(outputs)));
+        };
+        if !env.is_in_flight(&self.path) {
+            env.perform(Perform {
+                step: self.path.clone(),
+                attempt: intent.attempt,
+                look: 1,
+                poll: false,
+                uses: REVEAL.to_owned(),
+                effect: Effect::Read,
+                args: outputs.clone(),
+                key: String::new(),
+                timeout: None,
+                reveal: intent.reveal.clone(),
+            });
+        }
+        self.sealed = Some(outputs);
+        Progress::Pending
     }
 
     fn end(&self, env: &mut Env, attempt: Attempt, planned: Option<Planned>, broken_at: Option<StepPath>) -> StepEnd {
@@ -521,6 +564,19 @@ struct Prepared {
     vars: Map,
     timeout_ms: Option<u64>,
     within_ms: Option<u64>,
+    reveal: Vec<String>,
+}
+
+/// The names a step reveals.
+fn revealed(evaluator: &Evaluator, names: &[Template]) -> Result<Vec<String>, Failure> {
+    let read = |name: &Template| match evaluator.template(name)? {
+        Value::Text(name) if !name.is_empty() => Ok(name),
+        other => {
+            let message = format!("`reveal`: expected the name of a sealed output, got {}", quote(&other));
+            Err(Failure::new(FailureKind::Argument, message))
+        }
+    };
+    names.iter().map(read).collect()
 }
 
 /// How a number gets into a text: a template that is the whole text keeps its type.

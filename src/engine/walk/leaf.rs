@@ -35,7 +35,7 @@ pub(crate) fn is_engine_action(uses: &str) -> bool {
 }
 
 /// An open attempt.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Leaf {
     looks: u32,
     in_a_row: u32,
@@ -67,6 +67,13 @@ impl Leaf {
         let (intent, first_at) = (Arc::clone(&started.intent), started.first_at);
         if is_engine_action(uses) {
             return engine_action(env, scope, path, uses, &intent, first_at, manner);
+        }
+        // The walk was begun again meanwhile; the poll goes on where it was.
+        if self.looks == 0
+            && manner.poll().is_some()
+            && let Some(known) = env.poll(path, intent.attempt)
+        {
+            *self = known;
         }
         if let Some(completion) = env.take_completion(path) {
             return match manner.poll() {
@@ -101,6 +108,9 @@ impl Leaf {
             let left = Duration::try_from(left.duration_since(env.now)).unwrap_or_default();
             timeout = Some(timeout.map_or(left, |own| own.min(left)));
         }
+        if poll {
+            env.keep_poll(&intent.step, intent.attempt, self.clone());
+        }
         env.perform(Perform {
             step: intent.step.clone(),
             attempt: intent.attempt,
@@ -111,6 +121,7 @@ impl Leaf {
             args: intent.with.clone(),
             key: intent.key.clone().unwrap_or_default(),
             timeout,
+            reveal: intent.reveal.clone(),
         });
     }
 
@@ -219,6 +230,7 @@ impl Leaf {
             }
         };
         self.next_look = Some(after(env.now, every));
+        env.keep_poll(path, completion.attempt, self.clone());
         // Ended means "look at the facts again": the poll is still open and now waits for its timer.
         Progress::Ended(())
     }

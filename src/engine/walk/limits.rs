@@ -73,10 +73,9 @@ pub(crate) fn stopped(env: &Env, path: &StepPath, inside: Inside) -> Attempt {
     let record = env.facts.step(path);
     let intent = record.and_then(|record| record.started.as_ref()).map(|started| &started.intent);
     let is_limited = intent.is_some_and(|intent| intent.timeout_ms.is_some() || intent.within_ms.is_some());
-    let own = of(env, path, inside).is_some_and(|until| env.now >= until);
-    let around = !own && env.stopping();
+    let own = env.is_first_up(of(env, path, inside));
     // Stopped by nothing that can be seen now, it was its own limit before a restart gave it new time.
-    match is_limited && !around && !env.is_cancelled() {
+    match is_limited && (own || !env.stopping()) {
         true => Attempt::failed(timed_out(record)),
         false => Attempt { outcome: Outcome::Cancelled, outputs: Value::Null, failure: None },
     }

@@ -196,6 +196,7 @@ pub(crate) fn end(env: &mut Env, path: &StepPath, attempt: Attempt, planned: Opt
         ms,
         planned,
     })));
+    env.forget_poll(path);
     let result = env.facts.step(path).and_then(|record| StepResult::of(path, record));
     let result = result.unwrap_or_else(|| StepResult::bare(path, attempt.outcome));
     ended(env, path, result)

@@ -137,6 +137,11 @@ pub(super) const STEP: Definition = Definition {
         row("continue_on_failure", Form::Bool, "Go on with the next step if this one fails."),
         row("outputs", Form::Named, "What the step gives instead of `result`, by name."),
         row("reason", Form::Text, "Why more trust is put into this step than its action asks for."),
+        row(
+            "reveal",
+            Form::Texts,
+            "Names of sealed outputs that come as plain text all the same, and into the journal.",
+        ),
     ],
 };
 

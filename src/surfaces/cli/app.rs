@@ -9,8 +9,9 @@ use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{
-    actions, answer, cancel, check, complete, completions, demo, describe, diff, doctor, eval, export, graph, hold,
-    list, logging, man, new, note, pause, resume, run, runs, schema, show, take, undo, verify, version,
+    actions, answer, cancel, check, checkpoint, complete, completions, demo, describe, diff, doctor, eval, export,
+    graph, hold, list, logging, man, new, note, pause, prune, resume, run, runs, schema, show, take, undo, verify,
+    version,
 };
 
 /// Runs the command line of this process.
@@ -69,6 +70,8 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Graph(args) => graph::graph(session, &args),
         Command::Eval(args) => eval::eval(session, &args),
         Command::Verify(args) => verify::verify(session, &args),
+        Command::Checkpoint(args) => checkpoint::checkpoint(session, &args),
+        Command::Prune(args) => prune::prune(session, &args),
         Command::Answer(args) => answer::answer(session, &args),
         Command::Note(args) => note::note(session, &args),
         Command::Check(args) => check::check(session, &args),

@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
-    actions, answer, cancel, check, completions, describe, diff, doctor, eval, export, graph, hold, list, man, new,
-    note, pause, resume, run, runs, schema, show, take, undo, verify,
+    actions, answer, cancel, check, checkpoint, completions, describe, diff, doctor, eval, export, graph, hold, list,
+    man, new, note, pause, prune, resume, run, runs, schema, show, take, undo, verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
@@ -116,6 +116,10 @@ pub enum Command {
     Eval(eval::EvalArgs),
     /// Check that the journal is what was written
     Verify(verify::VerifyArgs),
+    /// Sign how far a run, or everything, has got: one line to keep elsewhere
+    Checkpoint(checkpoint::CheckpointArgs),
+    /// Remove runs that have ended, leaving signed tombstones
+    Prune(prune::PruneArgs),
     /// Answer a question of a run
     Answer(answer::AnswerArgs),
     /// Add a note to a run's timeline
@@ -143,10 +147,10 @@ pub enum Command {
 /// Commands as `rerail --help` groups them.
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Run", &["run", "resume", "take", "undo", "pause", "cancel", "hold"]),
-    ("Look", &["list", "describe", "runs", "show", "diff", "export", "graph", "verify"]),
+    ("Look", &["list", "describe", "runs", "show", "diff", "export", "graph", "verify", "checkpoint"]),
     ("Decide", &["answer", "note"]),
     ("Author", &["new", "check", "actions", "schema", "eval"]),
-    ("Other", &["doctor", "demo", "completions", "man", "version"]),
+    ("Other", &["doctor", "prune", "demo", "completions", "man", "version"]),
 ];
 
 /// The clap command with its commands grouped in the help.

@@ -7,7 +7,7 @@ use crate::engine::facts::Facts;
 use crate::engine::ids::StepPath;
 use crate::engine::machine::Waits;
 use crate::engine::outcome::Attempt;
-use crate::runs::{InLine, Left, Parted, RunRow, Runs, Watcher, Why};
+use crate::runs::{InLine, Parted, RunRow, Runs, Watcher, Why};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::keys::Gate;
@@ -56,7 +56,7 @@ pub fn until_detached(session: &Session, runs: &Runs, run: &RunRow, detach: &Rec
         ui.remark(&format!("nobody drives {name} now"));
     }
     let exit = Exit::of_run(&followed.facts, &why);
-    result::show(session, &Left { run: run.run, facts: followed.facts, why }, exit);
+    result::show(session, &runs.left(run.run, followed.facts, why), exit);
     Ok(exit)
 }
 

@@ -27,6 +27,7 @@ fn program() -> Program {
         on_failure: Arc::new([]),
         finally: Arc::new([]),
         outputs: Vec::new(),
+        sealed: Default::default(),
     };
     Program {
         runbook: Arc::new(runbook),

@@ -15,6 +15,7 @@ mod leak;
 mod leaving;
 mod modes;
 mod rehearsal;
+mod sealed;
 mod storage;
 mod two;
 mod undo;

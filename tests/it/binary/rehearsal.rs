@@ -14,8 +14,8 @@ const HUNDRED_WRITES_MAX: u64 = 109;
 const FLUSHES_PER_WRITE_MAX: f64 = 1.05;
 /// Writes of a run that is long enough to tell.
 const MANY_WRITES: u32 = 200;
-/// What fifty looks may: the start, the end, once a second between, and a store that is made.
-const FIFTY_READS_MAX: u64 = 6;
+/// What fifty looks may: the start, the end, once a second between, and a store that is made with its key.
+const FIFTY_READS_MAX: u64 = 7;
 
 const FIX: &str = "
 inputs: { base: { type: url } }

@@ -4,6 +4,7 @@ mod asking;
 mod authoring;
 mod commands;
 mod completions;
+mod evidence;
 mod exports;
 mod follow;
 mod help;

@@ -58,6 +58,18 @@ pub struct Step {
     pub timeout_s: Option<u64>,
     pub within_s: Option<u64>,
     pub continue_on_failure: bool,
+    /// Of a group: the step whose number it gives as its own.
+    pub gives: Option<String>,
+}
+
+/// What an expression can read of a step, beside its outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readable {
+    Nothing,
+    /// `steps.ID.outputs.json.n`.
+    Number,
+    /// `steps.ID.outcomes`.
+    Rounds,
 }
 
 impl Step {
@@ -73,6 +85,7 @@ impl Step {
             timeout_s: None,
             within_s: None,
             continue_on_failure: false,
+            gives: None,
         }
     }
 }
@@ -105,6 +118,8 @@ pub enum Body {
     Parallel(Vec<Step>),
     /// `uses` of the action of this number.
     Action(usize),
+    /// `uses: runbook` of the same text.
+    Runbook(usize),
     /// `time.sleep` for this many seconds.
     Sleep(u64),
     /// `human.ask`, which somebody answers or nobody does.
@@ -196,6 +211,8 @@ pub enum Condition {
     Is(String, &'static str),
     /// The step's outputs hold this number: an error unless it is done.
     Number(String, i64),
+    /// An item of the loop has this outcome.
+    Rounds(String, &'static str),
 }
 
 /// `until: result.json.n == n`; its deadline is the step's `within`.
@@ -207,18 +224,18 @@ pub struct Until {
 }
 
 impl Step {
-    /// Whether `steps.ID.outputs.json.n` can be written for it.
-    pub fn has_number(&self) -> bool {
-        self.foreach.is_none() && self.body.has_number()
+    /// What can be read of it.
+    pub fn readable(&self) -> Readable {
+        match &self.body {
+            _ if self.foreach.is_some() => Readable::Rounds,
+            Body::Call(_) | Body::Script(..) | Body::Action(_) | Body::Runbook(_) => Readable::Number,
+            Body::Steps(_) | Body::Parallel(_) if self.gives.is_some() => Readable::Number,
+            _ => Readable::Nothing,
+        }
     }
 }
 
 impl Body {
-    /// Whether it has outputs with a number in them.
-    pub fn has_number(&self) -> bool {
-        matches!(self, Body::Call(_) | Body::Script(..) | Body::Action(_))
-    }
-
     /// The steps inside a group.
     pub fn inner(&self) -> Option<&Vec<Step>> {
         match self {
@@ -240,6 +257,11 @@ pub fn action_name(number: usize) -> String {
     format!("act.a{number}")
 }
 
+/// Name of the same text as a runbook.
+pub fn runbook_name(number: usize) -> String {
+    format!("child-a{number}")
+}
+
 /// Every step of these and inside them, with its path; those of a `foreach` once for each item.
 pub fn each_step<'a>(case: &'a Case, steps: &'a [Step], prefix: &str, visit: &mut dyn FnMut(String, &'a Step)) {
     for step in steps {
@@ -252,7 +274,7 @@ pub fn each_step<'a>(case: &'a Case, steps: &'a [Step], prefix: &str, visit: &mu
             if let Some(inner) = step.body.inner() {
                 each_step(case, inner, &inside, visit);
             }
-            if let Body::Action(number) = &step.body {
+            if let Body::Action(number) | Body::Runbook(number) = &step.body {
                 each_step_of(case, &case.actions[*number], &format!("{path}/"), visit);
             }
             visit(path, step);

@@ -60,6 +60,10 @@ impl Model<'_> {
     }
 
     fn decision(&mut self, path: &str, call: &Call) -> Decision {
+        // Nobody can tell how long a person takes while something else goes on.
+        if !self.case.prompt {
+            self.stand_still(0);
+        }
         let decided = self.decided.entry(path.to_owned()).or_default();
         let decision = call.decisions.get(*decided).or(call.decisions.last());
         *decided += 1;
@@ -112,9 +116,14 @@ pub fn holds(condition: &Condition, seen: &Seen) -> Result<bool, Unreadable> {
         Condition::No => Ok(false),
         Condition::Is(id, word) => Ok(seen.get(id).map_or("not_run", |sight| sight.word) == *word),
         Condition::Number(id, n) => number(id, seen).map(|number| number == *n),
+        Condition::Rounds(id, word) => {
+            let rounds = seen.get(id).and_then(|sight| sight.rounds.as_ref()).ok_or(Unreadable)?;
+            Ok(rounds.contains(word))
+        }
     }
 }
 
-fn number(id: &str, seen: &Seen) -> Result<i64, Unreadable> {
+/// The number in the outputs of a step.
+pub fn number(id: &str, seen: &Seen) -> Result<i64, Unreadable> {
     seen.get(id).and_then(|sight| sight.number).ok_or(Unreadable)
 }

@@ -5,7 +5,7 @@
 
 use rerail::engine::event::Decision;
 
-use crate::generated::ast::{Body, Call, Case, Condition, File, Interrupt, Last, Step, Verb};
+use crate::generated::ast::{Body, Call, Case, Condition, File, Interrupt, Last, Readable, Step, Verb};
 
 /// Makes a case one that the checker takes and that has one meaning.
 pub fn fit(case: &mut Case) {
@@ -49,7 +49,7 @@ struct Fits<'a> {
     cancelled: bool,
 }
 
-type Ids = Vec<(String, bool)>;
+type Ids = Vec<(String, Readable)>;
 
 impl Fits<'_> {
     fn file(&self, file: &mut File) -> Traits {
@@ -80,11 +80,13 @@ impl Fits<'_> {
         let outside = seen.len();
         let in_foreach = in_foreach || step.foreach.is_some();
         let found = self.body(step, seen, in_foreach);
+        let readable = |id: &String| seen.contains(&(id.clone(), Readable::Number));
+        step.gives = step.gives.take().filter(|id| step.body.inner().is_some() && readable(id));
         if step.foreach.is_some() {
             seen.truncate(outside);
         }
         self.options(step, found);
-        seen.push((step.id.clone(), step.has_number()));
+        seen.push((step.id.clone(), step.readable()));
         found
     }
 
@@ -108,7 +110,7 @@ impl Fits<'_> {
                     seen.extend(own.drain(before.len()..));
                 }
             }
-            Body::Action(number) => match self.traits_of(*number) {
+            Body::Action(number) | Body::Runbook(number) => match self.traits_of(*number) {
                 Some(traits) => found = Traits { finishes: false, ..traits },
                 None => step.body = Body::Note,
             },
@@ -119,7 +121,7 @@ impl Fits<'_> {
     }
 
     fn call(&self, call: &mut Call, seen: &Ids, in_foreach: bool) -> Traits {
-        if call.reads.as_ref().is_some_and(|id| !seen.contains(&(id.clone(), true))) {
+        if call.reads.as_ref().is_some_and(|id| !seen.contains(&(id.clone(), Readable::Number))) {
             call.reads = None;
         }
         call.each &= in_foreach;
@@ -146,9 +148,14 @@ impl Fits<'_> {
             Body::Call(call) => Some(call.verb),
             _ => None,
         };
-        let composite = matches!(step.body, Body::Script(..) | Body::Steps(_) | Body::Parallel(_) | Body::Action(_));
-        let reads =
-            call == Some(Verb::Read) || matches!(step.body, Body::Script(..)) && !found.writes && !found.finishes;
+        let called = matches!(step.body, Body::Action(_) | Body::Runbook(_));
+        let composite = called || matches!(step.body, Body::Script(..) | Body::Steps(_) | Body::Parallel(_));
+        let looks = match &step.body {
+            Body::Script(..) => true,
+            Body::Steps(_) => step.gives.is_some(),
+            _ => false,
+        };
+        let reads = call == Some(Verb::Read) || looks && !found.writes && !found.finishes;
         let polls = reads && found.reads && step.foreach.is_none() && step.within_s.is_some();
         if !polls {
             step.until = None;
@@ -185,7 +192,8 @@ fn fit_condition(condition: &mut Condition, seen: &Ids) {
     let there = match condition {
         Condition::Yes | Condition::No => true,
         Condition::Is(id, _) => seen.iter().any(|(seen, _)| seen == id),
-        Condition::Number(id, _) => seen.contains(&(id.clone(), true)),
+        Condition::Number(id, _) => seen.contains(&(id.clone(), Readable::Number)),
+        Condition::Rounds(id, _) => seen.contains(&(id.clone(), Readable::Rounds)),
     };
     if !there {
         *condition = Condition::Yes;

@@ -3,7 +3,7 @@
 use rerail::engine::event::Decision;
 
 use crate::generated::ast::{
-    Answer, Body, Call, Case, Condition, File, Foreach, Interrupt, Last, Retry, Step, Stmt, Until, Verb,
+    Answer, Body, Call, Case, Condition, File, Foreach, Interrupt, Last, Readable, Retry, Step, Stmt, Until, Verb,
 };
 use crate::generated::fit::fit;
 
@@ -11,6 +11,9 @@ use crate::generated::fit::fit;
 const DEPTH_MAX: u32 = 2;
 /// Events a case rarely has more of: where an interruption falls.
 const EVENTS_LIKELY: u64 = 16;
+
+/// Outcomes that are asked for.
+const WORDS: [&str; 7] = ["done", "done", "done", "refused", "failed", "skipped", "not_run"];
 
 /// Luck that can be had again: SplitMix64.
 pub struct Luck(u64);
@@ -96,6 +99,7 @@ pub fn case(seed: u64) -> Case {
         1 => Interrupt::Kill(luck.count(1, EVENTS_LIKELY) as usize),
         _ => Interrupt::None,
     };
+    case.prompt = luck.one_in(2);
     for file in case.actions.iter_mut().chain([&mut case.runbook]) {
         for steps in [&mut file.steps, &mut file.on_failure, &mut file.finally] {
             dress(&mut luck, steps);
@@ -151,8 +155,8 @@ struct Maker<'l> {
     calls_from: u64,
     actions: u64,
     in_foreach: bool,
-    /// Ids that can be read, and whether they have a number.
-    ids: Vec<(String, bool)>,
+    /// Ids that can be read, and what of them.
+    ids: Vec<(String, Readable)>,
 }
 
 impl Maker<'_> {
@@ -172,6 +176,7 @@ impl Maker<'_> {
         self.in_foreach |= foreach.is_some();
         let mut body = self.body(depth);
         self.in_foreach = around;
+        let gives = if body.inner().is_some() && self.luck.one_in(2) { self.numbered() } else { None };
         if foreach.is_some() {
             // What is inside is seen inside only.
             self.ids.truncate(before);
@@ -191,6 +196,7 @@ impl Maker<'_> {
             timeout_s: limit(self.luck),
             within_s: limit(self.luck),
             continue_on_failure: self.luck.one_in(4),
+            gives,
             ..Step::new(id, body)
         };
         if self.luck.one_in(3) {
@@ -201,7 +207,7 @@ impl Maker<'_> {
         if self.luck.one_in(8) {
             step.fail_if = Some(self.luck.count(0, 2) as i64);
         }
-        self.ids.push((step.id.clone(), step.has_number()));
+        self.ids.push((step.id.clone(), step.readable()));
         step
     }
 
@@ -225,7 +231,8 @@ impl Maker<'_> {
             12..=13 if depth < DEPTH_MAX => Body::Steps(self.block(1, 3, depth + 1)),
             14 if depth < DEPTH_MAX => self.parallel(depth + 1),
             15..=16 if self.calls_from < self.actions => {
-                Body::Action(self.luck.count(self.calls_from, self.actions - 1) as usize)
+                let number = self.luck.count(self.calls_from, self.actions - 1) as usize;
+                if self.luck.one_in(3) { Body::Runbook(number) } else { Body::Action(number) }
             }
             17 => Body::Sleep(2 * self.luck.count(1, 5)),
             18 => Body::Ask { answered: true },
@@ -270,14 +277,17 @@ impl Maker<'_> {
     }
 
     fn condition(&mut self) -> Condition {
-        match self.luck.below(8) {
+        match self.luck.below(9) {
             0..=2 => Condition::Yes,
             3 => Condition::No,
             4 => self.numbered().map_or(Condition::Yes, |id| Condition::Number(id, self.luck.below(3) as i64)),
+            5 => self
+                .readable(Readable::Rounds)
+                .map_or(Condition::Yes, |id| Condition::Rounds(id, self.luck.pick(&WORDS))),
             _ if self.ids.is_empty() => Condition::Yes,
             _ => {
                 let at = self.luck.below(self.ids.len() as u64) as usize;
-                let word = self.luck.pick(&["done", "done", "done", "refused", "failed", "skipped", "not_run"]);
+                let word = self.luck.pick(&WORDS);
                 Condition::Is(self.ids[at].0.clone(), word)
             }
         }
@@ -285,7 +295,12 @@ impl Maker<'_> {
 
     /// A step before this place with a number in its outputs.
     fn numbered(&mut self) -> Option<String> {
-        let ids: Vec<&String> = self.ids.iter().filter(|(_, numbered)| *numbered).map(|(id, _)| id).collect();
+        self.readable(Readable::Number)
+    }
+
+    /// A step before this place of which this can be read.
+    fn readable(&mut self, what: Readable) -> Option<String> {
+        let ids: Vec<&String> = self.ids.iter().filter(|(_, readable)| *readable == what).map(|(id, _)| id).collect();
         let at = self.luck.below(ids.len().max(1) as u64) as usize;
         ids.get(at).map(|id| (*id).clone())
     }

@@ -145,12 +145,14 @@ pub type Seen = BTreeMap<String, Sight>;
 pub struct Sight {
     pub word: &'static str,
     pub number: Option<i64>,
+    /// The outcomes of a loop's items.
+    pub rounds: Option<Vec<&'static str>>,
 }
 
 impl Sight {
     pub fn of(end: &End) -> Sight {
         let number = if let End::Done(number) = end { *number } else { None };
-        Sight { word: end.word(), number }
+        Sight { word: end.word(), number, rounds: None }
     }
 }
 
@@ -176,8 +178,10 @@ pub enum Why {
     Wrong,
     /// It was never attempted: what it needs can't be computed.
     Unattempted,
-    /// No answer in time, or the step's own time was up.
+    /// No answer in time, no connection yet, or the step's own time was up.
     Timeout,
+    /// Nobody answered a question, in a clean-up.
+    Expired,
 }
 
 impl End {
@@ -190,6 +194,16 @@ impl End {
             End::Rejected => "rejected",
             End::Cancelled => "cancelled",
             End::NotRun => "not_run",
+        }
+    }
+
+    /// The failure of something larger that it broke.
+    pub fn into_failure(self) -> End {
+        match self {
+            End::Failed(why) => End::Failed(why),
+            End::Refused { transient: true } => End::Failed(Why::Timeout),
+            End::Rejected => End::Failed(Why::Expired),
+            _ => End::Failed(Why::Wrong),
         }
     }
 
@@ -229,6 +243,7 @@ impl Model<'_> {
         if kind == Kind::Action && ended == Flow::On && !self.witness(prefix, &file.steps, &seen) {
             ended = Flow::Stopped { at: format!("{prefix}witness") };
         }
+        let cut = self.cut;
         let cleans_up = matches!(ended, Flow::Broken { .. }) && self.cleans_up(prefix);
         let afterwards = std::mem::replace(&mut self.afterwards, true);
         // What runs afterwards has a time of its own.
@@ -245,12 +260,12 @@ impl Model<'_> {
         }
         let cleaned = self.block(&file.finally, &inside, &mut seen);
         self.limits.pop();
-        (self.hidden, self.beside) = around;
+        (self.hidden, self.beside, self.cut) = (around.0, around.1, cut);
         self.afterwards = afterwards;
         if matches!(ended, Flow::On | Flow::Finish) {
             ended = match cleaned {
                 Flow::On | Flow::Finish => ended,
-                Flow::Broken { at, .. } => Flow::Broken { end: End::Failed(Why::Wrong), at },
+                Flow::Broken { end, at } => Flow::Broken { end: end.into_failure(), at },
                 Flow::Stopped { at } => Flow::Broken { end: End::Failed(Why::Timeout), at },
             };
         }
@@ -294,7 +309,7 @@ impl Model<'_> {
         // Of two such times side by side each moment counts once, and what is beside goes on meanwhile.
         self.vague |= self.limits[..self.beside].iter().any(stops);
         // An attempt's limit counts anew after a kill.
-        self.vague |= self.kill.is_some() && self.limits.iter().any(stops);
+        self.vague |= ms > 0 && self.kill.is_some() && self.limits.iter().any(stops);
         self.limits.iter_mut().filter(|limit| stops(limit)).for_each(|limit| limit.at += ms);
     }
 
@@ -342,8 +357,11 @@ impl Model<'_> {
     pub fn may_go_on(&mut self, path: &str) -> bool {
         let starts = self.starts.get(path).copied().unwrap_or_default();
         let cancel = self.cancel.filter(|_| !self.afterwards);
-        let may = cancel.is_none_or(|cancel| starts < cancel.starts.get(path).copied().unwrap_or_default());
-        self.cut &= may;
+        let Some(cancel) = cancel else { return true };
+        let may = starts < cancel.starts.get(path).copied().unwrap_or_default();
+        // A limit may have come before the cancel.
+        let late = |limit: &Limit| self.clock >= limit.at && limit.at <= cancel.at_ms;
+        self.cut = may && self.cut || !may && self.limits().iter().any(late);
         may
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use rerail::engine::event::Body as Event;
 
-use crate::generated::ast::{Body, Case, Interrupt, each_step_of};
+use crate::generated::ast::{Body, Case, Condition, Interrupt, each_step_of};
 use crate::generated::compare::Checked;
 
 /// Counts over all cases.
@@ -68,6 +68,7 @@ fn features(case: &Case) -> Vec<&'static str> {
             Body::Steps(_) => "steps",
             Body::Parallel(_) => "parallel",
             Body::Action(_) => "action",
+            Body::Runbook(_) => "runbook",
             Body::Sleep(_) => "time.sleep",
             Body::Ask { .. } => "human.ask",
             Body::Note => "run.note",
@@ -83,6 +84,8 @@ fn features(case: &Case) -> Vec<&'static str> {
             (step.timeout_s.is_some(), "timeout"),
             (step.within_s.is_some(), "within"),
             (step.continue_on_failure, "continue_on_failure"),
+            (step.gives.is_some(), "outputs"),
+            (matches!(step.condition, Some(Condition::Rounds(..))), "outcomes"),
         ];
         found.extend(keys.into_iter().filter_map(|(there, key)| there.then_some(key)));
     });

@@ -112,6 +112,7 @@ fn simpler_steps(step: &Step) -> Vec<Step> {
     add(&|step| step.timeout_s = None);
     add(&|step| step.within_s = None);
     add(&|step| step.foreach = None);
+    add(&|step| step.gives = None);
     match &step.body {
         Body::Call(call) => {
             for n in 0..call.answers.len().max(call.decisions.len()) {

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use crate::generated::ast::{Body, Call, Foreach, Kind, Last, Step, Stmt, Verb};
-use crate::generated::calls::{Unreadable, holds};
+use crate::generated::calls::{Unreadable, holds, number};
 use crate::generated::model::{Clock, End, Flow, Limit, Model, Seen, Sight, Snapshot, Why};
 use crate::generated::yaml;
 
@@ -18,11 +18,13 @@ struct Instance {
     at: String,
     /// It was `run.finish`, or holds one.
     finish: bool,
+    /// Of a loop: how its items ended.
+    rounds: Option<Vec<&'static str>>,
 }
 
 impl Instance {
     fn plain(end: End, path: &str) -> Instance {
-        Instance { end, at: path.to_owned(), finish: false }
+        Instance { end, at: path.to_owned(), finish: false, rounds: None }
     }
 }
 
@@ -47,11 +49,11 @@ impl Model<'_> {
             }
             Err(Unreadable) => Instance::plain(End::Failed(Why::Wrong), &path),
         };
-        let Instance { end, at, finish } = ended;
+        let Instance { end, at, finish, rounds } = ended;
         if end != End::NotRun && !(is_group && condition.is_ok_and(|holds| holds)) {
             self.story.steps.insert(path.clone(), end.word());
         }
-        seen.insert(step.id.clone(), Sight::of(&end));
+        seen.insert(step.id.clone(), Sight { rounds, ..Sight::of(&end) });
         match end {
             End::Cancelled | End::NotRun => Flow::Stopped { at: path },
             End::Done(_) | End::Skipped if finish => Flow::Finish,
@@ -82,9 +84,11 @@ impl Model<'_> {
 
     /// Takes the innermost limit away. What was stopped by a limit of its own has failed.
     fn overdue(&mut self, ended: &mut Instance, path: &str) {
-        let over = self.limits.pop().is_some_and(|limit| self.clock >= limit.at);
+        let Some(own) = self.limits.pop() else { return };
+        // The reason is the first one that was up.
+        let over = self.clock >= own.at && self.limits().iter().all(|around| own.at <= around.at);
         if ended.end == End::Cancelled && over && self.cut {
-            *ended = Instance::plain(End::Failed(Why::Timeout), path);
+            *ended = Instance { rounds: ended.rounds.take(), ..Instance::plain(End::Failed(Why::Timeout), path) };
         }
     }
 
@@ -113,6 +117,10 @@ impl Model<'_> {
                     if row >= until.in_a_row {
                         return ended;
                     }
+                    // There is no other look after the last moment.
+                    if limited && self.limits.last().is_some_and(|own| self.clock >= own.at) {
+                        return Instance::plain(End::Failed(Why::Timeout), path);
+                    }
                     until.every_s * 1_000
                 }
                 (None, Some(retry)) if attempt < retry.attempts && self.may_retry(step, &ended.end) => {
@@ -134,7 +142,6 @@ impl Model<'_> {
             }
             if !self.wait(pause) || self.is_late_around(limited) {
                 self.cut = true;
-                self.around = self.is_late_around(limited);
                 return Instance::plain(End::Cancelled, path);
             }
             if step.body.inner().is_none() && !self.begin(path) {
@@ -167,6 +174,7 @@ impl Model<'_> {
         match end {
             End::Refused { transient } => *transient,
             // What is around it was attempted.
+            End::Failed(Why::Expired) => false,
             End::Failed(Why::Unattempted) => !matches!(step.body, Body::Call(_)),
             End::Failed(_) => match &step.body {
                 Body::Call(call) => matches!(call.verb, Verb::Read | Verb::Repeatable),
@@ -244,14 +252,14 @@ impl Model<'_> {
             Body::Steps(inner) => {
                 let begun = self.starts.clone();
                 let flow = self.block(inner, inside, seen);
-                return self.group(flow, path, begun != self.starts);
+                return self.group(step, flow, path, begun != self.starts, seen);
             }
             Body::Parallel(inner) => {
                 let begun = self.starts.clone();
                 let flow = self.parallel(inner, inside, seen);
-                return self.group(flow, path, begun != self.starts);
+                return self.group(step, flow, path, begun != self.starts, seen);
             }
-            Body::Action(number) => return self.action(*number, path),
+            Body::Action(number) | Body::Runbook(number) => return self.action(*number, path),
             Body::Sleep(_) | Body::Ask { .. } if self.stopped_here(path).is_some() => {
                 self.cut = false;
                 End::Cancelled
@@ -272,11 +280,11 @@ impl Model<'_> {
     }
 
     /// A group ends as the step that broke it.
-    fn group(&self, flow: Flow, path: &str, begun: bool) -> Instance {
+    fn group(&self, step: &Step, flow: Flow, path: &str, begun: bool, seen: &Seen) -> Instance {
         match flow {
-            Flow::On => Instance::plain(End::Done(None), path),
+            Flow::On => Instance::plain(given(step, seen), path),
             Flow::Finish => Instance { finish: true, ..Instance::plain(End::Done(None), path) },
-            Flow::Broken { end, at } => Instance { end, at, finish: false },
+            Flow::Broken { end, at } => Instance { at, ..Instance::plain(end, path) },
             Flow::Stopped { .. } if begun || self.is_late() => Instance::plain(End::Cancelled, path),
             Flow::Stopped { .. } => Instance::plain(End::NotRun, path),
         }
@@ -316,8 +324,9 @@ impl Model<'_> {
         // When no further item may begin.
         let mut over: Option<u64> = None;
         let mut begun = 0;
+        let mut rounds = vec!["not_run"; foreach.items];
         let at_once = foreach.max_parallel > 1 && !step.continue_on_failure;
-        for item in 0..foreach.items {
+        for (item, round) in rounds.iter_mut().enumerate() {
             let place = (0..places.len()).min_by_key(|place| places[*place]).unwrap_or_default();
             self.clock = places[place];
             let instance = format!("{path}[{item}]");
@@ -330,7 +339,7 @@ impl Model<'_> {
             }
             self.each = Some(item);
             let mut own = seen.clone();
-            let Instance { end, at, finish } = self.instance_of_item(step, &instance, &mut own);
+            let Instance { end, at, finish, .. } = self.instance_of_item(step, &instance, &mut own);
             self.each = around;
             places[place] = self.clock;
             if end == End::NotRun {
@@ -341,6 +350,7 @@ impl Model<'_> {
                 self.story.steps.insert(instance.clone(), end.word());
             }
             begun += 1;
+            *round = end.word();
             // A "no" is no failure that could be passed over.
             let closes = finish || end == End::Rejected || end.rank() > 0 && !step.continue_on_failure;
             over = over.into_iter().chain(closes.then_some(self.clock)).min();
@@ -358,13 +368,11 @@ impl Model<'_> {
             Flow::On if !all => Instance::plain(End::Cancelled, path),
             Flow::On => Instance::plain(End::Done(None), path),
             Flow::Finish => Instance { finish: true, ..Instance::plain(End::Done(None), path) },
-            Flow::Broken { end: End::Rejected, at } => Instance { end: End::Rejected, at, finish: false },
-            Flow::Broken { end, at } => {
-                let why = if let End::Failed(why) = end { why } else { Why::Wrong };
-                Instance { end: End::Failed(why), at, finish: false }
-            }
+            Flow::Broken { end: End::Rejected, at } => Instance { at, ..Instance::plain(End::Rejected, path) },
+            Flow::Broken { end, at } => Instance { at, ..Instance::plain(end.into_failure(), path) },
             Flow::Stopped { .. } => Instance::plain(End::Cancelled, path),
         };
+        ended.rounds = Some(rounds);
         if step.within_s.is_some() {
             self.overdue(&mut ended, path);
         }
@@ -389,10 +397,10 @@ impl Model<'_> {
         match flow {
             Flow::On | Flow::Finish => Instance::plain(End::Done(Some(1)), path),
             // That one of its steps did not happen says nothing of those before it.
-            Flow::Broken { end: End::Refused { .. }, at } => {
-                Instance { end: End::Failed(Why::Wrong), at, finish: false }
+            Flow::Broken { end: end @ End::Refused { .. }, at } => {
+                Instance { at, ..Instance::plain(end.into_failure(), path) }
             }
-            Flow::Broken { end, at } => Instance { end, at, finish: false },
+            Flow::Broken { end, at } => Instance { at, ..Instance::plain(end, path) },
             Flow::Stopped { .. } => Instance::plain(End::Cancelled, path),
         }
     }
@@ -482,6 +490,15 @@ impl Model<'_> {
                 return ended(End::Cancelled);
             }
         }
+    }
+}
+
+/// What a group gives that came to its end.
+fn given(step: &Step, seen: &Seen) -> End {
+    match step.gives.as_ref().map(|id| number(id, seen)) {
+        None => End::Done(None),
+        Some(Ok(number)) => End::Done(Some(number)),
+        Some(Err(Unreadable)) => End::Failed(Why::Wrong),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::generated::ast::{Body, Call, Case, Condition, File, Kind, Last, Step, Stmt, Verb, action_name};
+use crate::generated::ast::{
+    Body, Call, Case, Condition, File, Kind, Last, Step, Stmt, Verb, action_name, runbook_name,
+};
 
 /// The text of a runbook or action, below its head.
 ///
@@ -31,8 +33,11 @@ fn file(file: &File, kind: Kind) -> String {
 
 /// The texts of a case: the runbook's, then the actions' by name.
 pub fn texts(case: &Case) -> (String, Vec<(String, String)>) {
-    let actions = (0..).zip(&case.actions).map(|(number, action)| (action_name(number), file(action, Kind::Action)));
-    (file(&case.runbook, Kind::Runbook), actions.collect())
+    let called = case.actions.iter().enumerate().flat_map(|(number, action)| {
+        let text = file(action, Kind::Action);
+        [(action_name(number), text.clone()), (format!("runbooks/{}", runbook_name(number)), text)]
+    });
+    (file(&case.runbook, Kind::Runbook), called.collect())
 }
 
 fn witness(text: &mut String, seen: &[Step]) {
@@ -68,7 +73,7 @@ fn step(text: &mut String, step: &Step, depth: usize) {
         let _ = writeln!(text, "{pad}  {line}");
     };
     if let Some(condition) = &step.condition {
-        line(format!("if: {}", expression(condition)));
+        line(format!("if: '{}'", expression(condition)));
     }
     if let Some(foreach) = &step.foreach {
         let items: Vec<String> = (0..foreach.items).map(|i| i.to_string()).collect();
@@ -104,6 +109,10 @@ fn step(text: &mut String, step: &Step, depth: usize) {
         )),
         // Two branches may well call the same one.
         Body::Action(number) => line(format!("uses: {}\n{pad}  reason: all are meant", action_name(*number))),
+        Body::Runbook(number) => {
+            let name = runbook_name(*number);
+            line(format!("uses: runbook\n{pad}  with: {{ name: {name} }}\n{pad}  reason: all are meant"));
+        }
         Body::Sleep(seconds) => line(format!("uses: time.sleep\n{pad}  with: {{ duration: {seconds}s }}")),
         Body::Ask { .. } => line(format!("uses: human.ask\n{pad}  with: {{ text: 'go on?', expires: 10m }}")),
         Body::Note => line(format!("uses: run.note\n{pad}  with: {{ text: noted }}")),
@@ -121,6 +130,9 @@ fn step(text: &mut String, step: &Step, depth: usize) {
     let mut line = |line: String| {
         let _ = writeln!(text, "{pad}  {line}");
     };
+    if let Some(id) = &step.gives {
+        line(format!("outputs: {{ json: {{ n: '${{{{ steps.{id}.outputs.json.n }}}}' }} }}"));
+    }
     if let Some(until) = &step.until {
         line(format!("until: result.json.n == {}", until.n));
         line(format!("every: {}s", until.every_s));
@@ -184,5 +196,6 @@ fn expression(condition: &Condition) -> String {
         Condition::No => "vars.no".to_owned(),
         Condition::Is(id, word) => format!("steps.{id}.outcome == \"{word}\""),
         Condition::Number(id, n) => format!("steps.{id}.outputs.json.n == {n}"),
+        Condition::Rounds(id, word) => format!("\"{word}\" in steps.{id}.outcomes"),
     }
 }
