@@ -15,6 +15,7 @@ pub mod perform;
 pub mod pinned;
 pub mod rehearsal;
 pub mod replay;
+pub mod roster;
 pub mod seal;
 pub mod signals;
 pub mod vault;

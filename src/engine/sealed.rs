@@ -34,6 +34,8 @@ fn values_of(body: &Body) -> (Option<&Value>, [Option<&Map>; 3]) {
         // What people say, what is shown, and what another driver saw.
         Body::RunResumed { .. } | Body::RunCancelled { .. } | Body::RunPaused { .. } => (None, [None; 3]),
         Body::AskAnswered { .. } | Body::Note { .. } | Body::Log { .. } | Body::RunTaken { .. } => (None, [None; 3]),
+        Body::ApprovalRequested(_) | Body::ApprovalGiven { .. } | Body::ApprovalRejected { .. } => (None, [None; 3]),
+        Body::ApprovalExpired { .. } | Body::ApprovalVoid { .. } | Body::ApprovalReminded { .. } => (None, [None; 3]),
         Body::UndoStarted(_) | Body::UndoFinished { .. } => (None, [None; 3]),
         Body::ConcurrencyWaiting { .. } | Body::ConcurrencyBusy { .. } | Body::ConcurrencyClaimed { .. } => {
             (None, [None; 3])

@@ -65,6 +65,7 @@ impl Append {
             Body::RunStarted(_) | Body::RunFinished { .. } | Body::RunCancelled { .. } => true,
             Body::AskAnswered { .. } | Body::OutcomeSet { .. } => true,
             Body::UndoStarted(_) | Body::UndoFinished { .. } => true,
+            Body::ApprovalGiven { .. } | Body::ApprovalRejected { .. } => true,
             Body::StepStarted(intent) => intent.key.is_some(),
             _ => false,
         };

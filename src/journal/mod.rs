@@ -44,7 +44,7 @@ pub use list::{Filter, FindError, RunRow};
 pub use memory::Memory;
 pub use prune::{Pruner, Tombstone};
 pub use read::Line;
-pub use store::Store;
+pub use store::{News, Store};
 pub use sweep::Swept;
 pub use ticket::Ticket;
 pub use verify::{Report, verify, verify_against};

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::runbook::lower::named_templates;
+use crate::runbook::lower_approval;
 use crate::runbook::lower_sealed;
 use crate::runbook::lower_times;
 use crate::runbook::lower_undo;
@@ -38,6 +39,7 @@ pub(super) const STEP: Keys = Keys {
         "within",
         "timeout",
         "retry",
+        "approval",
         "effect",
         "repeat",
         "settle",
@@ -47,7 +49,7 @@ pub(super) const STEP: Keys = Keys {
         "outputs",
         "reveal",
     ],
-    later: &["approval"],
+    later: &[],
     foreign: &[
         ("run", "a command is `uses: exec.run`; Rhai code is `script`"),
         ("when", "a condition of a step is `if`"),
@@ -75,7 +77,7 @@ pub(super) const STEP: Keys = Keys {
 
 pub(super) const BODIES: [&str; 6] = ["uses", "script", "assert", "findings", "steps", "parallel"];
 /// Keys that go with some bodies only. What stands in none of the lists goes with every body.
-pub(super) const GOES_WITH: [(&str, &[&str]); 13] = [
+pub(super) const GOES_WITH: [(&str, &[&str]); 14] = [
     ("with", &["uses"]),
     ("until", &["uses", "script", "steps"]),
     ("in_a_row", &["uses", "script", "steps"]),
@@ -84,6 +86,7 @@ pub(super) const GOES_WITH: [(&str, &[&str]); 13] = [
     ("timeout", &["uses", "script", "steps", "parallel"]),
     ("retry", &["uses", "script", "steps", "parallel"]),
     ("outputs", &["uses", "script", "steps", "parallel"]),
+    ("approval", &["uses", "script", "steps", "parallel"]),
     ("effect", &["uses"]),
     ("repeat", &["uses"]),
     ("settle", &["uses"]),
@@ -186,6 +189,7 @@ fn step(reader: &mut Reader, node: &Node, ids: &mut Ids) -> Option<Step> {
     let within = fields.get("within").and_then(|node| reader.duration_template(node, "`within`"));
     let timeout = fields.get("timeout").and_then(|node| reader.duration_template(node, "`timeout`"));
     let retry = fields.get("retry").and_then(|node| lower_times::retry(reader, node));
+    let approval = fields.get("approval").and_then(|node| lower_approval::approval(reader, node));
     let effect = fields.get("effect").and_then(|node| lower_writes::effect(reader, node));
     let repeat = fields.get("repeat").and_then(|node| lower_writes::repeat(reader, node));
     let continue_on_failure = fields.get("continue_on_failure");
@@ -218,6 +222,7 @@ fn step(reader: &mut Reader, node: &Node, ids: &mut Ids) -> Option<Step> {
         within,
         timeout,
         retry,
+        approval,
         effect,
         repeat,
         settle,

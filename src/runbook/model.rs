@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::runbook::approval::Approval;
 use crate::runbook::snippet::{Snippet, Template};
 use crate::runbook::source::{Span, Spanned};
 use crate::runbook::spec::{Effect, Repeat};
@@ -123,6 +124,8 @@ pub struct Step {
     /// Limit of one attempt; a write that reaches it is in doubt.
     pub timeout: Option<Template>,
     pub retry: Option<Retry>,
+    /// Who must agree before anything is written by it or inside it.
+    pub approval: Option<Approval>,
     /// Declared stricter than the action's own, or milder with a `reason`.
     pub effect: Option<Spanned<Effect>>,
     pub repeat: Option<Spanned<Repeat>>,

@@ -13,16 +13,19 @@ use crate::drivers::watch::{Foreground, Why};
 use crate::engine::event::{Actor, Body, Event};
 use crate::engine::facts::{Facts, RunState};
 use crate::engine::ids::RunId;
+use crate::engine::look_ahead::Previewed;
 use crate::engine::machine::{Machine, Signal, Start};
 use crate::engine::sealed::sealed_in;
 use crate::journal::{Blob, Drive, Holder, Journal, RunRow, StoreKey};
 use crate::redact::Redactor;
 use crate::runbook::program::{FileKind, Program};
 use crate::runbook::settings::Target;
+use crate::runbook::spec::Effect;
 use crate::runs::Runs;
 use crate::runs::entry::{Entry, Wanted};
 use crate::runs::error::{ErrorKind, RunsError};
 use crate::runs::ground::Ground;
+use crate::runs::identity::only_people;
 use crate::runs::people::{DecideRequest, settle};
 use crate::runs::start::{Prepared, secrets_of};
 use crate::runs::typed::{check_optional, check_text, check_value};
@@ -30,6 +33,9 @@ use crate::script::limits::STACK_BYTES;
 use crate::script::sandbox::Sandbox;
 use crate::script::value::{Map, Value};
 use crate::steps::world::{SealedValues, World, WorldSettings};
+
+/// The surface of programs that act for themselves.
+const AGENT: &str = "mcp";
 
 /// Where a run stands when its driver returns.
 #[derive(Debug)]
@@ -73,6 +79,8 @@ pub(super) struct Going {
 pub struct Rehearsed {
     pub events: Vec<Event>,
     pub facts: Facts,
+    /// What it would write.
+    pub found: Previewed,
     pub program: Arc<Program>,
 }
 
@@ -82,9 +90,12 @@ impl Runs {
     /// # Errors
     /// If it can't begin, also because of another run; once it has begun, trouble is in [`Left::why`].
     pub fn start(&self, prepared: Prepared, mut foreground: Foreground) -> Result<Begun, RunsError> {
+        self.may_start(&prepared, &foreground.actor)?;
         let store = self.store()?;
+        store.expect_writes();
         let run = RunId::new(uuid::Uuid::now_v7());
         let ground = self.ground()?;
+        let (roster, single) = (ground.roster(), ground.settings.people.is_single_operator());
         let redactor = self.redactor.clone();
         let open = shown_anyway(&prepared.program, &prepared.inputs, prepared.target.as_deref());
         let vault = Arc::new(Vault::of_store(store, run, &redactor).beside(open));
@@ -106,8 +117,10 @@ impl Runs {
             }
             start.previous = store.previous(&program.runbook.name, start.target.as_deref(), start.group.as_deref())?;
             let machine = Machine::start(program, sandbox, start, now());
-            let machine = machine.map_err(|failure| RunsError::failed("`vars` can't be computed", &failure))?;
-            let local = Local { store, drive: &drive, world: gated(&world, &drive), redactor, vault, foreground };
+            let mut machine = machine.map_err(|failure| RunsError::failed("`vars` can't be computed", &failure))?;
+            machine.single_operator(single);
+            let world = gated(&world, &drive);
+            let local = Local { store, drive: &drive, world, redactor, vault, foreground, roster };
             let (facts, why) = on_event_loop(local.run(machine, texts))?;
             Ok(Begun::Left(Box::new(self.left(run, facts, why))))
         })
@@ -133,8 +146,9 @@ impl Runs {
         on_engine_thread(move || {
             let machine = Machine::start(Arc::clone(&program), sandbox, start, now());
             let machine = machine.map_err(|failure| RunsError::failed("`vars` can't be computed", &failure))?;
-            let (events, facts) = on_event_loop(rehearse(machine, world, redactor, &vault, &mut foreground))?;
-            Ok(Rehearsed { events, facts, program })
+            let (events, machine) = on_event_loop(rehearse(machine, world, redactor, &vault, &mut foreground))?;
+            let (facts, found) = (machine.facts().clone(), machine.found());
+            Ok(Rehearsed { events, facts, found, program })
         })
     }
 
@@ -170,6 +184,9 @@ impl Runs {
         };
         let ground = self.ground_of(started)?;
         let (program, target) = unpin(store, started, &ground.settings.exec)?;
+        let decides = if decisions.is_empty() { None } else { Some("decide about a step") };
+        may_drive(&ground, &program.effects, &target, &foreground.actor, decides)?;
+        let (roster, single) = (ground.roster(), ground.settings.people.is_single_operator());
         let facts = Facts::fold(&events).map_err(|error| RunsError::new(ErrorKind::Damaged, error.to_string()))?;
         let decisions = settle(&facts, decisions)?;
         if let (Some(end), true) = (&facts.finished, decisions.is_empty()) {
@@ -200,6 +217,7 @@ impl Runs {
         on_engine_thread(move || {
             let mut machine = Machine::load(program, sandbox, &events)
                 .map_err(|error| RunsError::new(ErrorKind::Damaged, error.to_string()))?;
+            machine.single_operator(single);
             let actor = foreground.actor.clone();
             for DecideRequest { step, decision, outputs, reason } in decisions {
                 machine.signal(Signal::Decide { step, decision, outputs, actor: actor.clone(), reason }, now());
@@ -209,10 +227,20 @@ impl Runs {
             if let Some(from) = from {
                 machine.signal(Signal::Take { actor, from, reason }, now());
             }
-            let local = Local { store, drive: &drive, world: gated(&world, &drive), redactor, vault, foreground };
+            let world = gated(&world, &drive);
+            let local = Local { store, drive: &drive, world, redactor, vault, foreground, roster };
             let (facts, why) = on_event_loop(local.run(machine, Vec::new()))?;
             Ok(self.left(id, facts, why))
         })
+    }
+
+    /// Whether somebody may start this run: they are a person of the project if there are any, and what started them
+    /// may do as much. Says so before anything is asked or happens.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotAllowed`] with the way out.
+    pub fn may_start(&self, prepared: &Prepared, actor: &Actor) -> Result<(), RunsError> {
+        may_drive(&self.ground()?, &prepared.effects, &prepared.settings, actor, None)
     }
 
     /// Where the files lie that steps keep.
@@ -307,6 +335,8 @@ impl Runs {
             fence: 0,
             group: None,
             previous: None,
+            floors: Some(&prepared.settings.policy.floors).filter(|floors| !floors.is_empty()).cloned().map(Box::new),
+            cover: None,
             rehearsal,
         };
         Ok((start, texts))
@@ -325,6 +355,38 @@ pub(super) fn sandbox(program: &Program) -> Result<Arc<Sandbox>, RunsError> {
         RunsError::new(ErrorKind::Invalid, format!("module `{module}`: {}", error.message))
     })?;
     Ok(Arc::new(sandbox))
+}
+
+/// Whether somebody may drive a run of these effects. Who only looks may be anybody.
+pub(super) fn may_drive(
+    ground: &Ground,
+    effects: &[Effect],
+    target: &Target,
+    actor: &Actor,
+    decides: Option<&str>,
+) -> Result<(), RunsError> {
+    let worst = effects.iter().max().copied().unwrap_or(Effect::Pure);
+    let people = &ground.settings.people;
+    if actor.via == AGENT && worst > target.policy.agents_max {
+        let most = target.policy.agents_max.word();
+        let said = format!("a run that a program starts may {most} at most, and this one may {}", worst.word());
+        let hint = "a person starts it, or the target says more under `policy: agents`";
+        return Err(RunsError::new(ErrorKind::NotAllowed, said).hint(hint));
+    }
+    if let Some(what) = decides {
+        only_people(people, actor, what)?;
+    }
+    if worst < Effect::Notify {
+        return Ok(());
+    }
+    let floors = &target.policy.floors;
+    let asks = effects.iter().any(|effect| floors.of(*effect).is_some());
+    if people.is_single_operator() && asks && !floors.single_operator {
+        let said = "this target wants somebody else to approve, and there are no `people` in rerail.yaml";
+        let hint = "name them there; looking works without, and so does --dry-run";
+        return Err(RunsError::new(ErrorKind::NotAllowed, said).hint(hint));
+    }
+    only_people(people, actor, "start what may do more than look")
 }
 
 /// This process, as others are told of it.

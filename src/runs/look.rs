@@ -90,6 +90,10 @@ impl Runs {
                 Ok(Body::AskAnswered { step, answer, actor, .. }) => {
                     format!("answer `{answer}` to `{step}` by {}", actor.id)
                 }
+                Ok(Body::ApprovalGiven { step, actor, .. }) => format!("approval of `{step}` by {}", actor.id),
+                Ok(Body::ApprovalRejected { step, actor, reason, .. }) => {
+                    format!("rejection of `{step}` by {}: {reason}", actor.id)
+                }
                 Ok(Body::OutcomeSet { step, actor, .. }) => format!("decision on `{step}` by {}", actor.id),
                 Ok(Body::Note { text, .. }) => format!("note: {text}"),
                 Ok(other) => other.word().to_owned(),
@@ -98,7 +102,7 @@ impl Runs {
             .collect())
     }
 
-    /// Questions whose answer waits for a driver to take it up.
+    /// Questions whose answer waits for a driver to take it up, and approvals somebody has given their word about.
     ///
     /// # Errors
     /// If the journal can't be read.
@@ -107,6 +111,7 @@ impl Runs {
         let signals = self.store()?.pending_signals(run.run)?;
         let step = |body| match body {
             Ok(Body::AskAnswered { step, .. }) => Some(step),
+            Ok(Body::ApprovalGiven { step, .. } | Body::ApprovalRejected { step, .. }) => Some(step),
             _ => None,
         };
         Ok(signals.into_iter().filter_map(|signal| step(signal.body)).collect())

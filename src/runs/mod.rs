@@ -4,6 +4,7 @@
 //! works. Nothing here prints or reads the terminal.
 
 mod actions;
+mod approvals;
 mod checking;
 mod checkup;
 mod drive;
@@ -14,12 +15,14 @@ mod evidence;
 mod follow;
 mod ground;
 mod holding;
+mod identity;
 mod inputs;
 mod look;
 mod online;
 mod people;
 mod start;
 mod take;
+mod token;
 mod typed;
 mod undo;
 
@@ -32,15 +35,18 @@ pub use crate::journal::{
     sqlite_version,
 };
 pub use actions::ListedAction;
+pub use approvals::{Taken, Waiting, Word, names_change};
 pub use checking::Checked;
 pub use checkup::{Checkup, Fitness};
 pub use drive::{Begun, Left, Rehearsed};
 pub use error::{ErrorKind, RunsError};
 pub use evidence::{Prunable, Pruned};
 pub use follow::{Followed, Parted};
+pub use identity::Caller;
 pub use people::{DecideRequest, Delivered};
 pub use start::{Change, Prepared, StartRequest};
 pub use take::Handover;
+pub use token::Token;
 pub use undo::PreparedUndo;
 
 use crate::journal::Store;

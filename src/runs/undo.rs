@@ -22,7 +22,7 @@ use crate::runbook::program::Program;
 use crate::runbook::settings::Target;
 use crate::runbook::spec::Effect;
 use crate::runs::Runs;
-use crate::runs::drive::{Left, Rehearsed, holder, on_engine_thread, on_event_loop, sandbox, shown_anyway};
+use crate::runs::drive::{Left, Rehearsed, holder, may_drive, on_engine_thread, on_event_loop, sandbox, shown_anyway};
 use crate::runs::error::{ErrorKind, RunsError};
 use crate::runs::ground::Ground;
 use crate::runs::start::Change;
@@ -86,8 +86,9 @@ impl Runs {
             let machine = Machine::load(Arc::clone(&program), sandbox, &events).map_err(damaged)?;
             let mut machine = machine.as_rehearsal();
             machine.signal(Signal::Undo { actor, reason: None, fence: 0 }, now());
-            let (events, facts) = on_event_loop(rehearse(machine, world, redactor, &vault, &mut foreground))?;
-            Ok(Rehearsed { events, facts, program })
+            let (events, machine) = on_event_loop(rehearse(machine, world, redactor, &vault, &mut foreground))?;
+            let (facts, found) = (machine.facts().clone(), machine.found());
+            Ok(Rehearsed { events, facts, found, program })
         })
     }
 
@@ -101,6 +102,8 @@ impl Runs {
         let run = prepared.run.run;
         let drive = Arc::new(store.acquire(run, holder(&foreground.actor))?);
         let Ended { events, facts, ground, program, target } = self.ended(&prepared.run)?;
+        may_drive(&ground, &[prepared.worst()], &target, &foreground.actor, None)?;
+        let (roster, single) = (ground.roster(), ground.settings.people.is_single_operator());
         if due(&program, &facts, &StepPath::root()) != prepared.due {
             let said = "what there is to take back is not what was shown: somebody was there in between";
             return Err(RunsError::new(ErrorKind::Busy, said).hint("look again:  rerail undo RUN --dry-run"));
@@ -113,9 +116,11 @@ impl Runs {
         let sandbox = sandbox(&program)?;
         on_engine_thread(move || {
             let mut machine = Machine::load(program, sandbox, &events).map_err(damaged)?;
+            machine.single_operator(single);
             let (actor, reason) = (foreground.actor.clone(), prepared.reason);
             machine.signal(Signal::Undo { actor, reason, fence: drive.fence() }, now());
-            let local = Local { store, drive: &drive, world: gated(&world, &drive), redactor, vault, foreground };
+            let world = gated(&world, &drive);
+            let local = Local { store, drive: &drive, world, redactor, vault, foreground, roster };
             let (facts, why) = on_event_loop(local.run(machine, Vec::new()))?;
             Ok(self.left(run, facts, why))
         })

@@ -28,7 +28,7 @@ mod postgres;
 mod postgres_query;
 mod redis_ping;
 mod refusal;
-mod regular_file;
+pub mod regular_file;
 mod run_fail;
 mod run_finish;
 mod run_note;

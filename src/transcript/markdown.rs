@@ -208,6 +208,8 @@ fn actor(body: &Body) -> Option<&Actor> {
         | Body::RunTaken { actor, .. }
         | Body::RunCancelled { actor, .. }
         | Body::AskAnswered { actor, .. }
+        | Body::ApprovalGiven { actor, .. }
+        | Body::ApprovalRejected { actor, .. }
         | Body::OutcomeSet { actor, .. } => Some(actor),
         Body::Note { actor, .. } | Body::RunPaused { actor, .. } | Body::HoldOff { actor } => actor.as_ref(),
         Body::HoldOn(hold) => Some(&hold.actor),
@@ -221,11 +223,17 @@ fn step(body: &Body) -> Option<&str> {
         Body::StepStarted(intent) => &intent.step,
         Body::StepFinished(end) => &end.step,
         Body::StepRetrying(again) => &again.step,
+        Body::ApprovalRequested(request) => &request.step,
         Body::StepObserved { step, .. }
         | Body::StepSettled { step, .. }
         | Body::StepSkipped { step, .. }
         | Body::AskAsked { step, .. }
         | Body::AskAnswered { step, .. }
+        | Body::ApprovalGiven { step, .. }
+        | Body::ApprovalRejected { step, .. }
+        | Body::ApprovalExpired { step, .. }
+        | Body::ApprovalVoid { step, .. }
+        | Body::ApprovalReminded { step, .. }
         | Body::Finding { step, .. }
         | Body::Log { step, .. }
         | Body::OutcomeSet { step, .. }

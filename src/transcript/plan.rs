@@ -66,6 +66,8 @@ pub struct Row {
     pub maybe: bool,
     /// An `undo` takes it back.
     pub undo: bool,
+    /// Who would have to agree, and within what time.
+    pub approval: Option<String>,
     pub may_call: Vec<String>,
 }
 
@@ -131,6 +133,7 @@ impl Plan {
                     said: format!("skipped: `{condition}` is false"),
                     maybe: false,
                     undo: false,
+                    approval: None,
                     may_call: Vec::new(),
                 }),
                 _ => {}
@@ -205,6 +208,7 @@ impl Plan {
             said,
             maybe,
             undo,
+            approval: planned.and_then(|planned| planned.approval.clone()),
             may_call: planned.map(|planned| planned.may_call.clone()).unwrap_or_default(),
         });
     }
@@ -329,6 +333,7 @@ impl Plan {
                     "summary": row.said,
                     "maybe": row.maybe,
                     "undo": row.undo,
+                    "approval": row.approval,
                     "may_call": row.may_call,
                 })
             })
@@ -369,8 +374,11 @@ impl Row {
             .add(if self.kind == Kind::Failed { Tone::Bad } else { Tone::Plain }, &said)
             .add(Tone::Dim, if self.undo { "   undo: yes" } else { "" });
         let mut lines = vec![line];
+        let indent = " ".repeat(4 + NAME_WIDTH + EFFECT_WIDTH);
+        if let Some(approval) = &self.approval {
+            lines.push(Line::of(Tone::Plain, &indent).add(Tone::Warn, &format!("approval: {approval}")));
+        }
         if !self.may_call.is_empty() {
-            let indent = " ".repeat(4 + NAME_WIDTH + EFFECT_WIDTH);
             lines
                 .push(Line::of(Tone::Plain, &indent).add(Tone::Dim, &format!("may call {}", self.may_call.join(", "))));
         }

@@ -11,6 +11,7 @@ use rerail::drivers::clock::now;
 use rerail::drivers::gate::gated;
 use rerail::drivers::local::Local;
 use rerail::drivers::rehearsal::rehearse;
+use rerail::drivers::roster::Roster;
 use rerail::drivers::vault::Vault;
 use rerail::drivers::watch::{Control, Foreground, Watcher, Why};
 use rerail::engine::event::{Body, Event, Hold};
@@ -171,7 +172,8 @@ impl Bench {
         let watcher = Box::new(self.shown.clone());
         let foreground = Foreground { watcher, control, attended: self.attended, actor: ana() };
         let vault = Arc::new(Vault::of_store(&self.store, drive.run(), &redactor));
-        let local = Local { store: &self.store, drive: &drive, world, redactor, vault, foreground };
+        let roster = Roster::nobody();
+        let local = Local { store: &self.store, drive: &drive, world, redactor, vault, foreground, roster };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(local.run(machine, Vec::new()))
     }
@@ -204,6 +206,8 @@ fn start(run: RunId) -> Start {
         fence: 0,
         group: None,
         previous: None,
+        floors: None,
+        cover: None,
         rehearsal: false,
     }
 }
@@ -614,8 +618,8 @@ fn ctrl_c_ends_the_look_a_rehearsal_hangs_in_and_cancels_it() {
         });
         eventually("the look", || server.count("GET /hang") == 1);
         press.send(Control::Interrupt).unwrap();
-        let facts = rehearsed.join().unwrap();
-        assert_eq!(ended(&facts), RunOutcome::Cancelled);
+        let machine = rehearsed.join().unwrap();
+        assert_eq!(ended(machine.facts()), RunOutcome::Cancelled);
     });
     drop(open);
     assert_eq!(server.count("GET /next"), 0);

@@ -134,6 +134,9 @@ impl ForeachTask {
                 return Err(Box::new(end));
             }
             if let Some(unknown) = unknown {
+                if env.program.effect_of(step).changes_the_world() {
+                    env.find_unknown();
+                }
                 return Err(Box::new(self.planned(env, &unknown)));
             }
         }

@@ -16,13 +16,14 @@ use crate::engine::reopen::is_afterwards;
 use crate::engine::scope::{Scope, StepResult};
 use crate::engine::walk::again::{self, Place};
 use crate::engine::walk::book::{BookEnd, BookTask};
+use crate::engine::walk::gate::{self, Gate, Write};
 use crate::engine::walk::leaf::{Leaf, after, is_engine_action};
 use crate::engine::walk::limits::Inside;
 use crate::engine::walk::settle::SettleTask;
 use crate::engine::walk::undo::UndoTask;
 use crate::engine::walk::{Progress, StepEnd, entry, instance, limits, step};
 use crate::runbook::model::{Plan, Poll, Runbook, Settle, Step};
-use crate::runbook::program::{Child, Program};
+use crate::runbook::program::{Child, FileKind, Program};
 use crate::runbook::snippet::Template;
 use crate::runbook::source::Spanned;
 use crate::runbook::spec::{ActionSpec, Effect, RUN_UNDO, Repeat, shows};
@@ -122,6 +123,20 @@ impl Invocation {
         arguments: &Arguments,
         manner: &Manner,
     ) -> Progress<Option<StepEnd>> {
+        let path = self.path.clone();
+        let went_well = |end: &Option<StepEnd>| {
+            end.as_ref().is_some_and(|end| end.result.outcome.lets_the_run_go_on() && !end.maybe_over)
+        };
+        env.at_step(&path, |env| self.go_on(env, scope, arguments, manner), went_well)
+    }
+
+    fn go_on(
+        &mut self,
+        env: &mut Env,
+        scope: &Scope,
+        arguments: &Arguments,
+        manner: &Manner,
+    ) -> Progress<Option<StepEnd>> {
         loop {
             if env.decided.waits.paused.is_some() {
                 return Progress::Pending;
@@ -172,7 +187,12 @@ impl Invocation {
                     }
                 },
                 Status::Open if self.uses == RUN_UNDO => return self.take_back(env, scope, manner),
-                Status::Open if self.has_steps(env) => return self.go_inside(env, scope, manner),
+                Status::Open if self.has_steps(env) => {
+                    let started = env.facts.step(&self.path).and_then(|record| record.started.as_ref());
+                    let effect = started.map_or(Effect::Pure, |started| started.intent.effect);
+                    let floor = gate::floor(env, &self.path, effect);
+                    return gate::behind(env, floor, |env| self.go_inside(env, scope, manner));
+                }
                 Status::Open => match self.leaf.advance(env, scope, &self.path, &self.uses, manner) {
                     Progress::Pending => return Progress::Pending,
                     Progress::Ended(()) => {}
@@ -193,7 +213,7 @@ impl Invocation {
             return Status::InDoubt;
         }
         let Some(started) = &record.started else { return Status::Start(Resend::Fresh) };
-        if started.intent.body == step::ARGUMENTS {
+        if step::never_began(&started.intent.body) {
             return Status::Start(Resend::Fresh);
         }
         let outlives_drivers = self.has_steps(env) || is_engine_action(&self.uses);
@@ -253,6 +273,16 @@ impl Invocation {
                 let unknown = Value::Map(prepared.with.clone()).unknown().cloned();
                 let effect = prepared.effect;
                 let action = self.has_steps(env);
+                match self.gate(env, scope, &prepared, unknown.is_some()) {
+                    Gate::Open => {}
+                    Gate::Wait => return Progress::Pending,
+                    Gate::Ends(attempt) => {
+                        let body = step::APPROVAL.to_owned();
+                        env.emit(Fact::StepStarted(Box::new(StepStarted { body, effect: Effect::Pure, ..blank })));
+                        step::end(env, &self.path, attempt, None, step::End::default());
+                        return Progress::Ended(());
+                    }
+                }
                 if !action && env.held(effect) {
                     return Progress::Pending;
                 }
@@ -278,6 +308,28 @@ impl Invocation {
             }
         }
         Progress::Ended(())
+    }
+
+    /// Asks whether it may begin: a write, if this is agreed to; a call with steps, after they were shown.
+    fn gate(&self, env: &mut Env, scope: &Scope, prepared: &Prepared, unknown: bool) -> Gate {
+        if !prepared.effect.changes_the_world() {
+            return Gate::Open;
+        }
+        let floor = gate::floor(env, &self.path, prepared.effect);
+        if self.has_steps(env) {
+            let asks = floor.is_some() || env.guards.last().is_some_and(|guard| guard.path == self.path);
+            return match asks {
+                true => gate::behind(env, floor, |env| gate::of_composite(env, &self.path)),
+                false => Gate::Open,
+            };
+        }
+        if unknown {
+            env.find_unknown();
+            return Gate::Open;
+        }
+        let (effect, repeat, with) = (prepared.effect, prepared.repeat, &prepared.with);
+        let write = Write { path: &self.path, uses: &self.uses, effect, repeat, with };
+        gate::behind(env, floor, |env| gate::of_write(env, scope, &write))
     }
 
     /// Records the intent to send the same again; pending while a hold keeps it from starting.
@@ -438,9 +490,13 @@ impl Invocation {
             self.inner = Some(Box::new(BookTask::new(inner)));
         }
         let Some(inner) = &mut self.inner else { return Progress::Pending };
+        let (name, kind) = match self.uses == RUNBOOK {
+            true => (inner.scope.runbook.name.clone(), FileKind::Runbook),
+            false => (self.uses.clone(), FileKind::Action),
+        };
         let end = match self.sealed.take() {
             Some(outputs) => BookEnd::Done(outputs, None),
-            None => match inner.advance(env, None) {
+            None => match env.within_text(&name, kind, |env| inner.advance(env, None)) {
                 Progress::Pending => return Progress::Pending,
                 Progress::Ended(end) => end,
             },
@@ -554,7 +610,7 @@ fn announce(env: &Env, scope: &Scope, plan: &Plan) -> Option<Planned> {
     let part = |template: &Option<Template>| template.as_ref().map_or(Value::Null, said);
     let change =
         PlannedChange { before: part(&plan.before), after: part(&plan.after), reversible: part(&plan.reversible) };
-    Some(Planned { summary: said(&plan.summary).to_string(), change: Some(change), may_call: Vec::new() })
+    Some(Planned { summary: said(&plan.summary).to_string(), change: Some(change), ..Planned::default() })
 }
 
 struct Prepared {

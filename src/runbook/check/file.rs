@@ -196,6 +196,7 @@ impl<'a> Checker<'a> {
         if let Some(within) = &step.within {
             self.time(within, "within", &view);
         }
+        self.approval(step, &view);
         let mark = scope.mark();
         way.guards.extend(&step.condition);
         let each = way.each;

@@ -1,5 +1,6 @@
 //! What is wrong inside one file, beyond its form: names, types, order, effects of what it says.
 
+mod approvals;
 mod arguments;
 mod calls;
 mod children;

@@ -34,6 +34,8 @@ pub(super) enum Place {
     /// Top-level keys that are evaluated before any step: `timeout`, `group`.
     Whole(&'static str),
     Plan,
+    /// `message` of an `approval`.
+    Message,
 }
 
 impl Place {
@@ -56,6 +58,7 @@ impl Place {
             Place::StepOutputs | Place::Adopted | Place::Outputs => "outputs",
             Place::Reveal => "reveal",
             Place::Plan => "plan",
+            Place::Message => "message",
         }
     }
 
@@ -87,7 +90,7 @@ impl Place {
             Place::Whole("group") => Err("this text is shown to whoever finds the group busy"),
             Place::Plan => Err("a plan is shown to people"),
             Place::Items(_) => Err("each item is a step of the journal, which holds no secret"),
-            Place::Name | Place::Else | Place::Say | Place::Suggest | Place::Reveal => {
+            Place::Name | Place::Else | Place::Say | Place::Suggest | Place::Reveal | Place::Message => {
                 Err("this text is shown to people")
             }
             Place::Time(_) | Place::Whole(_) => Err("a time can't be secret"),

@@ -17,6 +17,7 @@ use crate::script::compile::Read;
 use super::file::{Checker, Items, PLAN, UNDO, View};
 use super::place::Place;
 use super::scope::{Given, Seen};
+use super::sealed::tells_apart;
 
 impl<'a> Checker<'a> {
     /// Checks every read of a snippet.
@@ -102,7 +103,7 @@ impl<'a> Checker<'a> {
             return;
         };
         self.used.inputs.insert(&input.name.value);
-        if input.ty == Type::Secret {
+        if input.ty == Type::Secret && !tells_apart(snippet) {
             self.shown_secret(whole(snippet, read), &dotted(read), place);
         }
         if let (Type::Url, Some((field, position))) = (&input.ty, read.path.get(1)) {
@@ -161,7 +162,9 @@ impl<'a> Checker<'a> {
             return;
         };
         self.used.secrets.insert(&declared.value);
-        self.shown_secret(whole(snippet, read), &dotted(read), place);
+        if !tells_apart(snippet) {
+            self.shown_secret(whole(snippet, read), &dotted(read), place);
+        }
         if let Some((field, position)) = read.path.get(1) {
             let span = snippet.locate(Some(*position));
             self.push(

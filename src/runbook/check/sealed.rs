@@ -8,14 +8,15 @@ use crate::runbook::sealing::{PathStep, SealedPath, Sealing};
 use crate::runbook::sites;
 use crate::runbook::snippet::{Snippet, Template, TemplateNode};
 use crate::runbook::source::Spanned;
-use crate::runbook::spec::{ActionSpec, SEALED, Seal};
+use crate::runbook::spec::{ActionSpec, OutputSpec, SEALED, Seal};
 use crate::runbook::types::Type;
 use crate::script::compile::Read;
 use crate::script::value::Value;
 
 use super::facts::Callee;
 use super::file::{Checker, View};
-use super::reads::dotted;
+use super::place::Place;
+use super::reads::{dotted, whole};
 use super::scope::{Given, Output};
 
 /// Methods of a text that a secret has as well.
@@ -32,17 +33,17 @@ pub(super) struct SealedRead {
 /// What a call gives, and what of it is sealed.
 pub(super) fn outputs(step: &Step, spec: &ActionSpec) -> BTreeMap<String, Output> {
     let sealing = sealing_of(step);
-    let whole = matches!(sealing, Some(Sealing::Whole));
+    let all = matches!(sealing, Some(Sealing::Whole));
     // Where a name is computed, which of them come in the clear is known at run time only.
     let (revealed, computed) = match revealed(step) {
         Some(names) => (names, false),
         None => (BTreeSet::new(), true),
     };
-    let output = |output: &crate::runbook::spec::OutputSpec| {
+    let output = |output: &OutputSpec| {
         let seals = match (&sealing, output.sealed) {
             _ if computed => None,
             (_, Seal::Always) => Some(Sealing::Whole),
-            (_, Seal::Body) if whole => Some(Sealing::Whole),
+            (_, Seal::Body) if all => Some(Sealing::Whole),
             (Some(Sealing::At(_)), Seal::Body) if output.ty == Type::String => Some(Sealing::Whole),
             (Some(Sealing::At(paths)), _) => {
                 let of = paths.iter().filter(|path| path.output == output.name);
@@ -91,15 +92,9 @@ impl<'a> Checker<'a> {
     }
 
     /// What can't be done with a sealed value and is certain to be tried: shown, looked into.
-    pub(super) fn sealed_use(
-        &mut self,
-        snippet: &'a Snippet,
-        read: &'a Read,
-        place: super::place::Place,
-        view: &View<'_, 'a>,
-    ) {
+    pub(super) fn sealed_use(&mut self, snippet: &'a Snippet, read: &'a Read, place: Place, view: &View<'_, 'a>) {
         let Some(sealed) = self.sealed_read(read, view) else { return };
-        let span = super::reads::whole(snippet, read);
+        let span = whole(snippet, read);
         let name = dotted(read);
         let reveal = format!("to have its text, write `reveal: [{}]` on the step that reads it", sealed.name);
         if let (Some((method, position)), true) = (&read.method, sealed.text)
@@ -111,8 +106,14 @@ impl<'a> Checker<'a> {
             return;
         }
         // Of a map the keys are no secret: what is done with it decides.
+        if let (Place::Items(_), false) = (place, sealed.text) {
+            // Each item is one reference.
+            return;
+        }
         let bare = !read.computed && read.method.is_none() && snippet.text.trim() == name;
-        if let (Err(why), true) = (place.takes_secrets(), bare || (sealed.text && read.method.is_none())) {
+        if let (Err(why), true) =
+            (place.takes_secrets(), bare || (sealed.text && read.method.is_none() && !tells_apart(snippet)))
+        {
             let message = format!("sealed value `{name}` can't stand in `{}`", place.key());
             self.push(self.error("E0218", span, message, why).help(reveal));
         }
@@ -146,7 +147,7 @@ impl<'a> Checker<'a> {
     /// `reveal` of a step: there is something sealed to reveal.
     pub(super) fn reveal(&mut self, step: &'a Step, view: &View<'_, 'a>) {
         for name in &step.reveal {
-            self.template(name, super::place::Place::Reveal, view);
+            self.template(name, Place::Reveal, view);
         }
         let (Some(first), Body::Uses { action, .. }) = (step.reveal.first(), &step.body) else { return };
         let child = sites::of_step(step).iter().find_map(sites::Site::child);
@@ -251,6 +252,11 @@ impl<'a> Checker<'a> {
             _ => None,
         }
     }
+}
+
+/// Whether a snippet only asks if secrets are the same, whose answer is none.
+pub(super) fn tells_apart(snippet: &Snippet) -> bool {
+    snippet.code.calls.iter().any(|call| call.name == "same_as")
 }
 
 /// The item of a list that is this text.

@@ -13,7 +13,7 @@ use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::keys::Gate;
 use crate::surfaces::cli::live::Live;
 use crate::surfaces::cli::session::Session;
-use crate::surfaces::cli::{prompt, result};
+use crate::surfaces::cli::{parting, result};
 use crate::transcript::summary;
 
 /// What Ctrl-C does to somebody who follows.
@@ -26,10 +26,11 @@ pub const DETACHES: &str = "stop looking; the run goes on";
 pub fn follow(session: &Session, runs: &Runs, run: &RunRow) -> Result<Exit, CliError> {
     session.ui.interrupt_does(DETACHES);
     let (leave, detach) = channel();
-    prompt::on_ctrl_c(move || {
+    let detach_now = move || {
         // Nobody listens once the run has ended, and then there is nothing to leave.
         let _ = leave.send(());
-    });
+    };
+    parting::listen(detach_now, None);
     until_detached(session, runs, run, &detach)
 }
 

@@ -3,6 +3,8 @@
 pub mod actions;
 pub mod answer;
 pub mod app;
+mod approvals;
+mod approve;
 pub mod area;
 pub mod args;
 pub mod attention;
@@ -46,6 +48,7 @@ pub mod session;
 pub mod show;
 pub mod table;
 mod take;
+mod token;
 pub mod ui;
 mod undo;
 pub mod verify;

@@ -69,7 +69,7 @@ pub fn prune(session: &Session, args: &PruneArgs) -> Result<Exit, CliError> {
             }
         }
     }
-    let pruned = runs.prune(rows, &session.actor(), &args.reason)?;
+    let pruned = runs.prune(rows, &session.actor(&runs)?, &args.reason)?;
     match ui.human() {
         true => show(session, &pruned),
         false => ui.result_json(&of_pruned(&pruned)),

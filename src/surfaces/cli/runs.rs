@@ -60,7 +60,7 @@ pub fn runs(session: &Session, args: &RunsArgs) -> Result<Exit, CliError> {
     let filter = RunFilter {
         status: args.status,
         runbook: args.runbook.clone(),
-        actor: args.mine.then(|| session.actor().id),
+        actor: args.mine.then(|| session.actor(&runs)).transpose()?.map(|actor| actor.id),
         incident: args.incident.clone(),
         since: args.since.as_deref().map(|text| moment("--since", text, now)).transpose().map_err(CliError::usage)?,
         before: args.before.as_deref().map(|text| runs.find(text)).transpose()?.map(|row| row.number),

@@ -55,10 +55,11 @@ pub fn undo(session: &Session, args: UndoArgs) -> Result<Exit, CliError> {
     if ui.human() {
         plan.lines(&rehearsed.facts, ui.marks).iter().for_each(|line| ui.progress(line));
     }
+    let actor = session.actor_on(&runs, &run)?;
     match consent(session, &prepared, args.yes, args.confirm.as_deref())? {
-        Consent::Given => {
-            foreground::drive(session, &runs, |foreground| Ok(Begun::Left(Box::new(runs.undo(prepared, foreground)?))))
-        }
+        Consent::Given => foreground::drive(session, &runs, actor, |foreground| {
+            Ok(Begun::Left(Box::new(runs.undo(prepared, foreground)?)))
+        }),
         Consent::Declined => {
             ui.remark("nothing was taken back");
             Ok(Exit::CANCELLED)
@@ -89,7 +90,12 @@ fn nothing(session: &Session, prepared: &PreparedUndo) -> Result<Exit, CliError>
 fn rehearse(session: &Session, runs: &Runs, prepared: &PreparedUndo) -> Result<Rehearsed, CliError> {
     // A rehearsal hears nobody: Ctrl-C ends the process, and there is nothing to put in order.
     let (_, control) = tokio::sync::mpsc::unbounded_channel();
-    let foreground = Foreground { watcher: Box::new(Unwatched), control, attended: false, actor: session.actor() };
+    let foreground = Foreground {
+        watcher: Box::new(Unwatched),
+        control,
+        attended: false,
+        actor: session.actor_on(runs, &prepared.run)?,
+    };
     Ok(runs.rehearse_undo(prepared, foreground)?)
 }
 

@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value as Json, json};
+use sha2::{Digest as _, Sha256};
 
 use super::kit::{Ledger, Place, Request, Said, answer};
 
@@ -44,6 +45,7 @@ fn provider() -> Ledger {
                 answer(stream, &json!({"ready": look >= 2, "values": values, "look": look}));
             }
             "/echo" => answer(stream, &json!({"head": request.head, "body": request.body, "again": values})),
+            "/graphql" => answer(stream, &json!({"data": {"set": true}})),
             _ => answer(stream, &json!({"ok": true})),
         }
     })
@@ -93,6 +95,22 @@ steps:
     foreach: "${{ steps.gap.outputs.copy }}"
     uses: runbook
     with: { name: child, inputs: { base: "${{ inputs.base }}", name: "${{ each.value }}", value: "${{ steps.have.outputs.values[each.value] }}" } }
+  - id: each_value
+    foreach: "${{ steps.have.outputs.values.values() }}"
+    uses: http.request
+    with: { method: PUT, url: "${{ inputs.base }}/at/${{ each.index }}", text: "${{ each.value }}" }
+  - id: mutated
+    uses: graphql.mutate
+    with:
+      url: "${{ inputs.base }}/graphql"
+      document: "mutation($v: String!) { set(v: $v) }"
+      variables: { v: "${{ steps.have.outputs.values.JWT_SECRET }}" }
+  - id: piped
+    uses: exec.run
+    with: { argv: [sha256sum], stdin: "${{ steps.have.outputs.values.PRIVATE_KEY }}" }
+  - id: printed
+    uses: exec.run
+    with: { argv: [printenv, KEY], env: { KEY: "${{ steps.have.outputs.values.API_KEY }}" } }
   - id: made
     uses: secret.generate
     with: { form: hex }
@@ -162,6 +180,7 @@ fn world(reveal: &str) -> (Place, Ledger) {
         .runbook("copy", &RUNBOOK.replace("REVEAL", reveal))
         .runbook("child", CHILD)
         .file("actions/provider/variables.yaml", ACTION)
+        .file("rerail.yaml", "version: 1\nallow: { exec: [{ argv: [sha256sum], effect: read }, { argv: [printenv, KEY], effect: read, env: [KEY] }] }\n")
         .env("RERAIL_LOG", "trace");
     (place, ledger)
 }
@@ -246,6 +265,13 @@ fn assert_arrived(ledger: &Ledger) {
         let one = entries.iter().find(|request| request.path == format!("/one/{name}")).expect("each was sent");
         assert_eq!(one.body, value, "{name}");
     }
+    for (index, value) in variables().values().enumerate() {
+        let at = entries.iter().find(|request| request.path == format!("/at/{index}")).expect("each was sent");
+        assert_eq!(&at.body, value);
+    }
+    let mutated = entries.iter().find(|request| request.path == "/graphql").expect("it was sent");
+    let body: Json = serde_json::from_str(&mutated.body).unwrap();
+    assert_eq!(body["variables"]["v"], variables()["JWT_SECRET"].as_str());
 }
 
 fn run<'a>(input: &'a str, more: &[&'a str]) -> Vec<&'a str> {
@@ -281,6 +307,9 @@ fn sealed_values_arrive_byte_for_byte_and_are_seen_nowhere() {
     assert_eq!(step("gap")["outputs"]["nowhere"], json!(["NOT_THERE"]));
     assert_eq!((&step("gap")["outputs"]["count"], &step("gap")["outputs"]["same"]), (&json!(6), &json!(true)));
     assert_eq!(step("equal")["outputs"]["equal"], json!(true));
+    let hash: String = Sha256::digest(&variables()["PRIVATE_KEY"]).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(step("piped")["outputs"]["text"].as_str().unwrap().contains(&hash), "{}", step("piped"));
+    assert_eq!(step("printed")["outputs"]["text"].as_str().unwrap().trim(), "[redacted:API_KEY]");
     for failed in ["again", "unexpected", "misplaced"] {
         assert_eq!(step(failed)["outcome"], "failed", "{failed}");
     }
@@ -403,5 +432,7 @@ fn without_its_key_a_run_is_left_as_it_is_until_the_key_is_back() {
 
     std::fs::write(&key, kept).unwrap();
     search.assert_no_leak(&place, &place.ask(&["resume", "@last"]).exits(0));
-    assert_eq!(ledger.times(&variables()["API_KEY"]), 2, "as one of six, and late");
+    let late: Vec<String> =
+        ledger.entries().into_iter().filter(|request| request.path == "/late").map(|request| request.body).collect();
+    assert_eq!(late, [variables()["API_KEY"].clone()]);
 }

@@ -1,5 +1,6 @@
 //! The binary as people and scripts meet it.
 
+mod approvals;
 mod asking;
 mod authoring;
 mod commands;
@@ -9,5 +10,6 @@ mod exports;
 mod follow;
 mod help;
 mod kit;
+mod people;
 mod runs;
 mod terminal;
