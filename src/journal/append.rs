@@ -323,10 +323,26 @@ fn update_run(db: &Connection, number: u64, append: &Append, head: &Head) -> Res
             .execute(params![number, status])?;
     }
     for event in &append.events {
-        let Some(ended_at) = ended_at(append, event) else { continue };
+        let Some(mut ended_at) = ended_at(append, event) else { continue };
+        if ended_at.is_some() && matches!(event.body, Body::UndoFinished { .. }) {
+            // It ended when it ended; that it was taken back since changes nothing about that.
+            ended_at = first_end(db, number)?.or(ended_at);
+        }
         db.prepare_cached("UPDATE runs SET ended_at = ?2 WHERE number = ?1")?.execute(params![number, ended_at])?;
     }
     Ok(())
+}
+
+/// When a run ended that was taken up again only to be taken back.
+fn first_end(db: &Connection, number: u64) -> Result<Option<i64>, Failure> {
+    let ts: Option<String> = db
+        .prepare_cached(
+            "SELECT body ->> '$.ts' FROM events WHERE run = ?1 AND body ->> '$.type' = 'run.finished'
+             ORDER BY seq DESC LIMIT 1",
+        )?
+        .query_row([number], |row| row.get(0))
+        .optional()?;
+    Ok(ts.and_then(|ts| ts.parse::<jiff::Timestamp>().ok()).map(|ts| ts.as_millisecond()))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::drivers::rehearsal::rehearse;
 use crate::drivers::vault::Vault;
 use crate::drivers::watch::{Foreground, Why};
 use crate::engine::event::{Actor, Body, Event};
-use crate::engine::facts::Facts;
+use crate::engine::facts::{Facts, RunState};
 use crate::engine::ids::RunId;
 use crate::engine::look_ahead::Previewed;
 use crate::engine::machine::{Machine, Signal, Start};
@@ -190,6 +190,11 @@ impl Runs {
         let facts = Facts::fold(&events).map_err(|error| RunsError::new(ErrorKind::Damaged, error.to_string()))?;
         let decisions = settle(&facts, decisions)?;
         if let (Some(end), true) = (&facts.finished, decisions.is_empty()) {
+            if facts.state() == RunState::Stuck {
+                let said = format!("{}/{} is stuck: what it changed is taken back in part only", run.runbook, run.run);
+                let hint = format!("go on with what is left:  rerail undo {}", run.run);
+                return Err(RunsError::new(ErrorKind::Usage, said).hint(hint));
+            }
             let said = format!("{}/{} has ended: {}", run.runbook, run.run, end.outcome.word());
             let hint = "to go on after a failed step:  rerail resume RUN --retry STEP --reason TEXT";
             return Err(RunsError::new(ErrorKind::Usage, said).hint(hint));
@@ -244,7 +249,7 @@ impl Runs {
     }
 
     /// The world of a target, with its secrets read once, so that the redactor knows them from the start.
-    fn world(
+    pub(super) fn world(
         &self,
         program: &Program,
         target: &Target,
@@ -270,7 +275,7 @@ impl Runs {
 
     /// Makes a run's sealed values known again. Without them nothing is done: a run that goes on must not be able to
     /// show one.
-    fn recall(&self, vault: &Vault, events: &[Event]) -> Result<(), RunsError> {
+    pub(super) fn recall(&self, vault: &Vault, events: &[Event]) -> Result<(), RunsError> {
         let hint =
             || format!("put back `{}`, from the copy of it or of the whole directory", self.key_file().display());
         if !events.iter().any(|event| !sealed_in(event).is_empty()) {
@@ -339,7 +344,7 @@ impl Runs {
 }
 
 /// Texts that whoever can read a run can read: what it is started with, and what it is pinned to.
-fn shown_anyway(program: &Program, inputs: &Map, target: Option<&str>) -> Vec<String> {
+pub(super) fn shown_anyway(program: &Program, inputs: &Map, target: Option<&str>) -> Vec<String> {
     let texts = program.files.iter().map(|file| file.source.text.clone());
     texts.chain([Value::Map(inputs.clone()).to_string()]).chain(target.map(str::to_owned)).collect()
 }

@@ -24,6 +24,7 @@ mod start;
 mod take;
 mod token;
 mod typed;
+mod undo;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -46,6 +47,7 @@ pub use people::{DecideRequest, Delivered};
 pub use start::{Change, Prepared, StartRequest};
 pub use take::Handover;
 pub use token::Token;
+pub use undo::PreparedUndo;
 
 use crate::journal::Store;
 use crate::project::Project;

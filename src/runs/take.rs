@@ -110,6 +110,7 @@ fn last_driver(events: &[Event]) -> Option<&Actor> {
     events.iter().rev().find_map(|event| match &event.body {
         Body::RunStarted(started) => Some(&started.actor),
         Body::RunResumed { actor, .. } | Body::RunTaken { actor, .. } => Some(actor),
+        Body::UndoStarted(undo) => undo.actor.as_ref(),
         _ => None,
     })
 }

@@ -7,7 +7,9 @@ use serde_json::json;
 use crate::engine::event::{Body, Event, PlannedChange, StepFinished};
 use crate::engine::facts::{Facts, Record};
 use crate::engine::ids::StepPath;
-use crate::engine::outcome::{Outcome, RunOutcome};
+use crate::engine::outcome::{Outcome, RunOutcome, UndoOutcome};
+use crate::engine::undo::Undoing;
+use crate::runbook::locate::undone_by;
 use crate::runbook::model::{Block, walk};
 use crate::runbook::program::Program;
 use crate::runbook::spec::Effect;
@@ -34,6 +36,8 @@ pub struct Plan {
     pub not_reached: Vec<String>,
     /// What may happen and isn't planned here, one sentence each.
     pub not_covered: Vec<String>,
+    /// Of a plan to take a run back: changes that stay.
+    pub stays: Vec<StepPath>,
 }
 
 /// What stands in the footer.
@@ -41,6 +45,8 @@ pub struct Plan {
 pub struct Counts {
     pub writes: usize,
     pub notifies: usize,
+    /// Changes that an `undo` takes back.
+    pub undoable: usize,
     /// Steps of which only the place is known.
     pub unknown: usize,
     /// Steps below a condition that can't be decided yet.
@@ -58,6 +64,8 @@ pub struct Row {
     pub what: String,
     pub said: String,
     pub maybe: bool,
+    /// An `undo` takes it back.
+    pub undo: bool,
     /// Who would have to agree, and within what time.
     pub approval: Option<String>,
     pub may_call: Vec<String>,
@@ -112,6 +120,7 @@ impl Plan {
             stopped: None,
             not_reached: Vec::new(),
             not_covered: Vec::new(),
+            stays: Vec::new(),
         };
         for event in events {
             match &event.body {
@@ -123,13 +132,17 @@ impl Plan {
                     what: String::new(),
                     said: format!("skipped: `{condition}` is false"),
                     maybe: false,
+                    undo: false,
                     approval: None,
                     may_call: Vec::new(),
                 }),
                 _ => {}
             }
         }
-        plan.look_at_the_end(facts, program);
+        match facts.undo_of_run() {
+            Some(undo) => plan.look_at_the_undo(undo, facts),
+            None => plan.look_at_the_end(facts, program),
+        }
         plan
     }
 
@@ -168,6 +181,9 @@ impl Plan {
             (None, None) => words::result(uses, &end.outputs),
         };
         let maybe = intent.maybe;
+        let changes = kind == Kind::Change && !encloses && !end.step.is_undo();
+        let undo = changes && !undone_by(program, end.step.as_str()).is_empty();
+        self.counts.undoable += usize::from(undo);
         match kind {
             // What encloses changes is counted by the changes inside.
             Kind::Change if !encloses && intent.effect == Effect::Notify => self.counts.notifies += 1,
@@ -191,9 +207,23 @@ impl Plan {
             what: line::what(intent),
             said,
             maybe,
+            undo,
             approval: planned.and_then(|planned| planned.approval.clone()),
             may_call: planned.map(|planned| planned.may_call.clone()).unwrap_or_default(),
         });
+    }
+
+    fn look_at_the_undo(&mut self, undo: &Undoing, facts: &Facts) {
+        self.stays.clone_from(&undo.without_undo);
+        if let Some(end) = undo.end.as_ref().filter(|end| end.outcome != UndoOutcome::Done)
+            && let Some(first) = end.left.first().map(StepPath::undo)
+        {
+            let why =
+                facts.step(&first).and_then(|record| record.finished.as_ref()?.error.as_ref()).map(words::failure);
+            self.not_reached = end.left.iter().skip(1).map(|step| step.undo().to_string()).collect();
+            self.stopped = Some((first, why.unwrap_or_default()));
+        }
+        self.not_covered.push("what happens when an undo fails: the rest waits, and the run is stuck".to_owned());
     }
 
     fn look_at_the_end(&mut self, facts: &Facts, program: &Program) {
@@ -248,14 +278,20 @@ impl Plan {
         let target = started.and_then(|started| started.target.as_ref());
         let target = target.map(|target| format!(" {dot} {target}")).unwrap_or_default();
         let made = words::clock(facts.started_at);
-        Line::of(Tone::Strong, &format!("Plan for {name}{target}"))
+        let what = if facts.undo_of_run().is_some() { "Plan to take back" } else { "Plan for" };
+        Line::of(Tone::Strong, &format!("{what} {name}{target}"))
             .add(Tone::Plain, &format!(" {dot} made {made} {dot} reads were real, nothing was changed"))
     }
 
     fn footer(&self) -> Vec<Line> {
         let counts = &self.counts;
-        let mut line = Line::of(Tone::Strong, &format!("Writes: {}   Notifies: {}", counts.writes, counts.notifies))
-            .add(Tone::Strong, &format!("   Unknown: {}", counts.unknown));
+        let undo = match counts.undoable {
+            0 => String::new(),
+            count => format!(" ({count} can be taken back)"),
+        };
+        let mut line =
+            Line::of(Tone::Strong, &format!("Writes: {}{undo}   Notifies: {}", counts.writes, counts.notifies))
+                .add(Tone::Strong, &format!("   Unknown: {}", counts.unknown));
         if counts.maybe > 0 {
             line = line.add(Tone::Strong, &format!("   Maybe: {}", counts.maybe));
         }
@@ -273,6 +309,9 @@ impl Plan {
         if !self.complete {
             let text = "the arguments of a change are known only once an earlier change has happened";
             lines.push(Line::of(Tone::Warn, "Not complete: ").add(Tone::Plain, text));
+        }
+        if !self.stays.is_empty() {
+            lines.push(Line::of(Tone::Warn, "Stays: ").add(Tone::Plain, &line::paths(&self.stays)));
         }
         for what in &self.not_covered {
             lines.push(Line::of(Tone::Dim, "Not covered: ").add(Tone::Plain, what));
@@ -293,6 +332,7 @@ impl Plan {
                     "what": row.what,
                     "summary": row.said,
                     "maybe": row.maybe,
+                    "undo": row.undo,
                     "approval": row.approval,
                     "may_call": row.may_call,
                 })
@@ -306,6 +346,8 @@ impl Plan {
             "unknown": counts.unknown,
             "maybe": counts.maybe,
             "questions": counts.questions,
+            "undoable": counts.undoable,
+            "stays": self.stays,
             "complete": self.complete,
             "stopped": self.stopped.as_ref().map(|(step, why)| json!({ "step": step.as_str(), "why": why })),
             "not_reached": self.not_reached,
@@ -329,7 +371,8 @@ impl Row {
             .column(Tone::Strong, self.step.as_str(), NAME_WIDTH)
             .column(Tone::Dim, &self.word, EFFECT_WIDTH)
             .add(Tone::Warn, maybe)
-            .add(if self.kind == Kind::Failed { Tone::Bad } else { Tone::Plain }, &said);
+            .add(if self.kind == Kind::Failed { Tone::Bad } else { Tone::Plain }, &said)
+            .add(Tone::Dim, if self.undo { "   undo: yes" } else { "" });
         let mut lines = vec![line];
         let indent = " ".repeat(4 + NAME_WIDTH + EFFECT_WIDTH);
         if let Some(approval) = &self.approval {

@@ -87,6 +87,9 @@ pub fn next_steps_now(facts: &Facts, now: Option<Timestamp>, answered: &[StepPat
 
 /// The line `resuming …; N steps done before are not repeated (…)`.
 pub fn resuming(facts: &Facts) -> Line {
+    if facts.is_undoing() || !facts.left_to_undo().is_empty() {
+        return Line::of(Tone::Dim, "resuming; what is taken back already is not taken back again");
+    }
     let done: Vec<&str> = facts
         .steps
         .iter()
@@ -148,8 +151,8 @@ fn doubt(run: &str, path: &StepPath, record: &Record) -> Vec<Line> {
         "  It may have happened; it is not repeated by itself. Look on the other side, then choose:",
         &[
             (
-                format!("rerail resume {run} --set-outcome {step}=done [--set-output NAME=VALUE] --reason TEXT"),
-                "it happened: go on after it",
+                format!("rerail resume {run} --set-outcome {step}=done --reason TEXT"),
+                "it happened: go on after it; --set-output NAME=VALUE says what it gave",
             ),
             (format!("rerail resume {run} --set-outcome {step}=not-done --reason TEXT"), "it did not: send it again"),
             (format!("rerail resume {run} --retry {step} --reason TEXT"), "start it anew, with fresh arguments"),

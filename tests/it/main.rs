@@ -32,6 +32,7 @@ mod project;
 mod readme;
 mod redeploy;
 mod runbooks;
+mod sagas;
 mod scenario;
 mod schema;
 mod servers;

@@ -11,7 +11,7 @@ use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{
     actions, answer, approvals, approve, cancel, check, checkpoint, complete, completions, demo, describe, diff,
     doctor, eval, export, graph, hold, list, logging, man, new, note, pause, prune, resume, run, runs, schema, show,
-    take, token, verify, version,
+    take, token, undo, verify, version,
 };
 
 /// Runs the command line of this process.
@@ -57,6 +57,7 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Run(args) => run::run(session, args),
         Command::Resume(args) => resume::resume(session, args),
         Command::Take(args) => take::take(session, args),
+        Command::Undo(args) => undo::undo(session, args),
         Command::Cancel(args) => cancel::cancel(session, args),
         Command::Pause(args) => pause::pause(session, args),
         Command::Hold(args) => hold::hold(session, &args),

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
     actions, answer, approvals, approve, cancel, check, checkpoint, completions, describe, diff, doctor, eval, export,
-    graph, hold, list, man, new, note, pause, prune, resume, run, runs, schema, show, take, token, verify,
+    graph, hold, list, man, new, note, pause, prune, resume, run, runs, schema, show, take, token, undo, verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
@@ -96,6 +96,8 @@ pub enum Command {
     Resume(resume::ResumeArgs),
     /// Take a run over from whoever drives it
     Take(take::TakeArgs),
+    /// Take back what a run changed, after a look at what that would do
+    Undo(undo::UndoArgs),
     /// Stop a run at its next safe point
     Cancel(cancel::CancelArgs),
     /// Let a run start nothing new until it is resumed
@@ -160,7 +162,7 @@ pub enum Command {
 
 /// Commands as `rerail --help` groups them.
 const GROUPS: [(&str, &[&str]); 5] = [
-    ("Run", &["run", "resume", "take", "pause", "cancel", "hold"]),
+    ("Run", &["run", "resume", "take", "undo", "pause", "cancel", "hold"]),
     ("Look", &["list", "describe", "runs", "show", "diff", "export", "graph", "verify", "checkpoint"]),
     ("Decide", &["approvals", "approve", "reject", "answer", "note"]),
     ("Author", &["new", "check", "actions", "schema", "eval"]),

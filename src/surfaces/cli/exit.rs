@@ -70,10 +70,7 @@ impl Exit {
         (Exit::IN_DOUBT, "outcome unknown: a write was sent and its result never came back"),
         (Exit::STALE, "the world is not as the plan that is applied says: stopped before the write"),
         (Exit::BUSY, "somebody else drives the run or holds its group, or all writes are on hold"),
-        (
-            Exit::PAUSED,
-            "the run is paused or stuck: somebody asked for it, it can't be recorded or decided for now, or an undo failed",
-        ),
+        (Exit::PAUSED, "the run is paused, or stuck after an undo that failed: it can be taken up again"),
         (Exit::PLAN_CHANGES, "--dry-run --detailed-exitcode: the plan would change something"),
         (Exit::DIFFERENT, "diff --exit-code: the runs differ"),
         (Exit::HUNG_UP, "the terminal went away; the run can be resumed"),

@@ -50,6 +50,7 @@ pub mod table;
 mod take;
 mod token;
 pub mod ui;
+mod undo;
 pub mod verify;
 pub mod version;
 

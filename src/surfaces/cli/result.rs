@@ -45,12 +45,14 @@ pub fn show(session: &Session, left: &Left, exit: Exit) {
 
 fn lines(facts: &Facts, why: &Why, marks: crate::transcript::Marks) -> Vec<Line> {
     let mut lines = Vec::new();
-    for finding in summary::ranked(facts) {
+    let undone = facts.undo_of_run().is_some();
+    // What the run found and gave was told when it ended.
+    for finding in summary::ranked(facts).into_iter().filter(|_| !undone) {
         lines.extend(line::finding(finding.level, &finding.say, finding.suggest.as_ref(), facts, marks));
     }
     let name = facts.started.as_ref().map(|started| format!("{}/{}", started.runbook, started.run));
     let name = name.unwrap_or_default();
-    if let Some(end) = &facts.finished {
+    if let Some(end) = facts.finished.as_ref().filter(|_| !undone) {
         for text in words::values(&end.outputs) {
             lines.push(Line::of(Tone::Plain, &format!("  {text}")));
         }

@@ -110,7 +110,8 @@ fn read_inputs(path: &str) -> Result<(String, String), CliError> {
     Ok((path.to_owned(), text))
 }
 
-enum Consent {
+/// What the operator said to what was listed.
+pub enum Consent {
     Given,
     Declined,
     Interrupted,
@@ -152,7 +153,7 @@ fn consent(session: &Session, prepared: &Prepared, yes: bool, confirm: Option<&s
 }
 
 /// `--yes` never stands in for a destructive step: the name must be typed or given.
-fn destructive(session: &Session, place: &str, confirm: Option<&str>) -> Result<Consent, CliError> {
+pub fn destructive(session: &Session, place: &str, confirm: Option<&str>) -> Result<Consent, CliError> {
     let wrong = |given: &str| CliError::usage(format!("confirmed for `{given}`, but this runs on `{place}`"));
     match confirm {
         Some(given) if given == place => return Ok(Consent::Given),
@@ -170,7 +171,8 @@ fn destructive(session: &Session, place: &str, confirm: Option<&str>) -> Result<
     }
 }
 
-fn change_line(change: &Change, marks: crate::transcript::Marks) -> Line {
+/// A step that may change something.
+pub fn change_line(change: &Change, marks: crate::transcript::Marks) -> Line {
     Line::of(Tone::Plain, "  ")
         .add(Tone::Warn, marks.sign(Mark::Changed))
         .add(Tone::Plain, " ")
@@ -211,7 +213,7 @@ pub fn rehearse(session: &Session, runs: &Runs, prepared: Prepared, detailed: bo
 }
 
 /// A plan is shown whole at its end.
-struct Unwatched;
+pub struct Unwatched;
 
 impl Watcher for Unwatched {
     fn events(&mut self, _: &[Event], _: &Facts) {}

@@ -75,7 +75,7 @@ fn a_plan_counts_what_it_knows_and_says_what_it_does_not() {
     let text: Vec<String> = plan.lines(&story.facts, Marks::Unicode).iter().map(Line::plain).collect();
     insta::assert_snapshot!(text.join("\n"));
     assert!(plan.changes_something() && !plan.complete);
-    assert_eq!(plan.counts, Counts { writes: 2, notifies: 0, unknown: 1, maybe: 1, questions: 0 });
+    assert_eq!(plan.counts, Counts { writes: 2, unknown: 1, maybe: 1, ..Counts::default() });
 }
 
 #[test]

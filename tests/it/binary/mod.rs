@@ -18,3 +18,4 @@ mod rehearsal;
 mod sealed;
 mod storage;
 mod two;
+mod undo;

@@ -1,0 +1,138 @@
+//! `rerail undo`: take back what an ended run changed. Rehearses first and shows that plan, asks, then does it.
+
+use clap::Args;
+use serde_json::json;
+
+use crate::runbook::spec::Effect;
+use crate::runs::{Begun, Foreground, PreparedUndo, Rehearsed, Runs};
+use crate::surfaces::cli::args::Output;
+use crate::surfaces::cli::error::CliError;
+use crate::surfaces::cli::exit::Exit;
+use crate::surfaces::cli::run::{Consent, Unwatched, destructive};
+use crate::surfaces::cli::session::Session;
+use crate::surfaces::cli::{foreground, prompt};
+use crate::transcript::line::paths;
+use crate::transcript::{Plan, jsonl, words};
+
+#[derive(Args, Debug)]
+pub struct UndoArgs {
+    /// The run
+    #[arg(value_name = "RUN")]
+    run: String,
+    /// Only show what would be taken back: reads are real, nothing is changed or recorded
+    #[arg(long)]
+    dry_run: bool,
+    /// With --dry-run: exit 20 if something would be changed
+    #[arg(long, requires = "dry_run")]
+    detailed_exitcode: bool,
+    /// Begin without the question behind the plan
+    #[arg(short = 'y', long)]
+    yes: bool,
+    /// Confirm a destructive undo by naming the target (the runbook, if there is no target)
+    #[arg(long, value_name = "NAME")]
+    confirm: Option<String>,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+/// Takes a run back.
+pub fn undo(session: &Session, args: UndoArgs) -> Result<Exit, CliError> {
+    let runs = session.runs()?;
+    let run = runs.find(&args.run)?;
+    let prepared = runs.prepare_undo(&run, args.reason)?;
+    if prepared.steps.is_empty() {
+        return nothing(session, &prepared);
+    }
+    let rehearsed = rehearse(session, &runs, &prepared)?;
+    let plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
+    if args.dry_run {
+        show(session, &plan, &rehearsed);
+        let changes = args.detailed_exitcode && plan.changes_something();
+        return Ok(if changes { Exit::PLAN_CHANGES } else { Exit::SUCCESS });
+    }
+    let ui = &session.ui;
+    if ui.human() {
+        plan.lines(&rehearsed.facts, ui.marks).iter().for_each(|line| ui.progress(line));
+    }
+    let actor = session.actor_on(&runs, &run)?;
+    match consent(session, &prepared, args.yes, args.confirm.as_deref())? {
+        Consent::Given => foreground::drive(session, &runs, actor, |foreground| {
+            Ok(Begun::Left(Box::new(runs.undo(prepared, foreground)?)))
+        }),
+        Consent::Declined => {
+            ui.remark("nothing was taken back");
+            Ok(Exit::CANCELLED)
+        }
+        Consent::Interrupted => {
+            ui.remark("interrupted: nothing was taken back");
+            Ok(Exit::INTERRUPTED)
+        }
+    }
+}
+
+/// There is nothing to take back: either all is taken back, or nothing can be.
+fn nothing(session: &Session, prepared: &PreparedUndo) -> Result<Exit, CliError> {
+    let name = format!("{}/{}", prepared.run.runbook, prepared.run.run);
+    let stays: Vec<_> = prepared.without_undo.iter().chain(&prepared.unknown).cloned().collect();
+    if !stays.is_empty() {
+        let said = CliError::usage(format!("nothing takes back what {name} changed: {}", paths(&stays)));
+        return Err(said.hint("a step says how it is taken back by `undo`; put this right by hand"));
+    }
+    let ui = &session.ui;
+    match ui.human() {
+        true => ui.remark(&format!("{name} has nothing left to take back")),
+        false => ui.result_json(&json!({ "run": prepared.run.run.short(), "steps": [] })),
+    }
+    Ok(Exit::SUCCESS)
+}
+
+fn rehearse(session: &Session, runs: &Runs, prepared: &PreparedUndo) -> Result<Rehearsed, CliError> {
+    // A rehearsal hears nobody: Ctrl-C ends the process, and there is nothing to put in order.
+    let (_, control) = tokio::sync::mpsc::unbounded_channel();
+    let foreground = Foreground {
+        watcher: Box::new(Unwatched),
+        control,
+        attended: false,
+        actor: session.actor_on(runs, &prepared.run)?,
+    };
+    Ok(runs.rehearse_undo(prepared, foreground)?)
+}
+
+fn show(session: &Session, plan: &Plan, rehearsed: &Rehearsed) {
+    let ui = &session.ui;
+    match ui.output {
+        Output::Human => plan.lines(&rehearsed.facts, ui.marks).iter().for_each(|line| ui.result(line)),
+        Output::Json | Output::Yaml | Output::Sarif => ui.result_json(&plan.to_json()),
+        Output::Jsonl => {
+            let Some(run) = rehearsed.facts.started.as_ref().map(|started| started.run) else { return };
+            rehearsed.events.iter().for_each(|event| ui.result_text(&(jsonl::event(event, run) + "\n")));
+        }
+    }
+}
+
+/// As before a run: `--yes` answers the question, and never stands in for a name.
+fn consent(session: &Session, prepared: &PreparedUndo, yes: bool, confirm: Option<&str>) -> Result<Consent, CliError> {
+    let (run, worst) = (&prepared.run, prepared.worst());
+    let place = run.target.as_ref().unwrap_or(&run.runbook);
+    if worst == Effect::Destructive {
+        return destructive(session, place, confirm);
+    }
+    if worst < Effect::Write || yes {
+        return Ok(Consent::Given);
+    }
+    let steps = words::count(prepared.steps.len(), "step");
+    if !session.ui.asks {
+        return Err(CliError::usage(format!(
+            "this takes {steps} of {}/{} back, and nobody can be asked here",
+            run.runbook, run.run
+        ))
+        .hint("look first with --dry-run, then begin with --yes"));
+    }
+    let at = run.target.as_ref().map(|target| format!(" on {target}")).unwrap_or_default();
+    Ok(match prompt::confirm(&session.ui, &format!("Take {steps} of {}/{} back{at}?", run.runbook, run.run)) {
+        Some(true) => Consent::Given,
+        Some(false) => Consent::Declined,
+        None => Consent::Interrupted,
+    })
+}
