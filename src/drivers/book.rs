@@ -99,8 +99,9 @@ impl Book {
     pub fn acknowledges(&mut self, facts: &Facts) -> bool {
         let relied_on = |event: &Event| match &event.body {
             Body::RunStarted(_) | Body::RunFinished { .. } | Body::RunCancelled { .. } => true,
-            Body::RunPaused { .. } | Body::RunResumed { .. } => true,
-            Body::HoldOn(_) | Body::HoldOff { .. } => true,
+            Body::UndoStarted(_) | Body::UndoFinished { .. } => true,
+            Body::RunPaused { .. } | Body::RunResumed { .. } | Body::RunTaken { .. } => true,
+            Body::HoldOn(_) | Body::HoldOff { .. } | Body::ConcurrencyClaimed { .. } => true,
             Body::AskAnswered { .. } | Body::OutcomeSet { .. } | Body::Evidence { .. } => true,
             Body::Note { actor, .. } => actor.is_some(),
             Body::StepFinished(finished) => facts
@@ -141,7 +142,7 @@ impl Book {
                 continue;
             }
             let outside = match &event.body {
-                Body::RunStarted(_) | Body::StepStarted(_) => {
+                Body::RunStarted(_) | Body::StepStarted(_) | Body::UndoStarted(_) => {
                     cut = true;
                     continue;
                 }
@@ -150,7 +151,7 @@ impl Book {
                     started.is_some_and(|started| started.intent.key.is_some())
                 }
                 Body::RunResumed { .. } | Body::RunCancelled { .. } | Body::AskAnswered { .. } => true,
-                Body::OutcomeSet { .. } | Body::Evidence { .. } => true,
+                Body::RunTaken { .. } | Body::OutcomeSet { .. } | Body::Evidence { .. } => true,
                 Body::Note { step, .. } => step.is_none(),
                 _ => false,
             };

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::drivers::book::Book;
 use crate::drivers::clock::now;
+use crate::drivers::line::Lines;
 use crate::drivers::perform::{Flight, Flights};
 use crate::drivers::signals::{as_signal, clean, clean_attempt};
 use crate::drivers::watch::{Control, Foreground, Parting, Why};
@@ -80,6 +81,7 @@ impl Local<'_> {
         let mut interrupted = false;
         let mut inbox_seen = None;
         let mut renewed = Instant::now();
+        let mut lines = Lines::default();
         loop {
             self.hear_signals(machine, book, &mut inbox_seen)?;
             let decided = machine.decide(now());
@@ -104,6 +106,9 @@ impl Local<'_> {
             }
             for perform in decided.perform {
                 flights.start(self.world.clone(), perform);
+            }
+            if lines.ask(self.store, self.drive, machine, &waits.groups).await? {
+                continue;
             }
             self.foreground.watcher.waiting(&waits, machine.facts());
 
@@ -267,7 +272,7 @@ fn stands(waits: &Waits, attended: bool) -> Option<Why> {
     if let Some(reason) = &waits.paused {
         return Some(Why::Paused(reason.clone()));
     }
-    let nothing_moves = waits.in_flight == 0 && waits.until.is_none();
+    let nothing_moves = waits.in_flight == 0 && waits.until.is_none() && waits.groups.is_empty();
     if nothing_moves && !waits.doubts.is_empty() {
         return Some(Why::InDoubt);
     }
@@ -300,6 +305,7 @@ pub fn status(facts: &Facts) -> Status {
         RunState::Waiting => Status::Waiting,
         RunState::Paused => Status::Paused,
         RunState::InDoubt => Status::InDoubt,
+        RunState::Stuck => Status::Stuck,
         RunState::Ended(outcome) => Status::Ended(outcome),
     }
 }

@@ -4,13 +4,14 @@
 //! after the other (the last one stays); an effect without an answer fails the run loudly. Timers pass
 //! at once, in order. A crash can be injected after any number of events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::engine::event::{Actor, Event};
 use crate::engine::facts::Facts;
+use crate::engine::machine::groups::Standing;
 use crate::engine::machine::{Completion, Machine, Perform, Signal, Start, Waits};
 use crate::engine::outcome::{Attempt, Failure, FailureKind};
 use crate::runbook::program::Program;
@@ -24,6 +25,8 @@ pub struct MockWorld {
     pub answers: BTreeMap<String, Vec<Attempt>>,
     /// Answers to questions, by step path.
     pub people: BTreeMap<String, Value>,
+    /// What is said of a group, one after the other; then nothing new. A group without an entry is free.
+    pub groups: BTreeMap<String, VecDeque<Standing>>,
     /// Every effect performed, in order: step, action, arguments.
     pub calls: Vec<(String, String, Map)>,
     used: BTreeMap<String, usize>,
@@ -124,6 +127,23 @@ impl MockRun {
             let waits = decided.waits;
             if waits.finished.is_some() || waits.paused.is_some() {
                 return waits;
+            }
+            let mut stood = false;
+            for wanted in &waits.groups {
+                let mut free = Some(Standing::Held);
+                let mut next = || match world.groups.get_mut(&wanted.group) {
+                    None => free.take(),
+                    Some(left) => left.pop_front(),
+                };
+                while let Some(standing) = next() {
+                    if self.machine.stand(wanted, standing, self.now) {
+                        stood = true;
+                        break;
+                    }
+                }
+            }
+            if stood {
+                continue;
             }
             let answered = waits
                 .questions

@@ -243,7 +243,10 @@ fn from_outside(body: &Body) -> bool {
         Body::RunCancelled { .. } | Body::AskAnswered { .. } | Body::OutcomeSet { .. } | Body::RunResumed { .. } => {
             true
         }
+        Body::RunTaken { .. } => true,
         Body::RunPaused { .. } | Body::Evidence { .. } | Body::HoldOn(_) | Body::HoldOff { .. } => true,
+        Body::UndoStarted(undo) => undo.by.is_none(),
+        Body::ConcurrencyWaiting { .. } | Body::ConcurrencyBusy { .. } | Body::ConcurrencyClaimed { .. } => true,
         Body::Note { actor, step, .. } => actor.is_some() || step.is_none(),
         _ => false,
     }

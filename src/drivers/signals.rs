@@ -40,7 +40,9 @@ pub fn clean(signal: Signal, redactor: &Redactor) -> Signal {
         }
         Signal::Note { text: note, actor } => Signal::Note { text: text(note), actor },
         Signal::Pause { actor, reason } => Signal::Pause { actor, reason: text(reason) },
+        Signal::Undo { actor, reason, fence } => Signal::Undo { actor, reason: reason.map(text), fence },
         Signal::Resume { actor, reason, fence } => Signal::Resume { actor, reason: reason.map(text), fence },
+        Signal::Take { actor, from, reason } => Signal::Take { actor, from, reason: reason.map(text) },
         Signal::Evidence { step, attempt, outcome, outputs } => {
             Signal::Evidence { step, attempt, outcome, outputs: redactor.redact_value(&outputs) }
         }

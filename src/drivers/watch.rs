@@ -78,6 +78,4 @@ pub enum Why {
     Interrupted,
     /// The process was asked to go.
     Left(Parting),
-    /// Its follower went away; the run goes on.
-    Detached,
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::ids::{RunId, StepPath};
-use crate::engine::outcome::{Failure, Outcome, RunOutcome};
+use crate::engine::outcome::{Failure, Outcome, RunOutcome, UndoOutcome};
 use crate::runbook::model::Level;
 use crate::runbook::program::FileKind;
 use crate::runbook::spec::{Effect, Repeat};
@@ -42,6 +42,15 @@ pub enum Body {
     /// A driver took the run over; attempts open until here are lost.
     #[serde(rename = "run.resumed")]
     RunResumed { actor: Actor, reason: Option<String>, fence: u64 },
+    /// Who drives it has changed hands, as somebody wanted; follows the `run.resumed` of the new driver.
+    #[serde(rename = "run.taken")]
+    RunTaken {
+        actor: Actor,
+        /// Who had started it or taken it up before.
+        from: Actor,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// Somebody asked to stop: no new step starts.
     #[serde(rename = "run.cancelled")]
     RunCancelled { actor: Actor, reason: Option<String> },
@@ -106,6 +115,18 @@ pub enum Body {
     /// A person settled what the engine can't know, or reopened a step.
     #[serde(rename = "outcome.set")]
     OutcomeSet { step: StepPath, decision: Decision, outputs: Map, actor: Actor, reason: String },
+    /// What was done is being taken back: of the ended run, or by `run.undo` in it.
+    #[serde(rename = "undo.started")]
+    UndoStarted(Box<UndoStarted>),
+    #[serde(rename = "undo.finished")]
+    UndoFinished {
+        /// The call of `run.undo`; none if the ended run was taken back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<StepPath>,
+        outcome: UndoOutcome,
+        /// Steps that are not taken back, the next one first.
+        left: Vec<StepPath>,
+    },
     /// The run met a hold of its store: no write starts until it is lifted.
     #[serde(rename = "hold.on")]
     HoldOn(Hold),
@@ -116,6 +137,25 @@ pub enum Body {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         actor: Option<Actor>,
     },
+    /// A called runbook waits for its group, which other runs hold.
+    #[serde(rename = "concurrency.waiting")]
+    ConcurrencyWaiting {
+        step: StepPath,
+        group: String,
+        #[serde(flatten)]
+        queued: Queued,
+    },
+    /// A called runbook doesn't begin, because another run holds its group.
+    #[serde(rename = "concurrency.busy")]
+    ConcurrencyBusy {
+        step: StepPath,
+        group: String,
+        #[serde(flatten)]
+        queued: Queued,
+    },
+    /// The run holds a group for a called runbook, until the run is over.
+    #[serde(rename = "concurrency.claimed")]
+    ConcurrencyClaimed { step: StepPath, group: String },
     /// A result that arrived after its driver had lost the run: kept as evidence, changes nothing.
     #[serde(rename = "evidence")]
     Evidence { step: StepPath, attempt: u32, outcome: Outcome, outputs: Value },
@@ -127,6 +167,7 @@ impl Body {
         match self {
             Body::RunStarted(_) => "run.started",
             Body::RunResumed { .. } => "run.resumed",
+            Body::RunTaken { .. } => "run.taken",
             Body::RunCancelled { .. } => "run.cancelled",
             Body::RunPaused { .. } => "run.paused",
             Body::RunFinished { .. } => "run.finished",
@@ -142,8 +183,13 @@ impl Body {
             Body::Note { .. } => "note",
             Body::Log { .. } => "log",
             Body::OutcomeSet { .. } => "outcome.set",
+            Body::UndoStarted(_) => "undo.started",
+            Body::UndoFinished { .. } => "undo.finished",
             Body::HoldOn(_) => "hold.on",
             Body::HoldOff { .. } => "hold.off",
+            Body::ConcurrencyWaiting { .. } => "concurrency.waiting",
+            Body::ConcurrencyBusy { .. } => "concurrency.busy",
+            Body::ConcurrencyClaimed { .. } => "concurrency.claimed",
             Body::Evidence { .. } => "evidence",
         }
     }
@@ -214,6 +260,19 @@ pub struct Hold {
     pub actor: Actor,
     pub since: Timestamp,
     pub reason: String,
+}
+
+/// Who keeps a run from a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queued {
+    /// The run that holds it; none if it is free and others came first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+    /// As of then, for people: `is held by …`.
+    pub said: String,
+    /// How many wait longer.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ahead: u64,
 }
 
 /// A file as it was when the run started.
@@ -336,6 +395,30 @@ pub enum Verdict {
     Happened,
     NotHappened,
     Unknown,
+}
+
+/// The beginning of taking steps back.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct UndoStarted {
+    /// The call of `run.undo`; none if the ended run is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<StepPath>,
+    /// Who wants it; nobody if the runbook says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Actor>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Fencing number of the driver that takes an ended run up for this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fence: Option<u64>,
+    /// What is taken back, in this order. The body of each runs at `undo/` and its path.
+    pub steps: Vec<StepPath>,
+    /// Changes that nothing takes back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without_undo: Vec<StepPath>,
+    /// Writes a person passed over: nobody knows whether they happened, so they are left alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<StepPath>,
 }
 
 /// What a rehearsal says of a step instead of performing or waiting.

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::engine::event::{
-    Actor, Body, Decision, EVENT_VERSION, Event, Hold, RunStarted, StepFinished, StepStarted, Suggest, Verdict,
+    Actor, Body, Decision, EVENT_VERSION, Event, Hold, Queued, RunStarted, StepFinished, StepStarted, Suggest, Verdict,
 };
 use crate::engine::ids::StepPath;
 use crate::engine::outcome::{Failure, FailureKind, Outcome, RunOutcome};
+use crate::engine::undo::Undoing;
 use crate::runbook::model::Level;
 use crate::runbook::spec::Repeat;
 use crate::script::value::{Map, Value};
@@ -25,13 +26,15 @@ pub struct Facts {
     pub steps: BTreeMap<StepPath, Record>,
     pub findings: Vec<Finding>,
     pub cancelled: Option<Actor>,
-    /// When it was cancelled first: what a limit had stopped before, that cancel did not stop.
+    /// When it was, if it is: what a limit had stopped before, that cancel did not stop.
     pub cancelled_at: Option<Timestamp>,
     /// Why the run paused; cleared when it is resumed.
     pub paused: Option<String>,
     /// The hold it has met and that was not lifted yet.
     pub held: Option<Hold>,
     pub finished: Option<RunEnd>,
+    /// Groups held for called runbooks, until the run has ended.
+    pub groups: BTreeSet<String>,
     /// How often the run was taken over. Attempts open from an earlier leg are lost.
     pub leg: u32,
     /// When the run was taken over last.
@@ -44,6 +47,12 @@ pub struct Facts {
     pub asked: Vec<Wait>,
     /// Fencing number of the current driver.
     pub fence: u64,
+    /// What was taken back last, by the call of `run.undo`; of the run as a whole at its root.
+    pub undos: BTreeMap<StepPath, Undoing>,
+    /// Runbooks and actions of which something was taken back, by where their steps' paths start.
+    pub(super) undone: BTreeSet<StepPath>,
+    /// How often something was to be taken back.
+    pub undo_starts: u32,
     /// Number of events folded, which is the next sequence number.
     pub next_seq: u64,
     /// Time of the last event.
@@ -82,6 +91,8 @@ pub struct Record {
     /// Who settled or reopened it last, and why.
     pub settled: Option<(Actor, String)>,
     pub asked: Option<Asked>,
+    /// Who keeps the runbook it calls from its group.
+    pub queued: Option<Queued>,
     /// The answer, by whom, and when it was given.
     pub answered: Option<(Value, Actor, Timestamp)>,
     /// Attempts in a row that the other side left without an answer; a process that died doesn't count.
@@ -90,6 +101,10 @@ pub struct Record {
     pub logged: usize,
     /// The last journaled look of a poll.
     pub observed: Option<Value>,
+    /// What a person passed over by saying "skip".
+    pub passed: Option<Outcome>,
+    /// Position of the event that gave it its end.
+    pub ended_seq: u64,
     /// Position of its first event, for reading order.
     pub seq: u64,
 }
@@ -169,6 +184,8 @@ pub enum RunState {
     Waiting,
     Paused,
     InDoubt,
+    /// What it did is taken back in part only, and nothing goes on by itself.
+    Stuck,
     Ended(RunOutcome),
 }
 
@@ -180,6 +197,7 @@ impl RunState {
             RunState::Waiting => "waiting",
             RunState::Paused => "paused",
             RunState::InDoubt => "in_doubt",
+            RunState::Stuck => "stuck",
             RunState::Ended(outcome) => outcome.word(),
         }
     }
@@ -274,9 +292,16 @@ impl Facts {
         self.questions.iter().filter_map(|path| self.steps.get_key_value(path))
     }
 
+    /// Whether the run holds a group, for itself or for a runbook it calls.
+    pub fn holds(&self, group: &str) -> bool {
+        let own = self.started.as_ref().and_then(|started| started.group.as_deref());
+        own == Some(group) || self.groups.contains(group)
+    }
+
     /// The run's state word. Whether a process drives it right now is the lease's business.
     pub fn state(&self) -> RunState {
         match &self.finished {
+            Some(_) if self.is_stuck() => RunState::Stuck,
             Some(end) => RunState::Ended(end.outcome),
             None if !self.doubts.is_empty() => RunState::InDoubt,
             None if self.paused.is_some() || self.held.is_some() => RunState::Paused,
@@ -305,8 +330,10 @@ impl Facts {
                 self.paused = None;
             }
             Body::RunCancelled { actor, .. } => {
+                if self.cancelled.is_none() {
+                    self.cancelled_at = Some(at);
+                }
                 self.cancelled = Some(actor.clone());
-                self.cancelled_at.get_or_insert(at);
                 self.take_back_repeats();
             }
             Body::RunPaused { reason, actor: None } => self.paused = Some(reason.clone()),
@@ -325,6 +352,7 @@ impl Facts {
                 });
             }
             Body::StepStarted(intent) => {
+                self.undos.remove(&intent.step);
                 // A step that was cut off in the middle of its findings finds them again.
                 self.findings.retain(|finding| finding.step != intent.step);
                 let leg = self.leg;
@@ -345,6 +373,7 @@ impl Facts {
                 record.finished_at = None;
                 record.resend = None;
                 record.asked = None;
+                record.queued = None;
                 record.answered = None;
                 self.stop_asking(&intent.step, at);
             }
@@ -357,6 +386,8 @@ impl Facts {
                 record.unanswered += u32::from(finished.outcome == Outcome::InDoubt && !died);
                 record.finished = Some(Arc::new((**finished).clone()));
                 record.finished_at = Some(at);
+                record.ended_seq = event.seq;
+                record.queued = None;
                 if record.pause.take().is_some() {
                     record.resend = None;
                 }
@@ -369,6 +400,7 @@ impl Facts {
                 }
             }
             Body::StepRetrying(retrying) => {
+                self.forget_undone(&retrying.step);
                 for root in std::iter::once(&retrying.step).chain(&retrying.forget) {
                     self.forget_below(root);
                     if root != &retrying.step {
@@ -387,6 +419,7 @@ impl Facts {
             }
             Body::StepSettled { step, verdict, outputs, .. } => {
                 self.settle(step, *verdict, outputs);
+                self.record(step, event.seq).ended_seq = event.seq;
                 if *verdict == Verdict::Happened {
                     self.stop_asking(step, at);
                 }
@@ -417,10 +450,21 @@ impl Facts {
                 suggest: suggest.clone(),
             }),
             Body::Log { step, .. } => self.record(step, event.seq).logged += 1,
-            Body::Note { .. } | Body::Evidence { .. } => {}
+            Body::UndoStarted(started) => self.begin_undo(started, at),
+            Body::UndoFinished { by, outcome, left } => self.end_undo(by.as_ref(), *outcome, left, at),
+            Body::Note { .. } | Body::Evidence { .. } | Body::RunTaken { .. } => {}
+            Body::ConcurrencyWaiting { step, queued, .. } | Body::ConcurrencyBusy { step, queued, .. } => {
+                self.record(step, event.seq).queued = Some(queued.clone());
+            }
+            Body::ConcurrencyClaimed { step, group } => {
+                self.groups.insert(group.clone());
+                self.record(step, event.seq).queued = None;
+            }
             Body::OutcomeSet { step, decision, outputs, actor, reason } => {
                 self.decide_step(step, *decision, outputs);
-                self.record(step, event.seq).settled = Some((actor.clone(), reason.clone()));
+                let record = self.record(step, event.seq);
+                record.settled = Some((actor.clone(), reason.clone()));
+                record.ended_seq = event.seq;
                 self.stop_asking(step, at);
                 if *decision == Decision::Retry {
                     self.decided_at = at;
@@ -449,7 +493,7 @@ impl Facts {
             Body::StepStarted(intent) => &intent.step,
             Body::StepFinished(finished) => &finished.step,
             Body::StepSettled { step, .. } | Body::AskAsked { step, .. } | Body::AskAnswered { step, .. } => step,
-            Body::OutcomeSet { .. } | Body::RunCancelled { .. } | Body::StepRetrying(_) => {
+            Body::OutcomeSet { .. } | Body::RunCancelled { .. } | Body::StepRetrying(_) | Body::UndoStarted(_) => {
                 let steps = &self.steps;
                 self.doubts.retain(|path| steps.get(path).is_some_and(Record::in_doubt));
                 self.questions.retain(|path| steps.get(path).is_some_and(Record::is_asking));
@@ -484,9 +528,13 @@ impl Facts {
             Body::RunStarted(_) => self.started.is_none() && event.seq == 0,
             _ if self.started.is_none() => false,
             Body::Note { .. } | Body::Evidence { .. } | Body::RunResumed { .. } => true,
-            Body::OutcomeSet { step, .. } => record(step).is_some_and(|r| r.finished.is_some() && r.resend.is_none()),
+            Body::OutcomeSet { step, decision, .. } => {
+                let has_end = record(step).is_some_and(|r| r.finished.is_some() && r.resend.is_none());
+                has_end && self.may_be_decided(step, *decision).is_ok()
+            }
+            Body::UndoStarted(undo) if undo.by.is_none() => ended && self.doubts.is_empty(),
             _ if ended => false,
-            Body::RunCancelled { .. } | Body::RunPaused { .. } => true,
+            Body::RunCancelled { .. } | Body::RunPaused { .. } | Body::RunTaken { .. } => true,
             Body::HoldOn(_) => self.held.is_none(),
             Body::HoldOff { .. } => self.held.is_some(),
             // A run doesn't end over a write that may have happened.
@@ -512,7 +560,12 @@ impl Facts {
             Body::StepSkipped { step, .. } => record(step).is_none_or(|r| r.started.is_none() && r.skipped.is_none()),
             Body::StepObserved { step, .. } | Body::AskAsked { step, .. } | Body::Log { step, .. } => open(step),
             Body::AskAnswered { step, .. } => record(step).is_some_and(Record::is_asking),
+            Body::ConcurrencyWaiting { step, group, .. }
+            | Body::ConcurrencyBusy { step, group, .. }
+            | Body::ConcurrencyClaimed { step, group } => open(step) && !self.holds(group),
             Body::Finding { step, .. } => open(step),
+            Body::UndoStarted(undo) => undo.by.as_ref().is_some_and(open),
+            Body::UndoFinished { by, .. } => self.undo_at(by.as_ref()).is_some_and(|undo| undo.end.is_none()),
         };
         if ok { Ok(()) } else { Err(format!("`{}` is not possible here", event.body.word())) }
     }

@@ -50,8 +50,11 @@ impl FromStr for RunId {
     }
 }
 
+/// What paths of steps begin with that take others back.
+const UNDO: &str = "undo/";
+
 /// The place of a step instance in a run: step ids joined by `/`, `[i]` for an item of a loop, `#n` for the n-th
-/// call of that name in a script, with the prefixes `on_failure/` and `finally/`.
+/// call of that name in a script, with the prefixes `on_failure/`, `finally/` and `undo/`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StepPath(String);
@@ -75,6 +78,16 @@ impl StepPath {
     /// The path as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Where this step instance is taken back.
+    pub fn undo(&self) -> StepPath {
+        StepPath(format!("{UNDO}{}", self.0))
+    }
+
+    /// Whether it is a step that takes another one back, or stands inside of one.
+    pub fn is_undo(&self) -> bool {
+        self.0.starts_with(UNDO)
     }
 
     /// The path of one item of the loop at `self`.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::engine::evaluate::Evaluator;
-use crate::engine::event::{Body as Fact, Event};
+use crate::engine::event::{Body as Fact, Event, StepStarted};
 use crate::engine::facts::{Facts, FoldError};
 use crate::engine::ids::StepPath;
 use crate::engine::outcome::Outcome;
@@ -14,6 +14,7 @@ use crate::engine::walk::foreach::result_of;
 use crate::runbook::locate::{Located, Part, locate};
 use crate::runbook::model::{Block, Runbook, Step};
 use crate::runbook::program::Program;
+use crate::runbook::spec::RUN_CHILD;
 use crate::script::sandbox::Sandbox;
 use crate::script::value::{Map, Value};
 
@@ -66,14 +67,24 @@ pub fn moment(
     let number = events.iter().rposition(began).ok_or_else(|| LookBackError::NeverBegan(at.clone()))?;
     let facts = Facts::fold(&events[..number])?;
     let place = locate(program, at.as_str()).ok_or_else(|| LookBackError::NotInProgram(at.clone()))?;
+    if let Some(owner) = &place.undoes {
+        let undone = to_undo(program, sandbox, &facts, &StepPath::new(owner.as_str()));
+        let (scope, step) = undone.ok_or_else(|| LookBackError::NotInProgram(at.clone()))?;
+        let prefix = scope.prefix.clone();
+        let mut past = Past { sandbox, facts: &facts, scope };
+        if let Some(inner) = step.body.inner() {
+            past.block(inner, &prefix, false);
+        }
+        let scope = Scope { prefix: StepPath::new(place.prefix), ..past.scope };
+        return Ok(Moment { facts, scope });
+    }
     let base = StepPath::new(place.base.as_str());
     let mut scope = root(program, &facts)?;
     if place.part != Part::Main && base == StepPath::root() {
         scope = ending(scope, &whole);
     }
     if let Some(started) = facts.step(&base).and_then(|record| record.started.as_ref()) {
-        let (inputs, vars) = (started.intent.with.clone(), started.intent.vars.clone());
-        scope = blank(place.book, inputs, vars);
+        scope = blank(place.book, inputs_of(&started.intent), started.intent.vars.clone());
     }
     scope.prefix = base.clone();
     let mut past = Past { sandbox, facts: &facts, scope };
@@ -86,9 +97,50 @@ pub fn moment(
     Ok(Moment { facts, scope })
 }
 
+/// What the `undo` of a step instance sees, with its body: what that step saw, and what it gave. `None` if the
+/// program has none there.
+pub(crate) fn to_undo(
+    program: &Program,
+    sandbox: &Sandbox,
+    facts: &Facts,
+    owner: &StepPath,
+) -> Option<(Scope, Arc<Step>)> {
+    let place = locate(program, owner.as_str())?;
+    let undo = place.step.undo.as_ref()?;
+    let base = StepPath::new(place.base.as_str());
+    let mut scope = root(program, facts).ok()?;
+    if place.part != Part::Main && base == StepPath::root() {
+        scope = ending(scope, facts);
+    }
+    if let Some(started) = facts.step(&base).and_then(|record| record.started.as_ref()) {
+        scope = blank(place.book, inputs_of(&started.intent), started.intent.vars.clone());
+    }
+    scope.prefix = base.clone();
+    let mut past = Past { sandbox, facts, scope };
+    for part in [Part::Main, Part::OnFailure, Part::Finally].into_iter().filter(|part| *part <= place.part) {
+        past.part(part, &base, true);
+    }
+    past.rounds(&place);
+    if let Some(record) = facts.step(owner)
+        && let Some(result) = StepResult::of(owner, record)
+    {
+        Arc::make_mut(&mut past.scope.results).insert(place.step.id.clone(), Arc::new(result));
+    }
+    let scope = Scope { prefix: owner.undo(), ..past.scope };
+    Some((scope, Arc::clone(undo.step())))
+}
+
 fn root(program: &Program, facts: &Facts) -> Result<Scope, LookBackError> {
     let started = facts.started.as_ref().ok_or(LookBackError::NoStart)?;
     Ok(blank(&program.runbook, started.inputs.clone(), started.vars.clone()))
+}
+
+/// The inputs of an action or a called runbook.
+fn inputs_of(intent: &StepStarted) -> Map {
+    match (intent.uses.as_deref(), intent.with.get("inputs")) {
+        (Some(RUN_CHILD), Some(Value::Map(inputs))) => inputs.clone(),
+        _ => intent.with.clone(),
+    }
 }
 
 fn blank(book: &Arc<Runbook>, inputs: Map, vars: Map) -> Scope {
@@ -106,7 +158,7 @@ fn blank(book: &Arc<Runbook>, inputs: Map, vars: Map) -> Scope {
 
 /// What `run.outcome`, `run.failed_step` and `run.error` say once the run is ending.
 fn ending(scope: Scope, whole: &Facts) -> Scope {
-    let Some(end) = &whole.finished else { return scope };
+    let Some(end) = whole.end_of_run() else { return scope };
     let failure = end.failed_step.clone().zip(end.error.clone());
     let failure = failure.map(|(step, failure)| Broken { step, outcome: Outcome::Failed, failure });
     Scope { failure, ending: Some(end.outcome), ..scope }

@@ -8,6 +8,8 @@
 //! Decisions are taken on the in-memory fold. The driver commits the events before any byte of a
 //! write, any prompt and any exit code leaves; if it can't, it drops the machine.
 
+pub mod groups;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,15 +18,18 @@ use jiff::Timestamp;
 
 use crate::engine::evaluate::Evaluator;
 use crate::engine::event::{
-    Actor, Body, Decision, ENGINE_SEMANTICS, EVENT_VERSION, Event, Hold, Planned, Previous, RunStarted,
+    Actor, Body, Decision, ENGINE_SEMANTICS, EVENT_VERSION, Event, Hold, Planned, Previous, RunStarted, UndoStarted,
 };
 use crate::engine::facts::{Facts, FoldError};
 use crate::engine::ids::StepPath;
-use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome, RunOutcome};
+use crate::engine::machine::groups::Wanted;
+use crate::engine::outcome::{Attempt, Failure, Outcome, RunOutcome};
 use crate::engine::scope::Scope;
+use crate::engine::undo::{Due, due};
 use crate::engine::walk::invocation::duration_ms;
 use crate::engine::walk::leaf::Leaf;
 use crate::engine::walk::run::RunTask;
+use crate::engine::walk::undo::UndoTask;
 use crate::runbook::model::Runbook;
 use crate::runbook::program::Program;
 use crate::runbook::spec::Effect;
@@ -37,8 +42,6 @@ pub const STEPS_MAX: usize = 10_000;
 pub const STEPS_RESERVE: usize = 1_000;
 /// Depth of actions in actions and calls in scripts.
 pub const NESTING_MAX: usize = 16;
-/// Characters of `concurrency.group`: a name people read in a message.
-pub const GROUP_CHARS_MAX: usize = 200;
 /// Time of `on_failure`, and again of `finally`: a clean-up that hangs must not hold a run for ever.
 pub const AFTERWARDS_BUDGET: Duration = Duration::from_secs(15 * 60);
 
@@ -48,6 +51,8 @@ pub struct Machine {
     sandbox: Arc<Sandbox>,
     facts: Facts,
     task: RunTask,
+    /// Takes an ended run back.
+    undo: UndoTask,
     /// Effects handed to the driver and not completed, with their attempt.
     in_flight: BTreeMap<StepPath, u32>,
     completions: BTreeMap<StepPath, Completion>,
@@ -121,6 +126,8 @@ pub struct Waits {
     pub finished: Option<RunOutcome>,
     /// The hold that keeps a write from starting.
     pub held: Option<Hold>,
+    /// Groups that called runbooks need before they begin.
+    pub groups: Vec<Wanted>,
     /// Why the run can't go on without a person, beside questions and doubts.
     pub paused: Option<String>,
 }
@@ -144,7 +151,9 @@ impl Waits {
 
     /// Whether only a person can move the run.
     pub fn only_people(&self) -> bool {
-        self.in_flight == 0 && self.until.is_none() && !(self.questions.is_empty() && self.doubts.is_empty())
+        let moves = self.in_flight > 0 || self.until.is_some() || !self.groups.is_empty();
+        let people = !self.questions.is_empty() || !self.doubts.is_empty();
+        people && !moves
     }
 }
 
@@ -183,6 +192,18 @@ pub enum Signal {
         actor: Actor,
         reason: Option<String>,
         fence: u64,
+    },
+    /// Take the ended run back.
+    Undo {
+        actor: Actor,
+        reason: Option<String>,
+        fence: u64,
+    },
+    /// Who resumed it has taken it over.
+    Take {
+        actor: Actor,
+        from: Actor,
+        reason: Option<String>,
     },
     /// What an earlier driver saw after it had lost the run.
     Evidence {
@@ -240,7 +261,8 @@ impl Machine {
     /// Computed before it is known which run went before, so `run.previous` is `()` in it.
     ///
     /// # Errors
-    /// If an expression fails, or gives no text of 1 to [`GROUP_CHARS_MAX`] characters without a secret.
+    /// If an expression fails, or gives no text of 1 to [`GROUP_CHARS_MAX`](groups::GROUP_CHARS_MAX) characters without a
+    /// secret.
     pub fn group(
         program: &Program,
         sandbox: &Sandbox,
@@ -250,19 +272,7 @@ impl Machine {
         let Some(concurrency) = &program.runbook.concurrency else { return Ok(None) };
         let (started, scope) = before_start(program, sandbox, start, now)?;
         let facts = Facts { started: Some(Box::new(started)), started_at: now, ..Facts::default() };
-        let value = Evaluator { sandbox, facts: &facts, scope: &scope, result: None }.template(&concurrency.group)?;
-        let wrong = |why: &str| Failure::new(FailureKind::Argument, format!("`concurrency.group` {why}"));
-        if value.has_secret() {
-            return Err(wrong("holds a secret, and is kept as text"));
-        }
-        let Value::Text(text) = value else {
-            return Err(wrong(&format!("gives {}, expected a text", crate::engine::evaluate::quote(&value))));
-        };
-        match text.chars().count() {
-            _ if text.trim().is_empty() => Err(wrong("gives an empty text")),
-            long if long > GROUP_CHARS_MAX => Err(wrong(&format!("has {long} characters, at most {GROUP_CHARS_MAX}"))),
-            _ => Ok(Some(text)),
-        }
+        groups::text_of(concurrency, &Evaluator { sandbox, facts: &facts, scope: &scope, result: None }).map(Some)
     }
 
     /// Takes a run up from its events.
@@ -281,6 +291,7 @@ impl Machine {
             sandbox,
             facts,
             task: RunTask::default(),
+            undo: UndoTask::default(),
             in_flight: BTreeMap::new(),
             completions: BTreeMap::new(),
             polls: BTreeMap::new(),
@@ -316,8 +327,10 @@ impl Machine {
             holding: &self.holding,
         };
         env.go_on_after_hold();
-        if env.facts.finished.is_none() && env.facts.paused.is_none() {
-            self.task.advance(&mut env);
+        match env.facts.finished.is_none() && env.facts.paused.is_none() {
+            true if env.facts.is_undoing() => self.undo.advance_run(&mut env),
+            true => self.task.advance(&mut env),
+            false => {}
         }
         let mut decided = env.decided;
         decided.waits.in_flight = self.in_flight.len();
@@ -339,7 +352,7 @@ impl Machine {
 
     /// Records what a person did, if it fits the state; otherwise a note says that it came too late.
     pub fn signal(&mut self, signal: Signal, now: Timestamp) {
-        let rewalk = matches!(signal, Signal::Decide { .. } | Signal::Resume { .. });
+        let rewalk = matches!(signal, Signal::Decide { .. } | Signal::Resume { .. } | Signal::Undo { .. });
         let (body, too_late) = match signal {
             Signal::Cancel { actor, reason } => (Body::RunCancelled { actor, reason }, "cancel".to_owned()),
             Signal::Answer { step, answer, actor, at } => {
@@ -353,6 +366,13 @@ impl Machine {
             Signal::Note { text, actor } => (Body::Note { text, actor: Some(actor), step: None }, String::new()),
             Signal::Pause { actor, reason } => (Body::RunPaused { reason, actor: Some(actor) }, "pause".to_owned()),
             Signal::Resume { actor, reason, fence } => (Body::RunResumed { actor, reason, fence }, String::new()),
+            Signal::Undo { actor, reason, fence } => {
+                let Due { steps, without_undo, unknown } = due(&self.program, &self.facts, &StepPath::root());
+                let (actor, fence) = (Some(actor), Some(fence));
+                let started = UndoStarted { by: None, actor, reason, fence, steps, without_undo, unknown };
+                (Body::UndoStarted(Box::new(started)), "undo".to_owned())
+            }
+            Signal::Take { actor, from, reason } => (Body::RunTaken { actor, from, reason }, "take-over".to_owned()),
             Signal::Evidence { step, attempt, outcome, outputs } => {
                 (Body::Evidence { step, attempt, outcome, outputs }, String::new())
             }
@@ -367,8 +387,22 @@ impl Machine {
         }
         self.recorded.push(event);
         if rewalk {
-            self.task = RunTask::default();
+            self.walk_anew();
         }
+    }
+
+    /// Begins the walk again: facts were taken back, or others decide.
+    fn walk_anew(&mut self) {
+        (self.task, self.undo) = (RunTask::default(), UndoTask::default());
+    }
+
+    /// The same run as a rehearsal from here on, to see what taking it back would do. Nothing of it may be recorded.
+    #[must_use]
+    pub fn as_rehearsal(mut self) -> Machine {
+        if let Some(started) = &mut self.facts.started {
+            started.rehearsal = true;
+        }
+        self
     }
 
     /// Takes an event as recorded, for replay: what came from the world or from people.
@@ -379,7 +413,8 @@ impl Machine {
         self.facts.apply(event)?;
         match &event.body {
             Body::StepFinished(finished) => drop(self.in_flight.remove(&finished.step)),
-            Body::OutcomeSet { .. } | Body::RunResumed { .. } => self.task = RunTask::default(),
+            Body::OutcomeSet { .. } | Body::RunResumed { .. } => self.walk_anew(),
+            Body::UndoStarted(undo) if undo.by.is_none() => self.walk_anew(),
             Body::HoldOn(hold) => self.holding = Holding::On(hold.clone()),
             Body::HoldOff { actor } => self.holding = Holding::Off { by: actor.clone() },
             _ => {}

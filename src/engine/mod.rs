@@ -14,5 +14,6 @@ pub mod machine;
 pub mod outcome;
 pub mod reopen;
 pub mod scope;
+pub mod undo;
 mod walk;
 pub use walk::leaf::ENGINE_ACTIONS;

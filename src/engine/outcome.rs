@@ -140,6 +140,8 @@ pub enum FailureKind {
     Limit,
     /// A hold was on directly before the first byte; the attempt is made again when it is lifted.
     Held,
+    /// Another run holds the group of a called runbook.
+    Busy,
 }
 
 impl FailureKind {
@@ -166,6 +168,7 @@ impl FailureKind {
             FailureKind::Mismatch => "mismatch",
             FailureKind::Limit => "limit",
             FailureKind::Held => "held",
+            FailureKind::Busy => "busy",
         }
     }
 }
@@ -223,6 +226,29 @@ impl RunOutcome {
             RunOutcome::Failed => "failed",
             RunOutcome::Rejected => "rejected",
             RunOutcome::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// How taking steps back ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UndoOutcome {
+    /// All of them are taken back.
+    Done,
+    /// One could not be, or time was up: the rest waits for a person.
+    Stuck,
+    /// Somebody stopped it.
+    Cancelled,
+}
+
+impl UndoOutcome {
+    /// The word in journal and terminal.
+    pub fn word(self) -> &'static str {
+        match self {
+            UndoOutcome::Done => "done",
+            UndoOutcome::Stuck => "stuck",
+            UndoOutcome::Cancelled => "cancelled",
         }
     }
 }

@@ -10,16 +10,17 @@ use crate::engine::outcome::{Failure, FailureKind, Outcome};
 use crate::script::value::{Map, Value};
 
 /// Blocks that run after the main steps of a runbook or action.
-const AFTERWARDS: [&str; 2] = ["on_failure", "finally"];
+pub(super) const AFTERWARDS: [&str; 2] = ["on_failure", "finally"];
 
 impl Facts {
     /// What was to be sent again and has not been is not sent any more: the run is being stopped. A step that
     /// pauses by its own `retry` ends where the walk finds it.
     pub(super) fn take_back_repeats(&mut self) {
+        let undoes = self.is_undoing();
         for (path, record) in &mut self.steps {
             if record.resend == Some(Resend::Same)
                 && record.pause.is_none()
-                && !is_afterwards(path)
+                && !goes_on(path, undoes)
                 && let Some(finished) = &mut record.finished
             {
                 Arc::make_mut(finished).outcome = Outcome::Cancelled;
@@ -30,7 +31,7 @@ impl Facts {
 
     /// A hold stopped it before its first byte: it has not begun, and begins when the hold is lifted.
     pub(super) fn hold_back(&mut self, path: &StepPath) {
-        let stopping = self.cancelled.is_some() && !is_afterwards(path);
+        let stopping = self.cancelled.is_some() && !goes_on(path, self.is_undoing());
         let Some(record) = self.steps.get_mut(path) else { return };
         match record.finished.as_mut().map(Arc::make_mut) {
             Some(finished) if stopping => finished.outcome = Outcome::Cancelled,
@@ -47,6 +48,7 @@ impl Facts {
 
     /// Forgets everything below a step.
     pub(super) fn forget_below(&mut self, path: &StepPath) {
+        self.undos.retain(|call, _| !call.is_below(path));
         let gone: Vec<StepPath> = self.below(path).map(|(below, _)| below.clone()).collect();
         for below in &gone {
             self.steps.remove(below);
@@ -59,7 +61,7 @@ impl Facts {
     /// Takes over what reads said of a write in doubt.
     pub(super) fn settle(&mut self, path: &StepPath, verdict: Verdict, outputs: &Map) {
         self.forget_below(&path.join("settle"));
-        let stopping = self.cancelled.is_some() && !is_afterwards(path);
+        let stopping = self.cancelled.is_some() && !goes_on(path, self.is_undoing());
         let Some(record) = self.steps.get_mut(path) else { return };
         let Some(finished) = record.finished.as_mut().map(Arc::make_mut) else { return };
         match verdict {
@@ -72,9 +74,10 @@ impl Facts {
 
     /// Carries out what a person decided: the step, those it stands in, and the run are open again.
     pub(super) fn decide_step(&mut self, path: &StepPath, decision: Decision, outputs: &Map) {
-        let stopping = self.cancelled.is_some() && !is_afterwards(path);
+        let stopping = self.cancelled.is_some() && !goes_on(path, self.is_undoing());
         if let Some(record) = self.steps.get_mut(path) {
             record.pause = None;
+            record.passed = record.finished.as_ref().map(|end| end.outcome).filter(|_| decision == Decision::Skip);
             match (decision, record.finished.as_mut().map(Arc::make_mut)) {
                 (Decision::Done, Some(finished)) => happened(finished, outputs),
                 (Decision::Skip, Some(finished)) => finished.outcome = Outcome::Skipped,
@@ -87,18 +90,25 @@ impl Facts {
         }
         if decision == Decision::Retry {
             // Somebody who wants another attempt takes a cancel back.
-            (self.cancelled, self.cancelled_at) = (None, None);
-            self.steps.retain(|below, record| !below.is_below(path) || keeps_on_retry(record));
+            self.cancelled = None;
+            self.forget_what_may_be_done_again(path);
             self.findings.retain(|finding| finding.step != *path && !finding.step.is_below(path));
         }
         self.reopen_around(path);
         self.forget_conclusions_after(path);
-        if self.finished.take().is_some() {
+        if path.is_undo() && self.finished.is_some() {
+            self.go_on_with_undo();
+        } else if self.finished.take().is_some() {
             self.reopened += 1;
-            (self.cancelled, self.cancelled_at) = (None, None);
+            self.cancelled = None;
             self.forget_afterwards_of(&StepPath::root(), path);
         }
         self.paused = None;
+    }
+
+    /// Forgets what is below a step that is tried again, but for its writes that are done.
+    pub(super) fn forget_what_may_be_done_again(&mut self, path: &StepPath) {
+        self.steps.retain(|below, record| !below.is_below(path) || keeps_on_retry(record));
     }
 
     /// Opens the composites a step stands in again.
@@ -170,6 +180,11 @@ fn keeps_on_retry(record: &Record) -> bool {
 pub fn is_done_in_the_world(finished: &StepFinished) -> bool {
     let shaped = |error: &Failure| error.kind == FailureKind::Outputs;
     finished.outcome == Outcome::Done || finished.error.as_ref().is_some_and(shaped)
+}
+
+/// Whether a step is not stopped by a cancel: it belongs to what runs afterwards, or to a `run.undo` in there.
+fn goes_on(path: &StepPath, undoes_the_run: bool) -> bool {
+    if path.is_undo() { !undoes_the_run } else { is_afterwards(path) }
 }
 
 /// Whether a step belongs to what runs after the main steps, of the run or of a runbook called in it.

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::engine::event::{Body, Event, StoreLink};
 use crate::engine::ids::RunId;
-use crate::engine::outcome::RunOutcome;
+use crate::engine::outcome::{RunOutcome, UndoOutcome};
 use crate::journal::chain::{self, Hash, Head, Link};
 use crate::journal::error::{Error, Failure};
 use crate::journal::groups;
@@ -62,6 +62,7 @@ impl Append {
         let relied_on = |event: &Event| match &event.body {
             Body::RunStarted(_) | Body::RunFinished { .. } | Body::RunCancelled { .. } => true,
             Body::AskAnswered { .. } | Body::OutcomeSet { .. } => true,
+            Body::UndoStarted(_) | Body::UndoFinished { .. } => true,
             Body::StepStarted(intent) => intent.key.is_some(),
             _ => false,
         };
@@ -70,7 +71,8 @@ impl Append {
 
     /// Whether it only records what has happened already, so that it may use the reserve of a full disk.
     pub(super) fn starts_nothing(&self) -> bool {
-        !self.events.iter().any(|event| matches!(event.body, Body::RunStarted(_) | Body::StepStarted(_)))
+        let starts = |body: &Body| matches!(body, Body::RunStarted(_) | Body::StepStarted(_) | Body::UndoStarted(_));
+        !self.events.iter().any(|event| starts(&event.body))
     }
 }
 
@@ -157,6 +159,8 @@ impl Status {
         events.iter().rev().find_map(|event| match &event.body {
             Body::RunStarted(_) | Body::RunResumed { .. } => Some(Status::Running),
             Body::RunPaused { .. } => Some(Status::Paused),
+            Body::UndoStarted(undo) if undo.by.is_none() => Some(Status::Running),
+            Body::UndoFinished { by: None, outcome: UndoOutcome::Stuck, .. } => Some(Status::Stuck),
             Body::RunFinished { outcome, .. } => Some(Status::Ended(*outcome)),
             _ => None,
         })
@@ -206,7 +210,7 @@ pub(super) fn apply(db: &Connection, append: &Append) -> Result<Committed, Failu
         _ => None,
     };
     update_run(db, number, append, &head)?;
-    if ends(&append.events) {
+    if ends(append) {
         // Said in the same moment, or a cancel that lost this race would wait for the next to resume the run.
         inbox::is_empty(db, append.run)?;
         lease::release(db, append.run, append.fence)?;
@@ -217,17 +221,29 @@ pub(super) fn apply(db: &Connection, append: &Append) -> Result<Committed, Failu
 
 /// Whether a run may act from here on although it did not before.
 fn takes_up(event: &Event) -> bool {
-    matches!(event.body, Body::RunResumed { .. } | Body::OutcomeSet { .. })
+    match &event.body {
+        Body::RunResumed { .. } | Body::OutcomeSet { .. } => true,
+        Body::UndoStarted(undo) => undo.by.is_none(),
+        _ => false,
+    }
 }
 
-/// Whether the run has ended after these events.
-fn ends(events: &[Event]) -> bool {
-    let last = events.iter().rev().find_map(|event| match &event.body {
-        Body::RunFinished { .. } => Some(true),
-        Body::OutcomeSet { .. } => Some(false),
-        _ => None,
-    });
-    last == Some(true)
+/// Whether the run has ended after this: not one of which something is left to take back.
+fn ends(append: &Append) -> bool {
+    let last = append.events.iter().rev().find_map(|event| ended_at(append, event));
+    last.is_some_and(|ended_at| ended_at.is_some())
+}
+
+/// When the run ended, if this event ends it; `None` if it says nothing about that.
+fn ended_at(append: &Append, event: &Event) -> Option<Option<i64>> {
+    let ends = match &event.body {
+        Body::RunFinished { .. } => true,
+        Body::UndoFinished { by: None, outcome, .. } => *outcome != UndoOutcome::Stuck,
+        Body::RunResumed { .. } | Body::OutcomeSet { .. } => false,
+        Body::UndoStarted(undo) if undo.by.is_none() => false,
+        _ => return None,
+    };
+    Some((ends && append.status != Some(Status::Stuck)).then_some(event.ts.as_millisecond()))
 }
 
 /// The link that the next run of this store gets.
@@ -295,11 +311,7 @@ fn update_run(db: &Connection, number: u64, append: &Append, head: &Head) -> Res
             .execute(params![number, status])?;
     }
     for event in &append.events {
-        let ended_at = match &event.body {
-            Body::RunFinished { .. } => Some(event.ts.as_millisecond()),
-            Body::RunResumed { .. } | Body::OutcomeSet { .. } => None,
-            _ => continue,
-        };
+        let Some(ended_at) = ended_at(append, event) else { continue };
         db.prepare_cached("UPDATE runs SET ended_at = ?2 WHERE number = ?1")?.execute(params![number, ended_at])?;
     }
     Ok(())

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::engine::ids::RunId;
+use crate::journal::key::PublicKey;
 use crate::journal::lease::Holder;
 use crate::journal::schema::BUSY_TIMEOUT;
 
@@ -60,6 +61,12 @@ pub enum Error {
     /// The database file itself is damaged.
     #[error("journal `{}` is damaged: {why}", file.display())]
     DamagedFile { file: PathBuf, why: String },
+    /// The store's key can't be used; the message ends with what to do.
+    #[error("key of the store `{}` {why}", file.display())]
+    Key { file: PathBuf, why: String },
+    /// A sealed value can't be opened here.
+    #[error("sealed value does not open with {key}: another store sealed it, or it was changed")]
+    Unsealed { key: PublicKey },
     /// Written by a newer rerail.
     #[error("{what} has format {found}, this rerail knows up to {known}: use the newer rerail that wrote it")]
     TooNew { what: String, found: u64, known: u64 },

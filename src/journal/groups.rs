@@ -183,22 +183,33 @@ fn leave_line(db: &Connection, run: RunId, group: &str) -> Result<(), Failure> {
 /// Makes sure, in the transaction that begins a run or takes it up, that it holds the group it says: one whose
 /// process was stalled between claim and start may have lost it, and one that had ended has given it back.
 pub(super) fn confirm(db: &Connection, number: u64, run: RunId) -> Result<(), Failure> {
-    let (group, since): (Option<String>, i64) = db
+    let (own, since): (Option<String>, i64) = db
         .prepare_cached("SELECT group_name, started_at FROM runs WHERE number = ?1")?
         .query_row([number], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let Some(group) = group else { return Ok(()) };
-    match holder(db, &group)? {
-        Some((holder, _)) if holder == run => Ok(()),
-        Some((holder, _)) => Err(Error::GroupTaken { group, run: holder }.into()),
-        None => {
-            db.prepare_cached("INSERT INTO groups (name, run, since) VALUES (?1, ?2, ?3)")?.execute(params![
-                group,
-                run.uuid(),
-                since
-            ])?;
-            Ok(())
+    for group in own.into_iter().chain(claimed(db, number)?) {
+        match holder(db, &group)? {
+            Some((holder, _)) if holder == run => {}
+            Some((holder, _)) => return Err(Error::GroupTaken { group, run: holder }.into()),
+            None => {
+                db.prepare_cached("INSERT INTO groups (name, run, since) VALUES (?1, ?2, ?3)")?.execute(params![
+                    group,
+                    run.uuid(),
+                    since
+                ])?;
+            }
         }
     }
+    Ok(())
+}
+
+/// The groups a run has claimed for runbooks it calls.
+fn claimed(db: &Connection, number: u64) -> Result<Vec<String>, Failure> {
+    // The text is looked through first: it costs much less than reading every line as JSON.
+    let mut select = db.prepare_cached(
+        "SELECT DISTINCT body ->> '$.group' FROM events
+         WHERE run = ?1 AND body LIKE '%\"concurrency.claimed\"%' AND body ->> '$.type' = 'concurrency.claimed'",
+    )?;
+    Ok(select.query_map([number], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Gives back whatever an ended run holds.
@@ -282,6 +293,27 @@ mod tests {
 
     fn silence(store: &Store, drive: &Drive) {
         sql(store).execute("UPDATE leases SET expires = 0 WHERE run = ?1", [drive.run().uuid()]).unwrap();
+    }
+
+    #[test]
+    fn a_run_that_is_taken_up_holds_again_what_it_had_claimed_for_runbooks_it_called() {
+        let (_base, store) = store();
+        let first = newcomer(&store);
+        begin(&store, &first, None).unwrap();
+        assert_eq!(claim(&store, &first, false), Claim::Taken);
+        let claimed = Body::ConcurrencyClaimed { step: "x".into(), group: "db".to_owned() };
+        append(&store, &first, vec![event(1, claimed), finished(2)]).unwrap();
+        assert_eq!(rows(&store, "groups"), 0, "its end gives it back");
+        let actor = crate::engine::event::Actor { id: "ana".into(), via: "test".into() };
+        let resumed = |seq| event(seq, Body::RunResumed { actor: actor.clone(), reason: None, fence: 1 });
+        let run = first.run();
+        drop(first);
+        let again = store.acquire(run, holder()).unwrap();
+        append(&store, &again, vec![resumed(3)]).unwrap();
+        assert_eq!(rows(&store, "groups"), 1);
+        let other = newcomer(&store);
+        sql(&store).execute("UPDATE groups SET run = ?1", [other.run().uuid()]).unwrap();
+        assert!(matches!(append(&store, &again, vec![resumed(4)]), Err(Error::GroupTaken { .. })));
     }
 
     #[test]

@@ -18,6 +18,10 @@ pub struct Line {
     pub hash: Hash,
 }
 
+/// Room made for events in advance, so that those of a long run are not moved while they are read: more than a run of
+/// the greatest number of steps has. A row that was damaged may claim any number.
+const EVENTS_EXPECTED_MAX: usize = 32_768;
+
 /// Gives the bytes of a blob by its digest.
 pub(super) type Blobs<'a> = &'a dyn Fn(&str) -> Result<Option<Vec<u8>>, Failure>;
 
@@ -28,32 +32,51 @@ pub(super) fn load(db: &Connection, run: RunId) -> Result<Vec<Event>, Failure> {
 
 /// The events of a run from `seq` on.
 pub(super) fn load_from(db: &Connection, run: RunId, seq: u64) -> Result<Vec<Event>, Failure> {
-    let mut events = Vec::new();
-    for line in lines(db, run, seq)? {
+    let (_, end) = row(db, run)?;
+    let left = usize::try_from(end.seq.saturating_add(1).saturating_sub(seq)).unwrap_or(EVENTS_EXPECTED_MAX);
+    let mut events = Vec::with_capacity(left.min(EVENTS_EXPECTED_MAX));
+    // Line by line: a long run's lines would stand in memory once more beside its events.
+    each_line(db, run, seq, |line| {
         events.push(parse(run, &line, &|digest| blob(db, digest))?);
-    }
+        Ok(())
+    })?;
     Ok(events)
 }
 
 /// The stored lines of a run from `from` on, checked against the hash before them and against the run's row.
 pub(super) fn lines(db: &Connection, run: RunId, from: u64) -> Result<Vec<Line>, Failure> {
+    let mut lines = Vec::new();
+    each_line(db, run, from, |line| {
+        lines.push(line);
+        Ok(())
+    })?;
+    Ok(lines)
+}
+
+/// Hands out the stored lines of a run, each checked against the one before it; whether the last of them is the end of
+/// the run is known only when this returns.
+fn each_line(
+    db: &Connection,
+    run: RunId,
+    from: u64,
+    mut take: impl FnMut(Line) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let (number, end) = row(db, run)?;
     let mut head = match from.checked_sub(1) {
         None => None,
-        Some(before) if before > end.seq => return Ok(Vec::new()),
+        Some(before) if before > end.seq => return Ok(()),
         Some(before) => Some(Head { seq: before, hash: stored_hash(db, run, number, before)? }),
     };
     let mut select =
         db.prepare_cached("SELECT seq, body, hash FROM events WHERE run = ?1 AND seq >= ?2 ORDER BY seq")?;
     let mut rows = select.query(params![number, from])?;
-    let mut lines = Vec::new();
     while let Some(row) = rows.next()? {
         let line = check(run, head, row.get_ref(0)?, row.get_ref(1)?, row.get_ref(2)?)?;
         head = Some(Head { seq: line.seq, hash: line.hash });
-        lines.push(line);
+        take(line)?;
     }
     match head {
-        Some(head) if head == end => Ok(lines),
+        Some(head) if head == end => Ok(()),
         Some(head) => Err(damaged(run, head.seq, format!("it is the last, but {} were written", end.seq + 1))),
         None => Err(damaged(run, 0, "it is missing".to_owned())),
     }

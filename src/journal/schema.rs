@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::journal::dir;
 use crate::journal::error::Error;
+use crate::journal::key::StoreKey;
 use crate::journal::wal;
 
 /// Name of the database in a store's directory.
@@ -254,6 +255,8 @@ fn create(dir: &Path, file: &Path) -> Result<(), Error> {
     }
     dir::private_file(&draft).map_err(|e| Error::os("creating", &draft, e))?;
     build(&draft).map_err(|e| Error::sqlite(&draft, e))?;
+    // Before the store is there for others: no run ends without a key to sign it.
+    StoreKey::of(dir)?;
     // SQLite has closed the file: opening it here can't drop any of its locks.
     let built = File::open(&draft).map_err(|e| Error::os("opening", &draft, e))?;
     built.sync_all().map_err(|e| Error::os("flushing", &draft, e))?;

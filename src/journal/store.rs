@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rusqlite::Connection;
 
@@ -12,6 +12,7 @@ use crate::engine::ids::RunId;
 use crate::failpoint;
 use crate::journal::append::{self, Append, Committed, Journal};
 use crate::journal::error::{Error, Failure};
+use crate::journal::key::StoreKey;
 use crate::journal::schema::{self, Access};
 use crate::journal::ticket::Ticket;
 use crate::journal::writer::{Job, Tally, Writer};
@@ -35,6 +36,7 @@ struct Shared {
     writer: Mutex<Option<Writer>>,
     /// Why nothing may be written, of a store that was opened only to be looked at.
     sealed: Option<Error>,
+    key: OnceLock<StoreKey>,
     tally: Arc<Tally>,
 }
 
@@ -97,6 +99,7 @@ impl Store {
             readers: Mutex::new(vec![reader]),
             writer: Mutex::new(None),
             sealed,
+            key: OnceLock::new(),
             tally: Arc::new(Tally::default()),
         }))
     }
@@ -109,6 +112,22 @@ impl Store {
     /// The database file, for messages.
     pub fn file(&self) -> &Path {
         &self.0.file
+    }
+
+    /// The store's key. A store of an older rerail gets one at the first call, unless it was opened only to be
+    /// looked at.
+    ///
+    /// # Errors
+    /// As [`StoreKey::of`].
+    pub fn key(&self) -> Result<StoreKey, Error> {
+        if let Some(key) = self.0.key.get() {
+            return Ok(key.clone());
+        }
+        let key = match &self.0.sealed {
+            None => StoreKey::of(&self.0.dir)?,
+            Some(refused) => StoreKey::existing(&self.0.dir)?.ok_or_else(|| refused.clone())?,
+        };
+        Ok(self.0.key.get_or_init(|| key).clone())
     }
 
     /// A number that changes with every commit of anybody, also of other processes: a waiting driver looks at its

@@ -58,6 +58,8 @@ pub const CODES: &[(&str, &str)] = &[
     ("E0233", "two branches that make the same write"),
     ("E0234", "a runbook that doesn't exist, or is chosen at run time"),
     ("E0235", "a `group` that names nothing"),
+    ("E0236", "undo where there is nothing it could take back"),
+    ("E0237", "a step that would attach to another run"),
     ("E0240", "a pattern that can't be one"),
     // Expressions and scripts.
     ("E0301", "an expression or script that doesn't compile"),

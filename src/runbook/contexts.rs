@@ -44,7 +44,7 @@ pub const OUTCOMES: [&str; 8] =
 pub const RUN_OUTCOMES: [&str; 4] = ["success", "failed", "rejected", "cancelled"];
 
 /// Kinds of failure; the engine's words, held to them by a test.
-pub const FAILURE_KINDS: [&str; 19] = [
+pub const FAILURE_KINDS: [&str; 20] = [
     "dns",
     "connect",
     "tls",
@@ -64,6 +64,7 @@ pub const FAILURE_KINDS: [&str; 19] = [
     "expired",
     "mismatch",
     "limit",
+    "busy",
 ];
 
 /// Kinds of failure another attempt can't change, or must not: `retry` never repeats them.

@@ -33,6 +33,9 @@ fn in_step(step: &Step, defaults: &Defaults, callees: &dyn Callees) -> Step {
     if let Some(settle) = &mut step.settle {
         settle.steps = in_block(&settle.steps, defaults, callees);
     }
+    if let Some(undo) = &mut step.undo {
+        undo.block = in_block(&undo.block, defaults, callees);
+    }
     if step.timeout.is_none() && defaults.timeout.is_some() && calls_with_attempts(&step, callees) {
         step.timeout.clone_from(&defaults.timeout);
     }

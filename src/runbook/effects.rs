@@ -47,7 +47,7 @@ pub struct CallSite<'s> {
     pub repeat: Repeat,
 }
 
-/// Visits every call of a step and of the steps inside it; not those that settle a doubt.
+/// Visits every call of a step and of the steps inside it; not those that settle a doubt or undo it.
 pub fn calls<'s>(step: &'s Step, callees: &dyn Callees, visit: &mut dyn FnMut(CallSite<'s>)) {
     for site in sites::of_step(step) {
         let Some(spec) = spec_at(&site, callees) else { continue };

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::runbook::model::{Block, Body, Runbook, Step};
+use crate::runbook::model::{Block, Body, Runbook, Step, Undo};
 use crate::runbook::program::Program;
 
 /// Where a step instance stands.
@@ -21,6 +21,8 @@ pub struct Located<'a> {
     pub groups: Vec<(String, &'a Arc<Step>)>,
     /// Rounds of loops around it in this runbook or action, outermost first; its own as well.
     pub rounds: Vec<Round<'a>>,
+    /// The step instance that it takes back, if it stands in an `undo` of this runbook or action.
+    pub undoes: Option<String>,
 }
 
 /// Parts of a runbook.
@@ -40,9 +42,39 @@ pub struct Round<'a> {
     pub index: usize,
 }
 
+/// Where the paths of what takes steps back begin.
+const UNDO: &str = "undo/";
+
 /// Finds the place of a path, if the program has it.
 pub fn locate<'a>(program: &'a Program, path: &str) -> Option<Located<'a>> {
-    let mut found = Finder::new(&program.runbook, String::new());
+    match path.strip_prefix(UNDO) {
+        None => follow(program, Finder::new(&program.runbook, String::new()), path),
+        Some(undone) => in_undo(program, undone),
+    }
+}
+
+/// The place below `undo/`: the body of the outermost step of the path that has one, and what is in it.
+fn in_undo<'a>(program: &'a Program, path: &str) -> Option<Located<'a>> {
+    let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+    for end in ends {
+        let Some(owner) = locate(program, &path[..end]) else { continue };
+        let last = path[..end].rfind('/').map_or(0, |at| at + 1);
+        let Some(undo) = owner.step.undo.as_ref().filter(|_| path[last..end].split('[').next() == Some(&owner.step.id))
+        else {
+            continue;
+        };
+        let Located { book, base, prefix, part, rounds, .. } = owner;
+        let prefix = format!("{UNDO}{prefix}").trim_end_matches('/').to_owned();
+        let undoes = Some(path[..end].to_owned());
+        let groups = Vec::new();
+        let finder = Finder { book, block: &undo.block, base, prefix, part, groups, rounds, undoes, at_body: true };
+        return follow(program, finder, &path[last..]);
+    }
+    None
+}
+
+/// Follows the segments of a path from a place on.
+fn follow<'a>(program: &'a Program, mut found: Finder<'a>, path: &str) -> Option<Located<'a>> {
     let mut segments = path.split('/').peekable();
     let mut segment = segments.next()?;
     loop {
@@ -55,7 +87,9 @@ pub fn locate<'a>(program: &'a Program, path: &str) -> Option<Located<'a>> {
         let step = found.find(id)?;
         let loop_path = join(&found.prefix, id);
         let here = join(&found.prefix, segment);
-        found.rounds.extend(index.map(|index| Round { step, path: loop_path, index }));
+        let at_body = std::mem::take(&mut found.at_body);
+        // The round is that of the step that is taken back.
+        found.rounds.extend(index.filter(|_| !at_body).map(|index| Round { step, path: loop_path, index }));
         let Some(next) = segments.next() else { return Some(found.at(step)) };
         match &step.body {
             _ if next == "settle" && step.settle.is_some() => {
@@ -63,7 +97,7 @@ pub fn locate<'a>(program: &'a Program, path: &str) -> Option<Located<'a>> {
                 (found.prefix, found.groups) = (join(&here, next), Vec::new());
                 segment = segments.next()?;
             }
-            Body::Steps(inner) | Body::Parallel(inner) if index.is_some() => {
+            Body::Steps(inner) | Body::Parallel(inner) if index.is_some() || at_body => {
                 (found.block, found.prefix, found.groups) = (inner, here, Vec::new());
                 segment = next;
             }
@@ -94,12 +128,25 @@ struct Finder<'a> {
     part: Part,
     groups: Vec<(String, &'a Arc<Step>)>,
     rounds: Vec<Round<'a>>,
+    undoes: Option<String>,
+    /// It stands at the body of an `undo`, which has a path of its own whatever it is.
+    at_body: bool,
 }
 
 impl<'a> Finder<'a> {
     fn new(book: &'a Arc<Runbook>, base: String) -> Finder<'a> {
         let prefix = base.clone();
-        Finder { book, block: &book.steps, base, prefix, part: Part::Main, groups: Vec::new(), rounds: Vec::new() }
+        Finder {
+            book,
+            block: &book.steps,
+            base,
+            prefix,
+            part: Part::Main,
+            groups: Vec::new(),
+            rounds: Vec::new(),
+            undoes: None,
+            at_body: false,
+        }
     }
 
     fn enter_part(&mut self, part: Part, segment: &str) {
@@ -117,8 +164,8 @@ impl<'a> Finder<'a> {
     }
 
     fn at(self, step: &'a Arc<Step>) -> Located<'a> {
-        let Finder { book, base, prefix, part, groups, rounds, .. } = self;
-        Located { step, book, base, prefix, part, groups, rounds }
+        let Finder { book, base, prefix, part, groups, rounds, undoes, .. } = self;
+        Located { step, book, base, prefix, part, groups, rounds, undoes }
     }
 }
 
@@ -137,6 +184,29 @@ fn find_in<'a>(block: &'a Block, id: &str, around: &mut Vec<&'a Arc<Step>>) -> O
         }
     }
     None
+}
+
+/// The steps with an `undo` around a step instance, it included, with their paths: the outermost first, which is
+/// the one that takes it back.
+pub fn undone_by<'a>(program: &'a Program, path: &str) -> Vec<(String, &'a Undo)> {
+    let mut found: Vec<(String, &'a Undo)> = Vec::new();
+    let ends = path.match_indices(['/', '[']).map(|(at, _)| at).chain([path.len()]);
+    for instance in ends.map(|end| &path[..end]) {
+        let Some(place) = locate(program, instance) else { continue };
+        for (group, step) in &place.groups {
+            let known = found.iter().any(|(owner, _)| owner == group);
+            found.extend(step.undo.as_ref().filter(|_| !known).map(|undo| (group.clone(), undo)));
+        }
+        let (id, index) = instance.rsplit('/').next().map_or((instance, false), |last| match last.split_once('[') {
+            Some((id, _)) => (id, true),
+            None => (last, false),
+        });
+        // A loop is taken back item by item; a call in a script is found at its script.
+        if id == place.step.id && index == place.step.foreach.is_some() {
+            found.extend(place.step.undo.as_ref().map(|undo| (instance.to_owned(), undo)));
+        }
+    }
+    found
 }
 
 fn part_of(segment: &str) -> Option<Part> {
@@ -215,5 +285,64 @@ finally:
             assert_eq!(place(path).as_deref(), expected, "{path}");
         }
         assert_eq!(locate(&program, "fix").unwrap().groups[0].0, "group");
+    }
+
+    const UNDOES: &str = "
+steps:
+  - id: group
+    steps:
+      - id: one
+        uses: change.it
+        with: { url: https://api.example.com }
+        undo:
+          steps:
+            - id: back
+              uses: own.fix
+              with: { url: https://api.example.com }
+    undo: { script: '1' }
+  - id: all
+    foreach: [1, 2]
+    steps:
+      - id: inner
+        uses: change.it
+        with: { url: https://api.example.com }
+        undo: { uses: own.fix, with: { url: https://api.example.com } }
+    undo: { steps: [{ id: away, script: '1' }] }
+  - id: told
+    script: own::change(#{})
+  - id: free
+    uses: change.it
+    with: { url: https://api.example.com }
+";
+
+    #[test]
+    fn what_takes_a_step_back_has_its_place_and_the_outermost_one_counts() {
+        let change = "steps:\n  - id: set\n    uses: change.it\n    with: { url: https://api.example.com }\n    undo: { script: '1' }\n";
+        let shelf = Shelf::default().action("own.fix", FIX).action("own.change", change);
+        let (program, problems) = shelf.load(UNDOES);
+        let program = program.unwrap_or_else(|| panic!("{problems:?}"));
+        let place = |path: &str| {
+            let found = locate(&program, path)?;
+            let rounds: Vec<usize> = found.rounds.iter().map(|round| round.index).collect();
+            Some(format!("{} {} `{}` `{}` {rounds:?}", found.book.name, found.step.id, found.base, found.prefix))
+        };
+        let cases = [
+            ("undo/group", Some("test group `` `undo` []")),
+            ("undo/one/back", Some("test back `` `undo/one` []")),
+            ("undo/one/back/look", Some("own.fix look `undo/one/back` `undo/one/back` []")),
+            ("undo/all[1]", Some("test all `` `undo` [1]")),
+            ("undo/all[1]/away", Some("test away `` `undo/all[1]` [1]")),
+            ("undo/told/own.change#1/set", Some("own.change set `told/own.change#1` `undo/told/own.change#1` []")),
+            ("undo/free", None),
+            ("undo", None),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(place(path).as_deref(), expected, "{path}");
+        }
+        let owners = |path: &str| undone_by(&program, path).into_iter().map(|(owner, _)| owner).collect::<Vec<_>>();
+        assert_eq!(owners("one"), ["group", "one"]);
+        assert_eq!(owners("all[1]/inner"), ["all[1]", "all[1]/inner"]);
+        assert_eq!(owners("told/own.change#1/set"), ["told/own.change#1/set"]);
+        assert_eq!(owners("free"), [""; 0]);
     }
 }

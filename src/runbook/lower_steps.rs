@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use crate::runbook::lower::named_templates;
 use crate::runbook::lower_times;
+use crate::runbook::lower_undo;
 use crate::runbook::lower_writes;
 use crate::runbook::model::{Assertion, Block, Body, FindingRule, Level, Step, Suggestion};
 use crate::runbook::node::{Entry, Node, NodeKind};
 use crate::runbook::problem::Problem;
-use crate::runbook::reader::{Fields, Keys, Reader};
+use crate::runbook::reader::{Fields, Keys, Reader, one};
 use crate::runbook::snippet::Template;
 use crate::runbook::source::{Span, Spanned};
 use crate::runbook::words::{self, quoted};
@@ -39,11 +40,12 @@ pub(super) const STEP: Keys = Keys {
         "effect",
         "repeat",
         "settle",
+        "undo",
         "reason",
         "continue_on_failure",
         "outputs",
     ],
-    later: &["approval", "undo", "reveal"],
+    later: &["approval", "reveal"],
     foreign: &[
         ("run", "a command is `uses: exec.run`; Rhai code is `script`"),
         ("when", "a condition of a step is `if`"),
@@ -71,7 +73,7 @@ pub(super) const STEP: Keys = Keys {
 
 pub(super) const BODIES: [&str; 6] = ["uses", "script", "assert", "findings", "steps", "parallel"];
 /// Keys that go with some bodies only. What stands in none of the lists goes with every body.
-pub(super) const GOES_WITH: [(&str, &[&str]); 11] = [
+pub(super) const GOES_WITH: [(&str, &[&str]); 12] = [
     ("with", &["uses"]),
     ("until", &["uses", "script", "steps"]),
     ("in_a_row", &["uses", "script", "steps"]),
@@ -83,6 +85,7 @@ pub(super) const GOES_WITH: [(&str, &[&str]); 11] = [
     ("effect", &["uses"]),
     ("repeat", &["uses"]),
     ("settle", &["uses"]),
+    ("undo", &["uses", "script", "steps", "parallel"]),
 ];
 /// Keys that a `foreach` around the body takes over: they look at its items, whatever the body is.
 pub(super) const OF_FOREACH: [&str; 3] = ["until", "in_a_row", "every"];
@@ -171,7 +174,7 @@ pub fn block(reader: &mut Reader, node: &Node, ids: &mut Ids, key: &str) -> Bloc
 
 fn step(reader: &mut Reader, node: &Node, ids: &mut Ids) -> Option<Step> {
     let fields = reader.fields(node, &STEP)?;
-    let body = only_body(reader, &fields);
+    let body = only_body(reader, &fields, "step", &BODIES);
     let name = fields.get("name").and_then(|node| reader.text_template(node, "`name`"));
     let condition = fields.get("if").and_then(|node| reader.expression(node, "`if`"));
     let foreach = lower_times::foreach(reader, &fields);
@@ -198,6 +201,7 @@ fn step(reader: &mut Reader, node: &Node, ids: &mut Ids) -> Option<Step> {
     };
     let body = body_of(reader, &fields, body_entry, ids)?;
     let settle = fields.get("settle").and_then(|node| lower_writes::settle(reader, node, repeat.as_ref(), ids));
+    let undo = fields.get("undo").and_then(|node| lower_undo::undo(reader, node, &id, ids));
     Some(Step {
         id,
         span,
@@ -213,6 +217,7 @@ fn step(reader: &mut Reader, node: &Node, ids: &mut Ids) -> Option<Step> {
         effect,
         repeat,
         settle,
+        undo,
         continue_on_failure,
         outputs,
         reason,
@@ -220,8 +225,8 @@ fn step(reader: &mut Reader, node: &Node, ids: &mut Ids) -> Option<Step> {
 }
 
 /// The one key that is the body.
-fn only_body<'n>(reader: &mut Reader, fields: &Fields<'n>) -> Option<&'n Entry> {
-    let mut bodies: Vec<&Entry> = BODIES.iter().filter_map(|key| fields.entry(key)).collect();
+pub(super) fn only_body<'n>(reader: &mut Reader, fields: &Fields<'n>, what: &str, of: &[&str]) -> Option<&'n Entry> {
+    let mut bodies: Vec<&Entry> = of.iter().filter_map(|key| fields.entry(key)).collect();
     bodies.sort_by_key(|entry| entry.key.span);
     match bodies.as_slice() {
         // The unknown key was the body: said already.
@@ -229,15 +234,16 @@ fn only_body<'n>(reader: &mut Reader, fields: &Fields<'n>) -> Option<&'n Entry> 
         [] => {
             let span = reader.first_line(fields.span);
             reader.push(
-                Problem::error("E0115", &reader.source, span, "a step without a body")
+                Problem::error("E0115", &reader.source, span, format!("{} without a body", one(what)))
                     .label("does nothing")
-                    .help(format!("give it one of {}", BODIES.join(", "))),
+                    .help(format!("give it one of {}", of.join(", "))),
             );
             None
         }
         [one] => Some(one),
         [first, second, ..] => {
-            let message = format!("a step has one body, and this one has `{}` already", first.key.value);
+            let what = one(what);
+            let message = format!("{what} has one body, and this one has `{}` already", first.key.value);
             reader.push(
                 Problem::error("E0115", &reader.source, second.key.span, message)
                     .label("a second body")
@@ -249,7 +255,7 @@ fn only_body<'n>(reader: &mut Reader, fields: &Fields<'n>) -> Option<&'n Entry> 
 }
 
 /// Keys that don't go with this body.
-fn beside(reader: &mut Reader, fields: &Fields<'_>, body: &str) {
+pub(super) fn beside(reader: &mut Reader, fields: &Fields<'_>, body: &str) {
     for (key, bodies) in GOES_WITH {
         let Some(entry) = fields.entry(key) else { continue };
         if bodies.contains(&body) || (OF_FOREACH.contains(&key) && fields.has("foreach")) {
@@ -299,7 +305,7 @@ fn base_id(body: &Entry) -> String {
     }
 }
 
-fn body_of(reader: &mut Reader, fields: &Fields<'_>, entry: &Entry, ids: &mut Ids) -> Option<Body> {
+pub(super) fn body_of(reader: &mut Reader, fields: &Fields<'_>, entry: &Entry, ids: &mut Ids) -> Option<Body> {
     let node = &entry.value;
     Some(match entry.key.value.as_str() {
         "uses" => {

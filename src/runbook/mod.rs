@@ -15,6 +15,7 @@ pub mod lower;
 pub mod lower_inputs;
 pub mod lower_steps;
 pub mod lower_times;
+pub mod lower_undo;
 pub mod lower_whole;
 pub mod lower_writes;
 pub mod mail;

@@ -125,6 +125,8 @@ pub struct Step {
     pub repeat: Option<Spanned<Repeat>>,
     /// How to find out whether an in-doubt write happened.
     pub settle: Option<Settle>,
+    /// How it is taken back.
+    pub undo: Option<Undo>,
     pub continue_on_failure: bool,
     /// Replaces the body's own outputs; `result` is what the body gave.
     pub outputs: Option<Vec<(Spanned<String>, Template)>>,
@@ -192,6 +194,22 @@ pub struct Settle {
     pub not_happened: Option<Snippet>,
     /// Taken as the step's own when it happened.
     pub outputs: Vec<(Spanned<String>, Template)>,
+}
+
+/// `undo:` of a step that writes, or of one that is made of such steps.
+#[derive(Clone, Debug)]
+pub struct Undo {
+    /// One step: a body with the id of the step it takes back. It sees what that step sees, and what it gave.
+    pub block: Block,
+    /// It does no harm if the write never happened: so it also runs where nobody knows.
+    pub safe_if_never_happened: bool,
+}
+
+impl Undo {
+    /// The body that takes the step back.
+    pub fn step(&self) -> &Arc<Step> {
+        &self.block[0]
+    }
 }
 
 impl Poll {
@@ -270,7 +288,7 @@ pub enum Level {
     Critical,
 }
 
-/// Every step below a block, depth first, groups included; not those that settle a doubt.
+/// Every step below a block, depth first, groups included; not those that settle a doubt or undo a step.
 pub fn walk(block: &Block, visit: &mut dyn FnMut(&Arc<Step>)) {
     for step in block.iter() {
         visit(step);

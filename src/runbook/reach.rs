@@ -10,14 +10,14 @@ use crate::runbook::defaults;
 use crate::runbook::effects::{self, Callees};
 use crate::runbook::gaps::Gaps;
 use crate::runbook::lower::{Reading, read_partly};
-use crate::runbook::model::{Block, Body, Kind, Runbook, Step};
+use crate::runbook::model::{Block, Body, IfBusy, Kind, Runbook, Step};
 use crate::runbook::modules::Modules;
 use crate::runbook::problem::Problem;
 use crate::runbook::program::{Library, Looked};
 use crate::runbook::sites::{self, Site};
 use crate::runbook::snippet::TemplateNode;
 use crate::runbook::source::{Source, Span};
-use crate::runbook::spec::{ActionSpec, ArgSpec, By, Effect, OutputSpec, Repeat};
+use crate::runbook::spec::{ActionSpec, ArgSpec, By, Effect, OutputSpec, RUN_UNDO, Repeat};
 use crate::runbook::types::Type;
 use crate::runbook::words;
 use crate::script::compile::known_functions;
@@ -53,6 +53,10 @@ pub struct Totals {
     pub depth: usize,
     /// Steps if every one of them runs; those of a `foreach` as often as its list is long, where that is known.
     pub steps: u64,
+    /// Effects of what takes its steps back: had only by whoever asks for it.
+    pub undo: BTreeSet<Effect>,
+    /// It takes its own steps back (`run.undo`).
+    pub undoes: bool,
     /// A write that may not be sent again at will: it can't be done again as a whole.
     pub has_unrepeatable: bool,
 }
@@ -127,6 +131,9 @@ impl Walker<'_> {
         for block in sites::blocks(file) {
             self.block(block, source, &mut totals, 1);
         }
+        if totals.undoes {
+            totals.effects.extend(totals.undo.iter().copied());
+        }
         totals
     }
 
@@ -153,6 +160,7 @@ impl Walker<'_> {
         let mut own: u64 = 1;
         let mut greatest = 0;
         for site in sites::of_step(step) {
+            totals.undoes |= site.name == RUN_UNDO;
             let inside = self.site(&site, source, totals);
             let is_a_step_of_its_own = matches!(step.body, Body::Script(_));
             own = own.saturating_add(inside + u64::from(is_a_step_of_its_own));
@@ -181,6 +189,12 @@ impl Walker<'_> {
         if let Some(settle) = &step.settle {
             self.block(&settle.steps, source, totals, times);
         }
+        if let Some(undo) = &step.undo {
+            let own = (std::mem::take(&mut totals.effects), totals.has_unrepeatable);
+            self.block(&undo.block, source, totals, times);
+            totals.undo.extend(std::mem::take(&mut totals.effects));
+            (totals.effects, totals.has_unrepeatable) = own;
+        }
     }
 
     /// Follows one call; gives the number of steps inside of what it calls.
@@ -203,6 +217,7 @@ impl Walker<'_> {
         self.called(&called, text, source);
         let Some(below) = self.read(&called).map(|below| below.totals.clone()) else { return 0 };
         totals.effects.extend(&below.effects);
+        totals.undo.extend(&below.undo);
         totals.depth = totals.depth.max(below.depth + 1);
         if self.path.len() + below.depth > ACTION_DEPTH_MAX {
             self.too_deep(&called, source);
@@ -275,11 +290,14 @@ impl Walker<'_> {
             self.unusable(called.kind).insert(called.name.to_owned());
             return;
         };
-        if called.kind == Kind::Runbook && runbook.concurrency.is_some() {
-            let message =
-                format!("`{}` has `concurrency`, and this release can't hold a group for a part of a run", called.name);
-            let help = "give the calling runbook that group, or start the other one by itself";
-            self.problem("E0108", message, caller, called.span, "not yet", Some(help));
+        let attaches = runbook.concurrency.as_ref().is_some_and(|concurrency| concurrency.if_busy == IfBusy::Attach);
+        if called.kind == Kind::Runbook && attaches {
+            let message = format!(
+                "`{}` has `if_busy: attach`, and a step can't go on as another run: its outputs are not this run's",
+                called.name
+            );
+            let help = "give it `if_busy: wait` or `refuse`, or start it by itself";
+            self.problem("E0237", message, caller, called.span, "can't be attached to", Some(help));
         }
         if called.kind == Kind::Action && known_functions().contains(called.name) {
             let message = format!("action `{}` carries the name of a built-in function", called.name);

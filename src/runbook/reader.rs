@@ -440,7 +440,7 @@ impl Reader {
     }
 }
 /// `a step`, `an assertion`
-fn one(what: &str) -> String {
+pub(super) fn one(what: &str) -> String {
     let article = if what.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
     format!("{article} {what}")
 }

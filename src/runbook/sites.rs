@@ -119,7 +119,7 @@ pub fn blocks(file: &Runbook) -> [&Block; 3] {
     [&file.steps, &file.on_failure, &file.finally]
 }
 
-/// Every step of a file with the steps inside groups and those that settle a doubt, in source order.
+/// Every step of a file with the steps inside groups and those that settle a doubt or undo a step, in source order.
 pub fn steps(file: &Runbook) -> Vec<&Step> {
     let mut found = Vec::new();
     for block in blocks(file) {
@@ -136,6 +136,9 @@ fn collect<'a>(block: &'a Block, found: &mut Vec<&'a Step>) {
         }
         if let Some(settle) = &step.settle {
             collect(&settle.steps, found);
+        }
+        if let Some(undo) = &step.undo {
+            collect(&undo.block, found);
         }
     }
 }

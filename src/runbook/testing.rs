@@ -84,7 +84,7 @@ pub(crate) fn primitives() -> Vec<ActionSpec> {
     let finish = spec("run.finish", Effect::Pure, &[("message", Type::String, false)]);
     let set = spec("set.it", Effect::Write, &[("url", Type::Url, true)]);
     let child = spec(RUN_CHILD, Effect::Destructive, &[("name", Type::String, true), ("inputs", Type::Map, false)]);
-    let undo = spec(RUN_UNDO, Effect::Destructive, &[]);
+    let undo = spec(RUN_UNDO, Effect::Write, &[]);
     let sleep = spec("time.sleep", Effect::Read, &[("duration", Type::Duration, true)]);
     let args = [("text", Type::String, true), ("choices", Type::List, false), ("fields", Type::Map, false)];
     let ask = spec("human.ask", Effect::Read, &args);

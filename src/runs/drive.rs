@@ -13,7 +13,7 @@ use crate::engine::event::{Actor, Body, Event};
 use crate::engine::facts::Facts;
 use crate::engine::ids::RunId;
 use crate::engine::machine::{Machine, Signal, Start};
-use crate::journal::{Blob, Holder, Journal, RunRow};
+use crate::journal::{Blob, Drive, Holder, Journal, RunRow};
 use crate::redact::Redactor;
 use crate::runbook::program::{FileKind, Program};
 use crate::runbook::settings::Target;
@@ -37,6 +37,33 @@ pub struct Left {
     pub why: Why,
 }
 
+/// What came of a start.
+#[derive(Debug)]
+pub enum Begun {
+    /// It was driven until here.
+    Left(Box<Left>),
+    /// Nothing was started: this run does the same already, and its runbook says to follow it.
+    Attach(Box<RunRow>),
+}
+
+impl Begun {
+    /// What was driven; nothing if there is a run to follow instead.
+    pub fn left(self) -> Option<Left> {
+        match self {
+            Begun::Left(left) => Some(*left),
+            Begun::Attach(_) => None,
+        }
+    }
+}
+
+/// How a run goes on.
+pub(super) struct Going {
+    pub decisions: Vec<DecideRequest>,
+    pub reason: Option<String>,
+    /// Who it is taken over from.
+    pub from: Option<Actor>,
+}
+
 /// A finished rehearsal.
 #[derive(Debug)]
 pub struct Rehearsed {
@@ -49,9 +76,8 @@ impl Runs {
     /// Starts a run and drives it until it ends or waits for people.
     ///
     /// # Errors
-    /// If it can't begin, also because of another run; once it has begun, trouble is in [`Left::why`]. A runbook that
-    /// says so follows the run that does the same already, and then that one is in [`Left`].
-    pub fn start(&self, prepared: Prepared, mut foreground: Foreground) -> Result<Left, RunsError> {
+    /// If it can't begin, also because of another run; once it has begun, trouble is in [`Left::why`].
+    pub fn start(&self, prepared: Prepared, mut foreground: Foreground) -> Result<Begun, RunsError> {
         let store = self.store()?;
         let run = RunId::new(uuid::Uuid::now_v7());
         let ground = self.ground()?;
@@ -68,8 +94,7 @@ impl Runs {
                 let (runbook, inputs) = (program.runbook.name.as_str(), &start.inputs);
                 let wanted = Wanted { group, if_busy: concurrency.if_busy, runbook, inputs };
                 if let Entry::Attach(row) = self.enter(&drive, &wanted, &mut foreground)? {
-                    drop(drive);
-                    return self.attach(&row, foreground);
+                    return Ok(Begun::Attach(row));
                 }
             }
             start.previous = store.previous(&program.runbook.name, start.target.as_deref(), start.group.as_deref())?;
@@ -77,7 +102,7 @@ impl Runs {
             let machine = machine.map_err(|failure| RunsError::failed("`vars` can't be computed", &failure))?;
             let local = Local { store, drive: &drive, world: gated(&world, &drive), redactor, foreground };
             let (facts, why) = on_event_loop(local.run(machine, texts))?;
-            Ok(Left { run, facts, why })
+            Ok(Begun::Left(Box::new(Left { run, facts, why })))
         })
     }
 
@@ -113,8 +138,20 @@ impl Runs {
         reason: Option<String>,
         foreground: Foreground,
     ) -> Result<Left, RunsError> {
+        let drive = Arc::new(self.store()?.acquire(run.run, holder(&foreground.actor))?);
+        self.go_on(run, drive, Going { decisions, reason, from: None }, foreground)
+    }
+
+    /// Drives a run on that is ours.
+    pub(super) fn go_on(
+        &self,
+        run: &RunRow,
+        drive: Arc<Drive>,
+        going: Going,
+        foreground: Foreground,
+    ) -> Result<Left, RunsError> {
+        let Going { decisions, reason, from } = going;
         let store = self.store()?;
-        let drive = Arc::new(store.acquire(run.run, holder(&foreground.actor))?);
         let events = store.load(run.run)?;
         let Some(Body::RunStarted(started)) = events.first().map(|event| &event.body) else {
             return Err(RunsError::new(ErrorKind::Damaged, "the journal has no `run.started`"));
@@ -128,7 +165,7 @@ impl Runs {
             let hint = "to go on after a failed step:  rerail resume RUN --retry STEP --reason TEXT";
             return Err(RunsError::new(ErrorKind::Usage, said).hint(hint));
         }
-        self.enter_again(&drive, started.group.as_deref())?;
+        self.enter_again(&drive, &facts)?;
         let (world, redactor) = self.world(&program, &target, &ground, Some(self.blobs()))?;
         check_optional(&redactor, "the reason", reason.as_deref())?;
         for request in &decisions {
@@ -146,7 +183,11 @@ impl Runs {
             for DecideRequest { step, decision, outputs, reason } in decisions {
                 machine.signal(Signal::Decide { step, decision, outputs, actor: actor.clone(), reason }, now());
             }
-            machine.signal(Signal::Resume { actor, reason, fence: drive.fence() }, now());
+            machine
+                .signal(Signal::Resume { actor: actor.clone(), reason: reason.clone(), fence: drive.fence() }, now());
+            if let Some(from) = from {
+                machine.signal(Signal::Take { actor, from, reason }, now());
+            }
             let local = Local { store, drive: &drive, world: gated(&world, &drive), redactor, foreground };
             let (facts, why) = on_event_loop(local.run(machine, Vec::new()))?;
             Ok(Left { run: id, facts, why })

@@ -3,18 +3,14 @@
 
 use std::time::{Duration, Instant};
 
-use crate::drivers::watch::{Control, Foreground, InLine, Parting, Watcher, Why};
-use crate::engine::event::{Body, Event};
-use crate::engine::facts::{Facts, Record};
-use crate::engine::ids::{RunId, StepPath};
-use crate::engine::machine::Waits;
-use crate::engine::outcome::Attempt;
+use crate::drivers::occupant::Occupant;
+use crate::drivers::watch::{Control, Foreground, InLine, Parting};
+use crate::engine::event::Body;
+use crate::engine::facts::Facts;
 use crate::journal::{Claim, Drive, Error as JournalError, RunRow, Store, Taker};
 use crate::runbook::model::IfBusy;
 use crate::runs::Runs;
-use crate::runs::drive::Left;
 use crate::runs::error::{ErrorKind, RunsError};
-use crate::runs::follow::Parted;
 use crate::script::value::Map;
 
 /// How often one who waits looks: soon enough for eyes, three reads each.
@@ -76,56 +72,20 @@ impl Runs {
         }
     }
 
-    /// Makes sure that a run which is taken up still holds its group: one that had ended has given it back.
+    /// Makes sure that a run which is taken up still holds its groups: one that had ended has given them back.
     ///
     /// # Errors
-    /// [`ErrorKind::Busy`] if another run has it now.
-    pub(super) fn enter_again(&self, drive: &Drive, group: Option<&str>) -> Result<(), RunsError> {
-        let Some(group) = group else { return Ok(()) };
+    /// [`ErrorKind::Busy`] if another run has one now.
+    pub(super) fn enter_again(&self, drive: &Drive, facts: &Facts) -> Result<(), RunsError> {
         let store = self.store()?;
-        match store.claim(drive.run(), drive.fence(), group, false).wait()? {
-            Claim::Taken | Claim::Kept => Ok(()),
-            Claim::Busy(taker) => Err(busy(store, group, &taker)),
-        }
-    }
-
-    /// Follows the run that does what another was started for.
-    pub(super) fn attach(&self, row: &RunRow, foreground: Foreground) -> Result<Left, RunsError> {
-        let Foreground { watcher, mut control, .. } = foreground;
-        let (leave, detach) = std::sync::mpsc::channel();
-        let listen = move || {
-            while let Some(said) = control.blocking_recv() {
-                // Nobody listens once the other run has ended.
-                if matches!(said, Control::Interrupt | Control::Leave(_)) && leave.send(()).is_err() {
-                    return;
-                }
+        let own = facts.started.as_ref().and_then(|started| started.group.as_ref());
+        for group in own.into_iter().chain(&facts.groups) {
+            match store.claim(drive.run(), drive.fence(), group, false).wait()? {
+                Claim::Taken | Claim::Kept => {}
+                Claim::Busy(taker) => return Err(busy(store, group, &taker)),
             }
-        };
-        // Without the thread the run is followed to its end.
-        let _ = std::thread::Builder::new().name("detach".into()).spawn(listen);
-        let followed = self.follow(row, &mut Onlooker(watcher), &detach)?;
-        let why = match followed.why {
-            Parted::Stands(why) => why,
-            Parted::Detached => Why::Detached,
-        };
-        Ok(Left { run: row.run, facts: followed.facts, why })
-    }
-}
-
-/// Sees everything and is asked nothing: questions belong to where the run is driven.
-struct Onlooker(Box<dyn Watcher>);
-
-impl Watcher for Onlooker {
-    fn events(&mut self, events: &[Event], facts: &Facts) {
-        self.0.events(events, facts);
-    }
-
-    fn waiting(&mut self, waits: &Waits, facts: &Facts) {
-        self.0.waiting(&Waits { questions: Vec::new(), ..waits.clone() }, facts);
-    }
-
-    fn looked(&mut self, step: &StepPath, result: &Attempt) {
-        self.0.looked(step, result);
+        }
+        Ok(())
     }
 }
 
@@ -142,7 +102,7 @@ fn wait_in_line(
         match store.taker(drive.run(), group) {
             Ok(None) => return Ok(()),
             Ok(Some(taker)) => {
-                let holder = taker.run.map(|run| occupant(store, run).said);
+                let holder = taker.run.map(|run| Occupant::of(store, run).said);
                 let line = InLine { group: group.to_owned(), holder, ahead: taker.ahead };
                 if told.as_ref() != Some(&line) {
                     foreground.watcher.in_line(&line);
@@ -199,7 +159,7 @@ fn busy(store: &Store, group: &str, taker: &Taker) -> RunsError {
         let said = format!("`{group}` is free, but {} came first and wait for it", others(taker.ahead));
         return RunsError::new(ErrorKind::Busy, said).hint("try again in a moment");
     };
-    let Occupant { said, open, driven } = occupant(store, run);
+    let Occupant { said, open, driven } = Occupant::of(store, run);
     let error = RunsError::new(ErrorKind::Busy, format!("`{group}` is held by {said}; nothing was started"));
     if !open {
         return error.hint("try again in a moment");
@@ -217,43 +177,4 @@ fn busy(store: &Store, group: &str, taker: &Taker) -> RunsError {
 
 fn others(count: u64) -> String {
     if count == 1 { "1 other".to_owned() } else { format!("{count} others") }
-}
-
-/// A run in the way of another.
-struct Occupant {
-    /// One sentence for people.
-    said: String,
-    /// Whether it is recorded already.
-    open: bool,
-    driven: bool,
-}
-
-fn occupant(store: &Store, run: RunId) -> Occupant {
-    let driven = store.is_driven(run).unwrap_or(false);
-    let Ok(row) = store.run(run) else {
-        return Occupant { said: "a run that is just starting".to_owned(), open: false, driven };
-    };
-    let facts = store.events(run).ok().and_then(|events| Facts::fold(&events).ok()).unwrap_or_default();
-    let step = facts.steps.iter().filter(|(_, record)| record.is_open()).max_by_key(begun_last);
-    let step = step.map(|(path, _)| format!(", at `{path}`")).unwrap_or_default();
-    let driver = match store.holder(run) {
-        Ok(Some(holder)) if driven => format!("process {} on {} drives it", holder.pid, holder.host),
-        _ if driven => "a process drives it".to_owned(),
-        _ => "no process drives it".to_owned(),
-    };
-    let said = format!(
-        "{}/{} \"{}\", started by {} at {:.0}: {}{step}; {driver}",
-        row.runbook,
-        row.run,
-        row.title,
-        row.actor.id,
-        row.started_at,
-        row.status.word(),
-    );
-    Occupant { said, open: true, driven }
-}
-
-/// The order in which open steps began; of those that began together the innermost is the last.
-fn begun_last((path, record): &(&StepPath, &Record)) -> (u64, usize) {
-    (record.seq, path.depth())
 }

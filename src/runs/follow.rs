@@ -79,7 +79,7 @@ impl Runs {
                 Err(JournalError::Locked { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
-            if let RunState::Ended(_) = facts.state() {
+            if let RunState::Ended(_) | RunState::Stuck = facts.state() {
                 return Ok(Followed { facts, why: Parted::Stands(Why::Ended) });
             }
             undriven_since = if driven { None } else { undriven_since.or_else(|| Some(Instant::now())) };
@@ -100,7 +100,7 @@ impl Runs {
 /// What the driver of a run would have said when it left it like this.
 fn left_as(facts: &Facts) -> Why {
     match facts.state() {
-        RunState::Ended(_) => Why::Ended,
+        RunState::Ended(_) | RunState::Stuck => Why::Ended,
         RunState::Waiting => Why::Waiting,
         RunState::InDoubt => Why::InDoubt,
         RunState::Paused => Why::Paused(facts.paused.clone().unwrap_or_default()),

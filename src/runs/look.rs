@@ -43,7 +43,17 @@ impl Runs {
     /// # Errors
     /// If they are damaged or don't fold.
     pub fn facts(&self, run: &RunRow) -> Result<Facts, RunsError> {
-        Facts::fold(&self.events(run)?).map_err(|error| RunsError::new(ErrorKind::Damaged, error.to_string()))
+        Ok(self.story(run)?.1)
+    }
+
+    /// A run's events and their fold, for those who need both: each is large after a long run.
+    ///
+    /// # Errors
+    /// If they are damaged or don't fold.
+    pub fn story(&self, run: &RunRow) -> Result<(Vec<Event>, Facts), RunsError> {
+        let events = self.events(run)?;
+        let facts = Facts::fold(&events).map_err(|error| RunsError::new(ErrorKind::Damaged, error.to_string()))?;
+        Ok((events, facts))
     }
 
     /// A run's lines exactly as stored, with their hashes.

@@ -17,6 +17,7 @@ mod inputs;
 mod look;
 mod people;
 mod start;
+mod take;
 mod typed;
 
 use std::path::PathBuf;
@@ -24,16 +25,17 @@ use std::sync::OnceLock;
 
 pub use crate::drivers::watch::{Control, Foreground, InLine, Parting, Watcher, Why};
 pub use crate::journal::{
-    Filter as RunFilter, Hash, Holder, LastHold, Line, Report as VerifyReport, RunRow, Status, sqlite_version,
+    Filter as RunFilter, Hash, Holder, LastHold, Line, Report as VerifyReport, RunRow, Status, StoreKey, sqlite_version,
 };
 pub use actions::ListedAction;
 pub use checking::Checked;
 pub use checkup::{Checkup, Fitness};
-pub use drive::{Left, Rehearsed};
+pub use drive::{Begun, Left, Rehearsed};
 pub use error::{ErrorKind, RunsError};
 pub use follow::{Followed, Parted};
 pub use people::{DecideRequest, Delivered};
 pub use start::{Change, Prepared, StartRequest};
+pub use take::Handover;
 
 use crate::journal::Store;
 use crate::project::Project;
@@ -67,6 +69,14 @@ impl Runs {
     /// The project: what there is to run.
     pub fn project(&self) -> &Project {
         &self.project
+    }
+
+    /// The key of the store: what seals values and signs.
+    ///
+    /// # Errors
+    /// If it is damaged, or others can read it.
+    pub fn key(&self) -> Result<StoreKey, RunsError> {
+        Ok(self.store()?.key()?)
     }
 
     fn store(&self) -> Result<&Store, RunsError> {

@@ -7,7 +7,7 @@ use crate::engine::facts::{Asked, Facts, Record};
 use crate::engine::ids::StepPath;
 use crate::engine::outcome::Outcome;
 use crate::engine::reopen::is_done_in_the_world;
-use crate::journal::{Append, Busy, Journal as _, RunRow, Signal};
+use crate::journal::{Append, Busy, Journal as _, RunRow, Signal, Status};
 use crate::redact::Redactor;
 use crate::runbook::fields;
 use crate::runbook::nearest::{listed, nearest};
@@ -157,7 +157,7 @@ impl Runs {
         }
     }
 
-    fn send(&self, run: &RunRow, body: Body) -> Result<Delivered, RunsError> {
+    pub(super) fn send(&self, run: &RunRow, body: Body) -> Result<Delivered, RunsError> {
         let store = self.store()?;
         store.signal(run.run, &Signal::new(body)?).wait()?;
         Ok(match store.is_driven(run.run)? {
@@ -168,7 +168,7 @@ impl Runs {
 
     /// A redactor that knows what the secrets of a run's target are now. As far as can be known: one whose
     /// source is gone, or a run that can't be read, must not keep a person from stopping it.
-    fn knowing(&self, run: &RunRow) -> Redactor {
+    pub(super) fn knowing(&self, run: &RunRow) -> Redactor {
         let redactor = self.redactor.clone();
         self.learn_secrets(run, &redactor);
         redactor
@@ -250,7 +250,11 @@ fn read_answer(path: &StepPath, asked: &Asked, typed: &[(String, String)]) -> Re
     Ok(Value::from(text.as_str()))
 }
 
-fn still_open(run: &RunRow) -> Result<(), RunsError> {
+pub(super) fn still_open(run: &RunRow) -> Result<(), RunsError> {
+    if run.status == Status::Stuck {
+        let said = format!("{}/{} is stuck: nothing of it goes on by itself", run.runbook, run.run);
+        return Err(RunsError::new(ErrorKind::Usage, said).hint(format!("what is left:  rerail show {}", run.run)));
+    }
     if run.ended_at.is_none() {
         return Ok(());
     }
@@ -327,6 +331,9 @@ fn check(facts: &Facts, request: &DecideRequest, before: &[DecideRequest]) -> Re
     let is_decided = |path: &StepPath| before.iter().any(|other| other.step == *path);
     if is_decided(step) {
         return Err(wrong("is decided about twice"));
+    }
+    if let Err((why, way)) = facts.may_be_decided(step, request.decision) {
+        return Err(wrong(why).hint(way));
     }
     match (finished.outcome, request.decision) {
         (Outcome::InDoubt, _) => {}

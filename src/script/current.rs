@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 
 use rhai::{Dynamic, EvalAltResult, NativeCallContext};
 
+use crate::script::answers::{Answers, Reply};
 use crate::script::compile::Position;
 use crate::script::cpu;
-use crate::script::sandbox::{Recorded, Reply, ScriptErrorKind, Wanted, arguments_digest};
+use crate::script::sandbox::{ScriptErrorKind, Wanted};
 use crate::script::value::{Map, Unknown, Value};
 use crate::script::{alloc, analysis, convert, limits};
 
@@ -38,7 +39,7 @@ struct Evaluation {
     operations: Cell<u64>,
     cpu_started_ms: Cell<u64>,
     held_at_start: Cell<isize>,
-    recorded: RefCell<BTreeMap<(String, u32), Recorded>>,
+    recorded: RefCell<Answers>,
     counts: RefCell<BTreeMap<String, u32>>,
     calls: Cell<u32>,
     printed: RefCell<Vec<String>>,
@@ -54,7 +55,7 @@ thread_local! {
 }
 
 /// Starts an evaluation on this thread.
-pub(super) fn begin(recorded: BTreeMap<(String, u32), Recorded>) {
+pub(super) fn begin(recorded: Answers) {
     CURRENT.with(|current| {
         current.ended.set(false);
         current.end.replace(None);
@@ -73,7 +74,7 @@ pub(super) fn begin(recorded: BTreeMap<(String, u32), Recorded>) {
 /// Ends it: why it had to end, if so, and what it printed.
 pub(super) fn finish() -> (Option<End>, Vec<String>) {
     CURRENT.with(|current| {
-        current.recorded.borrow_mut().clear();
+        current.recorded.take();
         current.contexts.borrow_mut().clear();
         (current.end.take(), current.printed.take())
     })
@@ -212,25 +213,31 @@ pub(super) fn call(context: &NativeCallContext, name: &str, argument: Dynamic) -
         }
         let count = {
             let mut counts = current.counts.borrow_mut();
-            let count = counts.entry(name.to_owned()).or_insert(0);
-            *count += 1;
-            *count
+            match counts.get_mut(name) {
+                Some(count) => {
+                    *count += 1;
+                    *count
+                }
+                None => *counts.entry(name.to_owned()).or_insert(1),
+            }
         };
         let position = context.call_position();
         let position: Option<Position> = (!position.is_none()).then(|| analysis::at(position));
-        let Some(recorded) = current.recorded.borrow_mut().remove(&(name.to_owned(), count)) else {
+        let answers = current.recorded.borrow();
+        let Some(recorded) = answers.get(name, count) else {
             return Err(end(End::Call(Wanted { name: name.to_owned(), count, args, position })));
         };
-        if recorded.digest != arguments_digest(&args) {
-            return Err(end(End::Mismatch { name: name.to_owned(), count, recorded: recorded.args, now: args }));
+        if !recorded.is_call_with(&args) {
+            let recorded = recorded.args.clone();
+            return Err(end(End::Mismatch { name: name.to_owned(), count, recorded, now: args }));
         }
-        match recorded.reply {
-            Reply::Answer(answer) => Ok(convert::to_dynamic(answer)),
+        match &recorded.reply {
+            Reply::Answer(answer) => Ok(convert::to_dynamic(answer.clone())),
             Reply::Throw(thrown) => {
-                let thrown = convert::to_dynamic(thrown);
+                let thrown = convert::to_dynamic(thrown.clone());
                 Err(EvalAltResult::ErrorRuntime(thrown, context.call_position()).into())
             }
-            Reply::Unknown(unknown) => Err(end(End::Unknown(unknown))),
+            Reply::Unknown(unknown) => Err(end(End::Unknown(unknown.clone()))),
         }
     })
 }

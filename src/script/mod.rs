@@ -6,6 +6,7 @@
 pub mod address;
 pub mod alloc;
 mod analysis;
+pub mod answers;
 pub mod compile;
 mod convert;
 pub mod cpu;

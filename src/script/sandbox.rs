@@ -15,9 +15,9 @@ use rhai::packages::{
 };
 use rhai::{Dynamic, Engine, Module, NativeCallContext, Scope, Shared, Stmt};
 
+use crate::script::answers::Answers;
 use crate::script::compile::{self, CONTEXTS, Code, CompileError, CompileErrorKind, Position};
 use crate::script::current::{self, End, Failure};
-use crate::script::hex::hex;
 use crate::script::value::{Map, Unknown, Value};
 use crate::script::{convert, errors, functions, guards, leaves, limits, lists, operators};
 
@@ -32,8 +32,8 @@ pub struct Sandbox {
 pub struct Input {
     /// The context variables of this place; reading another one is an error.
     pub contexts: BTreeMap<&'static str, Readable>,
-    /// Answers to the calls made so far, by action name and count from 1.
-    pub recorded: BTreeMap<(String, u32), Recorded>,
+    /// Answers to the calls made so far.
+    pub recorded: Answers,
 }
 
 /// What a context holds: values, and leaves with behaviour.
@@ -45,40 +45,6 @@ pub enum Readable {
     Map(BTreeMap<String, Readable>),
     /// Reading it is an error with this text: outputs of a step that did not run.
     Refused(String),
-}
-
-/// The recorded end of a call.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Recorded {
-    /// Arguments as performed: typed and completed, for messages.
-    pub args: Map,
-    /// [`arguments_digest`] of the arguments as the script gave them; compared on replay.
-    pub digest: String,
-    pub reply: Reply,
-}
-
-impl Recorded {
-    /// A call whose arguments were performed exactly as given.
-    pub fn exact(args: Map, reply: Reply) -> Recorded {
-        Recorded { digest: arguments_digest(&args), args, reply }
-    }
-}
-
-/// Names arguments as a script gave them: equal digests are equal calls. Secrets count as symbols.
-pub fn arguments_digest(args: &Map) -> String {
-    use sha2::Digest as _;
-    let text = Value::Map(args.clone()).to_json().to_string();
-    hex(&sha2::Sha256::digest(text)[..16])
-}
-
-/// How a recorded call goes on.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Reply {
-    Answer(Value),
-    /// Thrown into the script, catchable.
-    Throw(Value),
-    /// A rehearsal stops here.
-    Unknown(Unknown),
 }
 
 /// What came of an evaluation.
@@ -345,7 +311,7 @@ fn load_modules(
 }
 
 fn evaluate_module(engine: &Engine, code: &Code) -> Result<Module, Failure> {
-    current::begin(BTreeMap::new());
+    current::begin(Answers::default());
     let outcome = catch_unwind(AssertUnwindSafe(|| Module::eval_ast_as_new(Scope::new(), &code.ast, engine)));
     let (end, _) = current::finish();
     match (end, outcome) {

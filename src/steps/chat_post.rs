@@ -44,7 +44,11 @@ fn spec() -> ActionSpec {
         ],
         outputs: vec![
             output("status", Type::Int, "status code"),
-            output("text", Type::String, "what the webhook answered, at most 1 MiB"),
+            output(
+                "text",
+                Type::String,
+                "what the webhook answered, at most 1 MiB; `()` if it is compressed or binary",
+            ),
             output("ms", Type::Int, "milliseconds until the end of the answer"),
         ],
         docs: "\
@@ -98,7 +102,7 @@ async fn post(world: &World, args: &Map) -> Result<Attempt, Failure> {
     };
     Ok(verdict.attempt(reason).with_outputs(Value::map([
         ("status", Value::from(i64::from(answer.status))),
-        ("text", Value::from(answer.text())),
+        ("text", answer.text().map(Value::from).unwrap_or_default()),
         ("ms", Value::from(answer.ms)),
     ])))
 }

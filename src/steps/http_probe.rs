@@ -9,6 +9,7 @@ use crate::runbook::types::Type;
 use crate::script::value::{Map, Value};
 use crate::steps::args::{duration, invalid, optional_text};
 use crate::steps::classify::{Evidence, Expected, Nature, classify};
+use crate::steps::http::answer::Answer;
 use crate::steps::http::exchange::{Exchange, send};
 use crate::steps::http::expect::Expect;
 use crate::steps::http::message::{READ_METHODS, build, shown};
@@ -45,7 +46,7 @@ fn spec() -> ActionSpec {
             output("status", Type::Int, "status code; `()` without an answer"),
             output("ms", Type::Int, "milliseconds until the end of the answer, or of the attempt"),
             output("json", Type::Any, "the body as JSON; `()` if it is none"),
-            output("text", Type::String, "the body, at most 1 MiB"),
+            output("text", Type::String, "the body, at most 1 MiB; `()` if it is compressed or binary"),
             output("headers", Type::Map, "known response headers by lower-case name"),
             output("error", Type::Map, "`kind` and `message` of what went wrong; `()` after a whole answer"),
         ],
@@ -116,7 +117,7 @@ fn outputs(exchange: &Exchange, ok: bool) -> Value {
         ("status", answer.map(|answer| Value::from(i64::from(answer.status))).unwrap_or_default()),
         ("ms", Value::from(exchange.ms)),
         ("json", answer.map(|answer| answer.json()).unwrap_or_default()),
-        ("text", Value::from(answer.map(|answer| answer.text()).unwrap_or_default())),
+        ("text", answer.map_or(Some(String::new()), Answer::text).map(Value::from).unwrap_or_default()),
         ("headers", Value::Map(answer.map(|answer| answer.headers()).unwrap_or_default())),
         ("error", error),
     ])

@@ -57,7 +57,7 @@ fn spec() -> ActionSpec {
         outputs: vec![
             output("status", Type::Int, "status code"),
             output("json", Type::Any, "the body as JSON; `()` if it is none"),
-            output("text", Type::String, "the body, at most 1 MiB"),
+            output("text", Type::String, "the body, at most 1 MiB; `()` if it is compressed or binary"),
             output("headers", Type::Map, "known response headers by lower-case name"),
             output("ms", Type::Int, "milliseconds until the end of the answer"),
             output("body_bytes", Type::Int, "size of the whole body"),
@@ -158,7 +158,7 @@ fn outputs(answer: &Answer) -> Value {
     Value::map([
         ("status", Value::from(i64::from(answer.status))),
         ("json", answer.json()),
-        ("text", Value::from(answer.text())),
+        ("text", answer.text().map(Value::from).unwrap_or_default()),
         ("headers", Value::Map(answer.headers())),
         ("ms", Value::from(answer.ms)),
         ("body_bytes", Value::from(i64::try_from(answer.bytes).unwrap_or(i64::MAX))),

@@ -1,21 +1,36 @@
-//! `run.undo`: known, so that a runbook that has it gets a clear answer; this release doesn't undo yet.
+//! `run.undo`: takes back what a run, an action or a called runbook did, carried out by the engine.
 
-use crate::runbook::spec::{ActionSpec, By, Effect, RUN_UNDO};
+use crate::runbook::spec::{ActionSpec, By, Effect, OutputSpec, RUN_UNDO};
+use crate::runbook::types::Type;
 use crate::steps::{Entry, Primitive};
 
 /// The catalog's line.
 pub(super) fn entry() -> Entry {
+    let list = |name: &str, doc: &str| OutputSpec { name: name.to_owned(), ty: Type::List, doc: doc.to_owned() };
     let spec = ActionSpec {
         name: RUN_UNDO.to_owned(),
-        title: "Take back what this run did (not in this release)".to_owned(),
-        effect: Effect::Destructive,
-        effect_of: Some(By::Arguments(|_| Effect::Destructive)),
+        title: "Take back what was done here, the last change first".to_owned(),
+        // What its undos may do beyond that counts for the file it stands in.
+        effect: Effect::Write,
+        effect_of: Some(By::Arguments(|_| Effect::Write)),
         repeat_of: None,
         args: Vec::new(),
-        outputs: Vec::new(),
+        outputs: vec![
+            list("undone", "paths of the steps that were taken back, in that order"),
+            list("without_undo", "paths of changes that nothing takes back"),
+        ],
         docs: "\
-Takes back the writes of the run that have an `undo`, the last one first. It is part of the language, and this release \
-doesn't undo yet: `check` refuses it. Until then, write the steps that take a change back into `on_failure`."
+```yaml
+on_failure:
+  - uses: run.undo
+```
+Runs the `undo` of every step that has one and is done or failed, in the reverse order in which they ended: of the runbook \
+or action it stands in, with all it called. Stands in `on_failure` or `finally`. The undo of a step is a step at `undo/STEP`, \
+with an intent of its own; one that failed stops the rest: then this step has failed, and the run is *stuck* at its end, until \
+`rerail undo RUN` goes on with what is left. What is taken back already is not taken back again. Afterwards no step it \
+covered can be tried again.
+
+`rerail undo RUN` does the same for a whole run that has ended."
             .to_owned(),
     };
     Entry { spec, primitive: Primitive::Engine }

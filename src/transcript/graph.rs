@@ -173,6 +173,9 @@ fn notes(step: &Step) -> Vec<String> {
     if let Some(retry) = &step.retry {
         notes.push(format!("up to {}", words::count(retry.attempts as usize, "attempt")));
     }
+    if step.undo.is_some() {
+        notes.push("can be taken back".to_owned());
+    }
     if step.continue_on_failure {
         notes.push("goes on if it fails".to_owned());
     }

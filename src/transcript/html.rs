@@ -77,7 +77,7 @@ fn head(page: &mut Markup, started: &RunStarted, facts: &Facts) {
         RunState::Ended(RunOutcome::Success) => "good",
         RunState::Ended(RunOutcome::Cancelled) | RunState::Running => "dim",
         RunState::Ended(_) => "bad",
-        RunState::Waiting | RunState::Paused | RunState::InDoubt => "warn",
+        RunState::Waiting | RunState::Paused | RunState::InDoubt | RunState::Stuck => "warn",
     };
     let incident = started.incident.as_ref().map(|incident| format!("{}: ", clipped(incident))).unwrap_or_default();
     page.element("h1", &format!("{incident}{}", clipped(&started.title)));

@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 
 use crate::engine::event::{
-    Actor, Body, Decision, Event, RunStarted, StepFinished, StepRetrying, StepStarted, Suggest, Verdict,
+    Actor, Body, Decision, Event, RunStarted, StepFinished, StepRetrying, StepStarted, Suggest, UndoStarted, Verdict,
 };
 use crate::engine::facts::Facts;
 use crate::engine::ids::StepPath;
-use crate::engine::outcome::{Failure, Outcome, RunOutcome};
+use crate::engine::outcome::{Failure, Outcome, RunOutcome, UndoOutcome};
 use crate::runbook::model::Level;
 use crate::script::value::Value;
 use crate::transcript::text::{Line, Mark, Marks, Tone};
@@ -58,6 +58,7 @@ fn needs_eyes(body: &Body) -> bool {
         Body::StepFinished(finished) => !finished.outcome.lets_the_run_go_on(),
         Body::AskAsked { .. } | Body::Finding { .. } | Body::RunFinished { .. } => true,
         Body::RunPaused { .. } | Body::HoldOn(_) => true,
+        Body::UndoFinished { .. } | Body::ConcurrencyWaiting { .. } => true,
         _ => false,
     }
 }
@@ -68,6 +69,9 @@ fn draw(event: &Event, facts: &Facts, style: Style) -> Vec<Line> {
     match &event.body {
         Body::RunStarted(started) => header(started),
         Body::RunResumed { actor, reason, .. } => vec![by_person("resumed", actor, reason.as_deref(), marks)],
+        Body::RunTaken { actor, from, reason } => {
+            vec![by_person(&format!("took it over from {}", person(from)), actor, reason.as_deref(), marks)]
+        }
         Body::RunCancelled { actor, reason } => vec![by_person("asked to stop", actor, reason.as_deref(), marks)],
         Body::RunPaused { reason, actor: Some(actor) } => {
             let reason = Some(reason.as_str()).filter(|reason| !reason.is_empty());
@@ -88,6 +92,8 @@ fn draw(event: &Event, facts: &Facts, style: Style) -> Vec<Line> {
             vec![sign(Mark::Waiting, marks).add(Tone::Strong, "paused: ").add(Tone::Plain, reason)]
         }
         Body::RunFinished { outcome, message, .. } => vec![ending(*outcome, message.as_deref(), facts)],
+        Body::UndoStarted(undo) => undo_started(undo, marks),
+        Body::UndoFinished { outcome, left, .. } => vec![undo_finished(*outcome, left, marks)],
         Body::StepStarted(intent) if every_event => vec![started(intent, marks)],
         Body::StepObserved { step, look, result, .. } if every_event => {
             let seen = words::result(uses_of(facts, step), result);
@@ -147,6 +153,16 @@ fn draw(event: &Event, facts: &Facts, style: Style) -> Vec<Line> {
             let text = format!("{what} by {}: {reason}", person(actor));
             vec![labelled(Mark::Info, step, marks).add(Tone::Plain, &text)]
         }
+        Body::ConcurrencyWaiting { step, group, queued } => {
+            let text = format!("waiting for `{group}`, which {}", queued.said);
+            vec![labelled(Mark::Waiting, step, marks).add(Tone::Plain, &text)]
+        }
+        Body::ConcurrencyClaimed { step, group } if every_event => {
+            let text = format!("has `{group}`, until the run is over");
+            vec![labelled(Mark::Info, step, marks).add(Tone::Dim, &text)]
+        }
+        // What the step came to says it all.
+        Body::ConcurrencyBusy { .. } | Body::ConcurrencyClaimed { .. } => Vec::new(),
         Body::Evidence { step, outcome, .. } => {
             let text = format!("a late result says {}; the run had moved on, so it changes nothing", outcome.word());
             vec![labelled(Mark::Unknown, step, marks).add(Tone::Plain, &text)]
@@ -284,6 +300,36 @@ pub fn ending(outcome: RunOutcome, message: Option<&str>, facts: &Facts) -> Line
         Some(message) => line.add(Tone::Plain, &format!(": {message}")),
         None => line,
     }
+}
+
+/// `ana takes 2 steps back: copy, tell: wrong release`, and what stays.
+fn undo_started(undo: &UndoStarted, marks: Marks) -> Vec<Line> {
+    let steps = words::count(undo.steps.len(), "step");
+    let names = if undo.steps.is_empty() { String::new() } else { format!(": {}", paths(&undo.steps)) };
+    let mut lines = vec![match &undo.actor {
+        Some(actor) => by_person(&format!("takes {steps} back{names}"), actor, undo.reason.as_deref(), marks),
+        None => sign(Mark::Info, marks).add(Tone::Plain, &format!("taking {steps} back{names}")),
+    }];
+    let stays = |text: &str, steps: &[StepPath]| {
+        (!steps.is_empty()).then(|| Line::of(Tone::Dim, &format!("{}{text}{}", " ".repeat(INDENT), paths(steps))))
+    };
+    lines.extend(stays("nothing takes back: ", &undo.without_undo));
+    lines.extend(stays("nobody knows whether it happened, left alone: ", &undo.unknown));
+    lines
+}
+
+fn undo_finished(outcome: UndoOutcome, left: &[StepPath], marks: Marks) -> Line {
+    let (mark, text) = match outcome {
+        UndoOutcome::Done => (Mark::Done, "taken back".to_owned()),
+        UndoOutcome::Stuck => (Mark::Failed, format!("stuck: not taken back: {}", paths(left))),
+        UndoOutcome::Cancelled => (Mark::Skipped, format!("stopped: not taken back: {}", paths(left))),
+    };
+    sign(mark, marks).add(mark.tone(), &text)
+}
+
+/// Paths one after the other.
+pub fn paths(paths: &[StepPath]) -> String {
+    paths.iter().map(StepPath::as_str).collect::<Vec<_>>().join(", ")
 }
 
 fn by_person(verb: &str, actor: &Actor, reason: Option<&str>, marks: Marks) -> Line {

@@ -120,6 +120,7 @@ fn resolution(page: &mut String, facts: &Facts) {
                 put(page, &format!("\nIt ended with: {}", prose(&words::failure(error))));
             }
         }
+        RunState::Stuck => put(page, "\nWhat it changed is taken back in part only."),
         state => put(page, &format!("\nThe run has not ended: {}.", prose(summary::status_words(state.word())))),
     }
     for (path, _) in facts.doubts() {
@@ -195,11 +196,13 @@ fn actor(body: &Body) -> Option<&Actor> {
     match body {
         Body::RunStarted(started) => Some(&started.actor),
         Body::RunResumed { actor, .. }
+        | Body::RunTaken { actor, .. }
         | Body::RunCancelled { actor, .. }
         | Body::AskAnswered { actor, .. }
         | Body::OutcomeSet { actor, .. } => Some(actor),
         Body::Note { actor, .. } | Body::RunPaused { actor, .. } | Body::HoldOff { actor } => actor.as_ref(),
         Body::HoldOn(hold) => Some(&hold.actor),
+        Body::UndoStarted(undo) => undo.actor.as_ref(),
         _ => None,
     }
 }
@@ -217,14 +220,20 @@ fn step(body: &Body) -> Option<&str> {
         | Body::Finding { step, .. }
         | Body::Log { step, .. }
         | Body::OutcomeSet { step, .. }
+        | Body::ConcurrencyWaiting { step, .. }
+        | Body::ConcurrencyBusy { step, .. }
+        | Body::ConcurrencyClaimed { step, .. }
         | Body::Evidence { step, .. } => step,
         Body::Note { step, .. } => step.as_ref()?,
         Body::RunStarted(_)
         | Body::RunResumed { .. }
+        | Body::RunTaken { .. }
         | Body::RunCancelled { .. }
         | Body::RunPaused { .. }
         | Body::HoldOn(_)
         | Body::HoldOff { .. }
+        | Body::UndoStarted(_)
+        | Body::UndoFinished { .. }
         | Body::RunFinished { .. } => return None,
     };
     Some(step.as_str())

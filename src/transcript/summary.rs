@@ -64,6 +64,8 @@ pub fn next_steps_now(facts: &Facts, now: Option<Timestamp>, answered: &[StepPat
             }
             lines
         }
+        RunState::Stuck => stuck(&run, facts),
+        RunState::Ended(_) if facts.undo_of_run().is_some() => taken_back(&run, facts),
         RunState::Ended(RunOutcome::Failed | RunOutcome::Rejected) => failed(&run, facts),
         RunState::Ended(RunOutcome::Cancelled) => {
             let done = still_done(facts);
@@ -92,6 +94,35 @@ pub fn resuming(facts: &Facts) -> Line {
     Line::of(Tone::Dim, &text)
 }
 
+/// Where a run stands, for somebody who takes it over: what has happened, what may have, what is under way, what it
+/// waits for, what comes.
+pub fn handover(facts: &Facts, next: Option<&StepPath>) -> Vec<Line> {
+    let names = |paths: Vec<&StepPath>| match paths.as_slice() {
+        [] => "nothing".to_owned(),
+        paths => paths.iter().map(|path| path.as_str()).collect::<Vec<_>>().join(" "),
+    };
+    let done = facts
+        .steps
+        .iter()
+        .filter(|(path, record)| path.depth() == 1 && record.end().is_some_and(|end| end.outcome.lets_the_run_go_on()));
+    let running = under_way(facts).filter(|(_, record)| !record.is_asking());
+    let mut lines = vec![said("  Done: ", &names(done.map(|(path, _)| path).collect()))];
+    let doubts: Vec<&StepPath> = facts.doubts().map(|(path, _)| path).collect();
+    if !doubts.is_empty() {
+        lines.push(said("  Outcome unknown: ", &names(doubts)));
+    }
+    lines.push(said("  Running: ", &names(running.map(|(path, _)| path).collect())));
+    for (path, record) in facts.questions() {
+        let text = record.asked.as_ref().map_or("", |asked| asked.text.as_str());
+        lines.push(said("  Waiting for an answer: ", &format!("{path}  {text}")));
+    }
+    if let Some(actor) = &facts.cancelled {
+        lines.push(said("  Stopping: ", &format!("asked by {}", line::person(actor))));
+    }
+    lines.push(said("  Next: ", next.map_or("nothing of the main steps", StepPath::as_str)));
+    lines
+}
+
 fn doubt(run: &str, path: &StepPath, record: &Record) -> Vec<Line> {
     let (what, sent) = match &record.started {
         Some(started) => (line::what(&started.intent), words::clock(started.at)),
@@ -110,7 +141,10 @@ fn doubt(run: &str, path: &StepPath, record: &Record) -> Vec<Line> {
     lines.extend(commands(
         "  It may have happened; it is not repeated by itself. Look on the other side, then choose:",
         &[
-            (format!("rerail resume {run} --set-outcome {step}=done --reason TEXT"), "it happened: go on after it"),
+            (
+                format!("rerail resume {run} --set-outcome {step}=done [--set-output NAME=VALUE] --reason TEXT"),
+                "it happened: go on after it",
+            ),
             (format!("rerail resume {run} --set-outcome {step}=not-done --reason TEXT"), "it did not: send it again"),
             (format!("rerail resume {run} --retry {step} --reason TEXT"), "start it anew, with fresh arguments"),
             (format!("rerail resume {run} --skip {step} --reason TEXT"), "go on without it"),
@@ -204,6 +238,46 @@ fn failed(run: &str, facts: &Facts) -> Vec<Line> {
     lines
 }
 
+/// What could not be taken back, and the ways on.
+fn stuck(run: &str, facts: &Facts) -> Vec<Line> {
+    let left = facts.left_to_undo();
+    let Some(step) = left.first().map(StepPath::undo) else { return Vec::new() };
+    let why = facts.step(&step).and_then(|record| record.finished.as_ref()?.error.as_ref()).map(words::failure);
+    let mut lines = vec![
+        said(&format!("Stuck at `{step}`: "), &why.unwrap_or_else(|| "its time was up before it began".to_owned())),
+        said("Not taken back: ", &line::paths(left)),
+    ];
+    let mut ways = vec![(format!("rerail undo {run}"), "try it again and go on with what is left")];
+    // Of a part that the run itself took back, decisions come once somebody takes the whole back.
+    if facts.undo_of_run().is_some() && can_be_decided(facts, &step) {
+        let word = escape::shell(step.as_str());
+        ways.push((
+            format!("rerail resume {run} --set-outcome {word}=done --reason TEXT"),
+            "it is taken back by hand: go on with the others",
+        ));
+        ways.push((format!("rerail resume {run} --skip {word} --reason TEXT"), "leave it and go on with the others"));
+    }
+    lines.extend(commands("Put it right by hand if need be, then:", &ways));
+    lines
+}
+
+/// What became of a run that somebody took back.
+fn taken_back(run: &str, facts: &Facts) -> Vec<Line> {
+    let Some(undo) = facts.undo_of_run() else { return Vec::new() };
+    let left = undo.end.as_ref().map_or(&[][..], |end| &end.left);
+    let by = undo.actor.as_ref().map(|actor| format!(" by {}", line::person(actor))).unwrap_or_default();
+    let done = &undo.steps[..undo.steps.len().saturating_sub(left.len())];
+    let mut lines = vec![said(&format!("Taken back{by}: "), &line::paths(done))];
+    if !undo.without_undo.is_empty() {
+        lines.push(said("Nothing takes back: ", &line::paths(&undo.without_undo)));
+    }
+    if !left.is_empty() {
+        lines.push(said("Not taken back: ", &line::paths(left)));
+        lines.extend(commands("To go on:", &[(format!("rerail undo {run}"), "")]));
+    }
+    lines
+}
+
 /// A person can decide on steps that have an end; an `outputs:` of the runbook that failed has none.
 fn can_be_decided(facts: &Facts, step: &StepPath) -> bool {
     facts.step(step).is_some_and(|record| record.finished.is_some())
@@ -224,7 +298,8 @@ fn open(path: &StepPath, record: &Record) -> Line {
         true => "; a write: if its process is gone, whether it happened is unknown",
         false => "",
     };
-    said("Under way: ", &format!("{path}  {what} since {since}{seen}{risk}"))
+    let queued = record.queued.as_ref().map_or_else(String::new, |queued| format!("; its group {}", queued.said));
+    said("Under way: ", &format!("{path}  {what} since {since}{seen}{risk}{queued}"))
 }
 
 /// Writes and messages that happened in the order they began, innermost calls left to those around them.

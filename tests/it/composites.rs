@@ -443,14 +443,6 @@ fn a_called_runbook_keeps_to_its_own_time_and_cleans_up() {
 }
 
 #[test]
-fn a_called_runbook_with_a_group_of_its_own_is_refused_by_the_check() {
-    let caller = "steps:\n  - { id: x, uses: runbook, with: { name: alone } }\n";
-    let child = "concurrency: { group: api }\nsteps:\n  - { id: a, script: '1' }\n";
-    let refused = Scenario::load(caller, &[("runbooks/alone", child)]).err().unwrap();
-    assert!(refused.contains("`alone` has `concurrency`"), "{refused}");
-}
-
-#[test]
 fn an_attempt_after_a_time_out_has_the_whole_time_again() {
     let ended = Scenario::with_actions(
         "steps:

@@ -104,7 +104,7 @@ pub fn foreground(attended: bool) -> (UnboundedSender<Control>, Foreground) {
 
 pub fn start(runs: &Runs, request: &StartRequest) -> Result<Left, RunsError> {
     let prepared = runs.prepare(request)?;
-    runs.start(prepared, foreground(false).1)
+    Ok(runs.start(prepared, foreground(false).1)?.left().expect("nothing that is attached"))
 }
 
 /// Starts a runbook that must be able to start.

@@ -31,7 +31,7 @@ fn driven(place: &Place, runbook: &str, is_there: fn(&Body) -> bool, meanwhile: 
     let prepared = runs.prepare(&request(runbook)).unwrap();
     std::thread::scope(|scope| {
         let (_sender, foreground) = foreground(true);
-        let driver = scope.spawn(move || runs.start(prepared, foreground).unwrap());
+        let driver = scope.spawn(move || runs.start(prepared, foreground).unwrap().left().unwrap());
         let other = place.runs();
         let until = Instant::now() + Duration::from_secs(30);
         loop {

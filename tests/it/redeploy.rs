@@ -88,7 +88,7 @@ impl Place {
 
     fn run(&self) -> Left {
         let (runs, prepared) = self.prepared(Some("here"));
-        runs.start(prepared, unseen()).unwrap()
+        runs.start(prepared, unseen()).unwrap().left().unwrap()
     }
 
     /// The planned writes, as an operator reads them.
@@ -242,6 +242,6 @@ fn the_effect_before_the_start_is_the_worst_its_command_may_come_to() {
 fn without_a_provider_it_says_what_is_missing() {
     let place = Place::new("", SCRIPT);
     let (runs, prepared) = place.prepared(None);
-    let left = runs.start(prepared, unseen()).unwrap();
+    let left = runs.start(prepared, unseen()).unwrap().left().unwrap();
     assert!(error(&left).contains("name a provider (webhook or command)"), "{}", error(&left));
 }

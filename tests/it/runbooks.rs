@@ -72,7 +72,7 @@ impl Place {
         let (_control, control) = unbounded_channel();
         let actor = Actor { id: "ana".into(), via: "test".into() };
         let left = runs.start(prepared, Foreground { watcher: Box::new(Unseen), control, attended: false, actor });
-        left.unwrap()
+        left.unwrap().left().unwrap()
     }
 }
 

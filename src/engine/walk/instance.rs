@@ -25,6 +25,8 @@ pub(crate) struct Instance {
     path: StepPath,
     /// One round of a loop: a group is then a step of its own, and `until` and `within` belong to the loop.
     round: bool,
+    /// It takes a step back; a group then is a step of its own as well.
+    undoes: bool,
     /// The values that made its `if` true.
     why: Map,
     /// Of a plain group: its steps, whose paths don't tell that they are inside.
@@ -43,7 +45,12 @@ enum State {
 
 impl Instance {
     pub(crate) fn new(path: StepPath, round: bool, why: Map) -> Instance {
-        Instance { path, round, why, beside: None, state: State::Fresh }
+        Instance { path, round, undoes: false, why, beside: None, state: State::Fresh }
+    }
+
+    /// A body that takes a step back: like one round, its path is its own whatever it is.
+    pub(crate) fn of_undo(path: StepPath) -> Instance {
+        Instance { path, round: true, undoes: true, why: Map::new(), beside: None, state: State::Fresh }
     }
 
     /// Goes on with the body of `step`; `scope.prefix` is where the paths of steps in a group start.
@@ -189,7 +196,11 @@ impl Instance {
         if starts && again {
             again::restart(env, place.path);
         } else if starts && due {
-            let body = if self.round && step.body.inner().is_some() { "iteration" } else { step.body.key() };
+            let body = match (step.body.inner(), self.undoes) {
+                (Some(_), true) => "undo",
+                (Some(_), false) if self.round => "iteration",
+                _ => step.body.key(),
+            };
             let effect = match &step.body {
                 Body::Script(snippet) => script::effect_of(env.program, snippet),
                 _ => Effect::Pure,

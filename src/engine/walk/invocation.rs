@@ -18,14 +18,15 @@ use crate::engine::walk::book::{BookEnd, BookTask};
 use crate::engine::walk::leaf::{Leaf, after, is_engine_action};
 use crate::engine::walk::limits::Inside;
 use crate::engine::walk::settle::SettleTask;
-use crate::engine::walk::{Progress, StepEnd, instance, limits, step};
+use crate::engine::walk::undo::UndoTask;
+use crate::engine::walk::{Progress, StepEnd, entry, instance, limits, step};
 use crate::runbook::model::{Plan, Poll, Runbook, Settle, Step};
 use crate::runbook::program::{Child, Program};
 use crate::runbook::snippet::Template;
 use crate::runbook::source::Spanned;
-use crate::runbook::spec::{ActionSpec, Effect, Repeat, shows};
+use crate::runbook::spec::{ActionSpec, Effect, RUN_UNDO, Repeat, shows};
 use crate::runbook::types::{Type, parse_duration};
-use crate::script::sandbox::arguments_digest;
+use crate::script::answers::arguments_digest;
 use crate::script::value::{Map, Unknown, Value};
 
 /// The primitive that runs another runbook.
@@ -72,6 +73,8 @@ pub(crate) struct Invocation {
     inner: Option<Box<BookTask>>,
     /// Reads that find out what became of an attempt in doubt.
     settling: Option<Box<SettleTask>>,
+    /// What `run.undo` takes back.
+    undo: Option<Box<UndoTask>>,
 }
 
 /// How a doubt is settled next.
@@ -95,12 +98,17 @@ enum Status {
 
 impl Invocation {
     pub(crate) fn new(path: StepPath, uses: String) -> Invocation {
-        Invocation { path, uses, leaf: Leaf::default(), inner: None, settling: None }
+        Invocation { path, uses, leaf: Leaf::default(), inner: None, settling: None, undo: None }
     }
 
-    /// Whether it is made of steps: an action or another runbook.
+    /// Where it stands.
+    pub(crate) fn path(&self) -> &StepPath {
+        &self.path
+    }
+
+    /// Whether it is made of steps: an action, another runbook, or what takes steps back.
     pub(crate) fn has_steps(&self, env: &Env) -> bool {
-        self.uses == RUNBOOK || env.program.actions.contains_key(&self.uses)
+        self.uses == RUNBOOK || self.uses == RUN_UNDO || env.program.actions.contains_key(&self.uses)
     }
 
     /// Goes on; ended without an end when another look follows.
@@ -160,6 +168,7 @@ impl Invocation {
                         return Progress::Pending;
                     }
                 },
+                Status::Open if self.uses == RUN_UNDO => return self.take_back(env, scope, manner),
                 Status::Open if self.has_steps(env) => return self.go_inside(env, scope, manner),
                 Status::Open => match self.leaf.advance(env, scope, &self.path, &self.uses, manner) {
                     Progress::Pending => return Progress::Pending,
@@ -199,6 +208,7 @@ impl Invocation {
         self.leaf = Leaf::default();
         self.inner = None;
         self.settling = None;
+        self.undo = None;
         let spec = env.program.specs.get(&self.uses).map(Arc::clone);
         let prepared = match &spec {
             Some(spec) => self.prepare(env, scope, spec, arguments, manner),
@@ -268,6 +278,7 @@ impl Invocation {
         self.leaf = Leaf::default();
         self.inner = None;
         self.settling = None;
+        self.undo = None;
         let started = env.facts.step(&self.path).and_then(|record| record.started.as_ref());
         let effect = started.filter(|started| started.intent.key.is_some()).map(|started| started.intent.effect);
         if effect.is_some_and(|effect| env.held(effect)) {
@@ -372,8 +383,10 @@ impl Invocation {
         let run = env.facts.started.as_ref().map(|started| started.run.uuid()).unwrap_or_default();
         let digest = crate::engine::digest::sha256_hex(Value::Map(with.clone()).to_json().to_string().as_bytes());
         // What runs after a reopened run's second end is a change of its own.
-        let again = match env.facts.reopened {
-            times @ 1.. if is_afterwards(&self.path) => format!(":{times}"),
+        let again = match (env.facts.undo_starts, env.facts.reopened) {
+            // What is taken back another time is a change of its own, too.
+            (times @ 2.., _) if self.path.is_undo() => format!(":{times}"),
+            (_, times @ 1..) if !self.path.is_undo() && is_afterwards(&self.path) => format!(":{times}"),
             _ => String::new(),
         };
         format!("{run}:{}:{}{again}", self.path, &digest[..16])
@@ -408,7 +421,13 @@ impl Invocation {
                     None => return Progress::Pending,
                 },
             };
-            self.inner = Some(Box::new(BookTask::new(self.inner_scope(book, inputs, intent.vars.clone()))));
+            let inner = self.inner_scope(book, inputs, intent.vars.clone());
+            match entry::enter(env, &self.path, &inner) {
+                Progress::Pending => return Progress::Pending,
+                Progress::Ended(Some(attempt)) => return Progress::Ended(Some(self.end(env, attempt, None, None))),
+                Progress::Ended(None) => {}
+            }
+            self.inner = Some(Box::new(BookTask::new(inner)));
         }
         let Some(inner) = &mut self.inner else { return Progress::Pending };
         let end = match inner.advance(env, None) {
@@ -444,6 +463,27 @@ impl Invocation {
             }
         };
         Progress::Ended(Some(self.end(env, attempt, planned.or(announced), broken_at)))
+    }
+
+    /// `run.undo`: a rehearsal can't know what there will be to take back.
+    fn take_back(&mut self, env: &mut Env, scope: &Scope, manner: &Manner) -> Progress<Option<StepEnd>> {
+        if env.is_rehearsal() {
+            let outputs = Value::Unknown(Unknown { origin: self.path.to_string() });
+            let summary = "would take back what was done by then".to_owned();
+            let attempt = Attempt { outcome: Outcome::Planned, outputs, failure: None };
+            return Progress::Ended(Some(self.end(
+                env,
+                attempt,
+                Some(Planned { summary, ..Planned::default() }),
+                None,
+            )));
+        }
+        let attempt = match self.undo.get_or_insert_default().advance_call(env, &self.path) {
+            Progress::Pending => return Progress::Pending,
+            Progress::Ended(attempt) => step::shape_outputs(env, scope, manner.step, attempt),
+        };
+        self.undo = None;
+        Progress::Ended(Some(self.end(env, attempt, None, None)))
     }
 
     fn end(&self, env: &mut Env, attempt: Attempt, planned: Option<Planned>, broken_at: Option<StepPath>) -> StepEnd {

@@ -5,6 +5,7 @@
 
 pub(crate) mod again;
 pub(crate) mod book;
+pub(crate) mod entry;
 pub(crate) mod foreach;
 pub(crate) mod instance;
 pub(crate) mod invocation;
@@ -17,6 +18,7 @@ pub(crate) mod script;
 pub(crate) mod sequence;
 pub(crate) mod settle;
 pub(crate) mod step;
+pub(crate) mod undo;
 
 use crate::engine::ids::StepPath;
 use crate::engine::scope::{Broken, StepResult};

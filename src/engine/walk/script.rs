@@ -1,10 +1,8 @@
 //! A script as a task: replayed from its start with recorded answers until it needs a new one.
 
-use std::collections::BTreeMap;
-
 use crate::engine::evaluate::{kind_of, quote};
 use crate::engine::event::{Body as Fact, Planned};
-use crate::engine::facts::Facts;
+use crate::engine::facts::{Facts, Record};
 use crate::engine::ids::StepPath;
 use crate::engine::machine::Env;
 use crate::engine::outcome::{Attempt, Failure, Outcome};
@@ -18,14 +16,17 @@ use crate::runbook::program::Program;
 use crate::runbook::sites;
 use crate::runbook::snippet::Snippet;
 use crate::runbook::spec::Effect;
+use crate::script::answers::{Answers, Recorded, Reply, arguments_digest};
 use crate::script::compile::Code;
-use crate::script::sandbox::{Evaluated, Input, Recorded, Reply, Wanted, arguments_digest};
+use crate::script::sandbox::{Evaluated, Input, Wanted};
 use crate::script::value::{Map, Unknown, Value};
 
 /// A script being run; at most one of its calls is open.
 #[derive(Default)]
 pub(crate) struct ScriptTask {
     call: Option<(Box<Invocation>, Wanted)>,
+    /// What its calls came to; read from the facts at the first evaluation, then grown call by call.
+    answers: Option<Answers>,
 }
 
 impl ScriptTask {
@@ -48,7 +49,11 @@ impl ScriptTask {
                     Progress::Pending => return Progress::Pending,
                     Progress::Ended(end) => end,
                 };
-                self.call = None;
+                if let Some(((call, wanted), answers)) = self.call.take().zip(self.answers.as_mut())
+                    && let Some(recorded) = env.facts.step(call.path()).and_then(|record| recorded(call.path(), record))
+                {
+                    answers.insert(&wanted.name, wanted.count, recorded);
+                }
                 // Neither a cancel nor a refusal by people can be caught: the script ends as its call did.
                 let outcome = end.map(|end| (end.result.outcome, end.result.error));
                 match outcome {
@@ -69,7 +74,7 @@ impl ScriptTask {
                 return cancelled(env, path);
             }
             let contexts = scope.contexts(&snippet.code, env.facts, None);
-            let recorded = recorded(env.facts, path);
+            let recorded = self.answers.get_or_insert_with(|| answers(env.facts, path)).clone();
             let evaluation = env.sandbox.evaluate(&snippet.code, Input { contexts, recorded });
             let logged = env.facts.step(path).map_or(0, |record| record.logged);
             for text in evaluation.printed.into_iter().skip(logged) {
@@ -165,28 +170,33 @@ fn difference(recorded: &Map, now: &Map) -> String {
 }
 
 /// The answers to a script's calls so far.
-fn recorded(facts: &Facts, path: &StepPath) -> BTreeMap<(String, u32), Recorded> {
-    let mut answers = BTreeMap::new();
-    for (below, record) in facts.below(path) {
+fn answers(facts: &Facts, path: &StepPath) -> Answers {
+    let calls = facts.below(path).filter_map(|(below, record)| {
         let call = &below.as_str()[path.as_str().len() + 1..];
-        let Some((name, count)) = call.split_once('#') else { continue };
+        let (name, count) = call.split_once('#')?;
         // Deeper paths are the inner life of an action, not calls of this script.
-        let (Ok(count), Some(started)) = (count.parse::<u32>(), &record.started) else { continue };
-        let Some(result) = StepResult::of(below, record) else { continue };
-        let reply = match result.outcome {
-            Outcome::Done => Reply::Answer(result.outputs().clone()),
-            Outcome::Skipped => Reply::Answer(Value::Null),
-            Outcome::Planned => match result.outputs() {
-                Value::Unknown(unknown) => Reply::Unknown(unknown.clone()),
-                outputs => Reply::Answer(outputs.clone()),
-            },
-            outcome => Reply::Throw(thrown(below, outcome, result.error.as_ref())),
-        };
-        let args = started.intent.with.clone();
-        let digest = started.intent.given.clone().unwrap_or_else(|| arguments_digest(&args));
-        answers.insert((name.to_owned(), count), Recorded { args, digest, reply });
-    }
-    answers
+        let count = count.parse::<u32>().ok()?;
+        Some(((name.to_owned(), count), recorded(below, record)?))
+    });
+    calls.collect()
+}
+
+/// How a call goes on, if it has ended.
+fn recorded(path: &StepPath, record: &Record) -> Option<Recorded> {
+    let started = record.started.as_ref()?;
+    let result = StepResult::of(path, record)?;
+    let reply = match result.outcome {
+        Outcome::Done => Reply::Answer(result.outputs().clone()),
+        Outcome::Skipped => Reply::Answer(Value::Null),
+        Outcome::Planned => match result.outputs() {
+            Value::Unknown(unknown) => Reply::Unknown(unknown.clone()),
+            outputs => Reply::Answer(outputs.clone()),
+        },
+        outcome => Reply::Throw(thrown(path, outcome, result.error.as_ref())),
+    };
+    let args = started.intent.with.clone();
+    let digest = started.intent.given.clone().unwrap_or_else(|| arguments_digest(&args));
+    Some(Recorded::new(args, digest, reply))
 }
 
 /// What a refused or failed call throws.

@@ -1,4 +1,4 @@
-//! Calls with rules of their own: a runbook that runs another one, a question with fields, undo.
+//! Calls with rules of their own: a runbook that runs another one, a question with fields.
 
 use crate::runbook::fields;
 use crate::runbook::nearest::{did_you_mean, listed};
@@ -31,7 +31,6 @@ impl<'a> Checker<'a> {
                 let inputs = given("inputs").map(|(_, inputs)| inputs);
                 self.child_inputs(spec, inputs, action.span, view);
             }
-            RUN_UNDO => self.no_undo(action.span),
             ASK => {
                 let both = given("fields").filter(|_| given("choices").is_some());
                 if let Some((key, _)) = both {
@@ -65,7 +64,7 @@ impl<'a> Checker<'a> {
                     _ => {}
                 }
             }
-            RUN_UNDO => self.no_undo(span),
+            RUN_UNDO => self.undo_in_a_script(span),
             ASK => {
                 if let (Some(value), Some(at)) = (call.literals.get("fields"), place("fields")) {
                     self.question(value, at);
@@ -121,12 +120,6 @@ impl<'a> Checker<'a> {
         }
         let given: Vec<&str> = inputs.keys().map(String::as_str).collect();
         self.missing_arguments(spec, &given, call);
-    }
-
-    fn no_undo(&mut self, span: Span) {
-        let message = format!("`{RUN_UNDO}` is part of the language, but this release doesn't undo yet");
-        let help = "write the steps that take it back into `on_failure`";
-        self.push(self.error("E0108", span, message, "not yet").help(help));
     }
 
     /// The fields of a question, as far as they stand in the text.

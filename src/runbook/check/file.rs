@@ -23,7 +23,7 @@ use super::unused::Used;
 pub fn check(file: &Runbook, source: &Arc<Source>, gaps: &Gaps, facts: &Facts<'_>) -> Vec<Problem> {
     let mut stands = BTreeMap::new();
     for (block, name) in sites::blocks(file).into_iter().zip(BLOCKS) {
-        stand(block, name, None, false, &mut stands);
+        stand(block, name, None, None, &mut stands);
     }
     let used = Used::default();
     let mut checker = Checker { file, source, gaps, facts, stands, vars_known: 0, used, problems: Vec::new() };
@@ -35,30 +35,37 @@ pub fn check(file: &Runbook, source: &Arc<Source>, gaps: &Gaps, facts: &Facts<'_
 /// The key of what is said of an action before it writes.
 pub(super) const PLAN: &str = "plan";
 
+/// The key of what takes a step back.
+pub(super) const UNDO: &str = "undo";
+
 /// Where a step stands in its file.
 pub(super) struct Stand<'a> {
     /// The key of the block.
     pub(super) block: &'static str,
     /// The step it stands in.
     pub(super) parent: Option<&'a Step>,
-    /// Whether it is there to settle the doubts of that step.
-    pub(super) settles: bool,
+    /// The key of that step it stands below, if that is not its body: `settle` or `undo`.
+    pub(super) aside: Option<&'static str>,
 }
 
 fn stand<'a>(
     block: &'a Block,
     name: &'static str,
     parent: Option<&'a Step>,
-    settles: bool,
+    aside: Option<&'static str>,
     stands: &mut BTreeMap<&'a str, Stand<'a>>,
 ) {
     for step in block.iter() {
-        stands.insert(&step.id, Stand { block: name, parent, settles });
+        stands.insert(&step.id, Stand { block: name, parent, aside });
         if let Some(inner) = step.body.inner() {
-            stand(inner, name, Some(step), false, stands);
+            stand(inner, name, Some(step), None, stands);
         }
         if let Some(settle) = &step.settle {
-            stand(&settle.steps, name, Some(step), true, stands);
+            stand(&settle.steps, name, Some(step), Some("settle"), stands);
+        }
+        // Its own step goes by the id of the one it takes back.
+        if let Some(inner) = step.undo.as_ref().and_then(|undo| undo.step().body.inner()) {
+            stand(inner, name, Some(step), Some(UNDO), stands);
         }
     }
 }
@@ -105,16 +112,18 @@ pub(super) enum Items {
 }
 
 /// The way down to a step.
-struct Way<'a> {
-    block: &'static str,
+pub(super) struct Way<'a> {
+    pub(super) block: &'static str,
     guards: Vec<&'a Snippet>,
     around: Vec<&'a str>,
     each: Option<Items>,
+    /// It leads through what takes a step back.
+    pub(super) undoes: bool,
 }
 
 impl<'a> Way<'a> {
     fn new(block: &'static str) -> Way<'a> {
-        Way { block, guards: Vec::new(), around: Vec::new(), each: None }
+        Way { block, guards: Vec::new(), around: Vec::new(), each: None, undoes: false }
     }
 
     fn view<'v>(&'v self, scope: &'v Scope<'a>, step: Option<&'a str>, result: Option<Given>) -> View<'v, 'a> {
@@ -173,7 +182,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn step(&mut self, step: &'a Step, scope: &mut Scope<'a>, way: &mut Way<'a>) {
+    pub(super) fn step(&mut self, step: &'a Step, scope: &mut Scope<'a>, way: &mut Way<'a>) {
         let id = Some(step.id.as_str());
         let view = way.view(scope, id, None);
         if let Some(condition) = &step.condition {
@@ -197,6 +206,7 @@ impl<'a> Checker<'a> {
         // What a step with a mistake of form takes and gives is not known.
         let hidden = self.gaps.hides_step_at(step.span);
         self.body(step, &way.view(scope, id, None));
+        self.of_undo(step, way);
         self.of_a_write(step, scope, way);
         let seen = |given: Given| Some(if hidden { Given::Open } else { given });
         self.timing(step, &way.view(scope, id, seen(scope::looked_at(step, self.facts))));
@@ -204,6 +214,7 @@ impl<'a> Checker<'a> {
         for (_, template) in step.outputs.iter().flatten() {
             self.template(template, Place::StepOutputs, &way.view(scope, id, result.clone()));
         }
+        self.taken_back(step, scope, way);
         way.each = each;
         way.guards.truncate(way.guards.len() - usize::from(step.condition.is_some()));
         if step.foreach.is_some() {

@@ -9,6 +9,7 @@ mod place;
 mod polls;
 mod reads;
 mod scope;
+mod undoes;
 mod unused;
 mod whole;
 mod writes;

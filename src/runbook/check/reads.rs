@@ -13,7 +13,7 @@ use crate::runbook::types::Type;
 use crate::script::address;
 use crate::script::compile::Read;
 
-use super::file::{Checker, Items, PLAN, View};
+use super::file::{Checker, Items, PLAN, UNDO, View};
 use super::place::Place;
 use super::scope::{Given, Seen};
 
@@ -264,26 +264,29 @@ impl<'a> Checker<'a> {
             && let Some(parent) = stand.parent
         {
             if view.around.contains(&parent.id.as_str()) {
-                if matches!(parent.body, Body::Parallel(_)) && !stand.settles {
+                if matches!(parent.body, Body::Parallel(_)) && stand.aside.is_none() {
                     let message = format!("step `{id}` stands in another branch of `{}`", parent.id);
                     let help = "branches run side by side: read it behind them";
                     return (message, "may not have run yet", Some(help.to_owned()));
                 }
                 break;
             }
-            if stand.settles || parent.foreach.is_some() {
-                keeper = Some((parent, stand.settles));
+            if stand.aside.is_some() || parent.foreach.is_some() {
+                keeper = Some((parent, stand.aside));
             }
             at = &parent.id;
         }
         match keeper {
-            Some((step, true)) => {
+            Some((step, Some(UNDO))) => {
+                (format!("step `{id}` stands in the `undo` of `{}`", step.id), "runs only to take it back", None)
+            }
+            Some((step, Some(_))) => {
                 let message = format!("step `{id}` stands in the `settle` of `{}`", step.id);
                 let help =
                     format!("what it found is in the `outputs` of that `settle`: read `steps.{}.outputs`", step.id);
                 (message, "runs only in doubt", Some(help))
             }
-            Some((step, false)) => {
+            Some((step, None)) => {
                 let message = format!("step `{id}` runs once for each item of `{}`", step.id);
                 let help = match (&step.outputs, step.body.inner()) {
                     (None, Some(_)) => {

@@ -123,6 +123,13 @@ impl<'a> Scope<'a> {
         self.seen.insert(&step.id, Seen { step, given, doubt });
     }
 
+    /// A step as its own `undo` sees it: what this run of it, or this item, gave.
+    pub(super) fn leave_to_undo(&mut self, step: &'a Step, hidden: bool, facts: &Facts<'_>) {
+        let given = if hidden { Given::Open } else { given_once(step, facts) };
+        self.order.push(&step.id);
+        self.seen.insert(&step.id, Seen { step, given, doubt: Doubt::default() });
+    }
+
     /// The steps inside a group stay visible behind it, with the group's own doubts.
     pub(super) fn leave_group(&mut self, group: &'a Step, mark: usize) {
         for id in &self.order[mark..] {
@@ -161,9 +168,19 @@ pub(super) fn given_by(step: &Step, facts: &Facts<'_>) -> Given {
 
 /// What a step gives that runs once, or one item of its `foreach`.
 pub(super) fn given_once(step: &Step, facts: &Facts<'_>) -> Given {
-    match &step.outputs {
+    let given = match &step.outputs {
         Some(outputs) => Given::Closed(outputs.iter().map(|(name, _)| (name.value.clone(), Type::Any)).collect()),
         None => result_of(step, facts),
+    };
+    match (given, &step.settle) {
+        // Of a doubt that was settled it gives what its `settle` adopts.
+        (Given::Closed(mut outputs), Some(settle)) => {
+            for (name, _) in &settle.outputs {
+                outputs.entry(name.value.clone()).or_insert(Type::Any);
+            }
+            Given::Closed(outputs)
+        }
+        (given, _) => given,
     }
 }
 

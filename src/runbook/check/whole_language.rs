@@ -235,6 +235,19 @@ fn a_doubt_is_settled_by_reads_that_see_what_the_step_sees() {
 }
 
 #[test]
+fn what_a_settle_adopts_can_be_read() {
+    let settle = format!(
+        "    settle: {{ steps: [{{ id: now, uses: look.at, {URL} }}], happened: 'true', outputs: {{ found: 1 }} }}\n"
+    );
+    let read = |name: &str| {
+        format!("steps:\n  - id: made\n    uses: change.it\n    {URL}\n{settle}  - script: steps.made.outputs.{name}\n")
+    };
+    assert_eq!(problems(&read("found")), [""; 0]);
+    assert_eq!(problems(&read("status")), [""; 0]);
+    assert_eq!(problems(&read("fount")), ["E0205 fount"]);
+}
+
+#[test]
 fn two_branches_never_make_the_same_write_unless_somebody_says_why() {
     let branches = |first: &str, second: &str| {
         problems(&format!("steps:\n  - parallel:\n{}{}", indented(first), indented(second)))
@@ -363,12 +376,6 @@ fn a_child_with_mistakes_tells_its_own_only() {
     let shelf = Shelf::default().runbook("bad", "stepz: []\n");
     let found = shelf.problems("steps:\n  - id: c\n    uses: runbook\n    with: { name: bad, inputs: { a: 1 } }\n  - script: 'steps.c.outputs.x'\n");
     assert!(found.iter().all(|problem| problem.starts_with("E010")), "{found:?}");
-}
-
-#[test]
-fn undo_is_known_and_refused() {
-    assert_eq!(problems("steps:\n  - uses: run.undo\n"), ["E0108 run.undo"]);
-    assert_eq!(problems("steps:\n  - script: 'run::undo(#{})'\n"), ["E0108 run"]);
 }
 
 #[test]

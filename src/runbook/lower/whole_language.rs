@@ -265,3 +265,36 @@ fn limits_of_the_model_are_those_of_the_language() {
     assert_eq!(Runbook::TIMEOUT_DEFAULT, Duration::from_secs(4 * 60 * 60));
     assert_eq!((Retry::DELAY_DEFAULT, Retry::MAX_DELAY_DEFAULT), (Duration::from_secs(1), Duration::from_secs(60)));
 }
+
+#[test]
+fn an_undo_is_a_body_with_the_id_of_its_step() {
+    let undo = |text: &str| format!("steps:\n  - id: made\n    uses: a.b\n    undo: {text}\n");
+    let made = good(
+        Kind::Runbook,
+        &undo(
+            "{ uses: c.d, with: { x: 1 }, safe_if_never_happened: true, retry: { attempts: 2 }, repeat: repeatable, reason: r }",
+        ),
+    );
+    let back = made.steps[0].undo.as_ref().unwrap();
+    assert_eq!((back.step().id.as_str(), back.safe_if_never_happened), ("made", true));
+    assert!(back.step().retry.is_some() && back.step().repeat.is_some());
+    let cases = [
+        ("1", "E0107", "1"),
+        ("{}", "E0115", "{}"),
+        ("{ assert: [{ that: x }] }", "E0103", "assert"),
+        ("{ uses: c.d, script: '1' }", "E0115", "script"),
+        ("{ uses: c.d, id: x }", "E0103", "id"),
+        ("{ uses: c.d, if: x }", "E0103", "if"),
+        ("{ uses: c.d, undo: { uses: e.f } }", "E0103", "undo"),
+        ("{ script: '1', with: {} }", "E0115", "with"),
+        ("{ uses: c.d, safe_if_never_happened: maybe }", "E0107", "maybe"),
+        ("{ steps: [{ id: made, uses: c.d }] }", "E0116", "made"),
+    ];
+    for (text, code, at) in cases {
+        assert_eq!(wrong(Kind::Runbook, &undo(text)).0, [(code, at.to_owned())], "{text}");
+    }
+    assert_eq!(
+        wrong(Kind::Runbook, "steps:\n  - assert: [{ that: 'true' }]\n    undo: { uses: c.d }\n").0,
+        [("E0115", "undo".to_owned())]
+    );
+}

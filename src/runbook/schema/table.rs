@@ -6,7 +6,7 @@ use crate::runbook::reader::Keys;
 use crate::runbook::schema::form::{Form, words};
 use crate::runbook::schema::places;
 use crate::runbook::types::Type;
-use crate::runbook::{lower, lower_inputs, lower_steps, lower_times, lower_whole, lower_writes, settings};
+use crate::runbook::{lower, lower_inputs, lower_steps, lower_times, lower_undo, lower_whole, lower_writes, settings};
 
 /// A map with known keys.
 pub(super) struct Definition {
@@ -133,6 +133,7 @@ pub(super) const STEP: Definition = Definition {
             "Whether the write may be sent again when nobody knows if it happened.",
         ),
         row("settle", Form::Map("settle"), "How to find out whether a write in doubt has happened."),
+        row("undo", Form::Map("undo"), "What takes the step back, for `rerail undo` and `uses: run.undo`."),
         row("continue_on_failure", Form::Bool, "Go on with the next step if this one fails."),
         row("outputs", Form::Named, "What the step gives instead of `result`, by name."),
         row("reason", Form::Text, "Why more trust is put into this step than its action asks for."),
@@ -184,6 +185,38 @@ const SETTLE: Definition = Definition {
             "True if it has not: it is sent again. If neither is true a person decides.",
         ),
         row("outputs", Form::Named, "What the step gives if it has happened, by name."),
+    ],
+};
+
+const UNDO: Definition = Definition {
+    name: "undo",
+    doc: "What takes a step back: one body, which sees what the step sees and what it gave.",
+    keys: &lower_undo::UNDO,
+    required: &[],
+    one_of: &lower_undo::BODIES,
+    needs: &[],
+    rows: &[
+        row("name", Form::Text, "One line for people."),
+        row("uses", Form::Action, "The action that takes it back."),
+        row("with", Form::With, "Arguments of the action."),
+        row("script", Form::Text, "Rhai code."),
+        row("steps", Form::List("step"), "A group of steps."),
+        row("parallel", Form::List("step"), "Branches that run side by side."),
+        row("timeout", Form::Duration, "How long one attempt may take."),
+        row("retry", Form::Map("retry"), "Try again after failures that another attempt may not have."),
+        row("effect", Form::Words(&EFFECTS), "What the call may do; less than its action says needs a `reason`."),
+        row(
+            "repeat",
+            Form::WordsOrMap(&REPEATS, "keyed"),
+            "Whether it may be sent again when nobody knows if it happened.",
+        ),
+        row("settle", Form::Map("settle"), "How to find out whether it has happened."),
+        row(
+            "safe_if_never_happened",
+            Form::Bool,
+            "It does no harm if the write never happened: it runs also where nobody knows.",
+        ),
+        row("reason", Form::Text, "Why more trust is put into it than its action asks for."),
     ],
 };
 
@@ -329,13 +362,14 @@ const ALLOW: Definition = Definition {
 };
 
 /// All of them. Three are files, and each of those stands alone.
-pub(super) const DEFINITIONS: [&Definition; 23] = [
+pub(super) const DEFINITIONS: [&Definition; 24] = [
     &RUNBOOK,
     &INPUT,
     &STEP,
     &RETRY,
     &DEFAULTS,
     &SETTLE,
+    &UNDO,
     &KEYED,
     &CONCURRENCY,
     &PLAN,

@@ -8,6 +8,7 @@ mod leaves;
 mod suspension;
 
 use super::*;
+use crate::script::answers::{Recorded, Reply};
 use crate::script::compile::{expression, script};
 use crate::script::secret::SecretText;
 

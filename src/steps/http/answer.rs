@@ -1,6 +1,6 @@
 //! An answer as outputs: what of it a runbook sees, and the journal keeps.
 
-use reqwest::header::HeaderMap;
+use reqwest::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
 
 use crate::script::limits::VALUE_DEPTH_MAX;
 use crate::script::value::{Map, Value};
@@ -72,9 +72,12 @@ pub(in crate::steps) struct Answer {
 }
 
 impl Answer {
-    /// The body as text; bytes that aren't UTF-8 are replaced.
-    pub(in crate::steps) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.kept).into_owned()
+    /// The body as text, bytes that aren't UTF-8 replaced; nothing if it is compressed, which was not asked for, or
+    /// has a NUL in it: in such a body nobody finds a secret, neither to read it nor to take it out.
+    pub(in crate::steps) fn text(&self) -> Option<String> {
+        let coded = |value: &HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"identity");
+        let binary = self.headers.get_all(CONTENT_ENCODING).iter().any(coded) || self.kept.contains(&0);
+        (!binary).then(|| String::from_utf8_lossy(&self.kept).into_owned())
     }
 
     /// The body as JSON; `()` if it isn't, is nested too deep, or was not kept whole.
@@ -104,5 +107,28 @@ impl Answer {
             }
         }
         kept
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text_of(kept: &[u8], encoding: Option<&'static str>) -> Option<String> {
+        let headers = encoding.map(|value| (CONTENT_ENCODING, HeaderValue::from_static(value))).into_iter().collect();
+        let kept = kept.to_vec();
+        Answer { status: 200, headers, bytes: kept.len() as u64, kept, sha256: String::new(), ms: 0 }.text()
+    }
+
+    #[test]
+    fn what_is_compressed_or_has_a_nul_is_no_text() {
+        for plain in [None, Some("identity"), Some("Identity")] {
+            assert_eq!(text_of(b"caf\xe9", plain).as_deref(), Some("caf\u{fffd}"), "{plain:?}");
+        }
+        assert_eq!(text_of(b"", None).as_deref(), Some(""));
+        for coded in ["gzip", "br", "identity, gzip"] {
+            assert_eq!(text_of(b"text all the same", Some(coded)), None, "{coded}");
+        }
+        assert_eq!(text_of(b"\x7fELF\0", None), None);
     }
 }

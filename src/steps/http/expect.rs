@@ -74,7 +74,7 @@ impl Expect {
             return Some(problem);
         }
         if let Some(wanted) = &self.text
-            && !answer.text().contains(wanted.as_str())
+            && !answer.text().is_some_and(|text| text.contains(wanted.as_str()))
         {
             return Some(format!("the body does not contain {wanted:?}"));
         }

@@ -10,7 +10,7 @@ use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{
     actions, answer, cancel, check, complete, completions, demo, describe, diff, doctor, eval, export, graph, hold,
-    list, logging, man, new, note, pause, resume, run, runs, schema, show, verify, version,
+    list, logging, man, new, note, pause, resume, run, runs, schema, show, take, verify, version,
 };
 
 /// Runs the command line of this process.
@@ -55,6 +55,7 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
     match command {
         Command::Run(args) => run::run(session, args),
         Command::Resume(args) => resume::resume(session, args),
+        Command::Take(args) => take::take(session, args),
         Command::Cancel(args) => cancel::cancel(session, args),
         Command::Pause(args) => pause::pause(session, args),
         Command::Hold(args) => hold::hold(session, &args),

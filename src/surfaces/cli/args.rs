@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
     actions, answer, cancel, check, completions, describe, diff, doctor, eval, export, graph, hold, list, man, new,
-    note, pause, resume, run, runs, schema, show, verify,
+    note, pause, resume, run, runs, schema, show, take, verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
@@ -88,6 +88,8 @@ pub enum Command {
     Run(run::RunArgs),
     /// Take a run up again, with a decision about a step if it needs one
     Resume(resume::ResumeArgs),
+    /// Take a run over from whoever drives it
+    Take(take::TakeArgs),
     /// Stop a run at its next safe point
     Cancel(cancel::CancelArgs),
     /// Let a run start nothing new until it is resumed
@@ -138,7 +140,7 @@ pub enum Command {
 
 /// Commands as `rerail --help` groups them.
 const GROUPS: [(&str, &[&str]); 5] = [
-    ("Run", &["run", "resume", "pause", "cancel", "hold"]),
+    ("Run", &["run", "resume", "take", "pause", "cancel", "hold"]),
     ("Look", &["list", "describe", "runs", "show", "diff", "export", "graph", "verify"]),
     ("Decide", &["answer", "note"]),
     ("Author", &["new", "check", "actions", "schema", "eval"]),

@@ -98,6 +98,16 @@ impl Board {
                     open.seen = words::result(&open.uses, result);
                 }
             }
+            Body::ConcurrencyWaiting { step, group, queued } => {
+                if let Some(open) = self.open.get_mut(step) {
+                    open.seen = format!("waiting for `{group}`, which {}", queued.said);
+                }
+            }
+            Body::ConcurrencyClaimed { step, .. } => {
+                if let Some(open) = self.open.get_mut(step) {
+                    open.seen = String::new();
+                }
+            }
             Body::StepRetrying(again) => {
                 if let Some(open) = self.open.get_mut(&again.step) {
                     match &again.error {

@@ -151,6 +151,7 @@ fn manner(step: &Step) -> Vec<(&'static str, String)> {
     say("retry", step.retry.as_ref().map(retry));
     say("timeout", step.timeout.as_ref().map(written));
     say("within", step.within.as_ref().map(written));
+    say("undo", step.undo.as_ref().map(|undo| what(undo.step())));
     said
 }
 
@@ -223,6 +224,7 @@ fn steps_json(program: &Program, block: &Block) -> Json {
             "effect": program.effect_of(step).word(),
             "if": null,
             "until": null,
+            "undo": null,
             "steps": step.body.inner().map(|inner| steps_json(program, inner)),
         });
         for (key, said) in manner(step) {

@@ -1,7 +1,7 @@
 //! Exit codes: a public contract, one documented constant per meaning.
 
 use crate::engine::facts::{Facts, RunState};
-use crate::engine::outcome::{FailureKind, RunOutcome};
+use crate::engine::outcome::{FailureKind, RunOutcome, UndoOutcome};
 use crate::runbook::model::Level;
 use crate::runs::{ErrorKind, Parting, Why};
 
@@ -36,7 +36,7 @@ impl Exit {
     pub const IN_DOUBT: Exit = Exit(16);
     /// Somebody else drives the run or holds its group, or all writes are on hold.
     pub const BUSY: Exit = Exit(18);
-    /// The run is paused: somebody asked for it, or it can't be recorded or decided for now.
+    /// The run is paused: somebody asked for it, or it can't be recorded or decided for now. Or it is stuck: an undo failed.
     pub const PAUSED: Exit = Exit(19);
     /// `run --dry-run --detailed-exitcode`: the plan would change something.
     pub const PLAN_CHANGES: Exit = Exit(20);
@@ -64,7 +64,10 @@ impl Exit {
         (Exit::CANCELLED, "the run was cancelled"),
         (Exit::IN_DOUBT, "outcome unknown: a write was sent and its result never came back"),
         (Exit::BUSY, "somebody else drives the run or holds its group, or all writes are on hold"),
-        (Exit::PAUSED, "the run is paused: somebody asked for it, or it can't be recorded or decided for now"),
+        (
+            Exit::PAUSED,
+            "the run is paused or stuck: somebody asked for it, it can't be recorded or decided for now, or an undo failed",
+        ),
         (Exit::PLAN_CHANGES, "--dry-run --detailed-exitcode: the plan would change something"),
         (Exit::DIFFERENT, "diff --exit-code: the runs differ"),
         (Exit::HUNG_UP, "the terminal went away; the run can be resumed"),
@@ -106,7 +109,7 @@ impl Exit {
     }
 
     /// The code of a process that was asked to go: what the shell gives for one that was killed by the signal.
-    fn of_parting(parting: Parting) -> Exit {
+    pub fn of_parting(parting: Parting) -> Exit {
         match parting {
             Parting::Terminated => Exit::TERMINATED,
             Parting::HungUp => Exit::HUNG_UP,
@@ -121,13 +124,24 @@ impl Exit {
             Why::InDoubt => Exit::IN_DOUBT,
             Why::Paused(_) => Exit::PAUSED,
             Why::Held(_) => Exit::BUSY,
-            Why::Interrupted | Why::Detached => Exit::INTERRUPTED,
+            Why::Interrupted => Exit::INTERRUPTED,
             Why::Left(parting) => Exit::of_parting(*parting),
         };
-        let left = matches!(why, Why::Interrupted | Why::Detached | Why::Left(_));
+        let left = matches!(why, Why::Interrupted | Why::Left(_));
         let state = facts.state();
         if state == RunState::InDoubt {
             exit = exit.worst(Exit::IN_DOUBT);
+        }
+        if state == RunState::Stuck {
+            return Exit::PAUSED;
+        }
+        // How the run that was taken back had ended is no longer the question.
+        if let Some(end) = facts.undo_of_run().and_then(|undo| undo.end.as_ref()).filter(|_| !left) {
+            return match end.outcome {
+                UndoOutcome::Done => Exit::SUCCESS,
+                UndoOutcome::Cancelled => Exit::CANCELLED,
+                UndoOutcome::Stuck => Exit::PAUSED,
+            };
         }
         if let RunState::Ended(outcome) = state {
             let error = facts.finished.as_ref().and_then(|end| end.error.as_ref());

@@ -59,12 +59,20 @@ pub fn export(session: &Session, args: &ExportArgs) -> Result<Exit, CliError> {
     let runs = session.runs()?;
     let run = runs.find(&args.run)?;
     let text = match args.format.unwrap_or_else(|| Format::usual(session.ui.output)) {
-        Format::Md => markdown::postmortem(&runs.events(&run)?, &runs.facts(&run)?),
-        Format::Html => {
-            let head = runs.lines(&run)?.last().map(|line| line.hash.to_string());
-            html::page(&runs.events(&run)?, &runs.facts(&run)?, &Evidence { head })
+        Format::Md => {
+            let (events, facts) = runs.story(&run)?;
+            markdown::postmortem(&events, &facts)
         }
-        Format::Svg => picture::svg(&runs.events(&run)?, &runs.facts(&run)?),
+        Format::Html => {
+            let (events, facts) = runs.story(&run)?;
+            // A run that went on since it was looked up has another head by now.
+            let head = (run.last_seq + 1 == events.len() as u64).then(|| run.head.to_string());
+            html::page(&events, &facts, &Evidence { head })
+        }
+        Format::Svg => {
+            let (events, facts) = runs.story(&run)?;
+            picture::svg(&events, &facts)
+        }
         Format::Json => format!("{:#}\n", result::whole(&runs, &run)?),
         Format::Jsonl => events(&runs, &run)?,
     };

@@ -1,6 +1,6 @@
 //! Following a run that another process drives: the same lines as `run` prints, its result and its exit code.
 
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 
 use crate::engine::event::Event;
 use crate::engine::facts::Facts;
@@ -16,21 +16,32 @@ use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{prompt, result};
 use crate::transcript::summary;
 
+/// What Ctrl-C does to somebody who follows.
+pub const DETACHES: &str = "stop looking; the run goes on";
+
 /// Follows a run until it ends, nobody drives it any more, or Ctrl-C detaches.
 ///
 /// # Errors
 /// If the journal can't be read.
 pub fn follow(session: &Session, runs: &Runs, run: &RunRow) -> Result<Exit, CliError> {
-    let ui = &session.ui;
-    ui.interrupt_does("stop looking; the run goes on");
+    session.ui.interrupt_does(DETACHES);
     let (leave, detach) = channel();
     prompt::on_ctrl_c(move || {
         // Nobody listens once the run has ended, and then there is nothing to leave.
         let _ = leave.send(());
     });
+    until_detached(session, runs, run, &detach)
+}
+
+/// Follows a run until it ends, nobody drives it any more, or somebody says to detach.
+///
+/// # Errors
+/// If the journal can't be read.
+pub fn until_detached(session: &Session, runs: &Runs, run: &RunRow, detach: &Receiver<()>) -> Result<Exit, CliError> {
+    let ui = &session.ui;
     let live = Live::new(ui, None, &Gate::default(), None);
     let mut follower = Follower { live, session, runs, run, asked: Vec::new() };
-    let followed = runs.follow(run, &mut follower, &detach);
+    let followed = runs.follow(run, &mut follower, detach);
     drop(follower);
     let followed = followed?;
     let name = format!("{}/{}", run.runbook, run.run);

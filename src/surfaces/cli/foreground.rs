@@ -1,34 +1,51 @@
 //! A run in the foreground: its view, its questions, its Ctrl-C, and what is said when it is left.
 
-use crate::runs::{Foreground, Left, RunsError};
+use std::sync::Arc;
+
+use crate::runs::{Begun, Foreground, RunRow, Runs, RunsError};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::keys::Gate;
 use crate::surfaces::cli::live::Live;
 use crate::surfaces::cli::prompt::{Interrupts, ask_on_a_thread, restore_terminal};
 use crate::surfaces::cli::session::Session;
-use crate::surfaces::cli::{parting, result};
+use crate::surfaces::cli::{follow, parting, result};
 
 /// Drives a run until it ends or is left, and shows what came of it.
 ///
 /// # Errors
 /// If it could not begin.
-pub fn drive(session: &Session, begin: impl FnOnce(Foreground) -> Result<Left, RunsError>) -> Result<Exit, CliError> {
+pub fn drive(
+    session: &Session,
+    runs: &Runs,
+    begin: impl FnOnce(Foreground) -> Result<Begun, RunsError>,
+) -> Result<Exit, CliError> {
     let ui = &session.ui;
     let (sender, control) = tokio::sync::mpsc::unbounded_channel();
     let interrupts = Interrupts::listen(ui, sender.clone());
-    parting::listen(sender.clone());
+    parting::listen(Arc::clone(&interrupts));
     let gate = Gate::default();
-    let questions = ui.asks.then(|| ask_on_a_thread(ui, sender.clone(), interrupts, &gate));
+    let questions = ui.asks.then(|| ask_on_a_thread(ui, sender.clone(), Arc::clone(&interrupts), &gate));
     let watcher = Box::new(Live::new(ui, questions, &gate, Some(sender)));
-    let left = begin(Foreground { watcher, control, attended: ui.asks, actor: session.actor() });
+    let begun = begin(Foreground { watcher, control, attended: ui.asks, actor: session.actor() });
     // A question that was answered elsewhere may still read the terminal.
     restore_terminal();
-    let left = left?;
+    let left = match begun? {
+        Begun::Left(left) => left,
+        Begun::Attach(row) => return attach(session, runs, &row, &interrupts),
+    };
     let exit = Exit::of_run(&left.facts, &left.why);
     result::show(session, &left, exit);
     if [Exit::WAITING, Exit::IN_DOUBT, Exit::PAUSED].contains(&exit) {
         ui.bell();
     }
     Ok(exit)
+}
+
+/// Follows the run that does what another was to be started for, as `show --follow` does.
+fn attach(session: &Session, runs: &Runs, run: &RunRow, interrupts: &Interrupts) -> Result<Exit, CliError> {
+    let detach = interrupts.only_follow();
+    session.ui.remark(&format!("{}/{} does this already: following it", run.runbook, run.run));
+    let exit = follow::until_detached(session, runs, run, &detach)?;
+    Ok(interrupts.parted().map_or(exit, Exit::of_parting))
 }

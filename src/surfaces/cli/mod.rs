@@ -43,6 +43,7 @@ pub mod schema;
 pub mod session;
 pub mod show;
 pub mod table;
+mod take;
 pub mod ui;
 pub mod verify;
 pub mod version;

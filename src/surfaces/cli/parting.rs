@@ -1,12 +1,14 @@
 //! SIGTERM and SIGHUP: the process is asked to go, and says so to the run it drives.
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::UnboundedSender;
+use std::sync::Arc;
 
-use crate::runs::{Control, Parting};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::runs::Parting;
+use crate::surfaces::cli::prompt::Interrupts;
 
 /// Listens from now on. A signal that was ignored when this process began, as under `nohup`, stays ignored.
-pub fn listen(control: UnboundedSender<Control>) {
+pub fn listen(interrupts: Arc<Interrupts>) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let heard = |kind: SignalKind| {
         let ignored = is_ignored(&status, kind.as_raw_value());
@@ -24,7 +26,7 @@ pub fn listen(control: UnboundedSender<Control>) {
                     () = next(&mut hung_up) => Parting::HungUp,
                 };
                 // Nobody listens once the run is over, and then the process ends by itself.
-                if control.send(Control::Leave(parting)).is_err() {
+                if !interrupts.part(parting) {
                     return;
                 }
             }

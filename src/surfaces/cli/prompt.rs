@@ -1,9 +1,9 @@
 //! Asking the person at the terminal: questions of a run, Ctrl-C, and the confirmation before a start.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use inquire::ui::RenderConfig;
 use inquire::validator::Validation;
@@ -16,9 +16,10 @@ use crate::engine::ids::StepPath;
 use crate::runbook::fields;
 use crate::runbook::model::Input;
 use crate::runbook::types::Type;
-use crate::runs::Control;
+use crate::runs::{Control, Parting};
 use crate::script::value::Value;
 use crate::surfaces::cli::exit::Exit;
+use crate::surfaces::cli::follow::DETACHES;
 use crate::surfaces::cli::keys::{self, Gate};
 use crate::surfaces::cli::ui::Ui;
 use crate::transcript::{Marks, escape};
@@ -30,9 +31,13 @@ pub struct Question {
     pub asked: Asked,
 }
 
-/// Ctrl-C, from wherever it comes: a signal, or a key while a prompt reads the terminal.
+/// Ctrl-C, from wherever it comes: a signal, or a key while a prompt reads the terminal; and being asked to go.
 pub struct Interrupts {
     count: AtomicU32,
+    /// Set while another process's run is only followed: there is nothing here to stop.
+    detach: Mutex<Option<Sender<()>>>,
+    /// Who asked the process to go, if anybody did while it followed.
+    parted: Mutex<Option<Parting>>,
     control: UnboundedSender<Control>,
     ui: Arc<Ui>,
 }
@@ -41,7 +46,13 @@ impl Interrupts {
     /// Listens from now on.
     pub fn listen(ui: &Arc<Ui>, control: UnboundedSender<Control>) -> Arc<Interrupts> {
         ui.interrupt_does("stop after what is running; twice: leave now");
-        let interrupts = Arc::new(Interrupts { count: AtomicU32::new(0), control, ui: Arc::clone(ui) });
+        let interrupts = Arc::new(Interrupts {
+            count: AtomicU32::new(0),
+            detach: Mutex::default(),
+            parted: Mutex::default(),
+            control,
+            ui: Arc::clone(ui),
+        });
         let heard = Arc::clone(&interrupts);
         on_ctrl_c(move || heard.interrupt());
         interrupts
@@ -49,6 +60,10 @@ impl Interrupts {
 
     /// One more Ctrl-C.
     pub fn interrupt(&self) {
+        if self.detaches() {
+            return;
+        }
+        // Counted before it is sent: who begins to follow now finds it.
         match self.count.fetch_add(1, Ordering::Relaxed) {
             0 => self.ui.remark("stopping after what is running; again to leave now"),
             1 => self.ui.remark("leaving now"),
@@ -56,6 +71,35 @@ impl Interrupts {
         }
         // Nobody listens once the run is over, and then there is nothing to stop.
         let _ = self.control.send(Control::Interrupt);
+    }
+
+    /// The process is asked to go; false if nobody listens any more.
+    pub fn part(&self, parting: Parting) -> bool {
+        // Kept first: between a start that found a run to follow and the following nobody listens.
+        *self.parted.lock().unwrap_or_else(PoisonError::into_inner) = Some(parting);
+        self.detaches() || self.control.send(Control::Leave(parting)).is_ok()
+    }
+
+    /// From now on nothing is driven here, only followed: what is heard says to stop looking.
+    pub fn only_follow(&self) -> Receiver<()> {
+        self.ui.interrupt_does(DETACHES);
+        let (leave, detach) = channel();
+        *self.detach.lock().unwrap_or_else(PoisonError::into_inner) = Some(leave);
+        if self.count.load(Ordering::Relaxed) > 0 || self.parted().is_some() {
+            self.detaches();
+        }
+        detach
+    }
+
+    /// Who asked a process to go that followed.
+    pub fn parted(&self) -> Option<Parting> {
+        *self.parted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn detaches(&self) -> bool {
+        let detach = self.detach.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody listens once the run has ended, and then there is nothing to leave.
+        detach.as_ref().is_some_and(|detach| detach.send(()).is_ok())
     }
 }
 

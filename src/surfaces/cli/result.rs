@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use crate::engine::facts::{Facts, Finding, RunState};
-use crate::engine::outcome::Failure;
+use crate::engine::outcome::{Failure, UndoOutcome};
 use crate::runs::{Left, RunRow, Runs, Why};
 use crate::script::value::Value;
 use crate::surfaces::cli::args::Output;
@@ -51,6 +51,18 @@ fn lines(facts: &Facts, why: &Why, marks: crate::transcript::Marks) -> Vec<Line>
 }
 
 fn ending(facts: &Facts, why: &Why) -> Line {
+    let undone = facts.undo_of_run().and_then(|undo| undo.end.as_ref()).map(|end| end.outcome);
+    match (facts.state(), undone) {
+        (RunState::Stuck, _) => {
+            let left = line::paths(facts.left_to_undo());
+            return Line::of(Tone::Bad, "stuck").add(Tone::Plain, &format!(": not taken back: {left}"));
+        }
+        (RunState::Ended(_), Some(UndoOutcome::Done)) => return Line::of(Tone::Good, "taken back"),
+        (RunState::Ended(_), Some(_)) => {
+            return Line::of(Tone::Warn, "stopped").add(Tone::Plain, " before all was taken back");
+        }
+        _ => {}
+    }
     if let Some(end) = &facts.finished {
         return line::ending(end.outcome, end.message.as_deref(), facts);
     }
@@ -59,7 +71,6 @@ fn ending(facts: &Facts, why: &Why) -> Line {
         Why::Held(hold) => Line::of(Tone::Warn, "on hold")
             .add(Tone::Plain, &format!(" by {}: {}", line::person(&hold.actor), hold.reason)),
         Why::Interrupted | Why::Left(_) => Line::of(Tone::Warn, "left").add(Tone::Plain, " before its end"),
-        Why::Detached => Line::of(Tone::Warn, "detached").add(Tone::Plain, ": the run goes on"),
         Why::Waiting => Line::of(Tone::Warn, "waiting").add(Tone::Plain, " for a person"),
         Why::InDoubt => Line::of(Tone::Warn, "outcome unknown"),
         Why::Ended => Line::of(Tone::Plain, facts.state().word()),
@@ -103,6 +114,7 @@ pub fn of_run(facts: &Facts) -> Json {
         "message": end.and_then(|end| end.message.as_deref()),
         "failed_step": end.and_then(|end| end.failed_step.as_ref()).map(|step| step.as_str()),
         "error": end.and_then(|end| end.error.as_ref()).map(failure),
+        "undo": undo(facts),
         "in_doubt": facts.doubts().map(|(path, _)| path.as_str()).collect::<Vec<_>>(),
         "running": summary::under_way(facts).filter(|(_, record)| !record.is_asking())
             .map(|(path, _)| path.as_str()).collect::<Vec<_>>(),
@@ -116,6 +128,19 @@ pub fn of_run(facts: &Facts) -> Json {
                 "expires": asked.and_then(|asked| asked.expires).map(|at| at.to_string()),
             })
         }).collect::<Vec<_>>(),
+    })
+}
+
+/// How taking the run back stands; null if nobody began it.
+fn undo(facts: &Facts) -> Json {
+    let Some(undo) = facts.undo_of_run() else { return Json::Null };
+    json!({
+        "by": undo.actor.as_ref().map(|actor| actor.id.as_str()),
+        "reason": undo.reason,
+        "steps": undo.steps,
+        "without_undo": undo.without_undo,
+        "outcome": undo.end.as_ref().map(|end| end.outcome.word()),
+        "left": undo.end.as_ref().map(|end| end.left.as_slice()),
     })
 }
 

@@ -9,7 +9,7 @@ use crate::engine::facts::Facts;
 use crate::engine::ids::StepPath;
 use crate::engine::machine::Waits;
 use crate::engine::outcome::Attempt;
-use crate::runs::{DecideRequest, Foreground, InLine, Watcher};
+use crate::runs::{Begun, DecideRequest, Foreground, InLine, Watcher};
 use crate::script::value::{Map, Value};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
@@ -71,17 +71,26 @@ pub fn resume(session: &Session, args: ResumeArgs) -> Result<Exit, CliError> {
     let set = args.set_outcome.iter().map(|(step, decision)| decide(step.clone(), *decision));
     let decisions: Vec<DecideRequest> = set.chain(retries).chain(skips).collect();
     let said = session.ui.human().then(|| runs.facts(&run)).transpose()?.map(|facts| summary::resuming(&facts));
-    foreground::drive(session, |foreground| {
-        let watcher = Box::new(Announced { ui: Arc::clone(&session.ui), said, watcher: foreground.watcher });
-        runs.resume(&run, decisions, args.reason.clone(), Foreground { watcher, ..foreground })
+    foreground::drive(session, &runs, |foreground| {
+        let foreground = Announced::before(Arc::clone(&session.ui), said, foreground);
+        let left = runs.resume(&run, decisions, args.reason.clone(), foreground)?;
+        Ok(Begun::Left(Box::new(left)))
     })
 }
 
 /// Says what is not repeated once the run is ours: before that it may be refused.
-struct Announced {
+pub struct Announced {
     ui: Arc<Ui>,
     said: Option<Line>,
     watcher: Box<dyn Watcher>,
+}
+
+impl Announced {
+    /// Says this before the first events of a run that is taken up.
+    pub fn before(ui: Arc<Ui>, said: Option<Line>, foreground: Foreground) -> Foreground {
+        let watcher = Box::new(Announced { ui, said, watcher: foreground.watcher });
+        Foreground { watcher, ..foreground }
+    }
 }
 
 impl Watcher for Announced {

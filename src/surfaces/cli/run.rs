@@ -83,7 +83,7 @@ pub fn run(session: &Session, args: RunArgs) -> Result<Exit, CliError> {
         return rehearse(session, &runs, prepared, args.detailed_exitcode);
     }
     match consent(session, &prepared, args.yes, args.confirm.as_deref())? {
-        Consent::Given => foreground::drive(session, |foreground| runs.start(prepared, foreground)),
+        Consent::Given => foreground::drive(session, &runs, |foreground| runs.start(prepared, foreground)),
         Consent::Declined => {
             session.ui.remark("nothing was started");
             Ok(Exit::CANCELLED)

@@ -43,16 +43,15 @@ pub fn show(session: &Session, args: &ShowArgs) -> Result<Exit, CliError> {
     if args.follow {
         return follow::follow(session, &runs, &run);
     }
-    let events = runs.events(&run)?;
-    let facts = runs.facts(&run)?;
     let ui = &session.ui;
     if let Some(step) = &args.step {
-        return show_step(session, &facts, step);
+        return show_step(session, &runs.facts(&run)?, step);
     }
     if let Some(step) = &args.why {
-        return show_why(session, &runs, &run, &facts, step.as_deref());
+        return show_why(session, &runs, &run, &runs.facts(&run)?, step.as_deref());
     }
     if args.timeline && ui.human() {
+        let (events, facts) = runs.story(&run)?;
         let width = ui.width.saturating_sub(40).min(timeline::WIDTH_DEFAULT);
         timeline::lines(&events, &facts, width, ui.marks).iter().for_each(|line| ui.result(line));
         return Ok(Exit::SUCCESS);
@@ -65,27 +64,27 @@ pub fn show(session: &Session, args: &ShowArgs) -> Result<Exit, CliError> {
         }
         Output::Jsonl => {}
     }
-    let mut shown = Facts::default();
-    draw(session, &events, &mut shown)?;
+    let shown = draw(session, &runs.events(&run)?)?;
     if ui.human() {
         stands(session, &runs, &run, &shown)?;
     }
     Ok(Exit::SUCCESS)
 }
 
-fn draw(session: &Session, events: &[Event], shown: &mut Facts) -> Result<(), CliError> {
+/// Shows events, and what they add up to: the only fold there is of them, because of a long run each is large.
+fn draw(session: &Session, events: &[Event]) -> Result<Facts, CliError> {
     let ui = &session.ui;
-    let from = shown.next_seq;
-    for event in events.iter().skip_while(|event| event.seq < from) {
+    let mut shown = Facts::default();
+    for event in events {
         shown.apply(event).map_err(|error| CliError::new(Exit::DAMAGED, error.to_string()))?;
         if ui.human() {
             let style = Style { marks: ui.marks, detail: ui.detail };
-            line::lines(event, shown, style).iter().for_each(|line| ui.result(line));
+            line::lines(event, &shown, style).iter().for_each(|line| ui.result(line));
         } else if let Some(started) = &shown.started {
             ui.result_text(&(jsonl::event(event, started.run) + "\n"));
         }
     }
-    Ok(())
+    Ok(shown)
 }
 
 /// Where it stands: nothing that is still being driven needs a person.

@@ -32,7 +32,7 @@ pub struct Ui {
     /// The moving lines, while a run is in the foreground.
     live: Mutex<Option<Area>>,
     /// What Ctrl-C does now, for the help of the keys.
-    interrupt: OnceLock<&'static str>,
+    interrupt: Mutex<Option<&'static str>>,
     /// Why a result did not get where it was sent: a full disk behind a `>`.
     lost: OnceLock<String>,
 }
@@ -83,7 +83,7 @@ impl Ui {
             abilities,
             redactor,
             live: Mutex::new(None),
-            interrupt: OnceLock::new(),
+            interrupt: Mutex::default(),
             lost: OnceLock::new(),
         }
     }
@@ -226,14 +226,14 @@ impl Ui {
         }
     }
 
-    /// Says once what Ctrl-C does from now on.
+    /// Says what Ctrl-C does from now on.
     pub fn interrupt_does(&self, what: &'static str) {
-        self.interrupt.get_or_init(|| what);
+        *self.interrupt.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
     }
 
     /// What Ctrl-C does.
     pub fn interrupt_means(&self) -> &'static str {
-        self.interrupt.get().copied().unwrap_or("leave")
+        self.interrupt.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or("leave")
     }
 
     /// Lines of the terminal as it is now.

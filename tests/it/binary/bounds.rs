@@ -44,9 +44,6 @@ steps:
   - { id: say, uses: exec.run, with: { argv: [seq, '165000'], parse: text } }
 ";
 
-/// What a command that only reads may hold more: events, facts and text of the whole run stand side by side in it.
-const READER_GROWTH_MAX_KIB: u64 = 2 * GROWTH_MAX_KIB;
-
 /// Runs it, shows it and exports it; each within its bound above what one step takes.
 fn assert_bounded(what: &str, runbook: &str, inputs: &[&str]) {
     let place = |text: &str| {
@@ -68,8 +65,7 @@ fn assert_bounded(what: &str, runbook: &str, inputs: &[&str]) {
         let said = said.exits(0);
         let grown = used.peak_kib.saturating_sub(base.peak_kib);
         eprintln!("{what}: {} holds {grown} KiB more, {:?} of processor time", said.args, used.cpu);
-        let most = if args == run.as_slice() { GROWTH_MAX_KIB } else { READER_GROWTH_MAX_KIB };
-        assert!(grown <= most, "{what}: {} holds {grown} KiB more than with one step", said.args);
+        assert!(grown <= GROWTH_MAX_KIB, "{what}: {} holds {grown} KiB more than with one step", said.args);
     }
 }
 

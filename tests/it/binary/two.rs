@@ -211,3 +211,51 @@ fn a_second_interrupt_during_a_look_just_leaves() {
     place.ask(&["resume", "@last"]).exits(15);
     assert_eq!(["first", "held", "last", "bye"].map(|body| gate.ledger.times(body)), [1, 0, 0, 1]);
 }
+
+#[test]
+fn one_takes_a_run_over_and_the_other_leaves_without_losing_what_it_had_sent() {
+    let (place, gate, mut old) = held_at("write");
+    place.ask(&["take", "@last"]).exits(2).says(&["would be taken over", "--yes", "Done: first look", "Next: last"]);
+    assert!(old.is_alive(), "asking costs nobody their run");
+    let new = Living::start(&place, &["take", "@last", "--yes", "--reason", "shift ends"]);
+    until("the old driver is asked", || place.json(&["show"])["pending"] != json!([]) || !old.is_alive());
+    assert!(old.is_alive(), "its write has its chance to end");
+    gate.opens("write");
+    old.ends().exits(19).says(&["nothing new starts", "takes it over: shift ends"]);
+    new.ends().exits(0).says(&["asking the process", "Running: write", "took it over from", "shift ends"]);
+    assert_eq!(["first", "held", "last", "bye"].map(|body| gate.ledger.times(body)), [1, 1, 1, 1]);
+    let words: Vec<_> = place.events().iter().map(|event| event.body.word()).collect();
+    let at = words.iter().position(|word| *word == "run.paused").unwrap();
+    assert_eq!(words[at..at + 3], ["run.paused", "run.resumed", "run.taken"]);
+    let taken = place.events().into_iter().find_map(|event| match event.body {
+        Body::RunTaken { from, reason, .. } => Some((from, reason)),
+        _ => None,
+    });
+    let (from, reason) = taken.unwrap();
+    assert_eq!((from.via.as_str(), reason.as_deref()), ("cli", Some("shift ends")));
+    place.ask(&["take", "@last", "--yes"]).exits(2).says(&["has ended"]);
+    place.assert_journal_is_whole("after a take-over");
+}
+
+#[test]
+fn a_run_that_nobody_drives_is_taken_at_once_and_one_who_walks_away_leaves_it_paused() {
+    let (place, gate, mut killed) = held_at("look");
+    killed.signal(Signal::KILL);
+    assert!(killed.ends().was_killed());
+    let mut taker = Living::start(&place, &["take", "@last", "--yes"]);
+    until("it is taken", || place.events().iter().any(|event| matches!(event.body, Body::RunTaken { .. })));
+    // The look that was lost is made again, and held again.
+    until("it looks again", || gate.ledger.entries().iter().filter(|request| !request.is_write()).count() >= 2);
+    let mut impatient = Living::start(&place, &["take", "@last", "--yes"]);
+    until("the driver is asked", || place.json(&["show"])["pending"] != json!([]));
+    assert!(taker.is_alive());
+    impatient.signal(Signal::INT);
+    impatient.ends().exits(130).says(&["was not taken over; it was asked to pause", "rerail resume"]);
+    gate.opens("look");
+    gate.opens("write");
+    taker.ends().exits(19);
+    assert_eq!(place.json(&["show"])["status"], "paused");
+    place.ask(&["resume", "@last"]).exits(0);
+    assert_eq!(["first", "held", "last", "bye"].map(|body| gate.ledger.times(body)), [1, 1, 1, 1]);
+    place.assert_journal_is_whole("after a take-over that was given up");
+}

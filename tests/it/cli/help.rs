@@ -2,9 +2,10 @@
 
 use crate::cli::kit::Place;
 
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 26] = [
     "run",
     "resume",
+    "take",
     "pause",
     "cancel",
     "hold",

@@ -58,7 +58,7 @@ fn a_replay_with_all_answers_gives_the_same_value_and_print() {
     let sandbox = sandbox();
     let text = "let s = 0; for i in 0..20 { s += probe(#{ x: i }); print(s); } s";
     let code = script(text).unwrap();
-    let mut recorded = BTreeMap::new();
+    let mut recorded = Answers::default();
     let mut before: Vec<String> = Vec::new();
     let last = loop {
         let evaluation = sandbox.evaluate(&code, Input { recorded: recorded.clone(), ..Input::default() });
@@ -67,7 +67,7 @@ fn a_replay_with_all_answers_gives_the_same_value_and_print() {
         let Evaluated::Call(call) = evaluation.result else { break evaluation };
         let Some(Value::Int(x)) = call.args.get("x") else { panic!() };
         let reply = Reply::Answer(Value::Int(x * 2));
-        recorded.insert((call.name.clone(), call.count), Recorded::exact(call.args.clone(), reply));
+        recorded.insert(&call.name, call.count, Recorded::exact(call.args.clone(), reply));
     };
     assert_eq!(last.result, Evaluated::Value(Value::Int(380)));
     let again = sandbox.evaluate(&code, Input { recorded, ..Input::default() });

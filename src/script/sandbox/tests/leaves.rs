@@ -273,7 +273,7 @@ fn a_rehearsal_stops_at_a_call_with_an_unknown_answer() {
     let sandbox = sandbox();
     let code = script("try { probe(#{}) } catch { } print(1); 5").unwrap();
     let reply = Reply::Unknown(unknown());
-    let recorded = BTreeMap::from([(("probe".to_owned(), 1), Recorded::exact(Map::new(), reply))]);
+    let recorded = Answers::from_iter([(("probe".to_owned(), 1), Recorded::exact(Map::new(), reply))]);
     let evaluation = sandbox.evaluate(&code, Input { recorded, ..Input::default() });
     assert_eq!((evaluation.result, evaluation.printed), (Evaluated::Unknown(unknown()), vec![]));
 }
@@ -283,7 +283,7 @@ fn an_answer_may_hold_unknowns() {
     let sandbox = sandbox();
     let recorded = || {
         let reply = Reply::Answer(Value::map([("id", Value::Unknown(unknown())), ("ok", Value::Bool(true))]));
-        BTreeMap::from([(("probe".to_owned(), 1), Recorded::exact(Map::new(), reply))])
+        Answers::from_iter([(("probe".to_owned(), 1), Recorded::exact(Map::new(), reply))])
     };
     let run = |text: &str| {
         sandbox.evaluate(&script(text).unwrap(), Input { recorded: recorded(), ..Input::default() }).result

@@ -68,18 +68,21 @@ fn no_shape_of_script_swallows_a_suspension() {
     let sandbox = sandbox();
     for (text, expected) in SHAPES {
         let code = script(text).unwrap_or_else(|error| panic!("{text}: {error:?}"));
-        let mut recorded = BTreeMap::new();
+        let mut recorded = Answers::default();
         let mut wanted = Vec::new();
         let value = loop {
             let evaluation = sandbox.evaluate(&code, Input { recorded: recorded.clone(), ..Input::default() });
             match evaluation.result {
                 Evaluated::Call(call) => {
                     // Suspended at each call in turn: never at one that has its answer.
-                    let key = (call.name.clone(), call.count);
-                    let before = recorded.insert(key, Recorded::exact(call.args.clone(), Reply::Answer(answer(&call))));
-                    assert_eq!(before, None, "{text}");
-                    assert_eq!(call.count as usize, recorded.len(), "{text}");
-                    wanted.push(call);
+                    assert!(recorded.get(&call.name, call.count).is_none(), "{text}");
+                    recorded.insert(
+                        &call.name,
+                        call.count,
+                        Recorded::exact(call.args.clone(), Reply::Answer(answer(&call))),
+                    );
+                    wanted.push(call.clone());
+                    assert_eq!(call.count as usize, wanted.len(), "{text}");
                     assert!(wanted.len() < 100, "{text} doesn't end");
                 }
                 Evaluated::Value(value) => break value,
@@ -129,7 +132,7 @@ fn calls_are_counted_by_name() {
     let code = script("probe(#{ x: 1 }); http::probe(#{}); probe(#{ x: 2 })").unwrap();
     let record =
         |args: &str| Recorded::exact(json(args).as_map().cloned().unwrap_or_default(), Reply::Answer(Value::Null));
-    let recorded = BTreeMap::from([
+    let recorded = Answers::from_iter([
         (("probe".to_owned(), 1), record(r#"{"x": 1}"#)),
         (("http.probe".to_owned(), 1), record("{}")),
     ]);
@@ -144,7 +147,7 @@ fn a_recorded_failure_is_thrown_and_can_be_caught() {
     let sandbox = sandbox();
     let thrown = json(r#"{"outcome": "refused", "kind": "dns", "message": "no such host", "step": "a/probe#1"}"#);
     let input = || Input {
-        recorded: BTreeMap::from([(
+        recorded: Answers::from_iter([(
             ("probe".to_owned(), 1),
             Recorded::exact(Map::new(), Reply::Throw(thrown.clone())),
         )]),
@@ -164,7 +167,7 @@ fn another_call_than_the_recorded_one_is_a_mismatch() {
     let sandbox = sandbox();
     let recorded = |args: Map| Input {
         contexts: contexts(),
-        recorded: BTreeMap::from([(("probe".to_owned(), 1), Recorded::exact(args, Reply::Answer(Value::Null)))]),
+        recorded: Answers::from_iter([(("probe".to_owned(), 1), Recorded::exact(args, Reply::Answer(Value::Null)))]),
     };
     let code = script("try { probe(#{ x: 2 }) } catch { } 5").unwrap();
     let before = Map::from([("x".to_owned(), Value::Int(1))]);

@@ -1,0 +1,72 @@
+//! `rerail take`: take a run over from whoever drives it.
+
+use std::sync::Arc;
+
+use clap::Args;
+
+use crate::runs::{Begun, Handover};
+use crate::surfaces::cli::error::CliError;
+use crate::surfaces::cli::exit::Exit;
+use crate::surfaces::cli::resume::Announced;
+use crate::surfaces::cli::session::Session;
+use crate::surfaces::cli::{foreground, prompt};
+use crate::transcript::{Line, Tone, line, summary};
+
+#[derive(Args, Debug)]
+pub struct TakeArgs {
+    /// The run
+    #[arg(value_name = "RUN")]
+    run: String,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Take it over without the question that says where it stands
+    #[arg(short = 'y', long)]
+    yes: bool,
+}
+
+/// Takes a run over and drives it on.
+pub fn take(session: &Session, args: TakeArgs) -> Result<Exit, CliError> {
+    let runs = session.runs()?;
+    let run = runs.find(&args.run)?;
+    let handover = runs.handover(&run)?;
+    let ui = &session.ui;
+    let name = format!("{}/{}", run.runbook, run.run);
+    tell(session, &name, &handover);
+    if !args.yes {
+        if !ui.asks {
+            return Err(CliError::usage(format!("{name} would be taken over, and nobody can be asked here"))
+                .hint("say so with --yes"));
+        }
+        match prompt::confirm(ui, &format!("Take {name} over from {}?", line::person(&handover.from))) {
+            Some(true) => {}
+            Some(false) => {
+                ui.remark("nothing was taken over");
+                return Ok(Exit::CANCELLED);
+            }
+            None => {
+                ui.remark("interrupted: nothing was taken over");
+                return Ok(Exit::INTERRUPTED);
+            }
+        }
+    }
+    if handover.driven {
+        ui.remark("asking the process that drives it to leave; what is running there ends first");
+    }
+    let said = ui.human().then(|| summary::resuming(&handover.facts));
+    foreground::drive(session, &runs, |foreground| {
+        let foreground = Announced::before(Arc::clone(ui), said, foreground);
+        Ok(Begun::Left(Box::new(runs.take(&run, args.reason, foreground)?)))
+    })
+}
+
+/// Where it stands, before anybody says yes.
+fn tell(session: &Session, name: &str, handover: &Handover) {
+    let ui = &session.ui;
+    if !ui.human() {
+        return;
+    }
+    let driven = if handover.driven { "driven by" } else { "driven by nobody now, last by" };
+    ui.progress(&Line::of(Tone::Strong, &format!("{name}, {driven} {}", line::person(&handover.from))));
+    summary::handover(&handover.facts, handover.next.as_ref()).iter().for_each(|line| ui.progress(line));
+}
