@@ -103,6 +103,7 @@ impl Book {
             Body::RunPaused { .. } | Body::RunResumed { .. } | Body::RunTaken { .. } => true,
             Body::HoldOn(_) | Body::HoldOff { .. } | Body::ConcurrencyClaimed { .. } => true,
             Body::AskAnswered { .. } | Body::OutcomeSet { .. } | Body::Evidence { .. } => true,
+            Body::ApprovalGiven { .. } | Body::ApprovalRejected { .. } => true,
             Body::Note { actor, .. } => actor.is_some(),
             Body::StepFinished(finished) => facts
                 .step(&finished.step)
@@ -152,6 +153,7 @@ impl Book {
                 }
                 Body::RunResumed { .. } | Body::RunCancelled { .. } | Body::AskAnswered { .. } => true,
                 Body::RunTaken { .. } | Body::OutcomeSet { .. } | Body::Evidence { .. } => true,
+                Body::ApprovalGiven { .. } | Body::ApprovalRejected { .. } => true,
                 Body::Note { step, .. } => step.is_none(),
                 _ => false,
             };
@@ -189,7 +191,7 @@ mod tests {
     use crate::script::value::{Map, Value};
 
     fn actor() -> Actor {
-        Actor { id: "ana".into(), via: "test".into() }
+        Actor::new("ana", "test")
     }
 
     fn begun(step: &str, body: &str, key: Option<&str>) -> Body {
@@ -207,6 +209,7 @@ mod tests {
             timeout_ms: None,
             within_ms: None,
             why: Map::new(),
+            reveal: Vec::new(),
             given: None,
             maybe: false,
         }))
@@ -277,6 +280,8 @@ mod tests {
             group: None,
             previous: None,
             timeout_ms: None,
+            floors: None,
+            cover: None,
             rehearsal: false,
             store: None,
         }));

@@ -1,6 +1,7 @@
 //! How a driver stops although the run has not: what is in the air lands, what has happened is recorded, and
 //! what is told is what is durable.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::drivers::book::Book;
@@ -12,7 +13,8 @@ use crate::engine::event::{Actor, Body, EVENT_VERSION, Event};
 use crate::engine::facts::Facts;
 use crate::engine::machine::{Completion, Machine};
 use crate::engine::outcome::{Attempt, Failure, FailureKind};
-use crate::journal::{Append, Error as JournalError, Journal, Signal, SignalId};
+use crate::engine::sealed::sealed_in;
+use crate::journal::{Append, Blob, Error as JournalError, Journal, Signal, SignalId};
 
 /// How long a process that is asked to go lets its writes come to their end: those who ask kill after 10 s or
 /// later, and the rest is for the commit.
@@ -60,7 +62,7 @@ impl Local<'_> {
             doubt_what_is_open(&mut machine);
         }
         // For the outcomes; what it would perform next is never begun, and so never recorded.
-        book.note(machine.decide(now()).events);
+        self.note(&mut book, machine.decide(now()).events);
         let (pause, why) = match lost {
             Lost::Run(why) => {
                 self.leave_evidence(&machine, &book).await;
@@ -112,7 +114,7 @@ impl Local<'_> {
                 Some(flight) = flights.next() => {
                     self.land(machine, flight);
                     if records && flights.due().is_some() && let Some(mut durable) = self.durable() {
-                        book.note(machine.decide(now()).events);
+                        self.note(book, machine.decide(now()).events);
                         self.salvage(&mut durable, book, None).await;
                     }
                 }
@@ -121,7 +123,7 @@ impl Local<'_> {
                     Control::Interrupt => interrupted = true,
                     Control::Leave(_) if until.is_some() => return,
                     Control::Leave(_) => until = Some(Instant::now() + LEAVE_WITHIN),
-                    Control::Answer { .. } | Control::Pause => {}
+                    Control::Answer { .. } | Control::Approve { .. } | Control::Reject { .. } | Control::Pause => {}
                 },
                 () = tokio::time::sleep_until(renew_at.into()) => {
                     // Keeps others from taking the run over meanwhile. If that fails too, they may.
@@ -168,6 +170,7 @@ impl Local<'_> {
             let append = Append {
                 status: Some(status(&facts)),
                 consumed: consumed.clone(),
+                blobs: named_by(&book.blobs, &events),
                 ..Append::events(self.drive.run(), self.drive.fence(), events.clone())
             };
             match self.store.append(append).await {
@@ -207,6 +210,12 @@ impl Local<'_> {
             }
         }
     }
+}
+
+/// The sealed values that these events name; what else would be stored takes room that there may not be.
+fn named_by(blobs: &[Blob], events: &[Event]) -> Vec<Blob> {
+    let named: BTreeSet<&str> = events.iter().flat_map(sealed_in).map(|sealed| sealed.digest.as_str()).collect();
+    blobs.iter().filter(|blob| named.contains(blob.digest())).cloned().collect()
 }
 
 /// Writes nobody waits for any more may have happened.

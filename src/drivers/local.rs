@@ -8,15 +8,22 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinSet;
+
 use crate::drivers::book::Book;
 use crate::drivers::clock::now;
 use crate::drivers::line::Lines;
 use crate::drivers::perform::{Flight, Flights};
+use crate::drivers::rehearsal::look_ahead;
+use crate::drivers::roster::Roster;
 use crate::drivers::signals::{as_signal, clean, clean_attempt};
+use crate::drivers::vault::Vault;
 use crate::drivers::watch::{Control, Foreground, Parting, Why};
-use crate::engine::event::Actor;
+use crate::engine::event::{Actor, Event};
 use crate::engine::facts::{Facts, RunState};
-use crate::engine::machine::{Holding, Machine, Signal, Waits};
+use crate::engine::ids::StepPath;
+use crate::engine::look_ahead::Previewed;
+use crate::engine::machine::{Completion, Holding, Machine, Perform, REVEAL, Signal, Waits};
 use crate::journal::{Append, Blob, Drive, Error as JournalError, Journal, LastHold, SignalId, Status, Store};
 use crate::redact::Redactor;
 use crate::steps::world::World;
@@ -39,7 +46,10 @@ pub struct Local<'a> {
     pub drive: &'a Arc<Drive>,
     pub world: World,
     pub redactor: Redactor,
+    pub vault: Arc<Vault>,
     pub foreground: Foreground,
+    /// Who may act on the run.
+    pub roster: Roster,
 }
 
 /// Why a driver stops although the run has not ended.
@@ -82,14 +92,17 @@ impl Local<'_> {
         let mut inbox_seen = None;
         let mut renewed = Instant::now();
         let mut lines = Lines::default();
+        // Dropped with the drive: a look ahead changes nothing.
+        let mut looks: JoinSet<(StepPath, Previewed)> = JoinSet::new();
         loop {
             self.hear_signals(machine, book, &mut inbox_seen)?;
             let decided = machine.decide(now());
-            book.note(decided.events);
+            self.note(book, decided.events);
             let waits = decided.waits;
             let writes = decided.perform.iter().any(|perform| perform.effect.changes_the_world());
             let over = stands(&waits, self.foreground.attended);
-            let told = over.is_some() || !waits.questions.is_empty() || waits.held.is_some();
+            let asks = !waits.questions.is_empty() || !waits.approvals.is_empty();
+            let told = over.is_some() || asks || waits.held.is_some();
             if writes || told || book.acknowledges(machine.facts()) {
                 match self.commit(machine, book, true).await? {
                     Commit::Done => renewed = Instant::now(),
@@ -104,13 +117,27 @@ impl Local<'_> {
             if let Some(why) = over {
                 return Ok(why);
             }
+            let mut revealed = false;
             for perform in decided.perform {
-                flights.start(self.world.clone(), perform);
+                if perform.uses == REVEAL {
+                    revealed = true;
+                    self.reveal(machine, &perform);
+                } else {
+                    flights.start(self.world.clone(), perform);
+                }
+            }
+            if revealed {
+                continue;
             }
             if lines.ask(self.store, self.drive, machine, &waits.groups).await? {
                 continue;
             }
-            self.foreground.watcher.waiting(&waits, machine.facts());
+            for step in decided.previews {
+                let (world, vault) = (self.world.clone(), Arc::clone(&self.vault));
+                let look = look_ahead(machine.look_ahead(&step), world, self.redactor.clone(), vault);
+                looks.spawn(async move { (step, look.await) });
+            }
+            self.wait(&waits, machine.facts());
 
             let mut deadline = Instant::now() + INBOX_EVERY;
             if let Some(since) = book.since {
@@ -127,6 +154,7 @@ impl Local<'_> {
                         self.land(machine, flight);
                     }
                 }
+                Some(Ok((step, previewed))) = looks.join_next() => machine.previewed(&step, previewed),
                 Some(control) = self.foreground.control.recv() => {
                     let actor = self.foreground.actor.clone();
                     let signal = match control {
@@ -136,8 +164,15 @@ impl Local<'_> {
                             Signal::Cancel { actor, reason: Some("Ctrl-C".to_owned()) }
                         }
                         Control::Answer { step, answer } => Signal::Answer { step, answer, actor, at: None },
+                        Control::Approve { step, change, shown } => Signal::Approve { step, change, actor, at: None, shown },
+                        Control::Reject { step, change, reason } => Signal::Reject { step, change, actor, reason },
                         Control::Pause => return Err(Lost::Pause { actor, reason: String::new(), signal: None }),
                         Control::Leave(parting) => return Err(Lost::Leave(parting)),
+                    };
+                    let signal = match signal {
+                        // Whoever drives a run may always stop it.
+                        Signal::Cancel { .. } => signal,
+                        signal => self.roster.admit(signal, machine.facts()),
                     };
                     machine.signal(clean(signal, &self.redactor), now());
                 }
@@ -158,11 +193,38 @@ impl Local<'_> {
         }
     }
 
+    /// Enters what was decided, with the sealed values it names.
+    pub(super) fn note(&self, book: &mut Book, events: Vec<Event>) {
+        book.blobs.extend(self.vault.stored_with(&events));
+        book.note(events);
+    }
+
+    /// Opens what a step reveals, which takes no time and nothing of the world.
+    fn reveal(&self, machine: &mut Machine, perform: &Perform) {
+        let result = self.vault.reveal(perform);
+        machine.complete(&perform.step, Completion { attempt: perform.attempt, result, planned: None, ms: 0 });
+    }
+
+    /// Says what the run waits for; questions only to somebody who may answer them.
+    fn wait(&mut self, waits: &Waits, facts: &Facts) {
+        let Foreground { watcher, actor, .. } = &mut self.foreground;
+        let mine = |path: &&StepPath| {
+            let asked = facts.step(path).and_then(|record| record.asked.as_ref());
+            self.roster.asks(actor, asked.map_or(&[], |asked| &asked.by))
+        };
+        if waits.questions.iter().all(|path| mine(&path)) {
+            return watcher.waiting(waits, facts);
+        }
+        let questions = waits.questions.iter().filter(mine).cloned().collect();
+        watcher.waiting(&Waits { questions, ..waits.clone() }, facts);
+    }
+
     /// Hands what an effect came to over to the engine: cleaned of secrets first, so that the next step
     /// sees exactly what the journal has.
     pub(super) fn land(&mut self, machine: &mut Machine, flight: Flight) {
         crate::failpoint::hit("driver.outcome");
-        let Flight { step, mut completion } = flight;
+        let Flight { step, mut completion, wanted } = flight;
+        self.vault.seal_attempt(&wanted, &mut completion.result);
         clean_attempt(&mut completion.result, &self.redactor);
         self.foreground.watcher.looked(&step, &completion.result);
         machine.complete(&step, completion);
@@ -170,28 +232,20 @@ impl Local<'_> {
 
     /// Takes up what other processes left for this run.
     fn hear_signals(&self, machine: &mut Machine, book: &mut Book, seen: &mut Option<u64>) -> Result<(), Lost> {
-        let pending = match self.store.changed() {
-            Ok(changed) if seen.replace(changed) == Some(changed) => return Ok(()),
-            Ok(_) => self.store.last_hold().and_then(|last| {
-                machine.hold(holding(last));
-                self.store.pending_signals(self.drive.run())
-            }),
-            Err(error) => Err(error),
-        };
-        let pending = match pending {
-            Ok(pending) => pending,
-            Err(JournalError::Locked { .. }) => {
-                *seen = None;
-                return Ok(());
-            }
+        let news = match self.store.news(self.drive.run(), seen) {
+            Ok(Some(news)) => news,
+            // Also if somebody had the store locked for a moment: asked again in the next round.
+            Ok(None) | Err(JournalError::Locked { .. }) => return Ok(()),
             Err(error) => return Err(lost_by(error)),
         };
-        for pending in pending {
+        machine.hold(holding(news.hold));
+        for pending in news.signals {
             if book.has_heard(pending.id) {
                 continue;
             }
             let (id, sent_at) = (pending.id, pending.at);
-            let signal = match as_signal(pending, &self.redactor) {
+            let admitted = as_signal(pending, &self.redactor).map(|signal| self.roster.admit(signal, machine.facts()));
+            let signal = match admitted {
                 // Whoever took the run up later wanted it to go on.
                 Some(Signal::Pause { actor, .. })
                     if machine.facts().leg > 0 && sent_at <= machine.facts().resumed_at =>
@@ -253,6 +307,9 @@ impl Local<'_> {
             }
         }
         book.committed(count);
+        if book.uncommitted().is_empty() {
+            self.vault.stored();
+        }
         Ok(Commit::Done)
     }
 

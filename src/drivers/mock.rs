@@ -9,14 +9,19 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::engine::event::{Actor, Event};
+use crate::drivers::seal::Wanted;
+use crate::drivers::vault::Vault;
+use crate::engine::event::{Actor, Event, Planned};
 use crate::engine::facts::Facts;
+use crate::engine::look_ahead::Previewed;
 use crate::engine::machine::groups::Standing;
-use crate::engine::machine::{Completion, Machine, Perform, Signal, Start, Waits};
-use crate::engine::outcome::{Attempt, Failure, FailureKind};
+use crate::engine::machine::{Completion, Machine, Perform, REVEAL, Signal, Start, Waits};
+use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
+use crate::journal::StoreKey;
+use crate::redact::Redactor;
 use crate::runbook::program::Program;
 use crate::script::sandbox::Sandbox;
-use crate::script::value::{Map, Value};
+use crate::script::value::{Map, Unknown, Value};
 
 /// What the world answers, and what it was asked.
 #[derive(Clone, Debug, Default)]
@@ -60,10 +65,43 @@ impl MockWorld {
         Completion { attempt: perform.attempt, result, planned: None, ms: 1 }
     }
 
+    /// Looks ahead below a step: reads are answered as in the run and not counted, writes are planned.
+    fn look_ahead(&self, mut machine: Machine, mut now: Timestamp) -> Previewed {
+        let mut world = self.clone();
+        loop {
+            let decided = machine.decide(now);
+            if decided.waits.looked_ahead || decided.waits.finished.is_some() || decided.waits.paused.is_some() {
+                break;
+            }
+            for perform in &decided.perform {
+                let completion = match perform.effect.changes_the_world() {
+                    true => planned(perform),
+                    false => world.perform(perform),
+                };
+                machine.complete(&perform.step, completion);
+            }
+            match (decided.perform.is_empty(), decided.waits.until) {
+                (false, _) => {}
+                (true, Some(until)) => now = until,
+                (true, None) => break,
+            }
+        }
+        machine.found()
+    }
+
     /// How often an action was called.
     pub fn count(&self, uses: &str) -> usize {
         self.calls.iter().filter(|(_, action, _)| action == uses).count()
     }
+}
+
+/// What a rehearsal says of a write.
+fn planned(perform: &Perform) -> Completion {
+    let outputs = Value::Unknown(Unknown { origin: perform.step.to_string() });
+    let result = Attempt { outcome: Outcome::Planned, outputs, failure: None };
+    let summary = format!("would do {}", perform.uses);
+    let planned = Some(Planned { summary, ..Planned::default() });
+    Completion { attempt: perform.attempt, result, planned, ms: 0 }
 }
 
 /// A run against a [`MockWorld`].
@@ -76,6 +114,9 @@ pub struct MockRun {
     queue: Vec<Perform>,
     program: Arc<Program>,
     sandbox: Arc<Sandbox>,
+    /// Its key ends with the process, so fingerprints differ from one to the next.
+    vault: Vault,
+    single_operator: bool,
 }
 
 impl MockRun {
@@ -89,8 +130,16 @@ impl MockRun {
         start: Start,
         now: Timestamp,
     ) -> Result<MockRun, Failure> {
+        let vault = Vault::in_memory(StoreKey::ephemeral(), start.run, &Redactor::new());
         let machine = Machine::start(Arc::clone(&program), Arc::clone(&sandbox), start, now)?;
-        Ok(MockRun { machine, events: Vec::new(), now, queue: Vec::new(), program, sandbox })
+        let (events, queue) = (Vec::new(), Vec::new());
+        Ok(MockRun { machine, events, now, queue, program, sandbox, vault, single_operator: false })
+    }
+
+    /// Says that the project names nobody who could agree to a write.
+    pub fn alone(&mut self) {
+        self.single_operator = true;
+        self.machine.single_operator(true);
     }
 
     /// Kills the process after `keep` events and takes the run up again, as another leg.
@@ -101,6 +150,7 @@ impl MockRun {
         self.events.truncate(keep);
         self.queue.clear();
         self.machine = Machine::load(Arc::clone(&self.program), Arc::clone(&self.sandbox), &self.events)?;
+        self.machine.single_operator(self.single_operator);
         let fence = u64::from(self.machine.facts().leg) + 2;
         self.machine.signal(Signal::Resume { actor, reason: None, fence }, self.now);
         Ok(())
@@ -112,16 +162,33 @@ impl MockRun {
         loop {
             let performed = !self.queue.is_empty();
             for perform in self.queue.drain(..) {
-                let completion = world.perform(&perform);
+                let completion = match perform.uses == REVEAL {
+                    true => Completion {
+                        attempt: perform.attempt,
+                        result: self.vault.reveal(&perform),
+                        planned: None,
+                        ms: 0,
+                    },
+                    false => {
+                        let mut completion = world.perform(&perform);
+                        self.vault.seal_attempt(&Wanted::of(&perform), &mut completion.result);
+                        completion
+                    }
+                };
                 self.machine.complete(&perform.step, completion);
             }
             let decided = self.machine.decide(self.now);
             self.events.extend(decided.events);
             self.queue.extend(decided.perform);
+            let looks = !decided.previews.is_empty();
+            for step in decided.previews {
+                let seen = world.look_ahead(self.machine.look_ahead(&step), self.now);
+                self.machine.previewed(&step, seen);
+            }
             if self.events.len() >= stop_at {
                 return decided.waits;
             }
-            if performed || !self.queue.is_empty() {
+            if performed || looks || !self.queue.is_empty() {
                 continue;
             }
             let waits = decided.waits;
@@ -150,11 +217,12 @@ impl MockRun {
                 .iter()
                 .find_map(|step| world.people.get(step.as_str()).map(|answer| (step.clone(), answer.clone())));
             if let Some((step, answer)) = answered {
-                let actor = Actor { id: "mock".into(), via: "test".into() };
+                let actor = Actor::new("mock", "test");
                 self.machine.signal(Signal::Answer { step, answer, actor, at: None }, self.now);
                 continue;
             }
-            let moves = waits.doubts.is_empty() && waits.questions.is_empty() && waits.held.is_none();
+            let asked = !waits.questions.is_empty() || !waits.approvals.is_empty();
+            let moves = waits.doubts.is_empty() && !asked && waits.held.is_none();
             match [waits.until, waits.limit.filter(|_| moves || waits.until.is_some())].into_iter().flatten().min() {
                 // Time doesn't jump over the end of an open question.
                 Some(until) => self.now = waits.expires.map_or(until, |expires| until.min(expires)).max(self.now),

@@ -15,5 +15,8 @@ pub mod perform;
 pub mod pinned;
 pub mod rehearsal;
 pub mod replay;
+pub mod roster;
+pub mod seal;
 pub mod signals;
+pub mod vault;
 pub mod watch;

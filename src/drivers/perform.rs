@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
+use crate::drivers::seal::Wanted;
 use crate::engine::ids::StepPath;
 use crate::engine::machine::{Completion, Perform};
 use crate::engine::outcome::{Attempt, Failure, FailureKind};
@@ -23,6 +24,8 @@ const LANDING_MAX: Duration = Duration::from_secs(60);
 pub struct Flight {
     pub step: StepPath,
     pub completion: Completion,
+    /// What is secret of its outputs; nothing may look at them before that is sealed.
+    pub wanted: Wanted,
 }
 
 /// Effects being performed. Dropping it cuts them off.
@@ -80,6 +83,8 @@ pub enum Performer {
 pub fn performer(perform: &Perform) -> Result<Performer, Failure> {
     let wrong = |what: &str| Failure::new(FailureKind::Argument, format!("`{}` {what}", perform.uses));
     let entry = catalog::find(&perform.uses).ok_or_else(|| wrong("is not a primitive"))?;
+    // Asked before anything is sent: afterwards it would be too late to keep the answer secret.
+    Wanted::of(perform).sealing()?;
     match (entry.primitive, perform.effect.changes_the_world()) {
         (Primitive::Read(read) | Primitive::ReadOrWrite(read, _), false) => Ok(Performer::Read(read)),
         (Primitive::Write(write) | Primitive::ReadOrWrite(_, write), true) => Ok(Performer::Write(write)),
@@ -90,7 +95,7 @@ pub fn performer(perform: &Perform) -> Result<Performer, Failure> {
 /// Performs an effect to its end. Never fails and never panics: whatever happens is an outcome.
 pub async fn take_off(world: World, perform: Perform) -> Flight {
     let started = Instant::now();
-    let (step, number) = (perform.step.clone(), perform.attempt);
+    let (step, number, wanted) = (perform.step.clone(), perform.attempt, Wanted::of(&perform));
     let writes = perform.effect.changes_the_world();
     let result = match guarded(attempt(world, perform)).await {
         Ok(result) => result,
@@ -98,7 +103,7 @@ pub async fn take_off(world: World, perform: Perform) -> Flight {
         Err(failure) => Attempt::failed(failure),
     };
     let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Flight { step, completion: Completion { attempt: number, result, planned: None, ms } }
+    Flight { step, completion: Completion { attempt: number, result, planned: None, ms }, wanted }
 }
 
 /// Does `work` in a task of its own, so that a panic in a step ends the attempt and not the run. Cut off with it.

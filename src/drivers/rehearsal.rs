@@ -4,32 +4,40 @@
 //! store, flushes nothing and never waits: timers pass at once, people are not asked.
 
 use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::drivers::clock::now;
 use crate::drivers::perform::{Performer, guarded, look, performer};
+use crate::drivers::seal::Wanted;
 use crate::drivers::signals::clean_attempt;
+use crate::drivers::vault::Vault;
 use crate::drivers::watch::{Control, Foreground};
 use crate::engine::evaluate::quote;
 use crate::engine::event::{Body, Event, Planned};
 use crate::engine::facts::Facts;
-use crate::engine::machine::{Completion, Machine, Perform, Signal};
+use crate::engine::look_ahead::Previewed;
+use crate::engine::machine::{Completion, Machine, Perform, REVEAL, Signal};
 use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
 use crate::redact::Redactor;
 use crate::script::value::{Map, Unknown, Value};
-use crate::steps::Read;
 use crate::steps::world::World;
+use crate::steps::{GENERATE, Read};
 
 /// Rehearses a run to its end, or to where it can't be known any more. Ctrl-C ends the look it is at and cancels.
+/// What it would write is asked of the machine it gives back.
 pub async fn rehearse(
     mut machine: Machine,
     world: World,
     redactor: Redactor,
+    vault: &Vault,
     foreground: &mut Foreground,
-) -> (Vec<Event>, Facts) {
+) -> (Vec<Event>, Machine) {
     let mut events = Vec::new();
     let mut at = now();
     // After the first planned write the world is not as the run would find it.
     let mut wrote = false;
+    let eyes = Eyes { world: &world, redactor: &redactor, vault };
     loop {
         let decided = machine.decide(at);
         // A write the engine itself had to plan, because not even its arguments are known, counts as well.
@@ -40,33 +48,17 @@ pub async fn rehearse(
             break;
         }
         for perform in &decided.perform {
-            let completion = match performer(perform) {
-                Err(failure) => plain(perform, Attempt::refused(failure)),
-                Ok(Performer::Write(write)) => {
-                    wrote = true;
-                    planned(perform, redactor.redact(&write.plan(&world, &perform.args)).into_owned())
+            let looked = match performer(perform) {
+                Ok(Performer::Read(read)) if is_looked_at(perform) => {
+                    Some(look_or_stop(&world, read, perform, foreground).await)
                 }
-                Ok(Performer::Read(read)) => {
-                    let started = std::time::Instant::now();
-                    let (mut result, stopped) = look_or_stop(&world, read, perform, foreground).await;
-                    if stopped {
-                        let actor = foreground.actor.clone();
-                        machine.signal(Signal::Cancel { actor, reason: Some("Ctrl-C".to_owned()) }, at);
-                    }
-                    clean_attempt(&mut result, &redactor);
-                    let seen = format!("now: {}", seen(&result));
-                    let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-                    match (wrote, perform.poll) {
-                        (true, _) => planned(perform, seen),
-                        (false, true) => Completion {
-                            planned: Some(Planned { summary: seen, ..Planned::default() }),
-                            ms,
-                            ..plain(perform, result)
-                        },
-                        (false, false) => Completion { ms, ..plain(perform, result) },
-                    }
-                }
+                _ => None,
             };
+            if looked.as_ref().is_some_and(|looked| looked.stopped) {
+                let actor = foreground.actor.clone();
+                machine.signal(Signal::Cancel { actor, reason: Some("Ctrl-C".to_owned()) }, at);
+            }
+            let completion = come_to(perform, looked, &eyes, &mut wrote);
             machine.complete(&perform.step, completion);
         }
         match (decided.perform.is_empty(), decided.waits.until) {
@@ -76,8 +68,97 @@ pub async fn rehearse(
         }
         at = at.max(now());
     }
-    let facts = machine.facts().clone();
-    (events, facts)
+    (events, machine)
+}
+
+/// Looks ahead below one step of a run: real looks, planned writes, and nothing of it is recorded or shown. Dropping
+/// it ends the look it is at.
+pub async fn look_ahead(mut machine: Machine, world: World, redactor: Redactor, vault: Arc<Vault>) -> Previewed {
+    let mut at = now();
+    let mut wrote = false;
+    let eyes = Eyes { world: &world, redactor: &redactor, vault: &vault };
+    loop {
+        let decided = machine.decide(at);
+        wrote |= decided.events.iter().any(|event| plans_a_write(event, machine.facts()));
+        let over = decided.waits.looked_ahead || decided.waits.finished.is_some() || decided.waits.paused.is_some();
+        if over {
+            break;
+        }
+        for perform in &decided.perform {
+            let looked = match performer(perform) {
+                Ok(Performer::Read(read)) if is_looked_at(perform) => {
+                    let started = Instant::now();
+                    let (world, look_at) = (world.clone(), perform.clone());
+                    let seen = guarded(async move { look(&world, read, &look_at).await }).await;
+                    Some(Looked { seen: seen.unwrap_or_else(Attempt::failed), took: started.elapsed(), stopped: false })
+                }
+                _ => None,
+            };
+            let completion = come_to(perform, looked, &eyes, &mut wrote);
+            machine.complete(&perform.step, completion);
+        }
+        match (decided.perform.is_empty(), decided.waits.until) {
+            (false, _) => {}
+            (true, Some(until)) => at = until,
+            (true, None) => break,
+        }
+        at = at.max(now());
+    }
+    machine.found()
+}
+
+/// A look that was made.
+struct Looked {
+    seen: Attempt,
+    took: Duration,
+    /// Somebody ended it.
+    stopped: bool,
+}
+
+/// What stands between an effect and the engine.
+struct Eyes<'a> {
+    world: &'a World,
+    redactor: &'a Redactor,
+    vault: &'a Vault,
+}
+
+/// Whether there is something in the world to look at: what is generated or opened is not there.
+fn is_looked_at(perform: &Perform) -> bool {
+    perform.uses != GENERATE && perform.uses != REVEAL
+}
+
+/// What an effect comes to here: a look as it was, a write as it would be.
+fn come_to(perform: &Perform, looked: Option<Looked>, eyes: &Eyes, wrote: &mut bool) -> Completion {
+    if perform.uses == REVEAL {
+        return plain(perform, eyes.vault.reveal(perform));
+    }
+    match (performer(perform), looked) {
+        (Ok(Performer::Write(write)), _) => {
+            *wrote = true;
+            planned(perform, eyes.redactor.redact(&write.plan(eyes.world, &perform.args)).into_owned())
+        }
+        (Ok(Performer::Read(_)), _) if perform.uses == GENERATE => planned(perform, "generated at apply".to_owned()),
+        (Ok(Performer::Read(_)), Some(looked)) => {
+            let mut result = looked.seen;
+            eyes.vault.seal_attempt(&Wanted::of(perform), &mut result);
+            clean_attempt(&mut result, eyes.redactor);
+            let seen = format!("now: {}", seen(&result));
+            let ms = u64::try_from(looked.took.as_millis()).unwrap_or(u64::MAX);
+            match (*wrote, perform.poll) {
+                (true, _) => planned(perform, seen),
+                (false, true) => Completion {
+                    planned: Some(Planned { summary: seen, ..Planned::default() }),
+                    ms,
+                    ..plain(perform, result)
+                },
+                (false, false) => Completion { ms, ..plain(perform, result) },
+            }
+        }
+        (Ok(Performer::Read(_)), None) => {
+            plain(perform, Attempt::failed(Failure::new(FailureKind::Stopped, "stopped")))
+        }
+        (Err(failure), _) => plain(perform, Attempt::refused(failure)),
+    }
 }
 
 /// Looks until there is an answer or somebody stops it. A panic ends the look only.
@@ -86,19 +167,21 @@ async fn look_or_stop(
     read: &'static dyn Read,
     perform: &Perform,
     foreground: &mut Foreground,
-) -> (Attempt, bool) {
+) -> Looked {
+    let started = Instant::now();
+    let ended = |seen, stopped| Looked { seen, took: started.elapsed(), stopped };
     let (world, perform) = (world.clone(), perform.clone());
     let mut looking = pin!(guarded(async move { look(&world, read, &perform).await }));
     loop {
         tokio::select! {
-            seen = &mut looking => return (seen.unwrap_or_else(Attempt::failed), false),
+            seen = &mut looking => return ended(seen.unwrap_or_else(Attempt::failed), false),
             Some(control) = foreground.control.recv() => match control {
                 Control::Interrupt | Control::Leave(_) => {
                     let failure = Failure::new(FailureKind::Stopped, "stopped");
-                    return (Attempt { outcome: Outcome::Cancelled, ..Attempt::failed(failure) }, true);
+                    return ended(Attempt { outcome: Outcome::Cancelled, ..Attempt::failed(failure) }, true);
                 }
                 // A rehearsal asks nobody, and has nothing to come back to.
-                Control::Answer { .. } | Control::Pause => {}
+                Control::Answer { .. } | Control::Approve { .. } | Control::Reject { .. } | Control::Pause => {}
             },
         }
     }

@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::engine::change::Change;
 use crate::engine::event::{Body, Event};
 use crate::engine::facts::{Facts, FoldError};
 use crate::engine::ids::StepPath;
+use crate::engine::look_ahead::{Found, Previewed};
 use crate::engine::machine::{Machine, Start};
 use crate::engine::outcome::Failure;
 use crate::runbook::program::Program;
@@ -48,6 +50,8 @@ pub fn replay(program: Arc<Program>, sandbox: Arc<Sandbox>, events: &[Event]) ->
         fence: started.fence,
         group: started.group.clone(),
         previous: started.previous.clone(),
+        floors: started.floors.clone(),
+        cover: started.cover.clone(),
         rehearsal: started.rehearsal,
     };
     let machine =
@@ -123,6 +127,10 @@ impl<'e> Replay<'e> {
                 continue;
             }
             if self.take_answers()? {
+                continue;
+            }
+            if !from_outside(&next.body) && !decided.waits.looks.is_empty() {
+                look_ahead(&mut self.machine, &decided.waits.looks, &next.body);
                 continue;
             }
             if !from_outside(&next.body) {
@@ -246,6 +254,26 @@ impl<'e> Replay<'e> {
     }
 }
 
+/// What looks ahead had found is in the request that followed; one that asked nobody had found nothing to ask.
+fn look_ahead(machine: &mut Machine, looks: &[StepPath], next: &Body) {
+    for step in looks {
+        let seen = match next {
+            Body::ApprovalRequested(request) if request.step == *step => {
+                machine.single_operator(request.single);
+                let found = |change: &Change| Found {
+                    change: change.clone(),
+                    needs: request.needs.clone(),
+                    policy: request.policy,
+                };
+                Previewed { found: request.changes.iter().map(found).collect(), complete: request.complete }
+            }
+            Body::ApprovalRequested(_) => continue,
+            _ => Previewed::default(),
+        };
+        machine.previewed(step, seen);
+    }
+}
+
 /// The number of events before event `seq`.
 fn kept(seq: u64) -> usize {
     usize::try_from(seq).unwrap_or(usize::MAX)
@@ -270,6 +298,7 @@ fn from_outside(body: &Body) -> bool {
         Body::RunPaused { .. } | Body::Evidence { .. } | Body::HoldOn(_) | Body::HoldOff { .. } => true,
         Body::UndoStarted(undo) => undo.by.is_none(),
         Body::ConcurrencyWaiting { .. } | Body::ConcurrencyBusy { .. } | Body::ConcurrencyClaimed { .. } => true,
+        Body::ApprovalGiven { .. } | Body::ApprovalRejected { .. } => true,
         Body::Note { actor, step, .. } => actor.is_some() || step.is_none(),
         _ => false,
     }

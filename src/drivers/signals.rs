@@ -12,6 +12,10 @@ pub fn as_signal(pending: PendingSignal, redactor: &Redactor) -> Option<Signal> 
     let signal = match pending.body {
         Ok(Body::RunCancelled { actor, reason }) => Signal::Cancel { actor, reason },
         Ok(Body::AskAnswered { step, answer, actor, at }) => Signal::Answer { step, answer, actor, at },
+        Ok(Body::ApprovalGiven { step, change, actor, at, shown, .. }) => {
+            Signal::Approve { step, change, actor, at, shown }
+        }
+        Ok(Body::ApprovalRejected { step, change, actor, reason }) => Signal::Reject { step, change, actor, reason },
         Ok(Body::OutcomeSet { step, decision, outputs, actor, reason }) => {
             Signal::Decide { step, decision, outputs, actor, reason }
         }
@@ -20,7 +24,7 @@ pub fn as_signal(pending: PendingSignal, redactor: &Redactor) -> Option<Signal> 
         Ok(Body::Evidence { step, attempt, outcome, outputs }) => Signal::Evidence { step, attempt, outcome, outputs },
         Ok(_) => return None,
         Err(why) => {
-            let actor = Actor { id: "rerail".to_owned(), via: "journal".to_owned() };
+            let actor = Actor::new("rerail", "journal");
             Signal::Note { text: format!("signal {} can't be read and was dropped: {why}", pending.id.number()), actor }
         }
     };
@@ -35,6 +39,10 @@ pub fn clean(signal: Signal, redactor: &Redactor) -> Signal {
         Signal::Answer { step, answer, actor, at } => {
             Signal::Answer { step, answer: redactor.redact_value(&answer), actor, at }
         }
+        Signal::Approve { step, change, actor, at, shown } => {
+            Signal::Approve { step, change, actor, at, shown: shown.map(text) }
+        }
+        Signal::Reject { step, change, actor, reason } => Signal::Reject { step, change, actor, reason: text(reason) },
         Signal::Decide { step, decision, outputs, actor, reason } => {
             Signal::Decide { step, decision, outputs: redactor.redact_map(&outputs), actor, reason: text(reason) }
         }

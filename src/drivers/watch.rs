@@ -37,7 +37,21 @@ pub enum Control {
     /// Ctrl-C: the first cancels, the second leaves at once.
     Interrupt,
     /// An answer to an open question.
-    Answer { step: StepPath, answer: Value },
+    Answer {
+        step: StepPath,
+        answer: Value,
+    },
+    /// Agrees to what a step asks, or not.
+    Approve {
+        step: StepPath,
+        change: String,
+        shown: Option<String>,
+    },
+    Reject {
+        step: StepPath,
+        change: String,
+        reason: String,
+    },
     /// Start nothing new; what is running ends, then the run stands paused.
     Pause,
     /// The process is asked to go: start nothing new, give what is running a moment, leave.

@@ -6,8 +6,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::change::{Change, Cover};
 use crate::engine::ids::{RunId, StepPath};
 use crate::engine::outcome::{Failure, Outcome, RunOutcome, UndoOutcome};
+use crate::runbook::approval::{Floors, Need, OnExpiry};
 use crate::runbook::model::Level;
 use crate::runbook::program::FileKind;
 use crate::runbook::spec::{Effect, Repeat};
@@ -105,6 +107,42 @@ pub enum Body {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         at: Option<Timestamp>,
     },
+    /// A write waits for people: exactly these changes, and no others, are made once they agree.
+    #[serde(rename = "approval.requested")]
+    ApprovalRequested(Box<ApprovalRequested>),
+    /// One person agreed. The approval is given when all its needs are met.
+    #[serde(rename = "approval.given")]
+    ApprovalGiven {
+        step: StepPath,
+        /// What was agreed to: [`ApprovalRequested::change`].
+        change: String,
+        actor: Actor,
+        /// When it was given, if that was before the driver took it up, which is the event's own time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Timestamp>,
+        /// What the person was shown, as they saw it; absent where a surface doesn't say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shown: Option<String>,
+        /// Nobody else is configured: the operator agreed with themselves.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        single: bool,
+    },
+    #[serde(rename = "approval.rejected")]
+    ApprovalRejected { step: StepPath, change: String, actor: Actor, reason: String },
+    /// Nobody, or not enough, agreed in time.
+    #[serde(rename = "approval.expired")]
+    ApprovalExpired { step: StepPath, change: String },
+    /// What was asked for or agreed to is not what would be done.
+    #[serde(rename = "approval.void")]
+    ApprovalVoid { step: StepPath, change: String, why: String },
+    /// It still waits.
+    #[serde(rename = "approval.reminded")]
+    ApprovalReminded {
+        step: StepPath,
+        change: String,
+        /// How many times `remind` has gone by.
+        times: u32,
+    },
     #[serde(rename = "finding")]
     Finding { step: StepPath, level: Level, say: String, suggest: Option<Suggest> },
     #[serde(rename = "note")]
@@ -179,6 +217,12 @@ impl Body {
             Body::StepSkipped { .. } => "step.skipped",
             Body::AskAsked { .. } => "ask.asked",
             Body::AskAnswered { .. } => "ask.answered",
+            Body::ApprovalRequested(_) => "approval.requested",
+            Body::ApprovalGiven { .. } => "approval.given",
+            Body::ApprovalRejected { .. } => "approval.rejected",
+            Body::ApprovalExpired { .. } => "approval.expired",
+            Body::ApprovalVoid { .. } => "approval.void",
+            Body::ApprovalReminded { .. } => "approval.reminded",
             Body::Finding { .. } => "finding",
             Body::Note { .. } => "note",
             Body::Log { .. } => "log",
@@ -231,6 +275,12 @@ pub struct RunStarted {
     /// Limit of the whole run in milliseconds; absent in journals from before there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+    /// What its target asks for before a write; absent if it asks for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floors: Option<Box<Floors>>,
+    /// The plan it applies: it makes no other writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cover: Option<Box<Cover>>,
     /// Rehearsal only, never in a store.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rehearsal: bool,
@@ -336,6 +386,9 @@ pub struct StepStarted {
     /// The values that made its `if` true, by path.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub why: Map,
+    /// Names of sealed outputs that come as plain text all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reveal: Vec<String>,
 }
 
 fn is_once(repeat: &Repeat) -> bool {
@@ -388,6 +441,37 @@ pub struct StepRetrying {
     pub forget: Vec<StepPath>,
 }
 
+/// What people are asked to agree to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ApprovalRequested {
+    /// The step the approval stands on, or the write that nothing covers.
+    pub step: StepPath,
+    /// Who must agree: all of these are to be met.
+    pub needs: Vec<Need>,
+    pub message: String,
+    /// What is agreed to, in the order in which it would be done.
+    pub changes: Vec<Change>,
+    /// Whether these are all; else the step may do more, and asks again for it.
+    pub complete: bool,
+    /// Digest of all changes: who agrees names it.
+    pub change: String,
+    pub expires: Timestamp,
+    /// How often it is called to mind, in milliseconds.
+    pub remind_ms: u64,
+    #[serde(default, skip_serializing_if = "is_fail")]
+    pub on_expiry: OnExpiry,
+    /// Nobody is configured who could agree: the operator may do so themselves.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub single: bool,
+    /// Whether the target asks for it as well.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub policy: bool,
+}
+
+fn is_fail(on_expiry: &OnExpiry) -> bool {
+    *on_expiry == OnExpiry::Fail
+}
+
 /// What reads said of an in-doubt write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -429,6 +513,9 @@ pub struct Planned {
     /// What an action's `plan` says of the change; absent where it says nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<PlannedChange>,
+    /// Who would have to agree, and within what time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<String>,
     /// What a script may call after the place where the rehearsal had to stop.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub may_call: Vec<String>,
@@ -467,10 +554,33 @@ pub enum Decision {
 }
 
 /// Who did something, and through which surface.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
-    /// The operator's name.
+    /// The person's name in the project's `people`, or the operating system's user.
     pub id: String,
     /// `cli`, later `http`, `web`, `chat`, `mcp`.
     pub via: String,
+    /// Roles the person had when it was recorded; none for whoever is no person of the project.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+    /// Whether `id` is a name of the project's `people`. Absent in journals from before there were any.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub person: bool,
+}
+
+impl Actor {
+    /// Somebody who is no person of a project: an operating system's user, or a program.
+    pub fn new(id: impl Into<String>, via: impl Into<String>) -> Actor {
+        Actor { id: id.into(), via: via.into(), ..Actor::default() }
+    }
+
+    /// A person of a project.
+    pub fn person(id: impl Into<String>, via: impl Into<String>, roles: Vec<String>) -> Actor {
+        Actor { id: id.into(), via: via.into(), roles, person: true }
+    }
+
+    /// Whether this is a person who is named here, or has a role that is.
+    pub fn is_one_of(&self, by: &[String]) -> bool {
+        self.person && by.iter().any(|name| *name == self.id || self.roles.contains(name))
+    }
 }

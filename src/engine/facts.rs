@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::engine::approvals::{ApprovalState, Approvals, Given};
 use crate::engine::event::{
     Actor, Body, Decision, EVENT_VERSION, Event, Hold, Queued, RunStarted, StepFinished, StepStarted, Suggest, Verdict,
 };
@@ -45,6 +46,8 @@ pub struct Facts {
     pub decided_at: Timestamp,
     /// When people were asked or a write was in doubt, and until when: neither uses up a limit.
     pub asked: Vec<Wait>,
+    /// What people were asked to agree to.
+    pub approvals: Approvals,
     /// Fencing number of the current driver.
     pub fence: u64,
     /// What was taken back last, by the call of `run.undo`; of the run as a whole at its root.
@@ -305,7 +308,7 @@ impl Facts {
             Some(end) => RunState::Ended(end.outcome),
             None if !self.doubts.is_empty() => RunState::InDoubt,
             None if self.paused.is_some() || self.held.is_some() => RunState::Paused,
-            None if !self.questions.is_empty() => RunState::Waiting,
+            None if !self.questions.is_empty() || self.approvals.is_waiting() => RunState::Waiting,
             None => RunState::Running,
         }
     }
@@ -443,6 +446,18 @@ impl Facts {
                 self.record(step, event.seq).answered = Some((answer.clone(), actor.clone(), given));
                 self.stop_asking(step, event.ts);
             }
+            Body::ApprovalRequested(request) => self.request(request, at),
+            Body::ApprovalGiven { step, actor, at: given, shown, single, .. } => {
+                let (actor, shown) = (actor.clone(), shown.clone());
+                self.give(step, Given { actor, at: given.unwrap_or(at), shown, single: *single }, at);
+            }
+            Body::ApprovalRejected { step, actor, reason, .. } => {
+                let state = ApprovalState::Rejected { actor: actor.clone(), reason: reason.clone() };
+                self.withdraw(step, state, at);
+            }
+            Body::ApprovalExpired { step, .. } => self.withdraw(step, ApprovalState::Expired, at),
+            Body::ApprovalVoid { step, why, .. } => self.withdraw(step, ApprovalState::Void { why: why.clone() }, at),
+            Body::ApprovalReminded { step, times, .. } => self.remind(step, *times),
             Body::Finding { step, level, say, suggest } => self.findings.push(Finding {
                 step: step.clone(),
                 level: *level,
@@ -468,6 +483,7 @@ impl Facts {
                 self.stop_asking(step, at);
                 if *decision == Decision::Retry {
                     self.decided_at = at;
+                    self.forget_approvals(step, at);
                 }
             }
         }
@@ -481,7 +497,7 @@ impl Facts {
         self.steps.entry(path.clone()).or_insert_with(|| Record { seq, ..Record::default() })
     }
 
-    fn stop_asking(&mut self, step: &StepPath, at: Timestamp) {
+    pub(super) fn stop_asking(&mut self, step: &StepPath, at: Timestamp) {
         if let Some(wait) = self.asked.iter_mut().rfind(|wait| wait.step == *step && wait.until.is_none()) {
             wait.until = Some(at);
         }
@@ -563,6 +579,15 @@ impl Facts {
             Body::ConcurrencyWaiting { step, group, .. }
             | Body::ConcurrencyBusy { step, group, .. }
             | Body::ConcurrencyClaimed { step, group } => open(step) && !self.holds(group),
+            Body::ApprovalRequested(request) => self.may_request(request),
+            Body::ApprovalGiven { step, change, actor, at, single, .. } => {
+                self.refuses_approval(step, change, actor, at.unwrap_or(event.ts), *single).is_none()
+            }
+            Body::ApprovalRejected { step, change, actor, .. } => self.refuses_rejection(step, change, actor).is_none(),
+            Body::ApprovalExpired { step, change } | Body::ApprovalReminded { step, change, .. } => {
+                self.is_open_approval(step, change)
+            }
+            Body::ApprovalVoid { step, change, .. } => self.may_void(step, change),
             Body::Finding { step, .. } => open(step),
             Body::UndoStarted(undo) => undo.by.as_ref().is_some_and(open),
             Body::UndoFinished { by, .. } => self.undo_at(by.as_ref()).is_some_and(|undo| undo.end.is_none()),

@@ -10,18 +10,21 @@
 
 pub mod groups;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::engine::change::Cover;
+pub(crate) use crate::engine::env::Env;
 use crate::engine::evaluate::Evaluator;
 use crate::engine::event::{
     Actor, Body, Decision, ENGINE_SEMANTICS, EVENT_VERSION, Event, Hold, Planned, Previous, RunStarted, UndoStarted,
 };
 use crate::engine::facts::{Facts, FoldError};
 use crate::engine::ids::StepPath;
+use crate::engine::look_ahead::{Looking, Previewed};
 use crate::engine::machine::groups::Wanted;
 use crate::engine::outcome::{Attempt, Failure, Outcome, RunOutcome};
 use crate::engine::scope::Scope;
@@ -30,6 +33,7 @@ use crate::engine::walk::invocation::duration_ms;
 use crate::engine::walk::leaf::Leaf;
 use crate::engine::walk::run::RunTask;
 use crate::engine::walk::undo::UndoTask;
+use crate::runbook::approval::Floors;
 use crate::runbook::model::Runbook;
 use crate::runbook::program::Program;
 use crate::runbook::spec::Effect;
@@ -61,6 +65,13 @@ pub struct Machine {
     /// Events of signals, waiting for the next decision to be handed out.
     recorded: Vec<Event>,
     holding: Holding,
+    /// Whether nobody is configured who could agree to a write, so that the operator may do so alone.
+    single_operator: bool,
+    /// Looks ahead that an approval needs: asked for, and come to.
+    wanted: BTreeSet<StepPath>,
+    previews: BTreeMap<StepPath, Previewed>,
+    /// What a rehearsal would write; the run itself looks for nothing.
+    looking: Option<Looking>,
 }
 
 /// Whether writes may start, as the driver has last heard.
@@ -80,6 +91,8 @@ pub struct Decided {
     pub events: Vec<Event>,
     /// To be performed; those that change the world only after the commit of `events`.
     pub perform: Vec<Perform>,
+    /// Steps to look ahead of, by a rehearsal of [`Machine::look_ahead`]: answered with [`Machine::previewed`].
+    pub previews: Vec<StepPath>,
     pub waits: Waits,
 }
 
@@ -98,7 +111,13 @@ pub struct Perform {
     /// Idempotency key; empty for reads.
     pub key: String,
     pub timeout: Option<Duration>,
+    /// Names of sealed outputs that come as plain text all the same.
+    pub reveal: Vec<String>,
 }
+
+/// Stands for a primitive in [`Perform::uses`]: open the sealed values in `args` that `reveal` names, and give it all
+/// back as outputs. What an action gives was sealed by steps inside it, and only the driver can open it.
+pub const REVEAL: &str = "reveal";
 
 /// What an effect came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -119,10 +138,13 @@ pub struct Waits {
     pub until: Option<Timestamp>,
     /// When the time of something that is being walked is up; not a timer either.
     pub limit: Option<Timestamp>,
-    /// When the first open question expires; not a timer, because a run may be left until then.
+    /// When the first open question or approval expires, or is to be called to mind; not a timer, because a run may be
+    /// left until then.
     pub expires: Option<Timestamp>,
     pub questions: Vec<StepPath>,
     pub doubts: Vec<StepPath>,
+    /// Steps that wait for people to agree.
+    pub approvals: Vec<StepPath>,
     pub finished: Option<RunOutcome>,
     /// The hold that keeps a write from starting.
     pub held: Option<Hold>,
@@ -130,6 +152,10 @@ pub struct Waits {
     pub groups: Vec<Wanted>,
     /// Why the run can't go on without a person, beside questions and doubts.
     pub paused: Option<String>,
+    /// Steps that somebody looks ahead of.
+    pub looks: Vec<StepPath>,
+    /// A look ahead has come to the end of its step.
+    pub looked_ahead: bool,
 }
 
 impl Waits {
@@ -143,16 +169,25 @@ impl Waits {
 
     pub(crate) fn question(&mut self, step: &StepPath, expires: Option<Timestamp>) {
         self.questions.push(step.clone());
-        self.expires = match (self.expires, expires) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        self.person_until(expires);
+    }
+
+    /// An approval that is to be looked at again then.
+    pub(crate) fn approval(&mut self, step: &StepPath, until: Timestamp) {
+        if !self.approvals.contains(step) {
+            self.approvals.push(step.clone());
+        }
+        self.person_until(Some(until));
+    }
+
+    fn person_until(&mut self, until: Option<Timestamp>) {
+        self.expires = [self.expires, until].into_iter().flatten().min();
     }
 
     /// Whether only a person can move the run.
     pub fn only_people(&self) -> bool {
         let moves = self.in_flight > 0 || self.until.is_some() || !self.groups.is_empty();
-        let people = !self.questions.is_empty() || !self.doubts.is_empty();
+        let people = !self.questions.is_empty() || !self.doubts.is_empty() || !self.approvals.is_empty();
         people && !moves
     }
 }
@@ -170,6 +205,23 @@ pub enum Signal {
         actor: Actor,
         /// When it was given, if not just now.
         at: Option<Timestamp>,
+    },
+    /// Agrees to what a step asks.
+    Approve {
+        step: StepPath,
+        /// The digest of what the person was shown: see [`crate::engine::event::ApprovalRequested::change`].
+        change: String,
+        actor: Actor,
+        /// When it was given, if not just now.
+        at: Option<Timestamp>,
+        /// What the person saw, if the surface says so.
+        shown: Option<String>,
+    },
+    Reject {
+        step: StepPath,
+        change: String,
+        actor: Actor,
+        reason: String,
     },
     Decide {
         step: StepPath,
@@ -234,6 +286,10 @@ pub struct Start {
     pub group: Option<String>,
     /// See [`RunStarted::previous`].
     pub previous: Option<Box<Previous>>,
+    /// See [`RunStarted::floors`].
+    pub floors: Option<Box<Floors>>,
+    /// See [`RunStarted::cover`].
+    pub cover: Option<Box<Cover>>,
     pub rehearsal: bool,
 }
 
@@ -253,6 +309,9 @@ impl Machine {
         let event = Event { v: EVENT_VERSION, seq: 0, ts: now, body };
         let mut machine = Machine::new(program, sandbox, Facts::default());
         machine.facts.apply(&event).expect("`run.started` is always a legal first event");
+        if machine.facts.started.as_ref().is_some_and(|started| started.rehearsal) {
+            machine.looking = Some(Looking::below(StepPath::root()));
+        }
         machine.recorded.push(event);
         Ok(machine)
     }
@@ -297,7 +356,40 @@ impl Machine {
             polls: BTreeMap::new(),
             recorded: Vec::new(),
             holding,
+            single_operator: false,
+            wanted: BTreeSet::new(),
+            previews: BTreeMap::new(),
+            looking: None,
         }
+    }
+
+    /// A machine that looks ahead below a step, from where the run is: for a driver that reads, plans, and can't
+    /// write. Nothing that stands elsewhere is performed by it.
+    pub fn look_ahead(&self, step: &StepPath) -> Machine {
+        let facts = Facts { held: None, ..self.facts.clone() };
+        let mut ahead = Machine::new(Arc::clone(&self.program), Arc::clone(&self.sandbox), facts);
+        ahead.looking = Some(Looking::below(step.clone()));
+        ahead
+    }
+
+    /// What a rehearsal found that would be written: in the whole run, or below the step it looks ahead of.
+    pub fn found(&self) -> Previewed {
+        self.looking.as_ref().map(|looking| looking.come_to(&self.facts)).unwrap_or_default()
+    }
+
+    /// Takes what a look ahead has found; the next [`Machine::decide`] asks people about it. One that nobody waits for
+    /// any more is dropped.
+    pub fn previewed(&mut self, step: &StepPath, previewed: Previewed) {
+        if self.wanted.remove(step) {
+            self.previews.insert(step.clone(), previewed);
+        }
+    }
+
+    /// Says whether the project names nobody who could agree to a write: its operator may then do so alone, unless
+    /// the target forbids it.
+    pub fn single_operator(&mut self, single: bool) {
+        let floors = self.facts.started.as_ref().and_then(|started| started.floors.as_ref());
+        self.single_operator = single && floors.is_none_or(|floors| floors.single_operator);
     }
 
     /// Says whether writes may start from now on; the run notes it when it meets it.
@@ -312,6 +404,8 @@ impl Machine {
 
     /// Says what to do at `now`. Calling it again without news decides nothing new.
     pub fn decide(&mut self, now: Timestamp) -> Decided {
+        // Only what is still waited for is worth a look.
+        let looked = std::mem::take(&mut self.wanted);
         let mut env = Env {
             program: &self.program,
             sandbox: &self.sandbox,
@@ -325,6 +419,13 @@ impl Machine {
             afterwards: false,
             deadline: None,
             holding: &self.holding,
+            guards: Vec::new(),
+            texts: Vec::new(),
+            single_operator: self.single_operator,
+            wanted: &mut self.wanted,
+            previews: &mut self.previews,
+            inside: usize::from(self.looking.as_ref().is_some_and(|looking| looking.target == StepPath::root())),
+            looking: &mut self.looking,
         };
         env.go_on_after_hold();
         match env.facts.finished.is_none() && env.facts.paused.is_none() {
@@ -333,7 +434,10 @@ impl Machine {
             false => {}
         }
         let mut decided = env.decided;
-        decided.waits.in_flight = self.in_flight.len();
+        decided.previews = self.wanted.difference(&looked).cloned().collect();
+        decided.waits.in_flight = self.in_flight.len() + self.wanted.len();
+        decided.waits.looks = self.wanted.iter().cloned().collect();
+        decided.waits.looked_ahead = self.looking.as_ref().is_some_and(|looking| looking.over);
         decided.waits.finished = self.facts.finished.as_ref().map(|end| end.outcome);
         if decided.waits.paused.is_none() {
             decided.waits.paused = self.facts.paused.clone();
@@ -359,6 +463,19 @@ impl Machine {
                 let what = format!("answer to `{step}`");
                 (Body::AskAnswered { step, answer, actor, at }, what)
             }
+            Signal::Approve { step, change, actor, at, shown } => {
+                let what = format!("approval of `{step}` by {}", actor.id);
+                let single = self.single_operator && !actor.person;
+                let refused = self.facts.refuses_approval(&step, &change, &actor, at.unwrap_or(now), single);
+                let too_late = refused.map_or(what.clone(), |why| format!("{what} does not count: {why}"));
+                (Body::ApprovalGiven { step, change, actor, at, shown, single }, too_late)
+            }
+            Signal::Reject { step, change, actor, reason } => {
+                let what = format!("rejection of `{step}` by {}", actor.id);
+                let refused = self.facts.refuses_rejection(&step, &change, &actor);
+                let too_late = refused.map_or(what.clone(), |why| format!("{what} does not count: {why}"));
+                (Body::ApprovalRejected { step, change, actor, reason }, too_late)
+            }
             Signal::Decide { step, decision, outputs, actor, reason } => {
                 let what = format!("decision on `{step}`");
                 (Body::OutcomeSet { step, decision, outputs, actor, reason }, what)
@@ -379,8 +496,9 @@ impl Machine {
         };
         let mut event = Event { v: EVENT_VERSION, seq: self.facts.next_seq, ts: now, body };
         if self.facts.apply(&event).is_err() {
-            event.body =
-                Body::Note { text: format!("{too_late} came too late and changes nothing"), actor: None, step: None };
+            let refused = matches!(event.body, Body::ApprovalGiven { .. } | Body::ApprovalRejected { .. });
+            let text = if refused { too_late } else { format!("{too_late} came too late and changes nothing") };
+            event.body = Body::Note { text, actor: None, step: None };
             if self.facts.apply(&event).is_err() {
                 return;
             }
@@ -441,162 +559,6 @@ impl Machine {
     }
 }
 
-/// What the walk sees and does while it decides.
-pub(crate) struct Env<'a> {
-    pub program: &'a Arc<Program>,
-    pub sandbox: &'a Sandbox,
-    pub facts: &'a mut Facts,
-    pub now: Timestamp,
-    in_flight: &'a mut BTreeMap<StepPath, u32>,
-    completions: &'a mut BTreeMap<StepPath, Completion>,
-    polls: &'a mut BTreeMap<StepPath, (u32, Leaf)>,
-    pub decided: Decided,
-    /// Above zero below an `if` that a rehearsal can't decide.
-    pub maybe: u32,
-    /// In `on_failure` or `finally`, which a cancel doesn't stop.
-    pub afterwards: bool,
-    /// When the time of what is being walked is up: of the run, of a step around, or of what runs afterwards.
-    pub deadline: Option<Timestamp>,
-    holding: &'a Holding,
-}
-
-impl Env<'_> {
-    /// Whether a hold keeps this effect from starting now; the run's journal says once that it met it.
-    pub(crate) fn held(&mut self, effect: Effect) -> bool {
-        let Holding::On(hold) = self.holding else { return false };
-        if !effect.changes_the_world() {
-            return false;
-        }
-        if self.facts.held.is_none() {
-            self.emit(Body::HoldOn(hold.clone()));
-        }
-        self.decided.waits.held = Some(hold.clone());
-        if let Some(deadline) = self.deadline {
-            self.decided.waits.limit(deadline);
-        }
-        true
-    }
-
-    /// Records that a hold the run had met is over, or is another one.
-    fn go_on_after_hold(&mut self) {
-        let by = match (self.holding, &self.facts.held) {
-            (_, None) => return,
-            (Holding::On(hold), Some(met)) if hold == met => return,
-            (Holding::On(_), _) => None,
-            (Holding::Off { by }, _) => by.clone(),
-        };
-        self.emit(Body::HoldOff { actor: by });
-    }
-
-    /// Records a fact.
-    pub(crate) fn emit(&mut self, body: Body) {
-        let event = Event { v: EVENT_VERSION, seq: self.facts.next_seq, ts: self.now, body };
-        match self.facts.apply(&event) {
-            Ok(()) => self.decided.events.push(event),
-            // A walk that contradicts its own facts must not go on: stop, and let a person look.
-            Err(error) => self.pause(error.to_string()),
-        }
-    }
-
-    /// Stops deciding and says why.
-    pub(crate) fn pause(&mut self, reason: String) {
-        if self.decided.waits.paused.is_some() {
-            return;
-        }
-        self.decided.waits.paused = Some(reason.clone());
-        let event = Event {
-            v: EVENT_VERSION,
-            seq: self.facts.next_seq,
-            ts: self.now,
-            body: Body::RunPaused { reason, actor: None },
-        };
-        if self.facts.apply(&event).is_ok() {
-            self.decided.events.push(event);
-        }
-    }
-
-    /// Whether nothing new may start here: cancelled, or its time is up.
-    pub(crate) fn stopping(&self) -> bool {
-        self.is_cancelled() || self.deadline.is_some_and(|until| self.now >= until)
-    }
-
-    /// Whether somebody stopped the run, and this is a part of it that is stopped by that.
-    pub(crate) fn is_cancelled(&self) -> bool {
-        self.facts.cancelled.is_some() && !self.afterwards
-    }
-
-    /// Whether a limit that ends at `until` is up, and was up before anything else stopped what is being walked: a
-    /// walk from the start must give the reason that held then, whatever has happened since.
-    pub(crate) fn is_first_up(&self, until: Option<Timestamp>) -> bool {
-        let cancelled_at = self.facts.cancelled_at.filter(|_| self.is_cancelled());
-        let others = [self.deadline, cancelled_at];
-        until.is_some_and(|until| self.now >= until && others.into_iter().flatten().all(|other| until <= other))
-    }
-
-    /// Whether nothing is changed and nobody waited for.
-    pub(crate) fn is_rehearsal(&self) -> bool {
-        self.facts.started.as_ref().is_some_and(|started| started.rehearsal)
-    }
-
-    /// Looks again when a limit is used up, if it isn't yet.
-    pub(crate) fn until_limit(&mut self, limit: Option<Timestamp>) {
-        if let Some(limit) = limit.filter(|limit| self.now < *limit) {
-            self.decided.waits.limit(limit);
-        }
-    }
-
-    /// Does `work` within a limit, beside those around it.
-    pub(crate) fn limited<T>(&mut self, limit: Option<Timestamp>, work: impl FnOnce(&mut Self) -> T) -> T {
-        let around = self.deadline;
-        self.deadline = [around, limit].into_iter().flatten().min();
-        let done = work(self);
-        self.deadline = around;
-        done
-    }
-
-    /// Does `work` that is not stopped by what stops the main steps, and has its own time.
-    pub(crate) fn aside<T>(&mut self, budget: Timestamp, work: impl FnOnce(&mut Self) -> T) -> T {
-        let around = (self.afterwards, self.deadline);
-        (self.afterwards, self.deadline) = (true, Some(budget));
-        let done = work(self);
-        (self.afterwards, self.deadline) = around;
-        done
-    }
-
-    /// Hands an effect to the driver.
-    pub(crate) fn perform(&mut self, perform: Perform) {
-        self.in_flight.insert(perform.step.clone(), perform.attempt);
-        self.decided.perform.push(perform);
-    }
-
-    pub(crate) fn is_in_flight(&self, step: &StepPath) -> bool {
-        self.in_flight.contains_key(step)
-    }
-
-    pub(crate) fn take_completion(&mut self, step: &StepPath) -> Option<Completion> {
-        self.completions.remove(step)
-    }
-
-    /// Keeps what a poll knows.
-    pub(crate) fn keep_poll(&mut self, step: &StepPath, attempt: u32, leaf: Leaf) {
-        self.polls.insert(step.clone(), (attempt, leaf));
-    }
-
-    /// What the poll knew that this attempt is.
-    pub(crate) fn poll(&self, step: &StepPath, attempt: u32) -> Option<Leaf> {
-        self.polls.get(step).filter(|(known, _)| *known == attempt).map(|(_, leaf)| leaf.clone())
-    }
-
-    /// Nobody looks at this step any more.
-    pub(crate) fn forget_poll(&mut self, step: &StepPath) {
-        self.polls.remove(step);
-    }
-
-    pub(crate) fn evaluator<'e>(&'e self, scope: &'e Scope, result: Option<&'e Value>) -> Evaluator<'e> {
-        Evaluator { sandbox: self.sandbox, facts: self.facts, scope, result }
-    }
-}
-
 /// What a run starts with, and the scope of its first expressions, `vars` included.
 fn before_start(
     program: &Program,
@@ -623,6 +585,8 @@ fn before_start(
         group: start.group,
         previous: start.previous,
         timeout_ms: None,
+        floors: start.floors,
+        cover: start.cover,
         rehearsal: start.rehearsal,
         store: None,
     };

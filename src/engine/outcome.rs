@@ -134,6 +134,10 @@ pub enum FailureKind {
     EngineDied,
     /// A person did not answer in time.
     Expired,
+    /// A person said no.
+    Rejected,
+    /// The write is not in the plan that the run applies.
+    Stale,
     /// Replay met another call than the journal has.
     Mismatch,
     /// A named limit of the engine.
@@ -165,6 +169,8 @@ impl FailureKind {
             FailureKind::Stopped => "stopped",
             FailureKind::EngineDied => "engine_died",
             FailureKind::Expired => "expired",
+            FailureKind::Rejected => "rejected",
+            FailureKind::Stale => "stale",
             FailureKind::Mismatch => "mismatch",
             FailureKind::Limit => "limit",
             FailureKind::Held => "held",

@@ -133,7 +133,11 @@ impl Facts {
     fn forget_afterwards_of(&mut self, book: &StepPath, decided: &StepPath) {
         let blocks = AFTERWARDS.map(|block| book.join(block));
         if !blocks.iter().any(|block| decided.is_below(block)) {
-            blocks.iter().for_each(|block| self.forget_below(block));
+            for block in &blocks {
+                self.forget_below(block);
+                // What is done there once more is another change, though it looks the same.
+                self.forget_approvals(block, self.last_at);
+            }
         }
     }
 

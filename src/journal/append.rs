@@ -6,9 +6,11 @@ use crate::engine::event::{Body, Event, StoreLink};
 use crate::engine::ids::RunId;
 use crate::engine::outcome::{RunOutcome, UndoOutcome};
 use crate::journal::chain::{self, Hash, Head, Link};
+use crate::journal::checkpoints;
 use crate::journal::error::{Error, Failure};
 use crate::journal::groups;
 use crate::journal::inbox::{self, SignalId};
+use crate::journal::key::StoreKey;
 use crate::journal::lease;
 use crate::journal::ticket::Ticket;
 
@@ -63,10 +65,17 @@ impl Append {
             Body::RunStarted(_) | Body::RunFinished { .. } | Body::RunCancelled { .. } => true,
             Body::AskAnswered { .. } | Body::OutcomeSet { .. } => true,
             Body::UndoStarted(_) | Body::UndoFinished { .. } => true,
+            Body::ApprovalGiven { .. } | Body::ApprovalRejected { .. } => true,
             Body::StepStarted(intent) => intent.key.is_some(),
             _ => false,
         };
         self.durable || self.events.iter().any(relied_on)
+    }
+
+    /// Whether the run has ended after these events: not one of which something is left to take back.
+    pub(super) fn ends_its_run(&self) -> bool {
+        let last = self.events.iter().rev().find_map(|event| ended_at(self, event));
+        last.is_some_and(|ended_at| ended_at.is_some())
     }
 
     /// Whether it only records what has happened already, so that it may use the reserve of a full disk.
@@ -93,6 +102,11 @@ impl Blob {
     /// `sha256:` and 64 hex digits.
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// What is stored.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     pub(super) fn into_parts(self) -> (String, Vec<u8>) {
@@ -167,8 +181,8 @@ impl Status {
     }
 }
 
-/// Carries out an append inside the writer's transaction.
-pub(super) fn apply(db: &Connection, append: &Append) -> Result<Committed, Failure> {
+/// Carries out an append inside the writer's transaction. With a key, the end of a run is signed on the way.
+pub(super) fn apply(db: &Connection, append: &Append, key: Option<&StoreKey>) -> Result<Committed, Failure> {
     lease::extend(db, append.run, append.fence)?;
     let row = db
         .prepare_cached("SELECT number, last_seq, head FROM runs WHERE id = ?1")?
@@ -210,7 +224,11 @@ pub(super) fn apply(db: &Connection, append: &Append) -> Result<Committed, Failu
         _ => None,
     };
     update_run(db, number, append, &head)?;
-    if ends(append) {
+    if append.ends_its_run() {
+        if let (Some(key), Some(last)) = (key, append.events.last()) {
+            // It covers everything up to the end itself, so it stands beside the events and not among them.
+            checkpoints::sign(db, key, append.run, head, last.ts, None)?;
+        }
         // Said in the same moment, or a cancel that lost this race would wait for the next to resume the run.
         inbox::is_empty(db, append.run)?;
         lease::release(db, append.run, append.fence)?;
@@ -226,12 +244,6 @@ fn takes_up(event: &Event) -> bool {
         Body::UndoStarted(undo) => undo.by.is_none(),
         _ => false,
     }
-}
-
-/// Whether the run has ended after this: not one of which something is left to take back.
-fn ends(append: &Append) -> bool {
-    let last = append.events.iter().rev().find_map(|event| ended_at(append, event));
-    last.is_some_and(|ended_at| ended_at.is_some())
 }
 
 /// When the run ended, if this event ends it; `None` if it says nothing about that.

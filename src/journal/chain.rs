@@ -31,6 +31,11 @@ impl Hash {
         Hash(sha.finalize().into())
     }
 
+    /// The hash of these bytes alone.
+    pub fn of(bytes: &[u8]) -> Hash {
+        Hash(Sha256::digest(bytes).into())
+    }
+
     /// The link of event `seq`, stored as `line`, after `self`.
     pub fn next(&self, seq: u64, line: &[u8]) -> Hash {
         let mut sha = Sha256::new();

@@ -43,6 +43,9 @@ pub enum Error {
     /// Nobody is left to hear it.
     #[error("run {run} has ended")]
     Ended { run: RunId },
+    /// Only what is over can be removed.
+    #[error("run {run} has not ended")]
+    NotEnded { run: RunId },
     /// Too many signals wait for a driver.
     #[error("run {run} has {limit} signals waiting already: nobody drives it")]
     InboxFull { run: RunId, limit: u64 },

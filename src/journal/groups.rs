@@ -304,7 +304,7 @@ mod tests {
         let claimed = Body::ConcurrencyClaimed { step: "x".into(), group: "db".to_owned() };
         append(&store, &first, vec![event(1, claimed), finished(2)]).unwrap();
         assert_eq!(rows(&store, "groups"), 0, "its end gives it back");
-        let actor = crate::engine::event::Actor { id: "ana".into(), via: "test".into() };
+        let actor = crate::engine::event::Actor::new("ana", "test");
         let resumed = |seq| event(seq, Body::RunResumed { actor: actor.clone(), reason: None, fence: 1 });
         let run = first.run();
         drop(first);

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::journal::error::Error;
-use crate::journal::schema::FILE;
+use crate::journal::schema::{self, Access, FILE};
 use crate::journal::store::Store;
 
 /// Flushes that are measured: enough for a middle one, few enough for a slow disk.
@@ -47,11 +47,7 @@ impl Store {
     /// What reading met, or why nothing can be flushed there.
     pub fn health(&self) -> Result<Health, Error> {
         let runs = self.counts()?.values().sum();
-        let faults = self.read(|db| {
-            let mut check = db.prepare(&format!("PRAGMA quick_check({FAULTS_MAX})"))?;
-            let rows = check.query_map([], |row| row.get::<_, String>(0))?;
-            Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?)
-        })?;
+        let faults = self.faults()?;
         let size = |name: String| self.dir().join(name).metadata().map_or(0, |found| found.len());
         Ok(Health {
             runs,
@@ -60,6 +56,16 @@ impl Store {
             flush: flush_time(self.dir()).map_err(|e| Error::os("flushing into", self.dir(), e))?,
             disk: disk(self.dir())?,
         })
+    }
+
+    /// On a connection of its own: one that knows the schema doesn't look at it again.
+    fn faults(&self) -> Result<Vec<String>, Error> {
+        let db = schema::connect(self.file(), Access::Read)?;
+        let check = || -> rusqlite::Result<Vec<String>> {
+            let mut check = db.prepare(&format!("PRAGMA quick_check({FAULTS_MAX})"))?;
+            check.query_map([], |row| row.get(0))?.collect()
+        };
+        check().map_err(|e| Error::sqlite(self.file(), e))
     }
 }
 

@@ -60,7 +60,7 @@ impl Store {
 }
 
 /// A request of the whole store belongs to no run.
-fn nobodys() -> RunId {
+pub(super) fn nobodys() -> RunId {
     RunId::new(uuid::Uuid::nil())
 }
 
@@ -69,7 +69,7 @@ pub(super) fn on(db: &Connection) -> Result<Option<Hold>, Failure> {
     Ok(last(db)?.and_then(LastHold::on))
 }
 
-fn last(db: &Connection) -> Result<Option<LastHold>, Failure> {
+pub(super) fn last(db: &Connection) -> Result<Option<LastHold>, Failure> {
     let time = |ms: i64| Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);
     Ok(db
         .prepare_cached(
@@ -79,10 +79,10 @@ fn last(db: &Connection) -> Result<Option<LastHold>, Failure> {
         .query_row([], |row| {
             let lifted_at: Option<i64> = row.get(4)?;
             let lifted = match lifted_at {
-                Some(at) => Some((Actor { id: row.get(5)?, via: row.get(6)? }, time(at))),
+                Some(at) => Some((Actor::new(row.get::<_, String>(5)?, row.get::<_, String>(6)?), time(at))),
                 None => None,
             };
-            let actor = Actor { id: row.get(1)?, via: row.get(2)? };
+            let actor = Actor::new(row.get::<_, String>(1)?, row.get::<_, String>(2)?);
             Ok(LastHold { hold: Hold { actor, since: time(row.get(0)?), reason: row.get(3)? }, lifted })
         })
         .optional()?)

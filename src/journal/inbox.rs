@@ -37,8 +37,8 @@ impl SignalId {
 pub struct Signal(Body);
 
 impl Signal {
-    /// Takes `run.cancelled`, `run.paused`, `ask.answered`, `outcome.set` and `note` from people, and `evidence` from a
-    /// driver that has lost the run.
+    /// Takes `run.cancelled`, `run.paused`, `ask.answered`, `approval.given`, `approval.rejected`, `outcome.set` and
+    /// `note` from people, and `evidence` from a driver that has lost the run.
     ///
     /// # Errors
     /// [`Error::NotASignal`] for everything else.
@@ -46,6 +46,7 @@ impl Signal {
         match body {
             Body::RunCancelled { .. } | Body::AskAnswered { .. } | Body::OutcomeSet { .. } => Ok(Signal(body)),
             Body::Note { .. } | Body::Evidence { .. } | Body::RunPaused { actor: Some(_), .. } => Ok(Signal(body)),
+            Body::ApprovalGiven { .. } | Body::ApprovalRejected { .. } => Ok(Signal(body)),
             other => Err(Error::NotASignal { word: other.word() }),
         }
     }
@@ -67,8 +68,7 @@ impl Store {
         let body = serde_json::to_string(&signal.0).expect("event bodies are maps with text keys");
         let at = Timestamp::now().as_millisecond();
         // An ended run hears notes and decisions; nobody is left to stop or to answer.
-        let while_open =
-            matches!(signal.0, Body::RunCancelled { .. } | Body::RunPaused { .. } | Body::AskAnswered { .. });
+        let while_open = !matches!(signal.0, Body::Note { .. } | Body::OutcomeSet { .. } | Body::Evidence { .. });
         self.write(run, Terms::DURABLE, move |db| put(db, run, at, &body, while_open))
     }
 
@@ -104,7 +104,7 @@ fn put(db: &Connection, run: RunId, at: i64, body: &str, while_open: bool) -> Re
     Ok(SignalId(id.unsigned_abs()))
 }
 
-fn pending(db: &Connection, run: RunId) -> Result<Vec<PendingSignal>, Failure> {
+pub(super) fn pending(db: &Connection, run: RunId) -> Result<Vec<PendingSignal>, Failure> {
     let mut select = db.prepare_cached("SELECT id, at, body FROM inbox WHERE run = ?1 ORDER BY id")?;
     let mut rows = select.query([run.uuid()])?;
     let mut signals = Vec::new();

@@ -75,10 +75,24 @@ impl StoreKey {
             return Ok(StoreKey::derived(&secret, Some(file)));
         }
         create(dir, &file, &random())?;
+        // Also by those who came second: what they seal must not outlive the name of the key.
+        File::open(dir).and_then(|dir| dir.sync_all()).map_err(|e| Error::os("flushing", dir, e))?;
         // Not the one just made, but the one that is there: somebody else may have been first.
         match read(&file)? {
             Some(secret) => Ok(StoreKey::derived(&secret, Some(file))),
             None => Err(Error::os("reading", &file, io::ErrorKind::NotFound.into())),
+        }
+    }
+
+    /// Makes the key of a store that is being made in `dir`, whose maker flushes the directory before others find it.
+    ///
+    /// # Errors
+    /// As [`StoreKey::of`].
+    pub(super) fn prepare(dir: &Path) -> Result<(), Error> {
+        let file = dir.join(FILE);
+        match read(&file)? {
+            Some(_) => Ok(()),
+            None => create(dir, &file, &random()),
         }
     }
 
@@ -331,7 +345,7 @@ fn read(file: &Path) -> Result<Option<[u8; SECRET_BYTES]>, Error> {
     // Says nothing of what stands there: most of it may still be the key.
     secret.map(Some).ok_or_else(|| {
         refused(format!(
-            "is damaged ({} bytes): put it back from a backup; another key opens no sealed value of this store",
+            "is damaged ({} bytes): put it back from a backup; if there is none, move it away and a new one is made, which opens nothing that is sealed and fits no signature so far",
             found.len()
         ))
     })
@@ -345,7 +359,7 @@ fn secret_in(text: &str) -> Option<[u8; SECRET_BYTES]> {
     secret.try_into().ok()
 }
 
-/// Puts `secret` into `file`, whole or not at all, unless there is one already. Durable when it returns.
+/// Puts `secret` into `file`, whole or not at all, unless there is one already. Durable once the directory is flushed.
 fn create(dir: &Path, file: &Path, secret: &[u8; SECRET_BYTES]) -> Result<(), Error> {
     let mut bytes = secret.to_vec();
     bytes.extend(&Sha256::digest(secret)[..CHECK_BYTES]);
@@ -364,8 +378,7 @@ fn create(dir: &Path, file: &Path, secret: &[u8; SECRET_BYTES]) -> Result<(), Er
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(Error::os("creating", file, error.error)),
     }
-    // Also by those who came second: what they seal must not outlive the name of the key.
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|e| Error::os("flushing", dir, e))
+    Ok(())
 }
 
 #[cfg(test)]

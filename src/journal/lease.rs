@@ -16,15 +16,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::event::Hold;
 use crate::engine::ids::RunId;
-use crate::journal::dir;
 use crate::journal::error::{Error, Failure};
-use crate::journal::hold;
 use crate::journal::store::{Store, Terms};
 use crate::journal::ticket::Ticket;
+use crate::journal::{dir, hold, schema};
 
 /// How long a holder may be silent before others take over: longer than any flush on a busy disk, short enough
 /// to wait for in an incident.
 pub const LEASE: Duration = Duration::from_secs(10);
+
+/// How old a lease gets before an append writes it anew: else it would be one more page in every commit. A holder that
+/// falls silent loses its run by so much earlier.
+const RENEWED_AFTER: Duration = Duration::from_secs(1);
 
 /// The directory of lock files, one a driven run.
 const LOCKS: &str = "locks";
@@ -120,7 +123,13 @@ impl Store {
     pub fn acquire(&self, run: RunId, holder: Holder) -> Result<Drive, Busy> {
         let lock = Lock::try_take(self.dir(), run)?;
         let locked = lock.is_some();
-        let taken = self.write(run, Terms::RELAXED, move |db| take(db, run, &holder, locked)).wait()?;
+        let taking = self.write(run, Terms::RELAXED, move |db| take(db, run, &holder, locked));
+        // Meanwhile, because who takes a run reads next.
+        drop(self.read(|db| {
+            schema::learn(db);
+            Ok(())
+        }));
+        let taken = taking.wait()?;
         match taken {
             Taken::Ours { fence } => Ok(Drive { store: self.clone(), run, fence, _lock: lock }),
             Taken::Theirs { holder } => Err(Busy::Held { holder: holder.map(Box::new) }),
@@ -284,16 +293,24 @@ fn take(db: &Connection, run: RunId, holder: &Holder, locked: bool) -> Result<Ta
     Ok(Taken::Ours { fence })
 }
 
-/// Renews the lease of whoever holds `fence`, or says who holds the run instead.
+/// Makes sure that `fence` holds the run, with almost the whole lease ahead; or says who holds it instead.
 pub(super) fn extend(db: &Connection, run: RunId, fence: u64) -> Result<(), Failure> {
-    let extended = db
-        .prepare_cached("UPDATE leases SET expires = ?3 WHERE run = ?1 AND fence = ?2")?
-        .execute(params![run.uuid(), fence, monotonic_ms() + lease_ms()])?;
-    if extended == 1 {
-        return Ok(());
+    let now = monotonic_ms();
+    let expires: Option<i64> = db
+        .prepare_cached("SELECT expires FROM leases WHERE run = ?1 AND fence = ?2")?
+        .query_row(params![run.uuid(), fence], |row| row.get(0))
+        .optional()?;
+    let Some(expires) = expires else {
+        let holder = Lease::of(db, run)?.map(|lease| lease.holder);
+        return Err(Error::Fenced { run, holder }.into());
+    };
+    // One from before a reboot lies further ahead than any holder could set it.
+    let fresh = now + lease_ms() - RENEWED_AFTER.as_millis() as i64..=now + lease_ms();
+    if !fresh.contains(&expires) {
+        db.prepare_cached("UPDATE leases SET expires = ?2 WHERE run = ?1")?
+            .execute(params![run.uuid(), now + lease_ms()])?;
     }
-    let holder = Lease::of(db, run)?.map(|lease| lease.holder);
-    Err(Error::Fenced { run, holder }.into())
+    Ok(())
 }
 
 /// Ends the lease of `fence`; one that was taken over stays.
@@ -419,6 +436,26 @@ mod tests {
         silence(&store);
         drive.check().unwrap();
         assert!(matches!(store.acquire(drive.run(), other()), Err(Busy::Held { .. })), "the check renewed it");
+    }
+
+    #[test]
+    fn an_append_writes_the_lease_once_a_second() {
+        let (_base, store) = store();
+        let drive = start(&store, "backend-down");
+        let expires = || -> i64 { sql(&store).query_row("SELECT expires FROM leases", [], |row| row.get(0)).unwrap() };
+        // Another one is written for a lease that is over a second old, and for one nobody can have set.
+        for (seq, aged_ms) in (1..).zip([RENEWED_AFTER.as_millis() as i64, 3_600_000, -3_600_000]) {
+            sql(&store).execute("UPDATE leases SET expires = ?1", [monotonic_ms() + lease_ms() - aged_ms]).unwrap();
+            append(&store, &drive, vec![note(2 * seq - 1)]).unwrap();
+            let renewed = expires();
+            let left = renewed - monotonic_ms();
+            assert!((0..=lease_ms()).contains(&left), "{left} ms left of one that was {aged_ms} ms old");
+            sql(&store).execute("UPDATE leases SET expires = ?1", [monotonic_ms() + lease_ms() - 1]).unwrap();
+            let before = expires();
+            append(&store, &drive, vec![note(2 * seq)]).unwrap();
+            let slow = monotonic_ms() + lease_ms() - before >= RENEWED_AFTER.as_millis() as i64;
+            assert!(slow || expires() == before, "a fresh one was written again");
+        }
     }
 
     #[test]

@@ -202,7 +202,7 @@ fn row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
         runbook: row.get(2)?,
         title: row.get(3)?,
         target: row.get(4)?,
-        actor: Actor { id: row.get(5)?, via: row.get(6)? },
+        actor: Actor::new(row.get::<_, String>(5)?, row.get::<_, String>(6)?),
         incident: row.get(7)?,
         status: Status::from_word(&status).ok_or_else(|| unreadable(8, &status))?,
         started_at: time(9, row.get(9)?)?,
@@ -265,7 +265,7 @@ fn find(db: &Connection, text: &str) -> Result<Vec<RunRow>, Failure> {
 }
 
 /// A short id as heard or typed, in its own letters.
-fn spoken(id: &str) -> String {
+pub(super) fn spoken(id: &str) -> String {
     let letter = |c: char| match c.to_ascii_lowercase() {
         'o' => '0',
         'i' | 'l' => '1',

@@ -18,10 +18,10 @@ pub const FILE: &str = "journal.db";
 /// How long a statement waits for another process's commit: far above any flush, far below a lease.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Pages (4 KiB) of log after which a commit copies them into the database: 2 MiB, so that the next start, which
-/// reads the whole log, stays near a millisecond, at the price of three flushes every 140 or so commits: a run
+/// Pages (4 KiB) of log after which a commit copies them into the database: 1 MiB, so that the next start, which
+/// reads the whole log, stays well below a millisecond, at the price of three flushes every 120 or so commits: a run
 /// of a hundred writes meets that at most once.
-const CHECKPOINT_PAGES: u32 = 512;
+const CHECKPOINT_PAGES: u32 = 256;
 
 /// What the log is cut back to after a burst made it long.
 const LOG_BYTES: u32 = 4 << 20;
@@ -33,7 +33,7 @@ const APPLICATION_ID: i32 = 0x7265_7261;
 const SQLITE_MIN: (i32, &str) = (3_051_003, "3.51.3");
 
 /// Each takes the schema one version on; `PRAGMA user_version` counts them. Never edit one that was released.
-const MIGRATIONS: &[&str] = &[V1, V2, V3];
+const MIGRATIONS: &[&str] = &[V1, V2, V3, V4];
 
 const V1: &str = "
 -- Number and hash of the newest run ever started: the end of the chain of runs.
@@ -162,6 +162,27 @@ const V3: &str = "
 CREATE INDEX runs_by_actor ON runs (actor, number);
 ";
 
+const V4: &str = "
+-- Signed checkpoints, each after the one before. `line` is the exact line that people are given; everything else is
+-- in it. Of the run's id, not its number: a pruned run has none any more.
+CREATE TABLE checkpoints (
+    number INTEGER PRIMARY KEY,
+    run TEXT NOT NULL,
+    events INTEGER NOT NULL,
+    line TEXT NOT NULL
+) STRICT;
+CREATE INDEX checkpoints_by_run ON checkpoints (run, events);
+
+-- What is left of a run that was pruned, at its number. `body` is the exact text whose hash is in its checkpoint.
+CREATE TABLE tombstones (
+    number INTEGER PRIMARY KEY,
+    run TEXT NOT NULL UNIQUE,
+    short TEXT NOT NULL,
+    body TEXT NOT NULL
+) STRICT;
+CREATE INDEX tombstones_by_short ON tombstones (short);
+";
+
 /// What a connection is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
@@ -184,13 +205,18 @@ pub(super) fn connect(file: &Path, access: Access) -> Result<Connection, Error> 
             Access::Write => {
                 db.execute_batch(&format!(
                     "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
-                     PRAGMA journal_size_limit = {LOG_BYTES};"
+                     PRAGMA journal_size_limit = {LOG_BYTES}; PRAGMA temp_store = MEMORY;"
                 ))?;
             }
         }
         Ok(db)
     };
     setup().map_err(|e| Error::sqlite(file, e))
+}
+
+/// Has a connection read the schema now, which its first query would wait for. An error is left to that query.
+pub(super) fn learn(db: &Connection) {
+    drop(db.prepare_cached("SELECT number FROM newest"));
 }
 
 /// Opens the store in `dir`, creating or migrating it first if needed; gives the file and a read connection.
@@ -234,8 +260,8 @@ fn lock_dir(dir: &Path) -> Result<File, Error> {
     Ok(handle)
 }
 
-/// Builds a new database beside its place and moves it there once it is on disk: two flushes in all, and
-/// nobody ever opens half a schema.
+/// Builds a new database beside its place and moves it there once it is on disk: two flushes, one more for the key,
+/// and nobody ever opens half a schema.
 fn create(dir: &Path, file: &Path) -> Result<(), Error> {
     let handle = lock_dir(dir)?;
     if file.exists() {
@@ -256,7 +282,7 @@ fn create(dir: &Path, file: &Path) -> Result<(), Error> {
     dir::private_file(&draft).map_err(|e| Error::os("creating", &draft, e))?;
     build(&draft).map_err(|e| Error::sqlite(&draft, e))?;
     // Before the store is there for others: no run ends without a key to sign it.
-    StoreKey::of(dir)?;
+    StoreKey::prepare(dir)?;
     // SQLite has closed the file: opening it here can't drop any of its locks.
     let built = File::open(&draft).map_err(|e| Error::os("opening", &draft, e))?;
     built.sync_all().map_err(|e| Error::os("flushing", &draft, e))?;
@@ -414,12 +440,12 @@ mod tests {
     fn an_older_schema_is_taken_forward_step_by_step_and_only_once() {
         let (_base, store) = store();
         let run = start(&store, "backend-down").run();
-        let later = [V1, V2, V3, "ALTER TABLE runs ADD COLUMN x INTEGER", "ALTER TABLE runs ADD COLUMN y INTEGER"];
+        let later = [V1, V2, V3, V4, "ALTER TABLE runs ADD COLUMN x INTEGER", "ALTER TABLE runs ADD COLUMN y INTEGER"];
         let db = connect(store.file(), Access::Write).unwrap();
         for _ in 0..2 {
             migrate(store.file(), &db, &later).unwrap();
         }
-        assert_eq!(version(store.file(), &db, &later).unwrap(), 5);
+        assert_eq!(version(store.file(), &db, &later).unwrap(), 6);
         db.execute("UPDATE runs SET x = 1, y = 2", []).unwrap();
         assert_eq!(store.events(run).unwrap().len(), 1);
     }
@@ -428,9 +454,9 @@ mod tests {
     fn a_migration_that_fails_leaves_the_version_it_found() {
         let (_base, store) = store();
         let db = connect(store.file(), Access::Write).unwrap();
-        assert!(migrate(store.file(), &db, &[V1, V2, V3, "CREATE TABLE x (a); CREATE TABLE x (a)"]).is_err());
+        assert!(migrate(store.file(), &db, &[V1, V2, V3, V4, "CREATE TABLE x (a); CREATE TABLE x (a)"]).is_err());
         drop(db);
-        assert_eq!(version(store.file(), &sql(&store), MIGRATIONS).unwrap(), 3);
+        assert_eq!(version(store.file(), &sql(&store), MIGRATIONS).unwrap(), 4);
         assert!(sql(&store).prepare("SELECT * FROM x").is_err());
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rusqlite::Connection;
@@ -12,10 +13,12 @@ use crate::engine::ids::RunId;
 use crate::failpoint;
 use crate::journal::append::{self, Append, Committed, Journal};
 use crate::journal::error::{Error, Failure};
+use crate::journal::hold::{self, LastHold};
+use crate::journal::inbox::{self, PendingSignal};
 use crate::journal::key::StoreKey;
 use crate::journal::schema::{self, Access};
 use crate::journal::ticket::Ticket;
-use crate::journal::writer::{Job, Tally, Writer};
+use crate::journal::writer::{Job, Tally, Work, Writer};
 use crate::journal::{chain, read};
 
 pub(super) use crate::journal::writer::Terms;
@@ -30,14 +33,32 @@ pub struct Store(Arc<Shared>);
 struct Shared {
     dir: PathBuf,
     file: PathBuf,
-    /// Counts the commits of all other connections, so it must stay the same one; opened by the first who waits.
-    watcher: Mutex<Option<Connection>>,
+    /// Reads while nobody else does, and counts the commits of all other connections.
+    kept: Mutex<Kept>,
+    /// For those who read at the same time.
     readers: Mutex<Vec<Connection>>,
     writer: Mutex<Option<Writer>>,
     /// Why nothing may be written, of a store that was opened only to be looked at.
     sealed: Option<Error>,
     key: OnceLock<StoreKey>,
     tally: Arc<Tally>,
+}
+
+/// The connection that is always there.
+struct Kept {
+    /// `None` once one was left in a state nobody can trust.
+    db: Option<Connection>,
+    /// How many there were before: what one has counted says nothing on the next.
+    before: u64,
+}
+
+/// What a driver is told of the world outside its run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct News {
+    /// The newest hold, also if it was lifted.
+    pub hold: Option<LastHold>,
+    /// Signals that no append has consumed yet, oldest first.
+    pub signals: Vec<PendingSignal>,
 }
 
 /// How many transactions and requests this process has committed.
@@ -95,8 +116,8 @@ impl Store {
         Store(Arc::new(Shared {
             dir: dir.to_owned(),
             file,
-            watcher: Mutex::new(None),
-            readers: Mutex::new(vec![reader]),
+            kept: Mutex::new(Kept { db: Some(reader), before: 0 }),
+            readers: Mutex::new(Vec::new()),
             writer: Mutex::new(None),
             sealed,
             key: OnceLock::new(),
@@ -136,14 +157,24 @@ impl Store {
     /// # Errors
     /// What reading met.
     pub fn changed(&self) -> Result<u64, Error> {
-        let mut watcher = lock(&self.0.watcher);
-        let db = match watcher.take() {
-            Some(db) => db,
-            None => schema::connect(&self.0.file, Access::Read)?,
-        };
-        let version = db.query_row("PRAGMA data_version", [], |row| row.get(0));
-        *watcher = Some(db);
-        version.map_err(|e| Error::sqlite(&self.0.file, e))
+        self.read_on(&mut lock(&self.0.kept), version)
+    }
+
+    /// What a driver has to know, if anybody has committed anything since it has `seen` the store; the driver itself
+    /// counts as somebody. One snapshot, because a driver asks at every step.
+    ///
+    /// # Errors
+    /// What reading met; then it is asked anew the next time.
+    pub fn news(&self, run: RunId, seen: &mut Option<u64>) -> Result<Option<News>, Error> {
+        let (found, news) = self.read_on(&mut lock(&self.0.kept), |db, before| {
+            let found = version(db, before)?;
+            if *seen == Some(found) {
+                return Ok((found, None));
+            }
+            Ok((found, Some(News { hold: hold::last(db)?, signals: inbox::pending(db, run)? })))
+        })?;
+        *seen = Some(found);
+        Ok(news)
     }
 
     /// What this process's writer has committed so far.
@@ -179,20 +210,18 @@ impl Store {
         self.read(|db| read::lines(db, run, 0))
     }
 
-    /// Runs a query on a connection of its own, in one snapshot.
+    /// Runs a query in one snapshot, on a connection that nobody else uses meanwhile.
     pub(super) fn read<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T, Error> {
+        // A command that does one thing at a time needs no second connection, and opening one reads the whole schema.
+        if let Ok(mut kept) = self.0.kept.try_lock() {
+            return self.read_on(&mut kept, |db, _| query(db));
+        }
         let idle = lock(&self.0.readers).pop();
         let db = match idle {
             Some(db) => db,
             None => schema::connect(&self.0.file, Access::Read)?,
         };
-        let snapshot = || -> Result<T, Failure> {
-            db.execute_batch("BEGIN")?;
-            let result = query(&db);
-            db.execute_batch("COMMIT")?;
-            result
-        };
-        let result = snapshot().map_err(|failure| failure.at(&self.0.file));
+        let result = snapshot(&db, query).map_err(|failure| failure.at(&self.0.file));
         // One left inside a transaction would hold its snapshot for ever.
         if db.is_autocommit() {
             let mut readers = lock(&self.0.readers);
@@ -201,6 +230,42 @@ impl Store {
             }
         }
         result
+    }
+
+    fn read_on<T>(
+        &self,
+        kept: &mut Kept,
+        query: impl FnOnce(&Connection, u64) -> Result<T, Failure>,
+    ) -> Result<T, Error> {
+        let db = match kept.db.take() {
+            Some(db) => db,
+            None => {
+                kept.before += 1;
+                schema::connect(&self.0.file, Access::Read)?
+            }
+        };
+        let result = snapshot(&db, |db| query(db, kept.before)).map_err(|failure| failure.at(&self.0.file));
+        if db.is_autocommit() {
+            kept.db = Some(db);
+        }
+        result
+    }
+
+    /// Starts the writer ahead of the first request, so that its connection stands when that comes.
+    pub fn expect_writes(&self) {
+        if self.0.sealed.is_none() {
+            // Without it the first request is told why.
+            drop(self.queue());
+        }
+    }
+
+    fn queue(&self) -> Result<Option<SyncSender<Box<dyn Work>>>, Error> {
+        let mut writer = lock(&self.0.writer);
+        if writer.is_none() {
+            let started = Writer::spawn(self.0.file.clone(), self.0.tally.clone());
+            *writer = Some(started.map_err(|e| Error::os("starting the writer of", &self.0.file, e))?);
+        }
+        Ok(writer.as_ref().and_then(Writer::queue))
     }
 
     /// Queues a request for the writer thread, starting it if this is the first.
@@ -212,15 +277,9 @@ impl Store {
         if let Some(refused) = &self.0.sealed {
             return Ticket::ready(Err(refused.clone()));
         }
-        let queue = {
-            let mut writer = lock(&self.0.writer);
-            if writer.is_none() {
-                match Writer::spawn(self.0.file.clone(), self.0.tally.clone()) {
-                    Ok(started) => *writer = Some(started),
-                    Err(e) => return Ticket::ready(Err(Error::os("starting the writer of", &self.0.file, e))),
-                }
-            }
-            writer.as_ref().and_then(Writer::queue)
+        let queue = match self.queue() {
+            Ok(queue) => queue,
+            Err(error) => return Ticket::ready(Err(error)),
         };
         let (reply, ticket) = Ticket::pair();
         match queue {
@@ -236,7 +295,9 @@ impl Journal for Store {
     fn append(&self, append: Append) -> Ticket<Committed> {
         let terms = Terms { durable: append.needs_a_flush(), reserve: append.starts_nothing() };
         failpoint::hit("journal.append.before");
-        let ticket = self.write(append.run, terms, move |db| append::apply(db, &append));
+        // An end is recorded also without a key that can be used; it can be signed later, and is told until then.
+        let key = append.ends_its_run().then(|| self.key().ok()).flatten();
+        let ticket = self.write(append.run, terms, move |db| append::apply(db, &append, key.as_ref()));
         failpoint::hit("journal.append.queued");
         ticket
     }
@@ -263,7 +324,70 @@ impl fmt::Debug for Store {
     }
 }
 
+fn snapshot<T>(db: &Connection, query: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T, Failure> {
+    db.prepare_cached("BEGIN")?.execute([])?;
+    let result = query(db);
+    db.prepare_cached("COMMIT")?.execute([])?;
+    result
+}
+
+/// What this connection has counted of others' commits, told apart from what the ones `before` it had.
+fn version(db: &Connection, before: u64) -> Result<u64, Failure> {
+    let counted: u32 = db.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
+    Ok(before << u32::BITS | u64::from(counted))
+}
+
 /// Nothing done under these locks can leave a half-made state behind, so a panic elsewhere doesn't matter.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::event::Body;
+    use crate::journal::inbox::Signal;
+    use crate::journal::list::Filter;
+    use crate::journal::testkit::{actor, append, note, start, store};
+
+    #[test]
+    fn a_driver_is_told_what_is_new_once_and_again_after_any_commit() {
+        let (_base, store) = store();
+        let drive = start(&store, "backend-down");
+        let mut seen = None;
+        let mut news = |store: &Store| store.news(drive.run(), &mut seen).unwrap();
+        assert_eq!(news(&store), Some(News { hold: None, signals: Vec::new() }));
+        assert_eq!(news(&store), None);
+        let cancel = Signal::new(Body::RunCancelled { actor: actor("ben"), reason: None }).unwrap();
+        store.signal(drive.run(), &cancel).wait().unwrap();
+        assert_eq!(news(&store).unwrap().signals.len(), 1);
+        assert_eq!(news(&store), None);
+        append(&store, &drive, vec![note(1)]).unwrap();
+        assert_eq!(news(&store).unwrap().signals.len(), 1, "until somebody consumes it");
+    }
+
+    #[test]
+    fn what_one_connection_has_counted_says_nothing_on_the_next() {
+        let (_base, store) = store();
+        let drive = start(&store, "backend-down");
+        let mut seen = None;
+        store.news(drive.run(), &mut seen).unwrap();
+        lock(&store.0.kept).db = None;
+        assert!(store.news(drive.run(), &mut seen).unwrap().is_some());
+        let before = store.changed().unwrap();
+        lock(&store.0.kept).db = None;
+        assert_ne!(store.changed().unwrap(), before);
+    }
+
+    #[test]
+    fn who_reads_while_somebody_reads_has_a_connection_of_their_own() {
+        let (_base, store) = store();
+        let drive = start(&store, "backend-down");
+        let both = store
+            .read(|_| Ok((store.runs(&Filter::default()).unwrap().len(), store.events(drive.run()).unwrap().len())));
+        assert_eq!(both.unwrap(), (1, 1));
+        assert_eq!(lock(&store.0.readers).len(), 1, "kept for the next");
+        append(&store, &drive, vec![note(1)]).unwrap();
+        assert_eq!(store.events(drive.run()).unwrap().len(), 2);
+    }
 }

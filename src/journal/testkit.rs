@@ -22,7 +22,7 @@ pub(super) fn new_run() -> RunId {
 }
 
 pub(super) fn actor(id: &str) -> Actor {
-    Actor { id: id.into(), via: "cli".into() }
+    Actor::new(id, "cli")
 }
 
 pub(super) fn holder() -> Holder {
@@ -60,6 +60,8 @@ pub(super) fn started(run: RunId, runbook: &str) -> Event {
             group: None,
             previous: None,
             timeout_ms: None,
+            floors: None,
+            cover: None,
             rehearsal: false,
             store: None,
         })),

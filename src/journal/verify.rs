@@ -1,6 +1,10 @@
-//! Checks a whole store, or one run: what [`PROVEN`] says, and no more than [`NOT_PROVEN`] admits.
+//! Checks a whole store, or one run: events, rows, texts, and in `signed.rs` the signed checkpoints. What a clean
+//! report means and what it doesn't is said by `words.rs`.
 //!
 //! Reads everything, changes nothing, and goes on after damage: one bad run must not hide the next.
+
+mod signed;
+mod words;
 
 use jiff::Timestamp;
 use rusqlite::types::ValueRef;
@@ -9,25 +13,13 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::engine::event::{Body, RunStarted, StoreLink};
 use crate::engine::ids::RunId;
 use crate::journal::chain::{self, Hash, Head};
+use crate::journal::checkpoint::Checkpoint;
 use crate::journal::error::{Error, Failure};
+use crate::journal::key::{PublicKey, StoreKey};
+use crate::journal::prune::Tombstone;
 use crate::journal::read;
 use crate::journal::store::Store;
 use crate::journal::wal::{self, Found};
-
-/// What a clean report means.
-pub const PROVEN: [&str; 4] = [
-    "no event of a checked run was changed, removed, added, swapped or moved to another run since it was written",
-    "no run was removed from the middle of the store, and none put in or reordered",
-    "the texts a run is pinned to, and every other stored blob, are the bytes that were stored",
-    "if the head of an earlier report is the same as now, or its run still has that hash: nothing up to it was rewritten",
-];
-
-/// What a clean report can't mean.
-pub const NOT_PROVEN: [&str; 3] = [
-    "that nobody with access to the file rewrote it whole, with all hashes: compare with a head kept elsewhere",
-    "that no newest runs or last events were cut off together with the rows that count them: the same",
-    "anything about signals not yet taken by a driver, or about leases: they aren't evidence",
-];
 
 /// Damage listed for each run and for the store: beyond it more lines help nobody.
 const DAMAGE_MAX: usize = 100;
@@ -48,6 +40,24 @@ pub struct Report {
     pub head: StoreLink,
     /// Last event and its hash of the run that was asked for.
     pub run_head: Option<(u64, Hash)>,
+    /// The run that was asked for, if not everything.
+    pub run: Option<RunId>,
+    /// Signed checkpoints of the store that were checked.
+    pub checkpoints: u64,
+    /// Runs that were pruned and left a tombstone.
+    pub pruned: u64,
+    /// The key all of that should be signed with, if it can be read.
+    pub key: Option<PublicKey>,
+    /// Checkpoints that came from outside, in their order.
+    pub kept: Vec<Kept>,
+}
+
+/// A checkpoint that was kept elsewhere, held against the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    pub checkpoint: Checkpoint,
+    /// Why the store isn't what was signed; empty if it is.
+    pub why: Vec<String>,
 }
 
 /// The head of a store nothing was started in.
@@ -56,13 +66,27 @@ const NO_RUNS: StoreLink = StoreLink { number: 0, prev: String::new() };
 impl Report {
     /// Nothing checked yet.
     fn new(store: Vec<String>, head: StoreLink) -> Report {
-        let (damaged, remarks) = (Vec::new(), Vec::new());
-        Report { runs: 0, events: 0, blobs: 0, damaged, store, remarks, head, run_head: None }
+        let (damaged, remarks, kept) = (Vec::new(), Vec::new(), Vec::new());
+        Report {
+            runs: 0,
+            events: 0,
+            blobs: 0,
+            damaged,
+            store,
+            remarks,
+            head,
+            run_head: None,
+            run: None,
+            checkpoints: 0,
+            pruned: 0,
+            key: None,
+            kept,
+        }
     }
 
     /// Whether nothing was found.
     pub fn is_clean(&self) -> bool {
-        self.damaged.is_empty() && self.store.is_empty()
+        self.damaged.is_empty() && self.store.is_empty() && self.kept.iter().all(|kept| kept.why.is_empty())
     }
 }
 
@@ -81,11 +105,31 @@ pub struct RunDamage {
 /// [`Error::NoRun`] for a run that isn't there; [`Error::DamagedFile`] if the file can't be read at all. Damage that
 /// leaves the rest readable is in the report.
 pub fn verify(store: &Store, run: Option<RunId>) -> Result<Report, Error> {
+    verify_against(store, run, &[])
+}
+
+/// Checks one run, or everything there is, and holds it against checkpoints that were kept elsewhere.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_against(store: &Store, run: Option<RunId>, kept: &[Checkpoint]) -> Result<Report, Error> {
     // First: SQLite takes a damaged log for a short one, and then nothing below misses what it hides.
     let log = wal::examine(store.file())?;
-    let read = store.read(|db| match run {
-        Some(run) => verify_run(db, run),
-        None => verify_store(db),
+    let key = StoreKey::existing(store.dir());
+    let public = key.as_ref().ok().and_then(Option::as_ref).map(StoreKey::public);
+    let read = store.read(|db| {
+        let mut report = match run {
+            Some(run) => verify_run(db, run, public)?,
+            None => verify_store(db, public)?,
+        };
+        for checkpoint in kept {
+            let why = signed::held_against(db, checkpoint, public)?;
+            report.kept.push(Kept { checkpoint: checkpoint.clone(), why });
+        }
+        if let Err(error) = &key {
+            report.remarks.push(format!("signatures can't be held against the store's own key: {error}"));
+        }
+        Ok(report)
     });
     let damage = match log {
         Found::Whole => return read,
@@ -104,17 +148,18 @@ pub fn verify(store: &Store, run: Option<RunId>) -> Result<Report, Error> {
     Ok(report)
 }
 
-fn verify_run(db: &Connection, run: RunId) -> Result<Report, Failure> {
+fn verify_run(db: &Connection, run: RunId, key: Option<PublicKey>) -> Result<Report, Failure> {
     let (number, end) = match read::row(db, run) {
         Ok(row) => row,
         Err(Failure::Refusal(Error::Damaged { seq, why, .. })) => {
-            let mut report = empty(db)?;
+            let mut report = empty(db, key)?;
             report.damaged.push(RunDamage { number: 0, run: run.uuid(), why: vec![format!("event {seq}: {why}")] });
             return Ok(report);
         }
         Err(failure) => return Err(failure),
     };
-    let mut report = empty(db)?;
+    let mut report = empty(db, key)?;
+    report.run = Some(run);
     report.run_head = Some((end.seq, end.hash));
     let mut why = Vec::new();
     if let Some(started) = check_run(db, number, &run.uuid(), &mut report.events, &mut why)? {
@@ -124,11 +169,12 @@ fn verify_run(db: &Connection, run: RunId) -> Result<Report, Failure> {
     if !why.is_empty() {
         report.damaged.push(RunDamage { number, run: run.uuid(), why });
     }
+    signed::check_run(db, run, &mut report)?;
     Ok(report)
 }
 
-fn verify_store(db: &Connection) -> Result<Report, Failure> {
-    let mut report = empty(db)?;
+fn verify_store(db: &Connection, key: Option<PublicKey>) -> Result<Report, Failure> {
+    let mut report = empty(db, key)?;
     check_structure(db, &mut report.store);
 
     let mut select = db.prepare("SELECT number, id FROM runs ORDER BY number")?;
@@ -143,16 +189,14 @@ fn verify_store(db: &Connection) -> Result<Report, Failure> {
                 continue;
             }
         };
-        if number != next {
-            note(&mut report.store, missing(next, number - 1));
-            prev = String::new();
-        }
+        bridge(db, &mut report, next, number, &mut prev)?;
         let mut why = Vec::new();
         if let Some(started) = check_run(db, number, &id, &mut report.events, &mut why)? {
-            let gap = number != next;
-            check_link(number, &started.body, gap, &prev, &mut why);
+            check_link(number, &started.body, &prev, &mut why);
             check_pinned(db, &started, &mut why)?;
             prev = started.hash.to_string();
+        } else {
+            prev.clear();
         }
         report.runs += 1;
         if !why.is_empty() {
@@ -161,8 +205,11 @@ fn verify_store(db: &Connection) -> Result<Report, Failure> {
         next = number + 1;
     }
     if next <= report.head.number {
-        note(&mut report.store, missing(next, report.head.number));
-    } else if next == report.head.number + 1 && report.head.prev != prev {
+        let end = report.head.number + 1;
+        bridge(db, &mut report, next, end, &mut prev)?;
+        next = end;
+    }
+    if next == report.head.number + 1 && !prev.is_empty() && report.head.prev != prev {
         note(&mut report.store, "the newest run is not the one that was started last".to_owned());
     } else if next > report.head.number + 1 {
         note(&mut report.store, format!("it has {} runs, but {} were started", next - 1, report.head.number));
@@ -175,10 +222,44 @@ fn verify_store(db: &Connection) -> Result<Report, Failure> {
     }
     check_counts(db, &mut report.store)?;
     check_blobs(db, &mut report)?;
+    signed::check_all(db, &mut report)?;
     Ok(report)
 }
 
-fn empty(db: &Connection) -> Result<Report, Failure> {
+/// Walks over the numbers from `next` to before `number`, which have no run: each needs a tombstone. `prev` becomes
+/// the link of the last of them, or nothing if that isn't known.
+fn bridge(db: &Connection, report: &mut Report, next: u64, number: u64, prev: &mut String) -> Result<(), Failure> {
+    if next >= number {
+        return Ok(());
+    }
+    let mut next = next;
+    let mut select =
+        db.prepare_cached("SELECT number, body FROM tombstones WHERE number >= ?1 AND number < ?2 ORDER BY number")?;
+    let mut rows = select.query([next, number])?;
+    while let Some(row) = rows.next()? {
+        let (at, body): (u64, String) = (row.get(0)?, row.get(1)?);
+        if at > next {
+            note(&mut report.store, missing(next, at - 1));
+            prev.clear();
+        }
+        match signed::check_tombstone(db, at, &body, report.key)? {
+            Ok(Tombstone { store, .. }) if !prev.is_empty() && store.prev != *prev => {
+                note(&mut report.store, format!("another run stood before pruned run {at} when it started"));
+            }
+            Ok(_) => report.pruned += 1,
+            Err(why) => note(&mut report.store, format!("pruned run {at}: {why}")),
+        }
+        *prev = Tombstone::parse(&body).map(|tombstone| tombstone.start.to_string()).unwrap_or_default();
+        next = at + 1;
+    }
+    if next < number {
+        note(&mut report.store, missing(next, number - 1));
+        prev.clear();
+    }
+    Ok(())
+}
+
+fn empty(db: &Connection, key: Option<PublicKey>) -> Result<Report, Failure> {
     let newest = db
         .query_row("SELECT number, hash FROM newest WHERE one = 1", [], |row| {
             Ok(StoreLink { number: row.get(0)?, prev: row.get(1)? })
@@ -189,7 +270,9 @@ fn empty(db: &Connection) -> Result<Report, Failure> {
         store.push("the row of the newest run is missing".to_owned());
         NO_RUNS
     });
-    Ok(Report::new(store, head))
+    let mut report = Report::new(store, head);
+    report.key = key;
+    Ok(report)
 }
 
 fn note(list: &mut Vec<String>, why: String) {
@@ -321,14 +404,14 @@ fn check_row(db: &Connection, number: u64, run: RunId, start: &Start, why: &mut 
     Ok(())
 }
 
-/// The run's place in the chain of runs. Behind a gap only its number can be checked.
-fn check_link(number: u64, started: &RunStarted, gap: bool, prev: &str, why: &mut Vec<String>) {
+/// The run's place in the chain of runs. Behind a gap (`prev` is empty) only its number can be checked.
+fn check_link(number: u64, started: &RunStarted, prev: &str, why: &mut Vec<String>) {
     match &started.store {
         None => note(why, "its first event has no place in the store".to_owned()),
         Some(link) if link.number != number => {
             note(why, format!("it was run number {} when it started, and stands at {number}", link.number));
         }
-        Some(link) if !gap && !prev.is_empty() && link.prev != prev => {
+        Some(link) if !prev.is_empty() && link.prev != prev => {
             note(why, format!("another run {} stood before it when it started", number - 1));
         }
         Some(link) if number == 1 && !link.prev.is_empty() => {
@@ -390,117 +473,4 @@ fn sentence(failure: Failure) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::journal::append::{Append, Blob, Journal};
-    use crate::journal::testkit::{append, holder, new_run, note, sql, start, started, store};
-
-    fn filled(store: &Store) -> Vec<RunId> {
-        let mut runs = Vec::new();
-        for _ in 0..3 {
-            let drive = start(store, "backend-down");
-            append(store, &drive, vec![note(1), note(2)]).unwrap();
-            runs.push(drive.run());
-        }
-        runs
-    }
-
-    #[test]
-    fn a_store_nobody_touched_is_clean() {
-        let (_base, store) = store();
-        assert!(verify(&store, None).unwrap().is_clean(), "also an empty one");
-        let runs = filled(&store);
-        let report = verify(&store, None).unwrap();
-        assert!(report.is_clean(), "{report:?}");
-        assert_eq!((report.runs, report.events, report.head.number), (3, 9, 3));
-        let one = verify(&store, Some(runs[1])).unwrap();
-        assert_eq!((one.is_clean(), one.runs, one.events), (true, 1, 3));
-        assert_eq!(one.run_head.map(|(seq, _)| seq), Some(2));
-    }
-
-    #[test]
-    fn a_removed_run_shows() {
-        let (_base, store) = store();
-        filled(&store);
-        let base = verify(&store, None).unwrap().head;
-        for (number, says) in
-            [(2, "run number 2 is missing"), (3, "runs 2 to 3 are missing"), (1, "runs 1 to 3 are missing")]
-        {
-            sql(&store)
-                .execute_batch(&format!(
-                    "DELETE FROM events WHERE run = {number}; DELETE FROM runs WHERE number = {number}"
-                ))
-                .unwrap();
-            let report = verify(&store, None).unwrap();
-            assert_eq!(report.store, [says.to_owned()]);
-            assert_eq!(report.head, base);
-        }
-    }
-
-    #[test]
-    fn a_renumbered_store_shows() {
-        let (_base, store) = store();
-        filled(&store);
-        sql(&store)
-            .execute_batch(
-                "DELETE FROM events WHERE run = 2; DELETE FROM runs WHERE number = 2;
-                 UPDATE events SET run = 2 WHERE run = 3; UPDATE runs SET number = 2 WHERE number = 3;
-                 UPDATE newest SET number = 2",
-            )
-            .unwrap();
-        let report = verify(&store, None).unwrap();
-        assert_eq!(report.damaged.len(), 1, "{report:?}");
-        assert!(report.damaged[0].why[0].contains("run number 3"), "{report:?}");
-    }
-
-    #[test]
-    fn every_kind_of_damage_is_told_once_and_does_not_hide_the_next() {
-        let (_base, store) = store();
-        filled(&store);
-        sql(&store)
-            .execute_batch(
-                "UPDATE events SET body = 'x' WHERE run = 1 AND seq = 1;
-                 UPDATE runs SET runbook = 'other' WHERE number = 2;
-                 UPDATE counts SET runs = 7;
-                 INSERT INTO events VALUES (9, 0, '{}', zeroblob(32));",
-            )
-            .unwrap();
-        let report = verify(&store, None).unwrap();
-        let numbers: Vec<u64> = report.damaged.iter().map(|run| run.number).collect();
-        assert_eq!(numbers, [1, 2], "{report:?}");
-        assert!(report.damaged.iter().all(|run| run.why.len() == 1), "{report:?}");
-        assert_eq!(report.store.len(), 2, "{report:?}");
-    }
-
-    #[test]
-    fn a_changed_or_missing_text_shows() {
-        let (_base, store) = store();
-        let run = new_run();
-        let drive = store.acquire(run, holder()).unwrap();
-        let blob = Blob::new("runbook", b"steps: []".to_vec());
-        let mut first = started(run, "backend-down");
-        if let Body::RunStarted(started) = &mut first.body {
-            started.files.push(crate::engine::event::PinnedFile {
-                kind: crate::runbook::program::FileKind::Runbook,
-                name: "backend-down".into(),
-                shown: "runbooks/backend-down.yaml".into(),
-                digest: blob.digest().into(),
-            });
-        }
-        store.append(Append { blobs: vec![blob], ..Append::events(run, drive.fence(), vec![first]) }).wait().unwrap();
-        assert!(verify(&store, None).unwrap().is_clean());
-        for change in ["UPDATE blobs SET bytes = x'00'", "DELETE FROM blobs"] {
-            sql(&store).execute_batch(change).unwrap();
-            for asked in [None, Some(run)] {
-                let report = verify(&store, asked).unwrap();
-                assert!(report.damaged[0].why[0].contains("backend-down"), "{report:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_run_that_is_not_there_is_not_clean() {
-        let (_base, store) = store();
-        assert!(matches!(verify(&store, Some(new_run())), Err(Error::NoRun { .. })));
-    }
-}
+mod tests;

@@ -141,6 +141,11 @@ struct Committer {
 
 impl Committer {
     fn serve(mut self, requests: Receiver<Box<dyn Work>>) {
+        // While the first request is being made. What is wrong with the file, that request is told.
+        if let Ok(db) = self.reopen() {
+            schema::learn(&db);
+            self.db = Some(db);
+        }
         while let Ok(first) = requests.recv() {
             let mut group = vec![first];
             while group.len() < GROUP_MAX {
@@ -215,16 +220,23 @@ impl Committer {
         }
         sql("BEGIN IMMEDIATE")?;
         let mut refusals = BTreeMap::new();
+        // What stands alone needs no way back to a part of the transaction, which would copy every page it touches.
+        let alone = group.len() == 1;
         for (i, work) in group.iter_mut().enumerate() {
             if let Some(error) = self.refused.get(&work.run()) {
                 refusals.insert(i, error.clone());
                 continue;
             }
-            sql("SAVEPOINT request")?;
+            if !alone {
+                sql("SAVEPOINT request")?;
+            }
             match work.apply(db) {
+                Ok(()) if alone => {}
                 Ok(()) => sql("RELEASE request")?,
                 Err(failure) if failure.is_of_one_request() => {
-                    sql("ROLLBACK TO request; RELEASE request")?;
+                    if !alone {
+                        sql("ROLLBACK TO request; RELEASE request")?;
+                    }
                     refusals.insert(i, failure.at(&self.file));
                 }
                 Err(failure) => return Err(failure.at(&self.file)),
@@ -340,6 +352,17 @@ mod tests {
         let before = store.commits();
         append(&store, &drive, vec![note(7)]).unwrap_err();
         assert_eq!(store.commits(), before);
+    }
+
+    #[test]
+    fn a_request_refused_alone_leaves_nothing_of_itself() {
+        let (_base, store) = store();
+        let drive = start(&store, "backend-down");
+        // A good event before a bad one.
+        append(&store, &drive, vec![note(1), note(5)]).unwrap_err();
+        assert_eq!(store.events(drive.run()).unwrap().len(), 1);
+        append(&store, &drive, vec![note(1)]).unwrap();
+        assert_eq!(store.events(drive.run()).unwrap().len(), 2);
     }
 
     #[test]

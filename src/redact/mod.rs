@@ -5,8 +5,10 @@
 
 mod forms;
 mod needles;
+mod pieces;
 mod redactor;
 mod writer;
 
+pub use pieces::redact_pieces;
 pub use redactor::{Redactor, SECRET_BYTES_MIN};
 pub use writer::RedactingWriter;

@@ -24,8 +24,18 @@ pub struct Redactor {
 struct Known {
     /// Each form with the name that is shown for it: the first to be registered.
     forms: BTreeMap<String, String>,
-    values: BTreeSet<String>,
+    /// Each value with the name it was first registered under.
+    values: BTreeMap<String, Origin>,
+    /// Values that somebody was allowed to see.
+    released: BTreeSet<String>,
     needles: Arc<Needles>,
+}
+
+/// Where a value comes from, which decides whether it may be released.
+struct Origin {
+    name: String,
+    /// Read by a step, and not a secret of the target.
+    sealed: bool,
 }
 
 impl Redactor {
@@ -37,17 +47,58 @@ impl Redactor {
     /// Makes `value` a secret from now on, in all its forms. Never forgets one: after a rotation the old
     /// value is still none of the readers' business. Values under [`SECRET_BYTES_MIN`] are ignored.
     pub fn register(&self, name: &str, value: &str) {
-        if value.len() < SECRET_BYTES_MIN {
-            return;
-        }
+        self.add([(name, value)], false);
+    }
+
+    /// As [`Redactor::register`] for what a step has read: all of them at once, because each change compiles the
+    /// search anew. One that was released stays so.
+    pub fn register_sealed<'v>(&self, values: impl IntoIterator<Item = (&'v str, &'v str)>) {
+        self.add(values, true);
+    }
+
+    fn add<'v>(&self, values: impl IntoIterator<Item = (&'v str, &'v str)>, sealed: bool) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if !known.values.insert(value.to_owned()) {
-            return;
+        let mut changed = false;
+        for (name, value) in values {
+            if value.len() < SECRET_BYTES_MIN || (sealed && known.released.contains(value)) {
+                continue;
+            }
+            if let Some(origin) = known.values.get_mut(value) {
+                origin.sealed &= sealed;
+                continue;
+            }
+            changed = true;
+            known.values.insert(value.to_owned(), Origin { name: name.to_owned(), sealed });
+            for form in forms::of(value) {
+                known.forms.entry(form).or_insert_with(|| name.to_owned());
+            }
         }
-        for form in forms::of(value) {
-            known.forms.entry(form).or_insert_with(|| name.to_owned());
+        if changed {
+            known.needles = Arc::new(Needles::new(&known.forms));
         }
-        known.needles = Arc::new(Needles::new(&known.forms));
+    }
+
+    /// Lets values be seen that a step has read, because the runbook says so. A secret of the target stays one.
+    pub fn release<'v>(&self, values: impl IntoIterator<Item = &'v str>) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = false;
+        for value in values {
+            known.released.insert(value.to_owned());
+            if known.values.get(value).is_some_and(|origin| origin.sealed) {
+                known.values.remove(value);
+                changed = true;
+            }
+        }
+        if changed {
+            let mut left = BTreeMap::new();
+            for (value, origin) in &known.values {
+                for form in forms::of(value) {
+                    left.entry(form).or_insert_with(|| origin.name.clone());
+                }
+            }
+            known.needles = Arc::new(Needles::new(&left));
+            known.forms = left;
+        }
     }
 
     /// `text` without secrets; borrowed if there was none.
@@ -149,6 +200,18 @@ mod tests {
     fn text_without_secrets_is_borrowed_and_short_values_are_not_registered() {
         let redactor = knowing(&[("PIN", "1234567"), ("TOKEN", "abcdefgh")]);
         assert!(matches!(redactor.redact("call 1234567"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn what_a_step_has_read_can_be_released_and_a_secret_of_the_target_can_not() {
+        let redactor = knowing(&[("TOKEN", "target-secret")]);
+        redactor.register_sealed([("A", "first-value"), ("B", "target-secret"), ("C", "other-value")]);
+        redactor.release(["first-value", "target-secret", "later-value"]);
+        redactor.register_sealed([("A", "first-value"), ("D", "later-value")]);
+        let said = redactor.redact("first-value later-value target-secret other-value").into_owned();
+        assert_eq!(said, "first-value later-value [redacted:TOKEN] [redacted:C]");
+        redactor.register("LATE", "first-value");
+        assert_eq!(redactor.redact("first-value"), "[redacted:LATE]");
     }
 
     #[test]

@@ -61,6 +61,8 @@ pub const CODES: &[(&str, &str)] = &[
     ("E0236", "undo where there is nothing it could take back"),
     ("E0237", "a step that would attach to another run"),
     ("E0240", "a pattern that can't be one"),
+    ("E0245", "`reveal` where nothing is sealed, or of a name that isn't there"),
+    ("E0246", "an output that says `sealed` and gives plain text"),
     // Expressions and scripts.
     ("E0301", "an expression or script that doesn't compile"),
     ("E0302", "a reserved word of Rhai used as a name"),

@@ -44,7 +44,7 @@ pub const OUTCOMES: [&str; 8] =
 pub const RUN_OUTCOMES: [&str; 4] = ["success", "failed", "rejected", "cancelled"];
 
 /// Kinds of failure; the engine's words, held to them by a test.
-pub const FAILURE_KINDS: [&str; 20] = [
+pub const FAILURE_KINDS: [&str; 22] = [
     "dns",
     "connect",
     "tls",
@@ -62,13 +62,16 @@ pub const FAILURE_KINDS: [&str; 20] = [
     "stopped",
     "engine_died",
     "expired",
+    "rejected",
+    "stale",
     "mismatch",
     "limit",
     "busy",
 ];
 
 /// Kinds of failure another attempt can't change, or must not: `retry` never repeats them.
-pub const NEVER_RETRIED: [&str; 7] = ["argument", "policy", "secret", "mismatch", "limit", "expired", "engine_died"];
+pub const NEVER_RETRIED: [&str; 9] =
+    ["argument", "policy", "secret", "mismatch", "limit", "expired", "rejected", "stale", "engine_died"];
 
 /// What `on:` of a `retry` may name beside kinds of failure.
 pub const RETRY_WORDS: [&str; 3] = ["refused", "5xx", "429"];

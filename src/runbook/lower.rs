@@ -1,11 +1,11 @@
 //! A YAML tree to a [`Runbook`]: every mistake of form in one pass, no meaning across steps (that is
 //! `check.rs`).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::runbook::gaps::Gaps;
 use crate::runbook::lower_inputs::inputs;
+use crate::runbook::lower_sealed;
 use crate::runbook::lower_steps::{self, Ids};
 use crate::runbook::lower_times;
 use crate::runbook::lower_whole;
@@ -115,7 +115,7 @@ fn lower(reader: &mut Reader, name: &str, kind: Kind, root: &Node) -> Option<Run
     let on_failure = end_block(reader, "on_failure");
     let finally = end_block(reader, "finally");
     let plan = fields.get("plan").and_then(|node| lower_whole::plan(reader, node));
-    let outputs = named_templates(reader, &fields, "outputs");
+    let (outputs, sealed) = lower_sealed::outputs(reader, &fields);
     Some(Runbook {
         name: name.to_owned(),
         kind,
@@ -136,6 +136,7 @@ fn lower(reader: &mut Reader, name: &str, kind: Kind, root: &Node) -> Option<Run
         on_failure,
         finally,
         outputs,
+        sealed,
     })
 }
 
@@ -170,8 +171,11 @@ pub fn named_templates(reader: &mut Reader, fields: &Fields<'_>, key: &str) -> V
     let mut read = vec![];
     for entry in reader.map(node, &format!("`{key}`")) {
         reader.name(&entry.key, words::snake_case_fault);
-        if key == "outputs" && is_sealed(&entry.value) {
-            reader.later(entry.key.span, "sealed");
+        if let Some(sealed) = lower_sealed::says_sealed(&entry.value).filter(|_| key == "outputs") {
+            let message = "what a step gives is sealed where it is read, not in its `outputs`";
+            let problem =
+                Problem::error("E0115", &reader.source, sealed.key.span, message).label("goes on outputs of a file");
+            reader.push(problem.help("write `sealed: true`, or the places that are secret, into its `with`"));
             continue;
         }
         if let Some(template) = reader.template(&entry.value) {
@@ -179,13 +183,6 @@ pub fn named_templates(reader: &mut Reader, fields: &Fields<'_>, key: &str) -> V
         }
     }
     read
-}
-
-/// `{ value: …, sealed: true }`
-fn is_sealed(node: &Node) -> bool {
-    let NodeKind::Map(entries) = &node.kind else { return false };
-    let keys: BTreeMap<&str, &Node> = entries.iter().map(|entry| (entry.key.value.as_str(), &entry.value)).collect();
-    keys.len() == 2 && keys.contains_key("value") && keys.contains_key("sealed")
 }
 
 #[cfg(test)]

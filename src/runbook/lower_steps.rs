@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::runbook::lower::named_templates;
+use crate::runbook::lower_approval;
+use crate::runbook::lower_sealed;
 use crate::runbook::lower_times;
 use crate::runbook::lower_undo;
 use crate::runbook::lower_writes;
@@ -37,6 +39,7 @@ pub(super) const STEP: Keys = Keys {
         "within",
         "timeout",
         "retry",
+        "approval",
         "effect",
         "repeat",
         "settle",
@@ -44,8 +47,9 @@ pub(super) const STEP: Keys = Keys {
         "reason",
         "continue_on_failure",
         "outputs",
+        "reveal",
     ],
-    later: &["approval", "reveal"],
+    later: &[],
     foreign: &[
         ("run", "a command is `uses: exec.run`; Rhai code is `script`"),
         ("when", "a condition of a step is `if`"),
@@ -73,7 +77,7 @@ pub(super) const STEP: Keys = Keys {
 
 pub(super) const BODIES: [&str; 6] = ["uses", "script", "assert", "findings", "steps", "parallel"];
 /// Keys that go with some bodies only. What stands in none of the lists goes with every body.
-pub(super) const GOES_WITH: [(&str, &[&str]); 12] = [
+pub(super) const GOES_WITH: [(&str, &[&str]); 14] = [
     ("with", &["uses"]),
     ("until", &["uses", "script", "steps"]),
     ("in_a_row", &["uses", "script", "steps"]),
@@ -82,10 +86,12 @@ pub(super) const GOES_WITH: [(&str, &[&str]); 12] = [
     ("timeout", &["uses", "script", "steps", "parallel"]),
     ("retry", &["uses", "script", "steps", "parallel"]),
     ("outputs", &["uses", "script", "steps", "parallel"]),
+    ("approval", &["uses", "script", "steps", "parallel"]),
     ("effect", &["uses"]),
     ("repeat", &["uses"]),
     ("settle", &["uses"]),
     ("undo", &["uses", "script", "steps", "parallel"]),
+    ("reveal", &["uses"]),
 ];
 /// Keys that a `foreach` around the body takes over: they look at its items, whatever the body is.
 pub(super) const OF_FOREACH: [&str; 3] = ["until", "in_a_row", "every"];
@@ -183,12 +189,14 @@ fn step(reader: &mut Reader, node: &Node, ids: &mut Ids) -> Option<Step> {
     let within = fields.get("within").and_then(|node| reader.duration_template(node, "`within`"));
     let timeout = fields.get("timeout").and_then(|node| reader.duration_template(node, "`timeout`"));
     let retry = fields.get("retry").and_then(|node| lower_times::retry(reader, node));
+    let approval = fields.get("approval").and_then(|node| lower_approval::approval(reader, node));
     let effect = fields.get("effect").and_then(|node| lower_writes::effect(reader, node));
     let repeat = fields.get("repeat").and_then(|node| lower_writes::repeat(reader, node));
     let continue_on_failure = fields.get("continue_on_failure");
     let continue_on_failure =
         continue_on_failure.and_then(|node| reader.boolean(node, "`continue_on_failure`")).unwrap_or(false);
     let outputs = fields.has("outputs").then(|| named_templates(reader, &fields, "outputs"));
+    let reveal = fields.get("reveal").map(|node| lower_sealed::reveal(reader, node)).unwrap_or_default();
     let reason = fields.get("reason").and_then(|node| reader.text(node, "`reason`"));
     let explicit = explicit_id(reader, &fields, ids);
     let body_entry = body?;
@@ -214,6 +222,7 @@ fn step(reader: &mut Reader, node: &Node, ids: &mut Ids) -> Option<Step> {
         within,
         timeout,
         retry,
+        approval,
         effect,
         repeat,
         settle,
@@ -221,6 +230,7 @@ fn step(reader: &mut Reader, node: &Node, ids: &mut Ids) -> Option<Step> {
         continue_on_failure,
         outputs,
         reason,
+        reveal,
     })
 }
 

@@ -73,9 +73,11 @@ pub fn undo(reader: &mut Reader, node: &Node, id: &str, ids: &mut Ids) -> Option
         effect,
         repeat,
         settle,
+        approval: None,
         undo: None,
         continue_on_failure: false,
         outputs: None,
+        reveal: Vec::new(),
         reason,
     };
     Some(Undo { block: [Arc::new(step)].into(), safe_if_never_happened: safe })

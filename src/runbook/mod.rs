@@ -1,5 +1,6 @@
 //! The language: YAML text to a checked runbook. Knows nothing of runs and reads no files.
 
+pub mod approval;
 pub mod check;
 pub mod codes;
 pub mod commands;
@@ -12,7 +13,9 @@ pub mod habits;
 pub mod kinds;
 pub mod locate;
 pub mod lower;
+pub mod lower_approval;
 pub mod lower_inputs;
+pub mod lower_sealed;
 pub mod lower_steps;
 pub mod lower_times;
 pub mod lower_undo;
@@ -23,6 +26,8 @@ pub mod model;
 pub mod modules;
 pub mod nearest;
 pub mod node;
+pub mod people;
+pub mod policy;
 pub mod problem;
 pub mod program;
 pub mod providers;
@@ -31,6 +36,7 @@ pub mod reader;
 pub mod render;
 pub mod scalar;
 pub mod schema;
+pub mod sealing;
 pub mod settings;
 pub mod sites;
 pub mod snippet;

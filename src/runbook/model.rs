@@ -1,7 +1,9 @@
 //! A runbook as plain data, after lowering: every name keeps its span, every snippet its code.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::runbook::approval::Approval;
 use crate::runbook::snippet::{Snippet, Template};
 use crate::runbook::source::{Span, Spanned};
 use crate::runbook::spec::{Effect, Repeat};
@@ -45,6 +47,8 @@ pub struct Runbook {
     pub on_failure: Block,
     pub finally: Block,
     pub outputs: Vec<(Spanned<String>, Template)>,
+    /// Those of `outputs` that say `sealed: true`: no plain text leaves by them.
+    pub sealed: BTreeSet<String>,
 }
 
 impl Runbook {
@@ -120,6 +124,8 @@ pub struct Step {
     /// Limit of one attempt; a write that reaches it is in doubt.
     pub timeout: Option<Template>,
     pub retry: Option<Retry>,
+    /// Who must agree before anything is written by it or inside it.
+    pub approval: Option<Approval>,
     /// Declared stricter than the action's own, or milder with a `reason`.
     pub effect: Option<Spanned<Effect>>,
     pub repeat: Option<Spanned<Repeat>>,
@@ -132,6 +138,8 @@ pub struct Step {
     pub outputs: Option<Vec<(Spanned<String>, Template)>>,
     /// Why trust was raised (`reason:`), listed by `check`.
     pub reason: Option<Spanned<String>>,
+    /// Names of sealed outputs that come as plain text all the same; empty without the key.
+    pub reveal: Vec<Template>,
 }
 
 /// `until / every / in_a_row`, on reads only. Its deadline is the step's `within`, mandatory but for a

@@ -17,7 +17,7 @@ use crate::runbook::program::{Library, Looked};
 use crate::runbook::sites::{self, Site};
 use crate::runbook::snippet::TemplateNode;
 use crate::runbook::source::{Source, Span};
-use crate::runbook::spec::{ActionSpec, ArgSpec, By, Effect, OutputSpec, RUN_UNDO, Repeat};
+use crate::runbook::spec::{ActionSpec, ArgSpec, By, Effect, OutputSpec, RUN_UNDO, Repeat, Seal};
 use crate::runbook::types::Type;
 use crate::runbook::words;
 use crate::script::compile::known_functions;
@@ -401,8 +401,12 @@ fn spec_of(file: &Runbook, totals: &Totals) -> ActionSpec {
         doc: input.description.clone().unwrap_or_default(),
         fault: None,
     });
-    let outputs =
-        file.outputs.iter().map(|(name, _)| OutputSpec { name: name.value.clone(), ty: Type::Any, doc: String::new() });
+    let outputs = file.outputs.iter().map(|(name, _)| OutputSpec {
+        name: name.value.clone(),
+        ty: Type::Any,
+        doc: String::new(),
+        sealed: if file.sealed.contains(&name.value) { Seal::Always } else { Seal::Named },
+    });
     let docs = [&file.meaning, &file.impact].into_iter().flatten().map(String::as_str).collect::<Vec<_>>();
     ActionSpec {
         name: file.name.clone(),

@@ -179,7 +179,11 @@ impl Reader {
         };
         self.push(
             Problem::error("E0103", &self.source, span, format!("unknown {} key {}", keys.what, quoted(name)))
-                .label(format!("not a {} key", keys.what))
+                .label(format!(
+                    "not {} {} key",
+                    if keys.what.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" },
+                    keys.what
+                ))
                 .help(help),
         );
         near

@@ -150,6 +150,11 @@ impl ActionSpec {
         }
     }
 
+    /// The output of this name.
+    pub fn output(&self, name: &str) -> Option<&OutputSpec> {
+        self.outputs.iter().find(|output| output.name == name)
+    }
+
     /// The argument of this name.
     pub fn arg(&self, name: &str) -> Option<&ArgSpec> {
         self.args.iter().find(|arg| arg.name == name)
@@ -180,4 +185,20 @@ pub struct OutputSpec {
     pub name: String,
     pub ty: Type,
     pub doc: String,
+    pub sealed: Seal,
 }
+
+/// Whether an output is sealed: kept encrypted, and passed on without being seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seal {
+    /// Only where a place in it is named.
+    Named,
+    /// With `sealed: true`, and as a whole where `sealed` names a place in another one of these: it holds the same
+    /// bytes.
+    Body,
+    /// Whatever the call says.
+    Always,
+}
+
+/// The argument that says what of an answer is secret.
+pub const SEALED: &str = "sealed";

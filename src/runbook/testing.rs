@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::runbook::problem::Problem;
 use crate::runbook::program::{Library, Looked, Program, load};
 use crate::runbook::source::Source;
-use crate::runbook::spec::{ActionSpec, ArgSpec, By, Effect, OutputSpec, RUN_CHILD, RUN_UNDO, Repeat};
+use crate::runbook::spec::{ActionSpec, ArgSpec, By, Effect, OutputSpec, RUN_CHILD, RUN_UNDO, Repeat, Seal};
 use crate::runbook::types::Type;
 use crate::script::value::{Map, Value};
 
@@ -132,5 +132,5 @@ fn spec(name: &str, effect: Effect, args: &[(&str, Type, bool)]) -> ActionSpec {
 }
 
 fn output(name: &str, ty: Type) -> OutputSpec {
-    OutputSpec { name: name.to_owned(), ty, doc: String::new() }
+    OutputSpec { name: name.to_owned(), ty, doc: String::new(), sealed: Seal::Named }
 }

@@ -98,7 +98,11 @@ impl Type {
                 true => Ok(value.clone()),
                 false => Err(format!("expected one of {}, got {:?}", choices.join(", "), shortened(text))),
             },
-            (Type::Secret, _) => Err("a secret is never given by value: a target says where it comes from".to_owned()),
+            (Type::Secret, _) => {
+                Err("a secret is never given by value: a target says where it comes from, or a step has \
+                                      sealed it"
+                    .to_owned())
+            }
             (_, other) => Err(format!("expected {}, got {}", self.expectation(), seen(other))),
         }
     }

@@ -8,26 +8,34 @@ use crate::drivers::gate::gated;
 use crate::drivers::local::Local;
 use crate::drivers::pinned::{pin, pin_file, unpin};
 use crate::drivers::rehearsal::rehearse;
+use crate::drivers::vault::Vault;
 use crate::drivers::watch::{Foreground, Why};
 use crate::engine::event::{Actor, Body, Event};
 use crate::engine::facts::Facts;
 use crate::engine::ids::RunId;
+use crate::engine::look_ahead::Previewed;
 use crate::engine::machine::{Machine, Signal, Start};
-use crate::journal::{Blob, Drive, Holder, Journal, RunRow};
+use crate::engine::sealed::sealed_in;
+use crate::journal::{Blob, Drive, Holder, Journal, RunRow, StoreKey};
 use crate::redact::Redactor;
 use crate::runbook::program::{FileKind, Program};
 use crate::runbook::settings::Target;
+use crate::runbook::spec::Effect;
 use crate::runs::Runs;
 use crate::runs::entry::{Entry, Wanted};
 use crate::runs::error::{ErrorKind, RunsError};
 use crate::runs::ground::Ground;
+use crate::runs::identity::only_people;
 use crate::runs::people::{DecideRequest, settle};
 use crate::runs::start::{Prepared, secrets_of};
 use crate::runs::typed::{check_optional, check_text, check_value};
 use crate::script::limits::STACK_BYTES;
 use crate::script::sandbox::Sandbox;
-use crate::script::value::Value;
-use crate::steps::world::{World, WorldSettings};
+use crate::script::value::{Map, Value};
+use crate::steps::world::{SealedValues, World, WorldSettings};
+
+/// The surface of programs that act for themselves.
+const AGENT: &str = "mcp";
 
 /// Where a run stands when its driver returns.
 #[derive(Debug)]
@@ -35,6 +43,8 @@ pub struct Left {
     pub run: RunId,
     pub facts: Facts,
     pub why: Why,
+    /// Of a run that has ended: its signed checkpoint, or why there is none.
+    pub signed: Option<Result<String, String>>,
 }
 
 /// What came of a start.
@@ -69,6 +79,8 @@ pub(super) struct Going {
 pub struct Rehearsed {
     pub events: Vec<Event>,
     pub facts: Facts,
+    /// What it would write.
+    pub found: Previewed,
     pub program: Arc<Program>,
 }
 
@@ -78,10 +90,16 @@ impl Runs {
     /// # Errors
     /// If it can't begin, also because of another run; once it has begun, trouble is in [`Left::why`].
     pub fn start(&self, prepared: Prepared, mut foreground: Foreground) -> Result<Begun, RunsError> {
+        self.may_start(&prepared, &foreground.actor)?;
         let store = self.store()?;
+        store.expect_writes();
         let run = RunId::new(uuid::Uuid::now_v7());
         let ground = self.ground()?;
-        let (world, redactor) = self.world(&prepared.program, &prepared.settings, &ground, Some(self.blobs()))?;
+        let (roster, single) = (ground.roster(), ground.settings.people.is_single_operator());
+        let redactor = self.redactor.clone();
+        let open = shown_anyway(&prepared.program, &prepared.inputs, prepared.target.as_deref());
+        let vault = Arc::new(Vault::of_store(store, run, &redactor).beside(open));
+        let world = self.world(&prepared.program, &prepared.settings, &ground, Some(self.blobs()), &vault)?;
         let (mut start, texts) = self.begin(&prepared, run, &ground, &foreground, &redactor, false)?;
         let sandbox = sandbox(&prepared.program)?;
         let drive = Arc::new(store.acquire(run, holder(&foreground.actor))?);
@@ -99,10 +117,12 @@ impl Runs {
             }
             start.previous = store.previous(&program.runbook.name, start.target.as_deref(), start.group.as_deref())?;
             let machine = Machine::start(program, sandbox, start, now());
-            let machine = machine.map_err(|failure| RunsError::failed("`vars` can't be computed", &failure))?;
-            let local = Local { store, drive: &drive, world: gated(&world, &drive), redactor, foreground };
+            let mut machine = machine.map_err(|failure| RunsError::failed("`vars` can't be computed", &failure))?;
+            machine.single_operator(single);
+            let world = gated(&world, &drive);
+            let local = Local { store, drive: &drive, world, redactor, vault, foreground, roster };
             let (facts, why) = on_event_loop(local.run(machine, texts))?;
-            Ok(Begun::Left(Box::new(Left { run, facts, why })))
+            Ok(Begun::Left(Box::new(self.left(run, facts, why))))
         })
     }
 
@@ -114,15 +134,21 @@ impl Runs {
         let run = RunId::new(uuid::Uuid::now_v7());
         let ground = self.ground()?;
         // What a rehearsal keeps goes with it.
-        let (world, redactor) = self.world(&prepared.program, &prepared.settings, &ground, None)?;
+        let redactor = self.redactor.clone();
+        let open = shown_anyway(&prepared.program, &prepared.inputs, prepared.target.as_deref());
+        // With the store's key, if there is one, what is planned has the fingerprints that the run will have.
+        let key = StoreKey::existing(&self.state_dir)?.unwrap_or_else(StoreKey::ephemeral);
+        let vault = Arc::new(Vault::in_memory(key, run, &redactor).beside(open));
+        let world = self.world(&prepared.program, &prepared.settings, &ground, None, &vault)?;
         let (start, _) = self.begin(&prepared, run, &ground, &foreground, &redactor, true)?;
         let sandbox = sandbox(&prepared.program)?;
         let program = Arc::clone(&prepared.program);
         on_engine_thread(move || {
             let machine = Machine::start(Arc::clone(&program), sandbox, start, now());
             let machine = machine.map_err(|failure| RunsError::failed("`vars` can't be computed", &failure))?;
-            let (events, facts) = on_event_loop(rehearse(machine, world, redactor, &mut foreground))?;
-            Ok(Rehearsed { events, facts, program })
+            let (events, machine) = on_event_loop(rehearse(machine, world, redactor, &vault, &mut foreground))?;
+            let (facts, found) = (machine.facts().clone(), machine.found());
+            Ok(Rehearsed { events, facts, found, program })
         })
     }
 
@@ -158,6 +184,9 @@ impl Runs {
         };
         let ground = self.ground_of(started)?;
         let (program, target) = unpin(store, started, &ground.settings.exec)?;
+        let decides = if decisions.is_empty() { None } else { Some("decide about a step") };
+        may_drive(&ground, &program.effects, &target, &foreground.actor, decides)?;
+        let (roster, single) = (ground.roster(), ground.settings.people.is_single_operator());
         let facts = Facts::fold(&events).map_err(|error| RunsError::new(ErrorKind::Damaged, error.to_string()))?;
         let decisions = settle(&facts, decisions)?;
         if let (Some(end), true) = (&facts.finished, decisions.is_empty()) {
@@ -165,8 +194,12 @@ impl Runs {
             let hint = "to go on after a failed step:  rerail resume RUN --retry STEP --reason TEXT";
             return Err(RunsError::new(ErrorKind::Usage, said).hint(hint));
         }
+        let redactor = self.redactor.clone();
+        let open = shown_anyway(&program, &started.inputs, started.target.as_deref());
+        let vault = Arc::new(Vault::of_store(store, run.run, &redactor).beside(open));
+        let world = self.world(&program, &target, &ground, Some(self.blobs()), &vault)?;
+        self.recall(&vault, &events)?;
         self.enter_again(&drive, &facts)?;
-        let (world, redactor) = self.world(&program, &target, &ground, Some(self.blobs()))?;
         check_optional(&redactor, "the reason", reason.as_deref())?;
         for request in &decisions {
             check_text(&redactor, &format!("the reason about `{}`", request.step), &request.reason)?;
@@ -179,6 +212,7 @@ impl Runs {
         on_engine_thread(move || {
             let mut machine = Machine::load(program, sandbox, &events)
                 .map_err(|error| RunsError::new(ErrorKind::Damaged, error.to_string()))?;
+            machine.single_operator(single);
             let actor = foreground.actor.clone();
             for DecideRequest { step, decision, outputs, reason } in decisions {
                 machine.signal(Signal::Decide { step, decision, outputs, actor: actor.clone(), reason }, now());
@@ -188,14 +222,24 @@ impl Runs {
             if let Some(from) = from {
                 machine.signal(Signal::Take { actor, from, reason }, now());
             }
-            let local = Local { store, drive: &drive, world: gated(&world, &drive), redactor, foreground };
+            let world = gated(&world, &drive);
+            let local = Local { store, drive: &drive, world, redactor, vault, foreground, roster };
             let (facts, why) = on_event_loop(local.run(machine, Vec::new()))?;
-            Ok(Left { run: id, facts, why })
+            Ok(self.left(id, facts, why))
         })
     }
 
+    /// Whether somebody may start this run: they are a person of the project if there are any, and what started them
+    /// may do as much. Says so before anything is asked or happens.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotAllowed`] with the way out.
+    pub fn may_start(&self, prepared: &Prepared, actor: &Actor) -> Result<(), RunsError> {
+        may_drive(&self.ground()?, &prepared.effects, &prepared.settings, actor, None)
+    }
+
     /// Where the files lie that steps keep.
-    fn blobs(&self) -> PathBuf {
+    pub(super) fn blobs(&self) -> PathBuf {
         self.state_dir.join("blobs")
     }
 
@@ -206,10 +250,12 @@ impl Runs {
         target: &Target,
         ground: &Ground,
         blobs: Option<PathBuf>,
-    ) -> Result<(World, Redactor), RunsError> {
-        let redactor = self.redactor.clone();
-        let allowed = WorldSettings::of(&ground.root, &ground.settings, Some(target), &redactor);
-        let world = World::new(WorldSettings { blobs, ..allowed });
+        vault: &Arc<Vault>,
+    ) -> Result<World, RunsError> {
+        let allowed = WorldSettings::of(&ground.root, &ground.settings, Some(target), &self.redactor);
+        let vault = Arc::clone(vault);
+        let sealed = SealedValues::opened_by(move |sealed| vault.open(sealed));
+        let world = World::new(WorldSettings { blobs, sealed, ..allowed });
         let unreadable: Vec<String> = secrets_of(program)
             .iter()
             .filter_map(|name| world.learn_secret(name).err())
@@ -219,7 +265,28 @@ impl Runs {
             let said = RunsError::new(ErrorKind::Usage, unreadable.join("; "));
             return Err(said.hint("`rerail doctor --target NAME` looks at all secrets of a target"));
         }
-        Ok((world, redactor))
+        Ok(world)
+    }
+
+    /// Makes a run's sealed values known again. Without them nothing is done: a run that goes on must not be able to
+    /// show one.
+    fn recall(&self, vault: &Vault, events: &[Event]) -> Result<(), RunsError> {
+        let hint =
+            || format!("put back `{}`, from the copy of it or of the whole directory", self.key_file().display());
+        if !events.iter().any(|event| !sealed_in(event).is_empty()) {
+            return Ok(());
+        }
+        if StoreKey::existing(&self.state_dir)?.is_none() {
+            let said = "the run has sealed values, and the key of the store is missing; nothing was done";
+            return Err(RunsError::new(ErrorKind::Damaged, said).hint(hint()));
+        }
+        vault.recall(events).map_err(|failure| {
+            RunsError::new(ErrorKind::Damaged, format!("{}; nothing was done", failure.message)).hint(hint())
+        })
+    }
+
+    fn key_file(&self) -> PathBuf {
+        self.state_dir.join(crate::journal::KEY_FILE)
     }
 
     /// What a run is started with, and the texts it is pinned to. Nothing of it holds the value of a secret.
@@ -263,10 +330,18 @@ impl Runs {
             fence: 0,
             group: None,
             previous: None,
+            floors: Some(&prepared.settings.policy.floors).filter(|floors| !floors.is_empty()).cloned().map(Box::new),
+            cover: None,
             rehearsal,
         };
         Ok((start, texts))
     }
+}
+
+/// Texts that whoever can read a run can read: what it is started with, and what it is pinned to.
+fn shown_anyway(program: &Program, inputs: &Map, target: Option<&str>) -> Vec<String> {
+    let texts = program.files.iter().map(|file| file.source.text.clone());
+    texts.chain([Value::Map(inputs.clone()).to_string()]).chain(target.map(str::to_owned)).collect()
 }
 
 pub(super) fn sandbox(program: &Program) -> Result<Arc<Sandbox>, RunsError> {
@@ -277,6 +352,38 @@ pub(super) fn sandbox(program: &Program) -> Result<Arc<Sandbox>, RunsError> {
     Ok(Arc::new(sandbox))
 }
 
+/// Whether somebody may drive a run of these effects. Who only looks may be anybody.
+pub(super) fn may_drive(
+    ground: &Ground,
+    effects: &[Effect],
+    target: &Target,
+    actor: &Actor,
+    decides: Option<&str>,
+) -> Result<(), RunsError> {
+    let worst = effects.iter().max().copied().unwrap_or(Effect::Pure);
+    let people = &ground.settings.people;
+    if actor.via == AGENT && worst > target.policy.agents_max {
+        let most = target.policy.agents_max.word();
+        let said = format!("a run that a program starts may {most} at most, and this one may {}", worst.word());
+        let hint = "a person starts it, or the target says more under `policy: agents`";
+        return Err(RunsError::new(ErrorKind::NotAllowed, said).hint(hint));
+    }
+    if let Some(what) = decides {
+        only_people(people, actor, what)?;
+    }
+    if worst < Effect::Notify {
+        return Ok(());
+    }
+    let floors = &target.policy.floors;
+    let asks = effects.iter().any(|effect| floors.of(*effect).is_some());
+    if people.is_single_operator() && asks && !floors.single_operator {
+        let said = "this target wants somebody else to approve, and there are no `people` in rerail.yaml";
+        let hint = "name them there; looking works without, and so does --dry-run";
+        return Err(RunsError::new(ErrorKind::NotAllowed, said).hint(hint));
+    }
+    only_people(people, actor, "start what may do more than look")
+}
+
 /// This process, as others are told of it.
 pub(super) fn holder(actor: &Actor) -> Holder {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -285,7 +392,7 @@ pub(super) fn holder(actor: &Actor) -> Holder {
 
 /// Drives `work` to its end. Doesn't wait for what it has left behind: a read of a dead network disk may hang for
 /// good, and nobody is interested in it any more.
-fn on_event_loop<T>(work: impl Future<Output = T>) -> Result<T, RunsError> {
+pub(super) fn on_event_loop<T>(work: impl Future<Output = T>) -> Result<T, RunsError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -116,7 +116,9 @@ fn wait_in_line(
         match foreground.control.try_recv() {
             Ok(Control::Interrupt | Control::Pause) => return Err(walked_away(store, drive, group, None)),
             Ok(Control::Leave(parting)) => return Err(walked_away(store, drive, group, Some(parting))),
-            Ok(Control::Answer { .. }) | Err(_) => std::thread::sleep(LOOK_EVERY),
+            Ok(Control::Answer { .. } | Control::Approve { .. } | Control::Reject { .. }) | Err(_) => {
+                std::thread::sleep(LOOK_EVERY)
+            }
         }
     }
     Ok(())

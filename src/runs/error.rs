@@ -27,6 +27,8 @@ pub enum ErrorKind {
     /// A runbook, target or project file has problems.
     Invalid,
     NotFound,
+    /// Whoever asks may not do it, or can't prove who they are.
+    NotAllowed,
     /// Somebody else drives the run, or holds what it excludes.
     Busy,
     /// Somebody walked away before anything began: by Ctrl-C, or with the process.

@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use crate::drivers::roster::Roster;
 use crate::engine::event::RunStarted;
 use crate::project::{Project, ProjectError};
 use crate::runbook::program::FileKind;
@@ -16,10 +17,24 @@ use crate::runs::error::{ErrorKind, RunsError};
 pub(super) struct Ground {
     /// The project, or where the run was started without one. Absolute.
     pub root: PathBuf,
+    /// Whether a project file says what is allowed; without one nothing is, and nobody is named.
+    pub has_project: bool,
     pub settings: Settings,
 }
 
 impl Ground {
+    /// Who may act here, to be asked for as long as a run is driven.
+    pub(super) fn roster(&self) -> Roster {
+        if !self.has_project {
+            return Roster::nobody();
+        }
+        let root = self.root.clone();
+        Roster::new(&self.settings.people, move || match Project::open(&root) {
+            Ok(project) => Ok(project.settings.people),
+            Err(error) => Err(error.to_string()),
+        })
+    }
+
     /// The directory as it is recorded.
     pub(super) fn shown(&self) -> Result<String, RunsError> {
         self.root.to_str().map(str::to_owned).ok_or_else(|| {
@@ -38,20 +53,20 @@ impl Runs {
             })
         };
         let root = self.project().root.clone().map_or_else(here, Ok)?;
-        Ok(Ground { root, settings: self.project().settings.clone() })
+        Ok(Ground { root, has_project: self.project().root.is_some(), settings: self.project().settings.clone() })
     }
 
     /// For a run that was started somewhere.
     pub(super) fn ground_of(&self, started: &RunStarted) -> Result<Ground, RunsError> {
         let Some(root) = started.root.as_ref().map(PathBuf::from) else { return self.ground() };
         if !started.files.iter().any(|file| file.kind == FileKind::Project) {
-            return Ok(Ground { root, settings: Settings::default() });
+            return Ok(Ground { root, has_project: false, settings: Settings::default() });
         }
         if self.project().root.as_ref() == Some(&root) {
-            return Ok(Ground { root, settings: self.project().settings.clone() });
+            return Ok(Ground { root, has_project: true, settings: self.project().settings.clone() });
         }
         match Project::open(&root) {
-            Ok(project) => Ok(Ground { root, settings: project.settings }),
+            Ok(project) => Ok(Ground { root, has_project: true, settings: project.settings }),
             Err(ProjectError::NoFile { shown }) => {
                 let said = format!("the project this run belongs to is gone: there is no `{shown}`");
                 Err(RunsError::new(ErrorKind::Usage, said)

@@ -5,6 +5,7 @@ use crate::engine::event::{Actor, Hold};
 use crate::journal::LastHold;
 use crate::runs::Runs;
 use crate::runs::error::{ErrorKind, RunsError};
+use crate::runs::identity::only_people;
 use crate::runs::typed::check_text;
 
 impl Runs {
@@ -22,11 +23,13 @@ impl Runs {
         Ok(self.store()?.put_on_hold(hold).wait()?)
     }
 
-    /// Lifts the hold; gives it, or `None` if there was none.
+    /// Lifts the hold; gives it, or `None` if there was none. Anybody may stop writes, and only people of the project
+    /// let them go on.
     ///
     /// # Errors
-    /// If the journal can't take it.
+    /// If somebody else than a person asks for it, or the journal can't take it.
     pub fn lift(&self, actor: &Actor) -> Result<Option<Hold>, RunsError> {
+        only_people(&self.project().settings.people, actor, "lift a hold")?;
         Ok(self.store()?.lift_hold(actor.clone(), now()).wait()?)
     }
 

@@ -3,7 +3,7 @@
 use crate::engine::event::Event;
 use crate::engine::facts::Facts;
 use crate::engine::ids::StepPath;
-use crate::journal::{Filter, FindError, Holder, Journal, Line, Report, RunRow, Store, verify};
+use crate::journal::{Filter, FindError, Holder, Journal, Line, RunRow, Tombstone};
 use crate::runs::Runs;
 use crate::runs::error::{ErrorKind, RunsError};
 
@@ -13,11 +13,14 @@ impl Runs {
     /// # Errors
     /// If there is none, or several.
     pub fn find(&self, text: &str) -> Result<RunRow, RunsError> {
-        self.store()?.find_run(text).map_err(|error| match error {
+        let store = self.store()?;
+        store.find_run(text).map_err(|error| match error {
             FindError::Store(error) => error.into(),
-            FindError::NotFound { .. } => {
-                RunsError::new(ErrorKind::NotFound, error.to_string()).hint("`rerail runs` lists them")
-            }
+            FindError::NotFound { .. } => match store.tombstone(text) {
+                Ok(Some(tombstone)) => pruned(&tombstone),
+                Ok(None) => RunsError::new(ErrorKind::NotFound, error.to_string()).hint("`rerail runs` lists them"),
+                Err(error) => error.into(),
+            },
             FindError::Ambiguous { .. } => RunsError::new(ErrorKind::NotFound, error.to_string()),
         })
     }
@@ -87,6 +90,10 @@ impl Runs {
                 Ok(Body::AskAnswered { step, answer, actor, .. }) => {
                     format!("answer `{answer}` to `{step}` by {}", actor.id)
                 }
+                Ok(Body::ApprovalGiven { step, actor, .. }) => format!("approval of `{step}` by {}", actor.id),
+                Ok(Body::ApprovalRejected { step, actor, reason, .. }) => {
+                    format!("rejection of `{step}` by {}: {reason}", actor.id)
+                }
                 Ok(Body::OutcomeSet { step, actor, .. }) => format!("decision on `{step}` by {}", actor.id),
                 Ok(Body::Note { text, .. }) => format!("note: {text}"),
                 Ok(other) => other.word().to_owned(),
@@ -95,7 +102,7 @@ impl Runs {
             .collect())
     }
 
-    /// Questions whose answer waits for a driver to take it up.
+    /// Questions whose answer waits for a driver to take it up, and approvals somebody has given their word about.
     ///
     /// # Errors
     /// If the journal can't be read.
@@ -104,20 +111,20 @@ impl Runs {
         let signals = self.store()?.pending_signals(run.run)?;
         let step = |body| match body {
             Ok(Body::AskAnswered { step, .. }) => Some(step),
+            Ok(Body::ApprovalGiven { step, .. } | Body::ApprovalRejected { step, .. }) => Some(step),
             _ => None,
         };
         Ok(signals.into_iter().filter_map(|signal| step(signal.body)).collect())
     }
+}
 
-    /// Checks one run or the whole store for damage, also a store that is otherwise refused for it.
-    ///
-    /// # Errors
-    /// If it can't be read at all.
-    pub fn verify(&self, run: Option<&RunRow>) -> Result<Report, RunsError> {
-        let run = run.map(|row| row.run);
-        match self.store() {
-            Ok(store) => Ok(verify(store, run)?),
-            Err(_) => Ok(verify(&Store::open_to_look(&self.state_dir)?, run)?),
-        }
-    }
+/// What is left to say of a run that was pruned.
+fn pruned(tombstone: &Tombstone) -> RunsError {
+    let Tombstone { run, runbook, status, started_at, events, actor, at, reason, head, .. } = tombstone;
+    let message = format!("run {runbook}/{run} was pruned by {} at {at:.0}: {reason}", actor.id);
+    RunsError::new(ErrorKind::NotFound, message)
+        .hint(format!(
+            "it began at {started_at:.0}, ended as {status} and had {events} events; the last had hash {head}"
+        ))
+        .hint("`rerail verify` checks its tombstone; an export or a backup made before is all that tells more")
 }

@@ -4,20 +4,25 @@
 //! works. Nothing here prints or reads the terminal.
 
 mod actions;
+mod approvals;
 mod checking;
 mod checkup;
 mod drive;
 mod entry;
 mod error;
 mod eval;
+mod evidence;
 mod follow;
 mod ground;
 mod holding;
+mod identity;
 mod inputs;
 mod look;
+mod online;
 mod people;
 mod start;
 mod take;
+mod token;
 mod typed;
 
 use std::path::PathBuf;
@@ -25,17 +30,22 @@ use std::sync::OnceLock;
 
 pub use crate::drivers::watch::{Control, Foreground, InLine, Parting, Watcher, Why};
 pub use crate::journal::{
-    Filter as RunFilter, Hash, Holder, LastHold, Line, Report as VerifyReport, RunRow, Status, StoreKey, sqlite_version,
+    Checkpoint, Filter as RunFilter, Hash, Holder, LastHold, Line, Report as VerifyReport, RunRow, Status, StoreKey,
+    sqlite_version,
 };
 pub use actions::ListedAction;
+pub use approvals::{Taken, Waiting, Word, names_change};
 pub use checking::Checked;
 pub use checkup::{Checkup, Fitness};
 pub use drive::{Begun, Left, Rehearsed};
 pub use error::{ErrorKind, RunsError};
+pub use evidence::{Prunable, Pruned};
 pub use follow::{Followed, Parted};
+pub use identity::Caller;
 pub use people::{DecideRequest, Delivered};
 pub use start::{Change, Prepared, StartRequest};
 pub use take::Handover;
+pub use token::Token;
 
 use crate::journal::Store;
 use crate::project::Project;

@@ -2,6 +2,7 @@
 
 use crate::drivers::clock::now;
 use crate::drivers::local::status;
+use crate::drivers::roster::{may_answer, one_of};
 use crate::engine::event::{Actor, Body, Decision, EVENT_VERSION, Event};
 use crate::engine::facts::{Asked, Facts, Record};
 use crate::engine::ids::StepPath;
@@ -17,6 +18,7 @@ use crate::runbook::source::Source;
 use crate::runs::Runs;
 use crate::runs::drive::holder;
 use crate::runs::error::{ErrorKind, RunsError};
+use crate::runs::identity::only_people;
 use crate::runs::typed::{check_optional, check_text};
 use crate::script::value::{Map, Value};
 use crate::steps::world::{World, WorldSettings};
@@ -50,6 +52,7 @@ impl Runs {
     /// If it has ended, or the reason holds a secret.
     pub fn cancel(&self, run: &RunRow, actor: &Actor, reason: Option<String>) -> Result<Delivered, RunsError> {
         still_open(run)?;
+        only_people(&self.people_of(run)?, actor, "cancel its runs")?;
         check_optional(&self.knowing(run), "the reason", reason.as_deref())?;
         self.send(run, Body::RunCancelled { actor: actor.clone(), reason })
     }
@@ -61,6 +64,7 @@ impl Runs {
     /// If it has ended or is paused already, or the reason holds a secret.
     pub fn pause(&self, run: &RunRow, actor: &Actor, reason: Option<String>) -> Result<Delivered, RunsError> {
         still_open(run)?;
+        only_people(&self.people_of(run)?, actor, "pause its runs")?;
         check_optional(&self.knowing(run), "the reason", reason.as_deref())?;
         let store = self.store()?;
         let body = Body::RunPaused { reason: reason.unwrap_or_default(), actor: Some(actor.clone()) };
@@ -93,7 +97,7 @@ impl Runs {
     /// the end of it if no other question ends so. It may be left out if only one is open, or if the key is the step.
     ///
     /// # Errors
-    /// If no such question is open, it is answered already or has expired, the answer is blank, isn't one of its
+    /// [`ErrorKind::NotAllowed`] if it is for others. If no such question is open, it is answered already or has expired, the answer is blank, isn't one of its
     /// choices, doesn't fit its fields or holds a secret.
     pub fn answer(
         &self,
@@ -107,6 +111,7 @@ impl Runs {
         let open: Vec<Open<'_>> =
             facts.questions().filter_map(|(path, record)| Some((path, record.asked.as_ref()?))).collect();
         let (path, asked) = meant(run, &open, step, typed)?;
+        self.may_answer(run, path, asked, actor)?;
         // The first answer wins when the run takes it up; a second one would be confirmed and then lost.
         for signal in self.store()?.pending_signals(run.run)? {
             let Ok(Body::AskAnswered { step, actor, .. }) = signal.body else { continue };
@@ -127,6 +132,20 @@ impl Runs {
         }
         let body = Body::AskAnswered { step: path.clone(), answer, actor: actor.clone(), at: Some(at) };
         Ok((path.clone(), self.send(run, body)?))
+    }
+
+    /// A courtesy: the driver asks again when it takes the answer up.
+    fn may_answer(&self, run: &RunRow, path: &StepPath, asked: &Asked, actor: &Actor) -> Result<(), RunsError> {
+        let people = self.people_of(run)?;
+        only_people(&people, actor, "answer")?;
+        if people.is_single_operator() || may_answer(actor, &asked.by) {
+            return Ok(());
+        }
+        let said = format!("`{path}` asks {}, and {} is none of them", one_of(&asked.by), actor.id);
+        Err(RunsError::new(ErrorKind::NotAllowed, said).hint(match people.who(&asked.by).as_slice() {
+            [] => "nobody has such a role: see `people` in rerail.yaml".to_owned(),
+            who => format!("that is: {}", who.join(", ")),
+        }))
     }
 
     /// Adds a note to a run's timeline, also after its end.
@@ -263,7 +282,10 @@ pub(super) fn still_open(run: &RunRow) -> Result<(), RunsError> {
 }
 
 /// The path that `text` is, or ends, if no other ends so.
-fn named<'a>(text: &str, paths: impl Iterator<Item = &'a StepPath>) -> Result<Option<&'a StepPath>, RunsError> {
+pub(super) fn named<'a>(
+    text: &str,
+    paths: impl Iterator<Item = &'a StepPath>,
+) -> Result<Option<&'a StepPath>, RunsError> {
     let mut ending = Vec::new();
     for path in paths {
         if path.as_str() == text {

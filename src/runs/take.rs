@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::drivers::pinned::unpin;
 use crate::drivers::watch::{Control, Foreground};
 use crate::engine::event::{Actor, Body, Event};
 use crate::engine::facts::Facts;
 use crate::engine::ids::StepPath;
-use crate::journal::{Busy, Drive, RunRow};
+use crate::journal::{Busy, Drive, Journal, RunRow};
 use crate::runbook::model::Block;
 use crate::runs::Runs;
-use crate::runs::drive::{Going, Left, holder};
+use crate::runs::drive::{Going, Left, holder, may_drive};
 use crate::runs::error::{ErrorKind, RunsError};
 use crate::runs::people::still_open;
 use crate::runs::typed::check_optional;
@@ -44,6 +45,20 @@ impl Runs {
         Ok(Handover { from, next, driven: self.is_driven(run)?, facts })
     }
 
+    /// Whether somebody may take this run over. Says so before the process that drives it is asked to leave.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotAllowed`] with the way out; if the run or its project can't be read.
+    pub fn may_take(&self, run: &RunRow, actor: &Actor) -> Result<(), RunsError> {
+        let events = self.store()?.load(run.run)?;
+        let Some(Body::RunStarted(started)) = events.first().map(|event| &event.body) else {
+            return Err(RunsError::new(ErrorKind::Damaged, "the journal has no `run.started`"));
+        };
+        let ground = self.ground_of(started)?;
+        let (program, target) = unpin(self.store()?, started, &ground.settings.exec)?;
+        may_drive(&ground, &program.effects, &target, actor, None)
+    }
+
     /// Takes a run over: asks the process that drives it to leave, waits until it has, and drives it on. What is
     /// running there ends first. Who walks away while waiting leaves the run paused.
     ///
@@ -51,6 +66,7 @@ impl Runs {
     /// If it has ended meanwhile, the reason holds a secret, or as for [`Runs::resume`].
     pub fn take(&self, run: &RunRow, reason: Option<String>, mut foreground: Foreground) -> Result<Left, RunsError> {
         still_open(run)?;
+        self.may_take(run, &foreground.actor)?;
         check_optional(&self.knowing(run), "the reason", reason.as_deref())?;
         let drive = Arc::new(self.wait_for(run, reason.as_deref(), &mut foreground)?);
         let events = self.events(run)?;
@@ -77,7 +93,8 @@ impl Runs {
             match foreground.control.try_recv() {
                 Ok(Control::Interrupt) => return Err(walked_away(run, ErrorKind::Interrupted(None))),
                 Ok(Control::Leave(parting)) => return Err(walked_away(run, ErrorKind::Interrupted(Some(parting)))),
-                Ok(Control::Answer { .. } | Control::Pause) | Err(_) => std::thread::sleep(LOOK_EVERY),
+                Ok(Control::Approve { .. } | Control::Reject { .. } | Control::Answer { .. } | Control::Pause)
+                | Err(_) => std::thread::sleep(LOOK_EVERY),
             }
         }
     }

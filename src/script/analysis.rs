@@ -257,7 +257,8 @@ fn read(expression: &Expr) -> Option<Read> {
     if !variable.2.is_empty() || !CONTEXTS.contains(&variable.1.as_str()) {
         return None;
     }
-    let mut read = Read { root: variable.1.to_string(), path: Vec::new(), computed: false, position: at(*position) };
+    let mut read =
+        Read { root: variable.1.to_string(), path: Vec::new(), computed: false, method: None, position: at(*position) };
     let mut next = rest;
     while let Some(link) = next {
         let (chain, flags, dot) = match link {
@@ -275,7 +276,12 @@ fn read(expression: &Expr) -> Option<Read> {
         match (dot, key) {
             (true, Expr::Property(name, position)) => read.path.push((name.2.to_string(), at(*position))),
             (false, Expr::StringConstant(name, position)) => read.path.push((name.to_string(), at(*position))),
-            (true, _) => break,
+            (true, key) => {
+                if let Expr::MethodCall(call, position) = key {
+                    read.method = Some((call.name.to_string(), at(*position)));
+                }
+                break;
+            }
             (false, _) => {
                 read.computed = true;
                 break;

@@ -50,6 +50,8 @@ pub struct Read {
     pub path: Vec<(String, Position)>,
     /// The path ends in an index that is computed, so what follows isn't known.
     pub computed: bool,
+    /// The method that is called on what was read, with its place.
+    pub method: Option<(String, Position)>,
     pub position: Position,
 }
 

@@ -166,10 +166,45 @@ fn same_as(a: Dynamic, b: Dynamic) -> Result<bool, Failure> {
     if let Some(unknown) = left.unknown().or(right.unknown()) {
         return Err(leaves::NotKnown(unknown.clone()).read());
     }
-    if left == right {
-        return Ok(true);
+    same(&left, &right)
+}
+
+/// As `==`, but for secrets by what can be told of them without their texts.
+fn same(left: &Value, right: &Value) -> Result<bool, Failure> {
+    match (left, right) {
+        (Value::Secret(left), Value::Secret(right)) => left.same(right).ok_or_else(|| {
+            failure("these secrets can't be compared before they are resolved: use the step `secret::compare`")
+        }),
+        (Value::Secret(_), Value::Null) | (Value::Null, Value::Secret(_)) => Ok(false),
+        (Value::Secret(secret), other) | (other, Value::Secret(secret)) => Err(failure(format!(
+            "`same_as` compares secrets with each other, and {secret} stands against {}: use the step `secret::compare`",
+            other.kind()
+        ))),
+        (Value::List(left), Value::List(right)) => same_in_order(left.iter(), right.iter()),
+        (Value::Map(left), Value::Map(right)) => match left.keys().eq(right.keys()) {
+            true => same_in_order(left.values(), right.values()),
+            false => Ok(false),
+        },
+        (left, right) => operators::equal(&convert::to_dynamic(left.clone()), &convert::to_dynamic(right.clone())),
     }
-    Err(failure("these secrets can't be compared before they are resolved: use the step `secret::compare`"))
+}
+
+fn same_in_order<'v>(
+    left: impl ExactSizeIterator<Item = &'v Value>,
+    right: impl ExactSizeIterator<Item = &'v Value>,
+) -> Result<bool, Failure> {
+    if left.len() != right.len() {
+        return Ok(false);
+    }
+    for (left, right) in left.zip(right) {
+        if current::progress() {
+            return Err(current::terminated());
+        }
+        if !same(left, right)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn shell(words: Dynamic) -> Result<String, Failure> {

@@ -10,7 +10,7 @@ use rhai::{Dynamic, FuncRegistration, ImmutableString, Module, RhaiFunc};
 use crate::script::address;
 use crate::script::convert;
 use crate::script::current::{self, End, Failure, failure};
-use crate::script::secret::{Part, SecretText};
+use crate::script::secret::{Leaf, Part, SecretText};
 use crate::script::value::Unknown;
 
 /// A secret by reference.
@@ -38,10 +38,23 @@ const NOT_KNOWN: &str = "value not known yet";
 const SECRET_ALLOWS: &str = "a secret can be passed on, joined with `+`, and given to base64, url_encode, json, \
                              hmac and same_as";
 
+/// What else there is for a value that a step has sealed.
+const SEALED_ALLOWS: &str = "two are compared by `same_as`, and one with a text by the step `secret.compare`";
+
 impl Secret {
     /// Anything a secret doesn't allow. Can't be caught: a script must not learn by trying.
     pub(super) fn misused(&self, how: &str) -> Failure {
-        current::fatal(format!("secret {} can't be used with {how}: {SECRET_ALLOWS}", self.0.names().join(", ")))
+        let sealed = self.0.leaves().into_iter().find_map(|leaf| match leaf {
+            Leaf::Sealed(sealed) => Some(&sealed.name),
+            Leaf::Named(_) => None,
+        });
+        current::fatal(match sealed {
+            None => format!("secret {} can't be used with {how}: {SECRET_ALLOWS}", self.0.names().join(", ")),
+            Some(name) => format!(
+                "sealed value {name} can't be used with {how}: {SECRET_ALLOWS}; {SEALED_ALLOWS}; to have its text, write \
+                 `reveal: [{name}]` on the step that reads it"
+            ),
+        })
     }
 }
 

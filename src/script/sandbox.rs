@@ -24,7 +24,9 @@ use crate::script::{convert, errors, functions, guards, leaves, limits, lists, o
 /// An interpreter for one program: knows its actions and modules. Cheap to use, not to build: one per
 /// program, shared by all its evaluations on one thread.
 pub struct Sandbox {
-    engine: Engine,
+    /// Built for the first evaluation, because many runbooks have nothing to evaluate.
+    engine: OnceLock<Engine>,
+    actions: Vec<String>,
 }
 
 /// What an evaluation sees.
@@ -111,18 +113,13 @@ impl Sandbox {
     /// # Errors
     /// The first module that doesn't compile: its path and why.
     pub fn new(actions: &[String], modules: &[(String, String)]) -> Result<Sandbox, (String, CompileError)> {
-        compile::fix_hashing_seed();
-        let mut engine = Engine::new_raw();
-        compile::set_language(&mut engine);
-        engine.set_fast_operators(false);
-        engine.set_max_call_levels(limits::CALL_DEPTH_MAX);
-        for module in standard() {
-            engine.register_global_module(module.clone());
+        let sandbox = Sandbox { engine: OnceLock::new(), actions: actions.to_vec() };
+        if !modules.is_empty() {
+            let mut engine = bare(actions);
+            load_modules(&mut engine, actions, modules)?;
+            sandbox.engine.get_or_init(|| engine);
         }
-        register_hooks(&mut engine);
-        register_actions(&mut engine, actions);
-        load_modules(&mut engine, actions, modules)?;
-        Ok(Sandbox { engine })
+        Ok(sandbox)
     }
 
     /// Evaluates `code`. Never panics, never blocks, ends within the limits.
@@ -132,8 +129,10 @@ impl Sandbox {
     /// runs on such a thread; an expression doesn't hop to one.
     pub fn evaluate(&self, code: &Code, input: Input) -> Evaluation {
         let Input { contexts, recorded } = input;
+        // Before the limits begin to count.
+        let engine = self.engine.get_or_init(|| bare(&self.actions));
         current::begin(recorded);
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.run(code, &contexts)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| run(engine, code, &contexts)));
         let unknown = current::first_unknown();
         let (end, printed) = current::finish();
         let result = match (end, outcome) {
@@ -156,13 +155,13 @@ impl Sandbox {
         };
         Evaluation { result, printed }
     }
+}
 
-    fn run(&self, code: &Code, contexts: &BTreeMap<&'static str, Readable>) -> Result<Value, Failure> {
-        let read = contexts.iter().filter(|(name, _)| code.reads.iter().any(|read| read.root == **name));
-        current::provide(read.map(|(name, readable)| (*name, convert::context(name, readable, &code.reads))).collect());
-        let value: Dynamic = self.engine.eval_ast_with_scope(&mut Scope::new(), &code.ast)?;
-        convert::to_value(value)
-    }
+fn run(engine: &Engine, code: &Code, contexts: &BTreeMap<&'static str, Readable>) -> Result<Value, Failure> {
+    let read = contexts.iter().filter(|(name, _)| code.reads.iter().any(|read| read.root == **name));
+    current::provide(read.map(|(name, readable)| (*name, convert::context(name, readable, &code.reads))).collect());
+    let value: Dynamic = engine.eval_ast_with_scope(&mut Scope::new(), &code.ast)?;
+    convert::to_value(value)
 }
 
 fn ended(code: &Code, end: End, position: Option<Position>) -> Evaluated {
@@ -178,6 +177,22 @@ fn ended(code: &Code, end: End, position: Option<Position>) -> Evaluated {
             Evaluated::Error(ScriptError { kind, message, position, thrown: None })
         }
     }
+}
+
+/// An interpreter that knows its actions and no modules.
+fn bare(actions: &[String]) -> Engine {
+    compile::fix_hashing_seed();
+    let mut engine = Engine::new_raw();
+    compile::set_language(&mut engine);
+    engine.set_fast_operators(false);
+    engine.set_max_call_levels(limits::CALL_DEPTH_MAX);
+    engine.set_module_resolver(StaticModuleResolver::new());
+    for module in standard() {
+        engine.register_global_module(module.clone());
+    }
+    register_hooks(&mut engine);
+    register_actions(&mut engine, actions);
+    engine
 }
 
 /// Rhai's functions, and ours before them. Built once: building costs more than most evaluations.
@@ -286,7 +301,6 @@ fn load_modules(
         waiting.push((path, code));
     }
     let mut resolver = StaticModuleResolver::new();
-    engine.set_module_resolver(resolver.clone());
     while !waiting.is_empty() {
         let (ready, blocked): (Vec<_>, Vec<_>) = waiting
             .into_iter()

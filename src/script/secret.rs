@@ -1,7 +1,10 @@
 //! Secrets as symbols: what a script may build from a secret without ever seeing it.
 //!
 //! The text of a secret never enters this module; [`SecretText::resolve`] is called by the driver
-//! with a lookup of its own, at the moment a step sends the value.
+//! with a lookup of its own, at the moment a step sends the value. A secret is one that a target names, or a
+//! *sealed* value: one that a step has read, and of which the journal holds a reference only.
+
+use std::fmt;
 
 use base64::Engine as _;
 use hmac::{Hmac, KeyInit, Mac};
@@ -14,6 +17,8 @@ use crate::script::hex::hex;
 pub enum SecretText {
     /// `secrets.NAME`
     Name(String),
+    /// A value that a step has read.
+    Sealed(Sealed),
     /// `"Bearer " + secrets.NAME`
     Concat(Vec<Part>),
     Base64(Box<SecretText>),
@@ -25,6 +30,33 @@ pub enum SecretText {
         key: Box<SecretText>,
         text: String,
     },
+}
+
+/// What the journal holds of a sealed value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// The key or output it stood at, as people see it.
+    pub name: String,
+    /// Digest of the encrypted text, under which the store keeps it.
+    pub digest: String,
+    /// [`FINGERPRINT_DIGITS`] hex digits: equal for equal texts of one store, and keyed, so that guessing a text and
+    /// comparing takes the store's key.
+    pub fingerprint: String,
+    /// It is a whole answer, of which the secret parts are sealed by themselves: they are searched for, it is not.
+    pub answer: bool,
+}
+
+/// Hex digits of a fingerprint: 64 bits, so that two of a million values don't meet by chance.
+pub const FINGERPRINT_DIGITS: usize = 16;
+/// Hex digits of it that people see.
+const SHOWN_DIGITS: usize = 8;
+
+/// What an expression is built from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaf<'a> {
+    /// A secret of the target, by its name.
+    Named(&'a str),
+    Sealed(&'a Sealed),
 }
 
 /// A piece of a concatenation.
@@ -72,41 +104,87 @@ impl SecretText {
         }
     }
 
-    /// Names of the secrets it is built from, in order of appearance, each once.
-    pub fn names(&self) -> Vec<String> {
-        let mut names = Vec::new();
-        self.collect_names(&mut names);
-        names
+    /// Names of the target's secrets it is built from, in order of appearance, each once.
+    pub fn names(&self) -> Vec<&str> {
+        let named = |leaf| match leaf {
+            Leaf::Named(name) => Some(name),
+            Leaf::Sealed(_) => None,
+        };
+        self.leaves().into_iter().filter_map(named).collect()
     }
 
-    fn collect_names(&self, names: &mut Vec<String>) {
-        match self {
-            SecretText::Name(name) => {
-                if !names.contains(name) {
-                    names.push(name.clone());
-                }
-            }
+    /// What it is built from, in order of appearance, each once.
+    pub fn leaves(&self) -> Vec<Leaf<'_>> {
+        let mut leaves = Vec::new();
+        self.collect(&mut leaves);
+        leaves
+    }
+
+    fn collect<'a>(&'a self, leaves: &mut Vec<Leaf<'a>>) {
+        let leaf = match self {
+            SecretText::Name(name) => Leaf::Named(name),
+            SecretText::Sealed(sealed) => Leaf::Sealed(sealed),
             SecretText::Concat(parts) => {
                 for part in parts {
                     if let Part::Secret(secret) = part {
-                        secret.collect_names(names);
+                        secret.collect(leaves);
                     }
                 }
+                return;
             }
             SecretText::Base64(inner) | SecretText::UrlEncode(inner) | SecretText::Json(inner) => {
-                inner.collect_names(names);
+                return inner.collect(leaves);
             }
-            SecretText::Hmac { key, .. } => key.collect_names(names),
+            SecretText::Hmac { key, .. } => return key.collect(leaves),
+        };
+        if !leaves.contains(&leaf) {
+            leaves.push(leaf);
+        }
+    }
+
+    /// Whether both stand for the same text; `None` if that can't be told without it.
+    pub fn same(&self, other: &SecretText) -> Option<bool> {
+        match self.differences(other)? {
+            0 => Some(true),
+            // Everything around the one is equal, and keeps different texts different.
+            1 => Some(false),
+            // `a + b` and `c + d` can be one text all the same.
+            _ => None,
+        }
+    }
+
+    /// In how many leaves two expressions of the same form certainly differ.
+    fn differences(&self, other: &SecretText) -> Option<usize> {
+        match (self, other) {
+            (SecretText::Name(a), SecretText::Name(b)) => (a == b).then_some(0),
+            (SecretText::Sealed(a), SecretText::Sealed(b)) => Some(usize::from(a.fingerprint != b.fingerprint)),
+            (SecretText::Base64(a), SecretText::Base64(b))
+            | (SecretText::UrlEncode(a), SecretText::UrlEncode(b))
+            | (SecretText::Json(a), SecretText::Json(b)) => a.differences(b),
+            // A key and the same with zero bytes behind it sign alike.
+            (SecretText::Hmac { key: a, text }, SecretText::Hmac { key: b, text: other }) if text == other => {
+                a.differences(b).filter(|differences| *differences == 0)
+            }
+            (SecretText::Concat(a), SecretText::Concat(b)) if a.len() == b.len() => {
+                let differences = a.iter().zip(b).map(|parts| match parts {
+                    (Part::Text(a), Part::Text(b)) => (a == b).then_some(0),
+                    (Part::Secret(a), Part::Secret(b)) => a.differences(b),
+                    _ => None,
+                });
+                differences.sum()
+            }
+            _ => None,
         }
     }
 
     /// Computes the text. Only a driver calls this.
     ///
     /// # Errors
-    /// Whatever `lookup` says of a name it can't or won't give.
-    pub fn resolve<E>(&self, lookup: &mut dyn FnMut(&str) -> Result<String, E>) -> Result<String, E> {
+    /// Whatever `lookup` says of a leaf it can't or won't give.
+    pub fn resolve<E>(&self, lookup: &mut dyn FnMut(Leaf<'_>) -> Result<String, E>) -> Result<String, E> {
         Ok(match self {
-            SecretText::Name(name) => lookup(name)?,
+            SecretText::Name(name) => lookup(Leaf::Named(name))?,
+            SecretText::Sealed(sealed) => lookup(Leaf::Sealed(sealed))?,
             SecretText::Concat(parts) => {
                 let mut text = String::new();
                 for part in parts {
@@ -128,6 +206,7 @@ impl SecretText {
     pub fn to_json(&self) -> Json {
         match self {
             SecretText::Name(name) => Json::String(name.clone()),
+            SecretText::Sealed(sealed) => json!({ "sealed": sealed.to_json() }),
             SecretText::Concat(parts) => Json::Array(
                 parts
                     .iter()
@@ -169,12 +248,59 @@ impl SecretText {
                     (1, None) => inner("base64")
                         .map(SecretText::Base64)
                         .or_else(|| inner("url_encode").map(SecretText::UrlEncode))
-                        .or_else(|| inner("json").map(SecretText::Json)),
+                        .or_else(|| inner("json").map(SecretText::Json))
+                        .or_else(|| object.get("sealed").and_then(Sealed::from_json).map(SecretText::Sealed)),
                     _ => None,
                 }
             }
             _ => None,
         }
+    }
+}
+
+impl Sealed {
+    fn from_json(json: &Json) -> Option<Sealed> {
+        let text = |key: &str| json.get(key)?.as_str().map(str::to_owned);
+        let answer = json.get("answer").is_some_and(|answer| *answer == true);
+        let fields = 3 + usize::from(answer);
+        json.as_object().filter(|object| object.len() == fields)?;
+        Some(Sealed { name: text("name")?, digest: text("digest")?, fingerprint: text("fingerprint")?, answer })
+    }
+
+    fn to_json(&self) -> Json {
+        let mut json = json!({ "name": self.name, "digest": self.digest, "fingerprint": self.fingerprint });
+        if self.answer {
+            json["answer"] = Json::Bool(true);
+        }
+        json
+    }
+}
+
+/// `DATABASE_URL 9c1f41aa`
+impl fmt::Display for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.fingerprint.get(..SHOWN_DIGITS).unwrap_or(&self.fingerprint);
+        write!(f, "{} {digits}", self.name)
+    }
+}
+
+/// `[secret TOKEN]`, `[sealed DATABASE_URL 9c1f41aa]`, `[secret TOKEN, sealed PASSWORD 9c1f41aa]`
+impl fmt::Display for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[")?;
+        let mut before = None;
+        for leaf in self.leaves() {
+            let (kind, shown) = match leaf {
+                Leaf::Named(name) => ("secret", name.to_owned()),
+                Leaf::Sealed(sealed) => ("sealed", sealed.to_string()),
+            };
+            match before.replace(kind) {
+                None => write!(f, "{kind} {shown}")?,
+                Some(same) if same == kind => write!(f, ", {shown}")?,
+                Some(_) => write!(f, ", {kind} {shown}")?,
+            }
+        }
+        f.write_str("]")
     }
 }
 
@@ -202,7 +328,16 @@ mod tests {
     use super::*;
 
     fn resolve(secret: &SecretText) -> String {
-        secret.resolve::<()>(&mut |name| Ok(format!("<{name}>"))).unwrap()
+        let lookup = &mut |leaf: Leaf| match leaf {
+            Leaf::Named(name) => Ok(format!("<{name}>")),
+            Leaf::Sealed(sealed) => Ok(format!("<<{}>>", sealed.name)),
+        };
+        secret.resolve::<()>(lookup).unwrap()
+    }
+
+    fn sealed(name: &str, fingerprint: &str) -> SecretText {
+        let digest = format!("sha256:{name}");
+        SecretText::Sealed(Sealed { name: name.into(), digest, fingerprint: fingerprint.into(), answer: false })
     }
 
     #[test]
@@ -212,9 +347,17 @@ mod tests {
         assert_eq!(resolve(&basic), format!("Basic {}", base64("ana:<PASSWORD>")));
         let signed = SecretText::Hmac { key: Box::new(SecretText::named("KEY")), text: "body".into() };
         assert_eq!(resolve(&signed), hmac_sha256_hex("<KEY>", "body"));
-        for secret in
-            [basic, signed, SecretText::UrlEncode(Box::new(SecretText::Json(Box::new(SecretText::named("A")))))]
-        {
+        let read = sealed("DATABASE_URL", "9c1f41aa00000000").prefixed("url=");
+        assert_eq!(resolve(&read), "url=<<DATABASE_URL>>");
+        let SecretText::Sealed(one) = sealed("text", "00") else { unreachable!("it is sealed") };
+        let answer = SecretText::Sealed(Sealed { answer: true, ..one });
+        for secret in [
+            basic,
+            signed,
+            read,
+            answer,
+            SecretText::UrlEncode(Box::new(SecretText::Json(Box::new(SecretText::named("A"))))),
+        ] {
             assert_eq!(SecretText::from_json(&secret.to_json()), Some(secret));
         }
     }
@@ -230,5 +373,36 @@ mod tests {
                 Part::Text("z".into())
             ])
         );
+    }
+
+    #[test]
+    fn people_see_a_name_and_the_first_digits_of_a_fingerprint() {
+        let one = sealed("DATABASE_URL", "9c1f41aa12345678");
+        assert_eq!(one.to_string(), "[sealed DATABASE_URL 9c1f41aa]");
+        let both = SecretText::concat(vec![
+            Part::Secret(SecretText::named("TOKEN")),
+            Part::Secret(SecretText::named("KEY")),
+            Part::Secret(one),
+        ]);
+        assert_eq!(both.to_string(), "[secret TOKEN, KEY, sealed DATABASE_URL 9c1f41aa]");
+        assert_eq!(both.names(), ["TOKEN", "KEY"]);
+    }
+
+    #[test]
+    fn sealed_values_are_the_same_by_fingerprint_and_expressions_by_their_form() {
+        let (a, b, c) = (sealed("A", "1"), sealed("B", "1"), sealed("C", "2"));
+        let base64 = |secret: &SecretText| SecretText::Base64(Box::new(secret.clone()));
+        let hmac = |secret: &SecretText| SecretText::Hmac { key: Box::new(secret.clone()), text: "t".into() };
+        let pair = |left: &SecretText, right: &SecretText| {
+            SecretText::concat(vec![Part::Secret(left.clone()), Part::Text("@".into()), Part::Secret(right.clone())])
+        };
+        assert_eq!((a.same(&b), a.same(&c)), (Some(true), Some(false)), "names don't count");
+        assert_eq!((base64(&a).same(&base64(&b)), base64(&a).same(&base64(&c))), (Some(true), Some(false)));
+        assert_eq!((pair(&a, &c).same(&pair(&b, &c)), pair(&a, &c).same(&pair(&a, &b))), (Some(true), Some(false)));
+        assert_eq!(pair(&a, &c).same(&pair(&c, &a)), None, "two differences may cancel out");
+        assert_eq!((hmac(&a).same(&hmac(&b)), hmac(&a).same(&hmac(&c))), (Some(true), None));
+        assert_eq!(a.clone().prefixed("x").same(&a.clone().prefixed("y")), None);
+        let named = SecretText::named("A");
+        assert_eq!((named.same(&named), named.same(&SecretText::named("B")), named.same(&a)), (Some(true), None, None));
     }
 }

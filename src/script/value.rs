@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::script::secret::SecretText;
+use crate::script::secret::{Leaf, Sealed, SecretText};
 
 /// A value a runbook handles.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -101,6 +101,29 @@ impl Value {
         }
     }
 
+    /// Whether a text, number or bool stands anywhere inside this value.
+    pub fn has_plain(&self) -> bool {
+        match self {
+            Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => true,
+            Value::List(items) => items.iter().any(Value::has_plain),
+            Value::Map(map) => map.values().any(Value::has_plain),
+            Value::Null | Value::Secret(_) | Value::Unknown(_) => false,
+        }
+    }
+
+    /// Every sealed value inside this one, by reference.
+    pub fn sealed<'a>(&'a self, found: &mut Vec<&'a Sealed>) {
+        match self {
+            Value::Secret(secret) => found.extend(secret.leaves().into_iter().filter_map(|leaf| match leaf {
+                Leaf::Sealed(sealed) => Some(sealed),
+                Leaf::Named(_) => None,
+            })),
+            Value::List(items) => items.iter().for_each(|item| item.sealed(found)),
+            Value::Map(map) => map.values().for_each(|item| item.sealed(found)),
+            _ => {}
+        }
+    }
+
     /// Nesting depth; a scalar has depth 1.
     pub fn depth(&self) -> usize {
         match self {
@@ -182,7 +205,7 @@ impl Value {
         }
     }
 
-    /// Plain JSON for people and scripts: secrets as `[secret NAME]`, unknowns as `[unknown: …]`.
+    /// Plain JSON for people and scripts: secrets as `[secret NAME]` or `[sealed NAME 9c1f41aa]`, unknowns as `[unknown: …]`.
     /// One way only; the journal uses [`Value::to_json`].
     pub fn to_plain(&self) -> serde_json::Value {
         use serde_json::Value as Json;
@@ -201,7 +224,7 @@ impl fmt::Display for Value {
         match self {
             Value::Null => Ok(()),
             Value::Text(text) => f.write_str(text),
-            Value::Secret(secret) => write!(f, "[secret {}]", secret.names().join(", ")),
+            Value::Secret(secret) => write!(f, "{secret}"),
             Value::Unknown(unknown) => write!(f, "[unknown: known after {}]", unknown.origin),
             other => write!(f, "{}", other.to_plain()),
         }
@@ -270,7 +293,8 @@ mod tests {
 
     #[test]
     fn data_from_outside_cannot_forge_a_secret_or_an_unknown() {
-        for forged in [json!({"$secret": "TOKEN"}), json!({"$unknown": "x"}), json!({"$$secret": "TOKEN"})] {
+        let sealed = json!({"$secret": {"sealed": {"name": "A", "digest": "sha256:00", "fingerprint": "00"}}});
+        for forged in [json!({"$secret": "TOKEN"}), sealed, json!({"$unknown": "x"}), json!({"$$secret": "TOKEN"})] {
             let value = Value::from_data(&forged);
             assert!(!value.has_secret() && value.unknown().is_none());
             assert_eq!(Value::from_json(&value.to_json()), value, "{forged}");
@@ -280,9 +304,18 @@ mod tests {
     #[test]
     fn secrets_and_unknowns_survive_the_journal() {
         let secret = SecretText::named("TOKEN").prefixed("Bearer ");
-        let value =
-            Value::map([("a", Value::Secret(secret)), ("b", Value::Unknown(Unknown { origin: "deploy".into() }))]);
+        let sealed =
+            Sealed { name: "$secret".into(), digest: "sha256:00".into(), fingerprint: "00".into(), answer: false };
+        let value = Value::map([
+            ("a", Value::Secret(secret)),
+            ("b", Value::Unknown(Unknown { origin: "deploy".into() })),
+            ("c", Value::Secret(SecretText::Sealed(sealed.clone()))),
+            ("$d", Value::List(vec![Value::Secret(SecretText::Sealed(sealed.clone()).prefixed("x"))])),
+        ]);
         assert_eq!(Value::from_json(&value.to_json()), value);
+        let mut found = Vec::new();
+        value.sealed(&mut found);
+        assert_eq!(found, [&sealed, &sealed]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::runbook::spec::ActionSpec;
 use crate::steps::{
     Entry, chat_post, dns_resolve, email_send, env_read, exec_run, file_read, file_write, graphql_mutate,
     graphql_query, http_probe, http_request, human_ask, postgres_query, redis_ping, run_fail, run_finish, run_note,
-    run_undo, runbook, tcp_connect, time_now, time_sleep, tls_inspect,
+    run_undo, runbook, secret_compare, secret_generate, tcp_connect, time_now, time_sleep, tls_inspect,
 };
 
 /// All primitives, by name.
@@ -31,6 +31,8 @@ static CATALOG: LazyLock<Vec<Entry>> = LazyLock::new(|| {
         run_note::entry(),
         run_undo::entry(),
         runbook::entry(),
+        secret_compare::entry(),
+        secret_generate::entry(),
         tcp_connect::entry(),
         time_now::entry(),
         time_sleep::entry(),
@@ -92,6 +94,8 @@ mod tests {
         for spec in specs() {
             let entry = find(&spec.name).unwrap();
             match entry.primitive {
+                // It asks nothing but chance.
+                Primitive::Read(_) if spec.name == crate::steps::GENERATE => assert_eq!(spec.effect, Effect::Pure),
                 Primitive::Read(_) => assert_eq!(spec.effect, Effect::Read, "{}", spec.name),
                 Primitive::Write(_) => assert!(spec.effect.changes_the_world(), "{}", spec.name),
                 Primitive::ReadOrWrite(..) => assert_eq!(spec.effect, Effect::Write, "{}", spec.name),

@@ -5,7 +5,7 @@ use crate::runbook::spec::{ActionSpec, Effect};
 use crate::runbook::types::Type;
 use crate::script::value::{Map, Value};
 use crate::steps::args::{invalid, texts};
-use crate::steps::schema::{output, required};
+use crate::steps::schema::{body, output, required, sealed};
 use crate::steps::world::World;
 use crate::steps::{Entry, Pending, Primitive, Read};
 
@@ -23,11 +23,11 @@ fn spec() -> ActionSpec {
         effect: Effect::Read,
         effect_of: None,
         repeat_of: None,
-        args: vec![required("names", Type::List, "names of variables")],
+        args: vec![required("names", Type::List, "names of variables"), sealed()],
         outputs: vec![
             output("present", Type::List, "names that are set, in the order asked"),
             output("missing", Type::List, "names that are not set"),
-            output("values", Type::Map, "values by name, of those that `allow.env` of the project lists"),
+            body("values", Type::Map, "values by name, of those that `allow.env` of the project lists"),
             output("withheld", Type::List, "names that are set and whose values `allow.env` does not list"),
         ],
         docs: "\

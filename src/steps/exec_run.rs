@@ -14,7 +14,7 @@ use crate::steps::exec::child::{Order, run};
 use crate::steps::exec::judge::{judge, outputs, parsed};
 use crate::steps::exec::place::Place;
 use crate::steps::exec::program;
-use crate::steps::schema::{choice, defaulted, optional, output, required};
+use crate::steps::schema::{body, choice, defaulted, optional, output, required, sealed};
 use crate::steps::world::World;
 use crate::steps::{Entry, Pending, Primitive, Read, Write};
 
@@ -42,17 +42,18 @@ fn spec() -> ActionSpec {
             defaulted("parse", choice(&["text", "json", "lines", "none"]), "text", "what to make of its standard output"),
             optional("files", Type::Map, "kept files by the name they get in a working directory of its own"),
             optional("collect", Type::List, "names of files it makes there, to be kept"),
+            sealed(),
         ],
         outputs: vec![
             output("code", Type::Int, "exit code; `()` if there is none"),
             output("signal", Type::Int, "signal that ended it; `()` if none did"),
-            output("text", Type::String, "its standard output, at most 1 MiB, with `parse: text`"),
-            output("json", Type::Any, "the same read as JSON, with `parse: json`"),
-            output("lines", Type::List, "the same as a list of lines, with `parse: lines`"),
-            output("stderr", Type::String, "its complaints, at most 1 MiB"),
+            body("text", Type::String, "its standard output, at most 1 MiB, with `parse: text`"),
+            body("json", Type::Any, "the same read as JSON, with `parse: json`"),
+            body("lines", Type::List, "the same as a list of lines, with `parse: lines`"),
+            body("stderr", Type::String, "its complaints, at most 1 MiB"),
             output("truncated", Type::Bool, "one of the two is longer than what is kept"),
             output("stdout_bytes", Type::Int, "size of the whole standard output"),
-            output("stdout_sha256", Type::String, "hash of the whole standard output, in hex"),
+            body("stdout_sha256", Type::String, "hash of the whole standard output, in hex"),
             output("files", Type::Map, "what `collect` kept: `#{blob, bytes, name}` by name"),
             output("ms", Type::Int, "milliseconds until its end"),
         ],

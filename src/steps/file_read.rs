@@ -14,7 +14,7 @@ use crate::script::hex::hex;
 use crate::script::value::{Map, Value};
 use crate::steps::args::{int, invalid, text};
 use crate::steps::regular_file;
-use crate::steps::schema::{defaulted, output, required};
+use crate::steps::schema::{body, defaulted, output, required, sealed};
 use crate::steps::world::World;
 use crate::steps::{Entry, Pending, Primitive, Read};
 
@@ -42,12 +42,13 @@ fn spec() -> ActionSpec {
         args: vec![
             required("path", Type::String, "file; relative ones start at the project"),
             defaulted("max_bytes", Type::Int, TEXT_BYTES_MAX, "bytes of text to read, at most 262144"),
+            sealed(),
         ],
         outputs: vec![
-            output("text", Type::String, "the first `max_bytes` as text; `()` if they aren't UTF-8"),
+            body("text", Type::String, "the first `max_bytes` as text; `()` if they aren't UTF-8"),
             output("truncated", Type::Bool, "the file is longer than `text`"),
             output("size", Type::Int, "bytes of the whole file"),
-            output("sha256", Type::String, "hash of the whole file, in hex"),
+            body("sha256", Type::String, "hash of the whole file, in hex"),
         ],
         docs: "\
 ```yaml

@@ -10,7 +10,7 @@ use crate::steps::args::invalid;
 use crate::steps::graphql::call::call;
 use crate::steps::graphql::document::{Kind, mutation_fault};
 use crate::steps::http_request::idempotency;
-use crate::steps::schema::{defaulted, judged, optional, output, required};
+use crate::steps::schema::{body, defaulted, judged, optional, output, required, sealed};
 use crate::steps::world::World;
 use crate::steps::{Entry, Pending, Primitive, Write};
 
@@ -40,10 +40,11 @@ fn spec() -> ActionSpec {
                 Type::Map,
                 "`header` that carries the key, `window` in which the other side keeps it",
             ),
+            sealed(),
         ],
         outputs: vec![
-            output("data", Type::Any, "what the mutation gave; `()` if nothing"),
-            output("errors", Type::List, "what the server says went wrong; empty if nothing"),
+            body("data", Type::Any, "what the mutation gave; `()` if nothing"),
+            body("errors", Type::List, "what the server says went wrong; empty if nothing"),
             output("status", Type::Int, "status code"),
             output("ms", Type::Int, "milliseconds until the end of the answer"),
         ],

@@ -6,7 +6,7 @@ use crate::runbook::types::Type;
 use crate::script::value::Map;
 use crate::steps::graphql::call::call;
 use crate::steps::graphql::document::{Kind, query_fault};
-use crate::steps::schema::{defaulted, judged, optional, output, required};
+use crate::steps::schema::{body, defaulted, judged, optional, output, required, sealed};
 use crate::steps::world::World;
 use crate::steps::{Entry, Pending, Primitive, Read};
 
@@ -31,10 +31,11 @@ fn spec() -> ActionSpec {
             optional("headers", Type::Map, "request headers"),
             optional("operation", Type::String, "name of the query to run, if there are several"),
             defaulted("timeout", Type::Duration, "30s", "time for the whole exchange"),
+            sealed(),
         ],
         outputs: vec![
-            output("data", Type::Any, "what was asked for; `()` if there is none"),
-            output("errors", Type::List, "what the server says went wrong; empty if nothing"),
+            body("data", Type::Any, "what was asked for; `()` if there is none"),
+            body("errors", Type::List, "what the server says went wrong; empty if nothing"),
             output("status", Type::Int, "status code"),
             output("ms", Type::Int, "milliseconds until the end of the answer"),
         ],

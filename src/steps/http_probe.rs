@@ -13,7 +13,7 @@ use crate::steps::http::answer::Answer;
 use crate::steps::http::exchange::{Exchange, send};
 use crate::steps::http::expect::Expect;
 use crate::steps::http::message::{READ_METHODS, build, shown};
-use crate::steps::schema::{choice, defaulted, optional, output, required};
+use crate::steps::schema::{body, choice, defaulted, optional, output, required, sealed};
 use crate::steps::world::World;
 use crate::steps::{Entry, Pending, Primitive, Read};
 
@@ -40,13 +40,14 @@ fn spec() -> ActionSpec {
             optional("headers", Type::Map, "request headers"),
             defaulted("timeout", Type::Duration, "10s", "time for the whole look"),
             optional("expect", Type::Map, "`status` (code or list), `json`, `text`, `headers`: fail unless met"),
+            sealed(),
         ],
         outputs: vec![
             output("ok", Type::Bool, "it answered 2xx, or what `expect` says"),
             output("status", Type::Int, "status code; `()` without an answer"),
             output("ms", Type::Int, "milliseconds until the end of the answer, or of the attempt"),
-            output("json", Type::Any, "the body as JSON; `()` if it is none"),
-            output("text", Type::String, "the body, at most 1 MiB; `()` if it is compressed or binary"),
+            body("json", Type::Any, "the body as JSON; `()` if it is none"),
+            body("text", Type::String, "the body, at most 1 MiB; `()` if it is compressed or binary"),
             output("headers", Type::Map, "known response headers by lower-case name"),
             output("error", Type::Map, "`kind` and `message` of what went wrong; `()` after a whole answer"),
         ],

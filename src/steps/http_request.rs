@@ -14,7 +14,7 @@ use crate::steps::http::answer::Answer;
 use crate::steps::http::exchange::send;
 use crate::steps::http::expect::Expect;
 use crate::steps::http::message::{READ_METHODS, build, header, method, shown};
-use crate::steps::schema::{choice, defaulted, optional, output, required};
+use crate::steps::schema::{body, choice, defaulted, optional, output, required, sealed};
 use crate::steps::world::World;
 use crate::steps::{Entry, Pending, Primitive, Read, Write};
 
@@ -53,15 +53,16 @@ fn spec() -> ActionSpec {
             optional("idempotency", Type::Map, "`header` that carries the key, `window` in which the other side keeps it"),
             optional("repeatable", Type::Bool, "PUT or DELETE only: sending it again leads to the same state"),
             optional("reason", Type::String, "why `repeatable` is true"),
+            sealed(),
         ],
         outputs: vec![
             output("status", Type::Int, "status code"),
-            output("json", Type::Any, "the body as JSON; `()` if it is none"),
-            output("text", Type::String, "the body, at most 1 MiB; `()` if it is compressed or binary"),
+            body("json", Type::Any, "the body as JSON; `()` if it is none"),
+            body("text", Type::String, "the body, at most 1 MiB; `()` if it is compressed or binary"),
             output("headers", Type::Map, "known response headers by lower-case name"),
             output("ms", Type::Int, "milliseconds until the end of the answer"),
             output("body_bytes", Type::Int, "size of the whole body"),
-            output("body_sha256", Type::String, "hash of the whole body, in hex"),
+            body("body_sha256", Type::String, "hash of the whole body, in hex"),
         ],
         docs: "\
 ```yaml

@@ -17,7 +17,7 @@ pub(super) fn entry() -> Entry {
             required("text", Type::String, "the question"),
             optional("choices", Type::List, "possible answers; any text if left out"),
             optional("fields", Type::Map, "several answers at once: a map of name to declaration, as below `inputs`; not with `choices`"),
-            optional("by", Type::List, "people or roles who are asked: shown with the question, not enforced in this release"),
+            optional("by", Type::List, "people or roles whose answer counts, where the project names its people; any person if left out"),
             optional("expires", Type::Duration, "how long to wait; 15 minutes if left out"),
         ],
         outputs: vec![
@@ -43,8 +43,8 @@ The run waits; the question and the answer are in the transcript. Without an ans
 `expired`. An answer that is not one of the choices \
 is refused. In a rehearsal the answer is unknown.
 
-This release knows no `people`, so it can't tell who somebody is: `by` says whom the question is for, and the transcript \
-says who answered. Anybody who may use this journal can answer."
+With `people` in `rerail.yaml` only the people and roles in `by` are asked, and no other answer counts; without `by` any \
+of the people may answer. Without `people` anybody who may use this journal can."
             .to_owned(),
     };
     Entry { spec, primitive: Primitive::Engine }

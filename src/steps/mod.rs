@@ -28,13 +28,15 @@ mod postgres;
 mod postgres_query;
 mod redis_ping;
 mod refusal;
-mod regular_file;
+pub mod regular_file;
 mod run_fail;
 mod run_finish;
 mod run_note;
 mod run_undo;
 mod runbook;
 mod schema;
+mod secret_compare;
+mod secret_generate;
 mod secrets;
 mod smtp;
 mod tcp_connect;
@@ -50,6 +52,9 @@ use crate::engine::outcome::Attempt;
 use crate::runbook::spec::ActionSpec;
 use crate::script::value::Map;
 use crate::steps::world::World;
+
+/// The primitive whose answer a rehearsal must not make up.
+pub const GENERATE: &str = "secret.generate";
 
 /// A future of a step; boxed because the catalog holds steps of many types.
 pub type Pending<'a> = Pin<Box<dyn Future<Output = Attempt> + Send + 'a>>;

@@ -14,7 +14,7 @@ use crate::steps::postgres::address::{self, Address, Tls};
 use crate::steps::postgres::cell::Param;
 use crate::steps::postgres::session::{self, Trouble};
 use crate::steps::postgres::statement::{self, Answer, Request, Written};
-use crate::steps::schema::{choice, defaulted, optional, output, required};
+use crate::steps::schema::{body, choice, defaulted, optional, output, required, sealed};
 use crate::steps::world::World;
 use crate::steps::{Entry, Pending, Primitive, Read, Write};
 
@@ -51,10 +51,11 @@ fn spec() -> ActionSpec {
             defaulted("timeout", Type::Duration, "30s", "time for connecting and the statement; the server knows it too"),
             optional("write", Type::Bool, "the statement may change something"),
             optional("probe", Type::Bool, "reads only: what goes wrong is seen in `error` instead of failing the step"),
+            sealed(),
         ],
         outputs: vec![
             output("ok", Type::Bool, "it was done"),
-            output("rows", Type::List, "a map a row, by column"),
+            body("rows", Type::List, "a map a row, by column"),
             output("count", Type::Int, "rows given; of a write all rows it changed or gave"),
             output("truncated", Type::Bool, "there were more rows than `row_limit` or 1 MiB"),
             output("ms", Type::Int, "milliseconds with connecting"),

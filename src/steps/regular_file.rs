@@ -11,7 +11,7 @@ use rustix::fs::{Mode, OFlags};
 /// # Errors
 /// Those of the system, and `InvalidInput` for pipes, devices, directories, and files of `/proc` and
 /// `/sys`: those look regular, yet show the environment and memory of processes.
-pub(super) fn open(path: &Path) -> io::Result<(File, Metadata)> {
+pub fn open(path: &Path) -> io::Result<(File, Metadata)> {
     // Without NONBLOCK, opening a pipe nobody writes to would wait for ever.
     let file = File::from(rustix::fs::open(
         path,

@@ -1,12 +1,12 @@
 //! `run.undo`: takes back what a run, an action or a called runbook did, carried out by the engine.
 
-use crate::runbook::spec::{ActionSpec, By, Effect, OutputSpec, RUN_UNDO};
+use crate::runbook::spec::{ActionSpec, By, Effect, RUN_UNDO};
 use crate::runbook::types::Type;
+use crate::steps::schema::output;
 use crate::steps::{Entry, Primitive};
 
 /// The catalog's line.
 pub(super) fn entry() -> Entry {
-    let list = |name: &str, doc: &str| OutputSpec { name: name.to_owned(), ty: Type::List, doc: doc.to_owned() };
     let spec = ActionSpec {
         name: RUN_UNDO.to_owned(),
         title: "Take back what was done here, the last change first".to_owned(),
@@ -16,8 +16,8 @@ pub(super) fn entry() -> Entry {
         repeat_of: None,
         args: Vec::new(),
         outputs: vec![
-            list("undone", "paths of the steps that were taken back, in that order"),
-            list("without_undo", "paths of changes that nothing takes back"),
+            output("undone", Type::List, "paths of the steps that were taken back, in that order"),
+            output("without_undo", Type::List, "paths of changes that nothing takes back"),
         ],
         docs: "\
 ```yaml

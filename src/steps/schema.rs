@@ -1,6 +1,6 @@
 //! Short words for the schemas of primitives.
 
-use crate::runbook::spec::{ArgSpec, OutputSpec};
+use crate::runbook::spec::{ArgSpec, OutputSpec, SEALED, Seal};
 use crate::runbook::types::Type;
 use crate::script::value::Value;
 
@@ -26,7 +26,17 @@ pub(super) fn judged(arg: ArgSpec, fault: fn(&str) -> Option<String>) -> ArgSpec
 
 /// An output.
 pub(super) fn output(name: &str, ty: Type, doc: &str) -> OutputSpec {
-    OutputSpec { name: name.to_owned(), ty, doc: doc.to_owned() }
+    OutputSpec { name: name.to_owned(), ty, doc: doc.to_owned(), sealed: Seal::Named }
+}
+
+/// An output that is, or is made of, the answer itself: what `sealed: true` seals.
+pub(super) fn body(name: &str, ty: Type, doc: &str) -> OutputSpec {
+    OutputSpec { sealed: Seal::Body, ..output(name, ty, doc) }
+}
+
+/// The argument that says what of an answer is secret. The driver sees to it; a step only declares it.
+pub(super) fn sealed() -> ArgSpec {
+    optional(SEALED, Type::Any, "`true`, or places in the outputs: what is secret, and so kept encrypted and not shown")
 }
 
 /// The type of an argument that takes one of `words`.

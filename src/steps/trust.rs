@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use rustls::RootCertStore;
+use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -14,12 +15,13 @@ use crate::engine::outcome::{Failure, FailureKind};
 pub(super) struct Trust {
     ca: Option<PathBuf>,
     roots: OnceLock<Result<Arc<RootCertStore>, Failure>>,
+    config: OnceLock<Result<rustls::ClientConfig, Failure>>,
 }
 
 impl Trust {
     /// Trusts the bundled roots and the PEM certificates in `ca`.
     pub(super) fn new(ca: Option<PathBuf>) -> Trust {
-        Trust { ca, roots: OnceLock::new() }
+        Trust { ca, roots: OnceLock::new(), config: OnceLock::new() }
     }
 
     /// All trusted roots.
@@ -27,13 +29,21 @@ impl Trust {
         self.roots.get_or_init(|| self.read()).clone()
     }
 
-    /// A client configuration that verifies servers against the roots.
+    /// A client configuration that verifies servers against the roots, each time anew. Made once, because every write
+    /// needs one.
     pub(super) fn client_config(&self) -> Result<rustls::ClientConfig, Failure> {
+        self.config.get_or_init(|| self.configure()).clone()
+    }
+
+    fn configure(&self) -> Result<rustls::ClientConfig, Failure> {
         let roots = self.roots()?;
         let builder = rustls::ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(|error| Failure::new(FailureKind::Tls, error.to_string()))?;
-        Ok(builder.with_root_certificates(roots).with_no_client_auth())
+        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+        // Copies would share what they remember of servers, and show certificates that are no longer there.
+        config.resumption = Resumption::disabled();
+        Ok(config)
     }
 
     fn read(&self) -> Result<Arc<RootCertStore>, Failure> {

@@ -15,7 +15,7 @@ use url::{Host, Url};
 use crate::engine::outcome::{Failure, FailureKind};
 use crate::redact::Redactor;
 use crate::runbook::settings::{SecretSource, Settings, Target};
-use crate::script::secret::{Part, SecretText};
+use crate::script::secret::{Leaf, Part, Sealed, SecretText};
 use crate::script::value::{Map, Value};
 use crate::steps::blobs::Blobs;
 use crate::steps::egress::{Egress, host_text, read_host};
@@ -43,6 +43,8 @@ pub struct WorldSettings {
     pub redactor: Redactor,
     /// Where files that steps keep lie; `None` = in a directory that goes with the world.
     pub blobs: Option<PathBuf>,
+    /// Opens sealed values when they are sent.
+    pub sealed: SealedValues,
 }
 
 impl WorldSettings {
@@ -57,7 +59,35 @@ impl WorldSettings {
             name_servers: Vec::new(),
             redactor: redactor.clone(),
             blobs: None,
+            sealed: SealedValues::default(),
         }
+    }
+}
+
+/// Who opens sealed values when they are sent; by default nobody.
+#[derive(Clone, Default)]
+pub struct SealedValues(Option<Arc<Open>>);
+
+/// Gives the text of a sealed value, which the redactor knows by then; or says why it can't.
+type Open = dyn Fn(&Sealed) -> Result<String, Failure> + Send + Sync;
+
+impl SealedValues {
+    /// Opened by `open`.
+    pub fn opened_by(open: impl Fn(&Sealed) -> Result<String, Failure> + Send + Sync + 'static) -> SealedValues {
+        SealedValues(Some(Arc::new(open)))
+    }
+
+    fn open(&self, sealed: &Sealed) -> Result<String, Failure> {
+        match &self.0 {
+            Some(open) => open(sealed),
+            None => Err(Failure::new(FailureKind::Secret, format!("sealed value {sealed} can't be opened here"))),
+        }
+    }
+}
+
+impl std::fmt::Debug for SealedValues {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SealedValues")
     }
 }
 
@@ -84,6 +114,7 @@ pub(super) struct Shared {
     pub clients: Clients,
     pub redactor: Redactor,
     pub blobs: Blobs,
+    pub sealed: SealedValues,
 }
 
 impl World {
@@ -97,6 +128,7 @@ impl World {
             clients: Clients::default(),
             redactor: settings.redactor,
             blobs: settings.blobs.map_or_else(Blobs::default, Blobs::at),
+            sealed: settings.sealed,
             names,
             project: settings.project,
             settings: settings.settings,
@@ -144,9 +176,8 @@ impl World {
     pub fn reveal(&self, value: &Value, host: Option<&str>) -> Result<Value, Failure> {
         Ok(match value {
             Value::Secret(secret) => {
-                let names = secret.names();
-                names.iter().try_for_each(|name| self.shared.secrets.check(name, host))?;
-                Value::Text(secret.resolve(&mut |name| self.shared.secrets.read(name))?)
+                secret.names().into_iter().try_for_each(|name| self.shared.secrets.check(name, host))?;
+                Value::Text(secret.resolve(&mut |leaf| self.text_of(leaf))?)
             }
             Value::List(items) => {
                 Value::List(items.iter().map(|item| self.reveal(item, host)).collect::<Result<_, _>>()?)
@@ -164,6 +195,14 @@ impl World {
             }
             plain => plain.clone(),
         })
+    }
+
+    /// The text of one secret: read where the target says, or opened.
+    fn text_of(&self, leaf: Leaf<'_>) -> Result<String, Failure> {
+        match leaf {
+            Leaf::Named(name) => self.shared.secrets.read(name),
+            Leaf::Sealed(sealed) => self.shared.sealed.open(sealed),
+        }
     }
 
     /// What may leave as text that people read: the texts of known secrets are taken out. The last net only;
@@ -233,10 +272,10 @@ impl World {
 
     /// The address in a value, put together, and the secrets in it. Where it goes is only known then; nothing
     /// leaves before the caller has checked it.
-    fn address(&self, value: &Value) -> Result<(Url, Vec<String>), Failure> {
+    fn address<'v>(&self, value: &'v Value) -> Result<(Url, Vec<&'v str>), Failure> {
         let (text, names) = match value {
             Value::Text(text) => (text.clone(), Vec::new()),
-            Value::Secret(secret) => (secret.resolve(&mut |name| self.shared.secrets.read(name))?, secret.names()),
+            Value::Secret(secret) => (secret.resolve(&mut |leaf| self.text_of(leaf))?, secret.names()),
             other => return Err(address_problem(&format!("expected url, got {}", other.kind()))),
         };
         let url = Url::parse(text.trim()).map_err(|error| address_problem(&format!("not an address: {error}")))?;

@@ -28,7 +28,7 @@ pub(crate) fn run(evil: &str) -> Story {
     story.tell(Body::Log { step: "script".into(), text: evil.into() }).done("script", json!({ evil: [evil] }));
     let suggest = Suggest { runbook: evil.into(), with: map(json!({ evil: evil })) };
     story.finds("f", Level::Critical, evil, Some(suggest)).asks("q", evil).answered("q", evil, evil);
-    let actor = Actor { id: evil.into(), via: evil.into() };
+    let actor = Actor::new(evil, evil);
     story.write("doubt").ends("doubt", Outcome::InDoubt, Json::Null, Some(failed(evil)));
     let (step, decision) = ("doubt".into(), Decision::Done);
     story.tell(Body::OutcomeSet { step, decision, outputs: Map::new(), actor: actor.clone(), reason: evil.into() });

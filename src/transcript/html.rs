@@ -36,6 +36,8 @@ const FAILURE_CHARS_MAX: usize = 8_000;
 pub struct Evidence {
     /// Hash of the run's last event.
     pub head: Option<String>,
+    /// The signed checkpoint that covers it.
+    pub checkpoint: Option<String>,
 }
 
 /// The page of a run, or of what has happened so far.
@@ -281,13 +283,16 @@ fn proof(page: &mut Markup, started: &RunStarted, facts: &Facts, evidence: &Evid
     if let Some(head) = &evidence.head {
         entry(page, "Hash of the last event", head);
     }
+    if let Some(checkpoint) = &evidence.checkpoint {
+        page.tag("<dt>Signed checkpoint</dt><dd>").element("code", checkpoint).tag("</dd>\n");
+    }
     for file in &started.files {
         page.element("dt", &clipped(&file.shown)).tag("<dd>").element("code", &file.digest).tag("</dd>\n");
     }
     page.tag("</dl>\n<p>To compare with the journal: ");
     page.element("code", &format!("rerail verify {}", started.run)).tag(", ");
     page.element("code", &format!("rerail export {} --format jsonl", started.run));
-    page.tag(". A page proves nothing by itself: the hash does, kept where the journal is not.</p>\n");
+    page.tag(". A page proves nothing by itself: its checkpoint does, kept where the journal is not.</p>\n");
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::engine::outcome::{Failure, Outcome, RunOutcome, UndoOutcome};
 use crate::runbook::model::Level;
 use crate::script::value::Value;
 use crate::transcript::text::{Line, Mark, Marks, Tone};
-use crate::transcript::{escape, words};
+use crate::transcript::{approval, escape, words};
 
 /// Wide enough for most step paths; longer ones push the rest to the right.
 const NAME_WIDTH: usize = 14;
@@ -59,6 +59,7 @@ fn needs_eyes(body: &Body) -> bool {
         Body::AskAsked { .. } | Body::Finding { .. } | Body::RunFinished { .. } => true,
         Body::RunPaused { .. } | Body::HoldOn(_) => true,
         Body::UndoFinished { .. } | Body::ConcurrencyWaiting { .. } => true,
+        Body::ApprovalRequested(_) | Body::ApprovalVoid { .. } => true,
         _ => false,
     }
 }
@@ -137,6 +138,12 @@ fn draw(event: &Event, facts: &Facts, style: Style) -> Vec<Line> {
             let text = format!("{} answered: {}", person(actor), words::value(answer));
             vec![labelled(Mark::Info, step, marks).add(Tone::Plain, &text)]
         }
+        Body::ApprovalRequested(_)
+        | Body::ApprovalGiven { .. }
+        | Body::ApprovalRejected { .. }
+        | Body::ApprovalExpired { .. }
+        | Body::ApprovalVoid { .. }
+        | Body::ApprovalReminded { .. } => approval::lines(&event.body, facts, marks),
         Body::Finding { level, say, suggest, .. } => finding(*level, say, suggest.as_ref(), facts, marks),
         Body::Note { text, actor, .. } => {
             let who = actor.as_ref().map_or_else(|| "note".to_owned(), |actor| format!("note by {}", person(actor)));
@@ -346,18 +353,20 @@ fn sign(mark: Mark, marks: Marks) -> Line {
     Line::of(Tone::Plain, "  ").add(mark.tone(), marks.sign(mark)).add(Tone::Plain, " ")
 }
 
-fn labelled(mark: Mark, step: &StepPath, marks: Marks) -> Line {
+pub(super) fn labelled(mark: Mark, step: &StepPath, marks: Marks) -> Line {
     sign(mark, marks).column(Tone::Strong, step.as_str(), NAME_WIDTH)
 }
 
-/// What a step does, in words: its rendered name, else the action and its main argument.
+/// What a step does, in words: its rendered name, else the action and its main argument; and what it reveals.
 pub fn what(intent: &StepStarted) -> String {
-    if let Some(name) = &intent.name {
-        return name.clone();
-    }
-    match &intent.uses {
-        Some(uses) => format!("{uses} {}", words::subject(uses, &intent.with)).trim_end().to_owned(),
-        None => intent.body.clone(),
+    let what = match (&intent.name, &intent.uses) {
+        (Some(name), _) => name.clone(),
+        (None, Some(uses)) => format!("{uses} {}", words::subject(uses, &intent.with)).trim_end().to_owned(),
+        (None, None) => intent.body.clone(),
+    };
+    match intent.reveal.as_slice() {
+        [] => what,
+        names => format!("{what}, reveals {}", names.join(", ")),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::engine::event::{Actor, Body, Event, RunStarted};
 use crate::engine::facts::{Facts, RunState};
 use crate::engine::outcome::RunOutcome;
 use crate::script::value::Map;
+use crate::transcript::html::Evidence;
 use crate::transcript::text::{Line, Marks};
 use crate::transcript::{escape, line, summary, words};
 
@@ -18,7 +19,7 @@ const TEXT_CHARS_MAX: usize = 2_000;
 const TODO_PREFIX: &str = "TODO:";
 
 /// The postmortem of a run, or of what has happened so far.
-pub fn postmortem(events: &[Event], facts: &Facts) -> String {
+pub fn postmortem(events: &[Event], facts: &Facts, evidence: &Evidence) -> String {
     let mut page = String::new();
     let Some(started) = &facts.started else { return page };
     head(&mut page, started, facts);
@@ -32,6 +33,7 @@ pub fn postmortem(events: &[Event], facts: &Facts) -> String {
     section(&mut page, "What went well", &["TODO(author)"]);
     section(&mut page, "What did not go well", &["TODO(author)"]);
     action_items(&mut page, events);
+    proof(&mut page, started, evidence);
     page
 }
 
@@ -172,6 +174,13 @@ fn action_items(page: &mut String, events: &[Event]) {
     }
 }
 
+fn proof(page: &mut String, started: &RunStarted, evidence: &Evidence) {
+    let Some(checkpoint) = &evidence.checkpoint else { return };
+    let command = format!("rerail verify {} --checkpoint FILE", started.run);
+    put(page, &format!("\n## Evidence\n\nSigned when it ended; {} holds the journal against it.\n", code(&command)));
+    put(page, &format!("```text\n{checkpoint}\n```"));
+}
+
 fn section(page: &mut String, title: &str, text: &[&str]) {
     put(page, &format!("## {title}\n"));
     for line in text {
@@ -199,6 +208,8 @@ fn actor(body: &Body) -> Option<&Actor> {
         | Body::RunTaken { actor, .. }
         | Body::RunCancelled { actor, .. }
         | Body::AskAnswered { actor, .. }
+        | Body::ApprovalGiven { actor, .. }
+        | Body::ApprovalRejected { actor, .. }
         | Body::OutcomeSet { actor, .. } => Some(actor),
         Body::Note { actor, .. } | Body::RunPaused { actor, .. } | Body::HoldOff { actor } => actor.as_ref(),
         Body::HoldOn(hold) => Some(&hold.actor),
@@ -212,11 +223,17 @@ fn step(body: &Body) -> Option<&str> {
         Body::StepStarted(intent) => &intent.step,
         Body::StepFinished(end) => &end.step,
         Body::StepRetrying(again) => &again.step,
+        Body::ApprovalRequested(request) => &request.step,
         Body::StepObserved { step, .. }
         | Body::StepSettled { step, .. }
         | Body::StepSkipped { step, .. }
         | Body::AskAsked { step, .. }
         | Body::AskAnswered { step, .. }
+        | Body::ApprovalGiven { step, .. }
+        | Body::ApprovalRejected { step, .. }
+        | Body::ApprovalExpired { step, .. }
+        | Body::ApprovalVoid { step, .. }
+        | Body::ApprovalReminded { step, .. }
         | Body::Finding { step, .. }
         | Body::Log { step, .. }
         | Body::OutcomeSet { step, .. }

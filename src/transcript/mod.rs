@@ -1,6 +1,7 @@
 //! Events in, text out. Pure: nothing here prints, asks the clock or touches a file, so what was shown
 //! live and what is shown a year later come from the same functions over the same events.
 
+pub mod approval;
 pub mod bars;
 #[cfg(test)]
 pub(crate) mod corpus;

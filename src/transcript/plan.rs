@@ -58,6 +58,8 @@ pub struct Row {
     pub what: String,
     pub said: String,
     pub maybe: bool,
+    /// Who would have to agree, and within what time.
+    pub approval: Option<String>,
     pub may_call: Vec<String>,
 }
 
@@ -121,6 +123,7 @@ impl Plan {
                     what: String::new(),
                     said: format!("skipped: `{condition}` is false"),
                     maybe: false,
+                    approval: None,
                     may_call: Vec::new(),
                 }),
                 _ => {}
@@ -188,6 +191,7 @@ impl Plan {
             what: line::what(intent),
             said,
             maybe,
+            approval: planned.and_then(|planned| planned.approval.clone()),
             may_call: planned.map(|planned| planned.may_call.clone()).unwrap_or_default(),
         });
     }
@@ -289,6 +293,7 @@ impl Plan {
                     "what": row.what,
                     "summary": row.said,
                     "maybe": row.maybe,
+                    "approval": row.approval,
                     "may_call": row.may_call,
                 })
             })
@@ -326,8 +331,11 @@ impl Row {
             .add(Tone::Warn, maybe)
             .add(if self.kind == Kind::Failed { Tone::Bad } else { Tone::Plain }, &said);
         let mut lines = vec![line];
+        let indent = " ".repeat(4 + NAME_WIDTH + EFFECT_WIDTH);
+        if let Some(approval) = &self.approval {
+            lines.push(Line::of(Tone::Plain, &indent).add(Tone::Warn, &format!("approval: {approval}")));
+        }
         if !self.may_call.is_empty() {
-            let indent = " ".repeat(4 + NAME_WIDTH + EFFECT_WIDTH);
             lines
                 .push(Line::of(Tone::Plain, &indent).add(Tone::Dim, &format!("may call {}", self.may_call.join(", "))));
         }

@@ -24,7 +24,7 @@ pub(crate) fn run_id() -> RunId {
 }
 
 pub(crate) fn ana() -> Actor {
-    Actor { id: "ana".into(), via: "cli".into() }
+    Actor::new("ana", "cli")
 }
 
 pub(crate) fn started() -> Event {
@@ -70,6 +70,8 @@ impl Story {
             group: None,
             previous: None,
             timeout_ms: None,
+            floors: None,
+            cover: None,
             rehearsal: false,
             root: None,
             store: None,
@@ -115,6 +117,7 @@ impl Story {
             within_ms: None,
             maybe,
             why: Map::new(),
+            reveal: Vec::new(),
         })))
     }
 
@@ -174,7 +177,7 @@ impl Story {
     }
 
     pub(crate) fn answered(&mut self, step: &str, answer: &str, by: &str) -> &mut Story {
-        let actor = Actor { id: by.into(), via: "chat".into() };
+        let actor = Actor::new(by, "chat");
         self.tell(Body::AskAnswered { step: step.into(), answer: answer.into(), actor, at: None })
     }
 

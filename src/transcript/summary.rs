@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::engine::approvals::Approval;
 use crate::engine::event::Actor;
 use crate::engine::facts::{Facts, Finding, Record, RunState};
 use crate::engine::ids::StepPath;
@@ -10,6 +11,7 @@ use crate::runbook::fields;
 use crate::runbook::model::Input;
 use crate::runbook::types::Type;
 use crate::script::value::Value;
+use crate::transcript::approval::needs;
 use crate::transcript::line;
 use crate::transcript::text::{Line, Tone};
 use crate::transcript::{escape, words};
@@ -42,7 +44,11 @@ pub fn next_steps_now(facts: &Facts, now: Option<Timestamp>, answered: &[StepPat
     let run = started.run.short();
     match facts.state() {
         RunState::InDoubt => facts.doubts().flat_map(|(path, record)| doubt(&run, path, record)).collect(),
-        RunState::Waiting => questions(&run, facts, now, answered),
+        RunState::Waiting => {
+            let mut lines = questions(&run, facts, now, answered);
+            lines.extend(facts.approvals.open().flat_map(|open| approval(&run, open, now, answered)));
+            lines
+        }
         RunState::Paused => {
             let (why, when) = match (&facts.paused, &facts.held) {
                 (None, Some(hold)) => {
@@ -192,6 +198,40 @@ fn questions(run: &str, facts: &Facts, now: Option<Timestamp>, answered: &[StepP
         };
         lines.extend(commands("", &answers));
     }
+    lines
+}
+
+fn approval(run: &str, open: &Approval, now: Option<Timestamp>, said: &[StepPath]) -> Vec<Line> {
+    let request = &open.request;
+    let (step, until) = (&request.step, words::date_time(request.expires));
+    let resume = [(format!("rerail resume {run}"), "")];
+    let mut lines = Vec::new();
+    if said.contains(step) {
+        lines.push(self::said("Decided about, and not taken up yet: ", step.as_str()));
+        lines.extend(commands("  It goes on with:", &resume));
+        return lines;
+    }
+    if now.is_some_and(|now| request.expires <= now) {
+        lines.push(self::said("Nobody approved in time: ", &format!("{step}  (until {until})")));
+        lines.extend(commands("  A yes comes too late. It ends with:", &resume));
+        return lines;
+    }
+    let who = match request.single {
+        true => "nobody else is configured: its operator confirms it".to_owned(),
+        false => needs(&request.needs),
+    };
+    let text = format!("  {who}  (until {until})");
+    lines.push(
+        Line::of(Tone::Warn, "Waiting for an approval: ").add(Tone::Strong, step.as_str()).add(Tone::Plain, &text),
+    );
+    let word = escape::shell(&format!("{run}/{step}"));
+    lines.extend(commands(
+        "",
+        &[
+            (format!("rerail approve {word}"), "shows the change, then asks"),
+            (format!("rerail reject {word} -m TEXT"), "says no, with a reason"),
+        ],
+    ));
     lines
 }
 

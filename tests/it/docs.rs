@@ -18,9 +18,10 @@ use crate::house::{files_below, root};
 use crate::readme::{Block, PORT, blocks, document, serve, type_in, write_file};
 
 const LANGUAGE: &str = "docs/language.md";
+const PEOPLE: &str = "docs/approvals.md";
 
 /// The documents under test; each must stand here.
-const DOCUMENTS: [&str; 3] = [LANGUAGE, "docs/promises.md", "docs/tutorial.md"];
+const DOCUMENTS: [&str; 4] = [PEOPLE, LANGUAGE, "docs/promises.md", "docs/tutorial.md"];
 
 /// Writes the examples of a document as one project, fragments as runbooks around them; gives those with a path.
 fn project(name: &str, home: &Path) -> Vec<Block> {
@@ -59,6 +60,25 @@ fn every_example_of_the_language_passes_the_check() {
     assert!(named.len() >= 10, "only {} files in {LANGUAGE}", named.len());
     let (printed, code) = type_in("rerail check --deny warnings", home.path());
     assert_eq!(code, 0, "{printed}");
+}
+
+#[test]
+fn what_is_said_of_people_passes_the_check_and_names_every_key() {
+    let home = tempfile::tempdir().unwrap();
+    assert_eq!(project(PEOPLE, home.path()).len(), 2);
+    let (printed, code) = type_in("rerail check --deny warnings", home.path());
+    assert_eq!(code, 0, "{printed}");
+    let text = document(PEOPLE);
+    for (kind, definitions) in [("project", ["person"].as_slice()), ("target", &["policy", "need"])] {
+        let (printed, _) = type_in(&format!("rerail schema {kind}"), home.path());
+        let schema: Value = serde_json::from_str(&printed).unwrap();
+        for definition in definitions {
+            let keys = schema.pointer(&format!("/definitions/{definition}/properties")).and_then(Value::as_object);
+            for key in keys.expect("the schema has it").keys() {
+                assert!(text.contains(&format!("`{key}`")), "{PEOPLE} lacks `{key}`");
+            }
+        }
+    }
 }
 
 #[test]

@@ -85,11 +85,11 @@ pub fn head(body: &str) -> String {
 }
 
 pub fn ana() -> Actor {
-    Actor { id: "ana".into(), via: "test".into() }
+    Actor::new("ana", "test")
 }
 
 pub fn ben() -> Actor {
-    Actor { id: "ben".into(), via: "test".into() }
+    Actor::new("ben", "test")
 }
 
 pub fn request(runbook: &str) -> StartRequest {

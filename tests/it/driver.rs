@@ -11,13 +11,15 @@ use rerail::drivers::clock::now;
 use rerail::drivers::gate::gated;
 use rerail::drivers::local::Local;
 use rerail::drivers::rehearsal::rehearse;
+use rerail::drivers::roster::Roster;
+use rerail::drivers::vault::Vault;
 use rerail::drivers::watch::{Control, Foreground, Watcher, Why};
 use rerail::engine::event::{Body, Event, Hold};
 use rerail::engine::facts::Facts;
 use rerail::engine::ids::{RunId, StepPath};
 use rerail::engine::machine::{Machine, Signal, Start, Waits};
 use rerail::engine::outcome::{Outcome, RunOutcome};
-use rerail::journal::{Busy, Holder, Journal, Signal as Sent, Store};
+use rerail::journal::{Busy, Holder, Journal, Signal as Sent, Store, StoreKey};
 use rerail::redact::Redactor;
 use rerail::runbook::settings::Target;
 use rerail::script::value::{Map, Value};
@@ -169,7 +171,9 @@ impl Bench {
         });
         let watcher = Box::new(self.shown.clone());
         let foreground = Foreground { watcher, control, attended: self.attended, actor: ana() };
-        let local = Local { store: &self.store, drive: &drive, world, redactor, foreground };
+        let vault = Arc::new(Vault::of_store(&self.store, drive.run(), &redactor));
+        let roster = Roster::nobody();
+        let local = Local { store: &self.store, drive: &drive, world, redactor, vault, foreground, roster };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(local.run(machine, Vec::new()))
     }
@@ -202,6 +206,8 @@ fn start(run: RunId) -> Start {
         fence: 0,
         group: None,
         previous: None,
+        floors: None,
+        cover: None,
         rehearsal: false,
     }
 }
@@ -606,13 +612,14 @@ fn ctrl_c_ends_the_look_a_rehearsal_hangs_in_and_cancels_it() {
             let watcher = Box::new(Shown::default());
             let mut foreground = Foreground { watcher, control, attended: true, actor: ana() };
             let world = World::new(WorldSettings::default());
+            let vault = Vault::in_memory(StoreKey::ephemeral(), run, &Redactor::new());
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(rehearse(machine, world, Redactor::new(), &mut foreground)).1
+            runtime.block_on(rehearse(machine, world, Redactor::new(), &vault, &mut foreground)).1
         });
         eventually("the look", || server.count("GET /hang") == 1);
         press.send(Control::Interrupt).unwrap();
-        let facts = rehearsed.join().unwrap();
-        assert_eq!(ended(&facts), RunOutcome::Cancelled);
+        let machine = rehearsed.join().unwrap();
+        assert_eq!(ended(machine.facts()), RunOutcome::Cancelled);
     });
     drop(open);
     assert_eq!(server.count("GET /next"), 0);

@@ -36,7 +36,7 @@ impl Watcher for Unseen {
 
 fn unseen() -> Foreground {
     let (_control, control) = unbounded_channel();
-    let actor = Actor { id: "ana".into(), via: "test".into() };
+    let actor = Actor::new("ana", "test");
     Foreground { watcher: Box::new(Unseen), control, attended: false, actor }
 }
 

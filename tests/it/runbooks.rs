@@ -70,7 +70,7 @@ impl Place {
         let prepared = runs.prepare(&request);
         let prepared = prepared.unwrap_or_else(|error| panic!("{error}\n{}", render(&error.problems, false)));
         let (_control, control) = unbounded_channel();
-        let actor = Actor { id: "ana".into(), via: "test".into() };
+        let actor = Actor::new("ana", "test");
         let left = runs.start(prepared, Foreground { watcher: Box::new(Unseen), control, attended: false, actor });
         left.unwrap().left().unwrap()
     }
@@ -683,10 +683,7 @@ fn every_part_of_a_verification_can_be_resumed_from() {
         let load = Machine::load(program.clone(), sandbox.clone(), &events[..cut]);
         let mut machine = load.unwrap_or_else(|error| panic!("{cut}: {error}"));
         let now = events[cut - 1].ts;
-        machine.signal(
-            Signal::Resume { actor: Actor { id: "bob".into(), via: "test".into() }, reason: None, fence: 2 },
-            now,
-        );
+        machine.signal(Signal::Resume { actor: Actor::new("bob", "test"), reason: None, fence: 2 }, now);
         assert_eq!(machine.decide(now).waits.paused, None, "after {} events", cut);
     }
 }

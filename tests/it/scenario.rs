@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use rerail::drivers::mock::{MockRun, MockWorld};
+use rerail::engine::change::Cover;
 use rerail::engine::event::{Actor, Decision};
 use rerail::engine::facts::{Facts, RunEnd};
 use rerail::engine::ids::{RunId, StepPath};
 use rerail::engine::machine::{Signal, Start, Waits};
 use rerail::engine::outcome::{Attempt, Failure, FailureKind};
+use rerail::runbook::approval::Floors;
 use rerail::runbook::program::{Library, Looked, Program, load};
 use rerail::runbook::source::Source;
 use rerail::script::sandbox::Sandbox;
@@ -51,6 +53,12 @@ pub struct Scenario {
     /// As a target would say it.
     pub providers: Map,
     pub world: MockWorld,
+    /// What a target asks for before a write.
+    pub floors: Option<Box<Floors>>,
+    /// The plan that is applied.
+    pub cover: Option<Box<Cover>>,
+    /// Who starts it.
+    pub operator: Actor,
 }
 
 pub const NOW: &str = "2026-11-21T14:00:00Z";
@@ -111,6 +119,9 @@ impl Scenario {
             inputs: Map::new(),
             providers: Map::new(),
             world: MockWorld::default(),
+            floors: None,
+            cover: None,
+            operator: ana(),
         })
     }
 
@@ -138,12 +149,14 @@ impl Scenario {
             root: None,
             files: Vec::new(),
             providers: self.providers.clone(),
-            actor: ana(),
+            actor: self.operator.clone(),
             reason: None,
             incident: None,
             fence: 0,
             group: None,
             previous: None,
+            floors: self.floors.clone(),
+            cover: self.cover.clone(),
             rehearsal: false,
         };
         let now: Timestamp = NOW.parse().unwrap();
@@ -221,7 +234,7 @@ impl Ended {
 }
 
 pub fn ana() -> Actor {
-    Actor { id: "ana".into(), via: "test".into() }
+    Actor::new("ana", "test")
 }
 
 pub fn ok(outputs: serde_json::Value) -> Attempt {

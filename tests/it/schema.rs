@@ -8,7 +8,7 @@ use rerail::project::Project;
 use rerail::redact::Redactor;
 use rerail::runbook::problem::has_errors;
 use rerail::runbook::schema::SchemaKind;
-use rerail::runbook::settings::read_settings;
+use rerail::runbook::settings::{read_settings, read_target};
 use rerail::runbook::source::Source;
 use rerail::runs::Runs;
 use serde_json::Value as Json;
@@ -66,6 +66,16 @@ fn every_shipped_file_fits_its_schema() {
     assert!(
         project.refuses("version: 1\nmail: { smtp: { host: a.example, user: u }, from: a@example.com }\n").is_some()
     );
+    let people =
+        "version: 1\npeople:\n  ana: { os_user: ana, roles: [oncall, lead] }\n  jo-s: { token_hash: \"sha256:0\" }\n";
+    assert_eq!(project.refuses(people), None);
+    assert!(project.refuses("version: 1\npeople: {}\n").is_some());
+    assert!(project.refuses("version: 1\npeople: { Ana: { os_user: ana } }\n").is_some());
+    let target = Compiled::of(SchemaKind::Target);
+    let policy = "version: 1\npolicy:\n  notify: { approval: none }\n  write: { approval: oncall }\n  destructive: { approval: { by: [lead], count: 2, self: true } }\n  single_operator: false\n  agents: { max_effect: read }\n";
+    assert_eq!(target.refuses(policy), None);
+    assert!(!has_errors(&read_target(&Source::new("targets/p.yaml", policy)).1));
+    assert!(target.refuses("version: 1\npolicy: { write: { approval: { count: 2 } } }\n").is_some());
     assert_eq!(Compiled::of(SchemaKind::Action).refuses(ACTION), None);
 }
 

@@ -51,7 +51,7 @@ pub(crate) fn retries(env: &mut Env, scope: &Scope, place: &Place, end: &StepEnd
     let Some(record) = env.facts.step(place.path) else { return false };
     let Some(started) = &record.started else { return false };
     // What failed before it was attempted can't go better the next time.
-    if [step::CONDITION, step::ARGUMENTS].contains(&started.intent.body.as_str()) {
+    if step::never_began(&started.intent.body) {
         return false;
     }
     let rehearsal = env.is_rehearsal();
@@ -88,6 +88,8 @@ fn is_worth_it(retry: &Retry, intent: &StepStarted, end: &StepEnd) -> bool {
             | FailureKind::Limit
             | FailureKind::Outputs
             | FailureKind::Expired
+            | FailureKind::Rejected
+            | FailureKind::Stale
     );
     let allowed = match end.result.outcome {
         Outcome::Refused => error.transient,

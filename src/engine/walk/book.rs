@@ -14,7 +14,7 @@ use crate::engine::walk::sequence::BlockTask;
 use crate::engine::walk::{BlockEnd, Finish, Progress, limits};
 use crate::runbook::snippet::Template;
 use crate::runbook::source::Spanned;
-use crate::script::value::Map;
+use crate::script::value::{Map, Value};
 
 /// One pass over a runbook or action.
 pub(crate) struct BookTask {
@@ -183,11 +183,23 @@ impl Phase {
 /// The declared outputs of a scope. One that ended early by `run.finish` gives those it can.
 fn outputs_of(env: &Env, scope: &Scope, early: bool) -> Result<Map, Failure> {
     let evaluator = env.evaluator(scope, None);
-    if !early {
-        return evaluator.named(&scope.runbook.outputs);
-    }
     let given = |(name, template): &(Spanned<String>, Template)| {
-        (name.value.clone(), evaluator.template(template).unwrap_or_default())
+        let value = evaluator.template(template).and_then(|value| leaves_as_said(scope, &name.value, value));
+        let value = if early { Ok(value.unwrap_or_default()) } else { value };
+        Ok((name.value.clone(), value?))
     };
-    Ok(scope.runbook.outputs.iter().map(given).collect())
+    scope.runbook.outputs.iter().map(given).collect()
+}
+
+/// An output that says `sealed` lets no plain text out: what was read in the clear stands in the journal already, so
+/// sealing it here would only look safe.
+fn leaves_as_said(scope: &Scope, name: &str, value: Value) -> Result<Value, Failure> {
+    if scope.runbook.sealed.contains(name) && value.has_plain() {
+        let message = format!(
+            "output `{name}` says `sealed` and holds plain text: seal it where it is read, with `sealed` in the `with` of \
+             that step"
+        );
+        return Err(Failure::new(FailureKind::Secret, message));
+    }
+    Ok(value)
 }

@@ -127,12 +127,16 @@ impl ForeachTask {
                 within_ms: times.within_ms,
                 maybe: env.maybe > 0,
                 why: std::mem::take(&mut self.why),
+                reveal: Vec::new(),
             })));
             if let Some(failure) = failure {
                 let end = step::end(env, &self.path, Attempt::failed(failure), None, End::default());
                 return Err(Box::new(end));
             }
             if let Some(unknown) = unknown {
+                if env.program.effect_of(step).changes_the_world() {
+                    env.find_unknown();
+                }
                 return Err(Box::new(self.planned(env, &unknown)));
             }
         }

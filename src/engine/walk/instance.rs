@@ -190,7 +190,10 @@ impl Instance {
         let starts = match &step.body {
             Body::Uses { .. } => false,
             // A group without anything of its own is only its steps.
-            Body::Steps(_) if plain_group => step.condition.is_some() && env.maybe == 0 || has_its_own(step),
+            // One that was kept out and is tried anew says so.
+            Body::Steps(_) if plain_group => {
+                step.condition.is_some() && env.maybe == 0 || has_its_own(step) || record.is_some()
+            }
             _ => true,
         };
         if starts && again {
@@ -319,5 +322,6 @@ pub(crate) fn start_of(env: &mut Env, scope: &Scope, step: &Step, path: &StepPat
         within_ms: start.times.within_ms,
         maybe: env.maybe > 0,
         why,
+        reveal: Vec::new(),
     })));
 }

@@ -6,22 +6,24 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::engine::evaluate::{Evaluator, quote};
 use crate::engine::event::{Body as Fact, Planned, PlannedChange, StepStarted};
 use crate::engine::facts::{Record, Resend};
 use crate::engine::ids::StepPath;
-use crate::engine::machine::{Env, NESTING_MAX, STEPS_MAX, STEPS_RESERVE, compute_vars};
+use crate::engine::machine::{Env, NESTING_MAX, Perform, REVEAL, STEPS_MAX, STEPS_RESERVE, compute_vars};
 use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
 use crate::engine::reopen::is_afterwards;
 use crate::engine::scope::{Scope, StepResult};
 use crate::engine::walk::again::{self, Place};
 use crate::engine::walk::book::{BookEnd, BookTask};
+use crate::engine::walk::gate::{self, Gate, Write};
 use crate::engine::walk::leaf::{Leaf, after, is_engine_action};
 use crate::engine::walk::limits::Inside;
 use crate::engine::walk::settle::SettleTask;
 use crate::engine::walk::undo::UndoTask;
 use crate::engine::walk::{Progress, StepEnd, entry, instance, limits, step};
 use crate::runbook::model::{Plan, Poll, Runbook, Settle, Step};
-use crate::runbook::program::{Child, Program};
+use crate::runbook::program::{Child, FileKind, Program};
 use crate::runbook::snippet::Template;
 use crate::runbook::source::Spanned;
 use crate::runbook::spec::{ActionSpec, Effect, RUN_UNDO, Repeat, shows};
@@ -75,6 +77,8 @@ pub(crate) struct Invocation {
     settling: Option<Box<SettleTask>>,
     /// What `run.undo` takes back.
     undo: Option<Box<UndoTask>>,
+    /// What its steps gave, while the driver opens what the step reveals of it.
+    sealed: Option<Map>,
 }
 
 /// How a doubt is settled next.
@@ -98,7 +102,7 @@ enum Status {
 
 impl Invocation {
     pub(crate) fn new(path: StepPath, uses: String) -> Invocation {
-        Invocation { path, uses, leaf: Leaf::default(), inner: None, settling: None, undo: None }
+        Invocation { path, uses, leaf: Leaf::default(), inner: None, settling: None, undo: None, sealed: None }
     }
 
     /// Where it stands.
@@ -113,6 +117,20 @@ impl Invocation {
 
     /// Goes on; ended without an end when another look follows.
     pub(crate) fn advance(
+        &mut self,
+        env: &mut Env,
+        scope: &Scope,
+        arguments: &Arguments,
+        manner: &Manner,
+    ) -> Progress<Option<StepEnd>> {
+        let path = self.path.clone();
+        let went_well = |end: &Option<StepEnd>| {
+            end.as_ref().is_some_and(|end| end.result.outcome.lets_the_run_go_on() && !end.maybe_over)
+        };
+        env.at_step(&path, |env| self.go_on(env, scope, arguments, manner), went_well)
+    }
+
+    fn go_on(
         &mut self,
         env: &mut Env,
         scope: &Scope,
@@ -169,7 +187,12 @@ impl Invocation {
                     }
                 },
                 Status::Open if self.uses == RUN_UNDO => return self.take_back(env, scope, manner),
-                Status::Open if self.has_steps(env) => return self.go_inside(env, scope, manner),
+                Status::Open if self.has_steps(env) => {
+                    let started = env.facts.step(&self.path).and_then(|record| record.started.as_ref());
+                    let effect = started.map_or(Effect::Pure, |started| started.intent.effect);
+                    let floor = gate::floor(env, &self.path, effect);
+                    return gate::behind(env, floor, |env| self.go_inside(env, scope, manner));
+                }
                 Status::Open => match self.leaf.advance(env, scope, &self.path, &self.uses, manner) {
                     Progress::Pending => return Progress::Pending,
                     Progress::Ended(()) => {}
@@ -190,7 +213,7 @@ impl Invocation {
             return Status::InDoubt;
         }
         let Some(started) = &record.started else { return Status::Start(Resend::Fresh) };
-        if started.intent.body == step::ARGUMENTS {
+        if step::never_began(&started.intent.body) {
             return Status::Start(Resend::Fresh);
         }
         let outlives_drivers = self.has_steps(env) || is_engine_action(&self.uses);
@@ -203,12 +226,14 @@ impl Invocation {
         }
     }
 
+    fn forget(&mut self) {
+        let (path, uses) = (self.path.clone(), std::mem::take(&mut self.uses));
+        *self = Invocation::new(path, uses);
+    }
+
     /// Evaluates the arguments and records the intent; pending while a hold keeps it from starting.
     fn start(&mut self, env: &mut Env, scope: &Scope, arguments: &Arguments, manner: &Manner) -> Progress<()> {
-        self.leaf = Leaf::default();
-        self.inner = None;
-        self.settling = None;
-        self.undo = None;
+        self.forget();
         let spec = env.program.specs.get(&self.uses).map(Arc::clone);
         let prepared = match &spec {
             Some(spec) => self.prepare(env, scope, spec, arguments, manner),
@@ -236,6 +261,7 @@ impl Invocation {
             within_ms: None,
             maybe: env.maybe > 0,
             why: manner.why.clone(),
+            reveal: Vec::new(),
         };
         match prepared {
             Err(failure) => {
@@ -247,6 +273,16 @@ impl Invocation {
                 let unknown = Value::Map(prepared.with.clone()).unknown().cloned();
                 let effect = prepared.effect;
                 let action = self.has_steps(env);
+                match self.gate(env, scope, &prepared, unknown.is_some()) {
+                    Gate::Open => {}
+                    Gate::Wait => return Progress::Pending,
+                    Gate::Ends(attempt) => {
+                        let body = step::APPROVAL.to_owned();
+                        env.emit(Fact::StepStarted(Box::new(StepStarted { body, effect: Effect::Pure, ..blank })));
+                        step::end(env, &self.path, attempt, None, step::End::default());
+                        return Progress::Ended(());
+                    }
+                }
                 if !action && env.held(effect) {
                     return Progress::Pending;
                 }
@@ -258,6 +294,7 @@ impl Invocation {
                     vars: prepared.vars,
                     timeout_ms: prepared.timeout_ms,
                     within_ms: prepared.within_ms,
+                    reveal: prepared.reveal,
                     ..blank
                 })));
                 // An action with unknown inputs is still walked: parts of it may be known.
@@ -273,12 +310,31 @@ impl Invocation {
         Progress::Ended(())
     }
 
+    /// Asks whether it may begin: a write, if this is agreed to; a call with steps, after they were shown.
+    fn gate(&self, env: &mut Env, scope: &Scope, prepared: &Prepared, unknown: bool) -> Gate {
+        if !prepared.effect.changes_the_world() {
+            return Gate::Open;
+        }
+        let floor = gate::floor(env, &self.path, prepared.effect);
+        if self.has_steps(env) {
+            let asks = floor.is_some() || env.guards.last().is_some_and(|guard| guard.path == self.path);
+            return match asks {
+                true => gate::behind(env, floor, |env| gate::of_composite(env, &self.path)),
+                false => Gate::Open,
+            };
+        }
+        if unknown {
+            env.find_unknown();
+            return Gate::Open;
+        }
+        let (effect, repeat, with) = (prepared.effect, prepared.repeat, &prepared.with);
+        let write = Write { path: &self.path, uses: &self.uses, effect, repeat, with };
+        gate::behind(env, floor, |env| gate::of_write(env, scope, &write))
+    }
+
     /// Records the intent to send the same again; pending while a hold keeps it from starting.
     fn start_again(&mut self, env: &mut Env) -> Progress<()> {
-        self.leaf = Leaf::default();
-        self.inner = None;
-        self.settling = None;
-        self.undo = None;
+        self.forget();
         let started = env.facts.step(&self.path).and_then(|record| record.started.as_ref());
         let effect = started.filter(|started| started.intent.key.is_some()).map(|started| started.intent.effect);
         if effect.is_some_and(|effect| env.held(effect)) {
@@ -375,7 +431,11 @@ impl Invocation {
             true => declared.unwrap_or_else(|| spec.repeat_with(&with)),
             false => Repeat::Once,
         };
-        Ok(Prepared { effect, repeat, with, vars, timeout_ms, within_ms: times.within_ms })
+        let reveal = match manner.step {
+            Some(step) => revealed(&evaluator, &step.reveal)?,
+            None => Vec::new(),
+        };
+        Ok(Prepared { effect, repeat, with, vars, timeout_ms, within_ms: times.within_ms, reveal })
     }
 
     /// Run, path without attempt, digest of the arguments: equal for every repeat of the same change.
@@ -430,13 +490,23 @@ impl Invocation {
             self.inner = Some(Box::new(BookTask::new(inner)));
         }
         let Some(inner) = &mut self.inner else { return Progress::Pending };
-        let end = match inner.advance(env, None) {
-            Progress::Pending => return Progress::Pending,
-            Progress::Ended(end) => end,
+        let (name, kind) = match self.uses == RUNBOOK {
+            true => (inner.scope.runbook.name.clone(), FileKind::Runbook),
+            false => (self.uses.clone(), FileKind::Action),
+        };
+        let end = match self.sealed.take() {
+            Some(outputs) => BookEnd::Done(outputs, None),
+            None => match env.within_text(&name, kind, |env| inner.advance(env, None)) {
+                Progress::Pending => return Progress::Pending,
+                Progress::Ended(end) => end,
+            },
         };
         let mut broken_at = None;
         let attempt = match end {
-            BookEnd::Done(outputs, _) => Attempt::done(Value::Map(outputs)),
+            BookEnd::Done(outputs, _) => match self.open(env, outputs) {
+                Progress::Pending => return Progress::Pending,
+                Progress::Ended(attempt) => attempt,
+            },
             BookEnd::Cut => limits::stopped(env, &self.path, Inside::Below(&self.path)),
             BookEnd::Broken(broken) => {
                 let message = format!("`{}`: {}", broken.step, broken.failure.message);
@@ -450,6 +520,7 @@ impl Invocation {
                 Attempt { outcome, outputs: Value::Null, failure: Some(failure) }
             }
         };
+        let Some(inner) = &self.inner else { return Progress::Pending };
         let announced = inner.scope.runbook.plan.as_ref().and_then(|plan| announce(env, &inner.scope, plan));
         self.inner = None;
         let (attempt, planned) = match manner.step {
@@ -486,6 +557,34 @@ impl Invocation {
         Progress::Ended(Some(self.end(env, attempt, None, None)))
     }
 
+    /// What its steps gave, as the step around gives it: pending while the driver opens what that reveals.
+    fn open(&mut self, env: &mut Env, outputs: Map) -> Progress<Attempt> {
+        if let Some(completion) = env.take_completion(&self.path) {
+            return Progress::Ended(completion.result);
+        }
+        let started = env.facts.step(&self.path).and_then(|record| record.started.as_ref());
+        let intent = started.map(|started| Arc::clone(&started.intent)).filter(|intent| !intent.reveal.is_empty());
+        let Some(intent) = intent.filter(|_| outputs.values().any(Value::has_secret)) else {
+            return Progress::Ended(Attempt::done(Value::Map(outputs)));
+        };
+        if !env.is_in_flight(&self.path) {
+            env.perform(Perform {
+                step: self.path.clone(),
+                attempt: intent.attempt,
+                look: 1,
+                poll: false,
+                uses: REVEAL.to_owned(),
+                effect: Effect::Read,
+                args: outputs.clone(),
+                key: String::new(),
+                timeout: None,
+                reveal: intent.reveal.clone(),
+            });
+        }
+        self.sealed = Some(outputs);
+        Progress::Pending
+    }
+
     fn end(&self, env: &mut Env, attempt: Attempt, planned: Option<Planned>, broken_at: Option<StepPath>) -> StepEnd {
         step::end(env, &self.path, attempt, planned, step::End { ms: None, broken_at })
     }
@@ -511,7 +610,7 @@ fn announce(env: &Env, scope: &Scope, plan: &Plan) -> Option<Planned> {
     let part = |template: &Option<Template>| template.as_ref().map_or(Value::Null, said);
     let change =
         PlannedChange { before: part(&plan.before), after: part(&plan.after), reversible: part(&plan.reversible) };
-    Some(Planned { summary: said(&plan.summary).to_string(), change: Some(change), may_call: Vec::new() })
+    Some(Planned { summary: said(&plan.summary).to_string(), change: Some(change), ..Planned::default() })
 }
 
 struct Prepared {
@@ -521,6 +620,19 @@ struct Prepared {
     vars: Map,
     timeout_ms: Option<u64>,
     within_ms: Option<u64>,
+    reveal: Vec<String>,
+}
+
+/// The names a step reveals.
+fn revealed(evaluator: &Evaluator, names: &[Template]) -> Result<Vec<String>, Failure> {
+    let read = |name: &Template| match evaluator.template(name)? {
+        Value::Text(name) if !name.is_empty() => Ok(name),
+        other => {
+            let message = format!("`reveal`: expected the name of a sealed output, got {}", quote(&other));
+            Err(Failure::new(FailureKind::Argument, message))
+        }
+    };
+    names.iter().map(read).collect()
 }
 
 /// How a number gets into a text: a template that is the whole text keeps its type.

@@ -12,7 +12,7 @@ use crate::engine::machine::{Completion, Env, Perform};
 use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
 use crate::engine::scope::Scope;
 use crate::engine::walk::invocation::Manner;
-use crate::engine::walk::{Progress, again, limits, step};
+use crate::engine::walk::{Progress, again, gate, limits, step};
 use crate::runbook::model::Poll;
 use crate::runbook::types::parse_duration;
 use crate::script::value::{Map, Unknown, Value};
@@ -121,6 +121,7 @@ impl Leaf {
             args: intent.with.clone(),
             key: intent.key.clone().unwrap_or_default(),
             timeout,
+            reveal: intent.reveal.clone(),
         });
     }
 
@@ -255,7 +256,16 @@ fn settle(env: &mut Env, scope: &Scope, path: &StepPath, completion: Completion,
     let attempt = step::shape_outputs(env, scope, manner.step, attempt);
     // A poll took as long as all its looks and pauses; an attempt as long as it was measured.
     let ms = manner.poll().is_none().then_some(completion.ms);
-    step::end(env, path, attempt, completion.planned, step::End { ms, broken_at: None });
+    let planned = completion.planned.map(|planned| {
+        let started = env.facts.step(path).and_then(|record| record.started.as_ref());
+        let effect = started.filter(|started| started.intent.key.is_some()).map(|started| started.intent.effect);
+        let approval = effect.and_then(|effect| {
+            let floor = gate::floor(env, path, effect);
+            gate::behind(env, floor, |env| gate::announced(env))
+        });
+        Planned { approval, ..planned }
+    });
+    step::end(env, path, attempt, planned, step::End { ms, broken_at: None });
 }
 
 fn cancel(env: &mut Env, path: &StepPath) {

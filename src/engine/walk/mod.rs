@@ -7,6 +7,7 @@ pub(crate) mod again;
 pub(crate) mod book;
 pub(crate) mod entry;
 pub(crate) mod foreach;
+pub(crate) mod gate;
 pub(crate) mod instance;
 pub(crate) mod invocation;
 pub(crate) mod leaf;

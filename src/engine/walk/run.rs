@@ -20,7 +20,7 @@ pub(crate) struct RunTask {
 impl RunTask {
     pub(crate) fn advance(&mut self, env: &mut Env) {
         let Some(started) = &env.facts.started else { return };
-        let limit_ms = started.timeout_ms.filter(|_| !started.rehearsal);
+        let limit_ms = started.timeout_ms.filter(|_| !env.is_rehearsal());
         let book = self.book.get_or_insert_with(|| {
             Box::new(BookTask::new(Scope {
                 runbook: Arc::clone(&env.program.runbook),

@@ -97,11 +97,14 @@ impl ScriptTask {
                     self.call = Some((Box::new(Invocation::new(call, wanted.name.clone())), wanted));
                 }
                 Evaluated::Unknown(unknown) => {
+                    if effect_of(env.program, snippet).changes_the_world() {
+                        env.find_unknown();
+                    }
                     let outputs = Value::Unknown(Unknown { origin: path.to_string() });
                     let planned = Planned {
                         summary: format!("goes on after `{}`", unknown.origin),
                         may_call: may_call(env.program, &snippet.code),
-                        change: None,
+                        ..Planned::default()
                     };
                     let attempt = Attempt { outcome: Outcome::Planned, outputs, failure: None };
                     return Progress::Ended(Some(step::end(env, path, attempt, Some(planned), End::default())));

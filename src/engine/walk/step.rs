@@ -5,15 +5,17 @@ use std::sync::Arc;
 use crate::engine::evaluate::Truth;
 use crate::engine::event::Body as Fact;
 use crate::engine::event::{Planned, StepFinished};
+use crate::engine::facts::{Record, Resend};
 use crate::engine::ids::StepPath;
 use crate::engine::machine::Env;
 use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
 use crate::engine::scope::{Scope, StepResult};
 use crate::engine::walk::foreach::ForeachTask;
+use crate::engine::walk::gate::{self, Gate, Guard, Terms};
 use crate::engine::walk::instance::{Instance, Start, Times, start_of};
-use crate::engine::walk::sequence::mark_all;
+use crate::engine::walk::sequence::{mark_all, visible};
 use crate::engine::walk::{Progress, StepEnd, pure};
-use crate::runbook::model::{Block, Step};
+use crate::runbook::model::{Block, Body, Step};
 use crate::runbook::spec::Effect;
 use crate::script::value::{Map, Value};
 
@@ -21,6 +23,13 @@ use crate::script::value::{Map, Value};
 pub(crate) const CONDITION: &str = "if";
 /// What a call is recorded as whose arguments can't be evaluated: no attempt of it was made.
 pub(crate) const ARGUMENTS: &str = "with";
+/// What a step is recorded as that people, or the plan a run applies, kept from beginning.
+pub(crate) const APPROVAL: &str = "approval";
+
+/// Whether this body is a record of a step that never began.
+pub(crate) fn never_began(body: &str) -> bool {
+    matches!(body, CONDITION | ARGUMENTS | APPROVAL)
+}
 
 /// A step being walked.
 pub(crate) struct StepTask {
@@ -29,6 +38,10 @@ pub(crate) struct StepTask {
     state: State,
     /// A rehearsal could not decide its `if`.
     maybe: bool,
+    /// What its `approval` asks, once it is evaluated.
+    terms: Option<Arc<Terms>>,
+    /// It was let in: nobody had to be asked, or all have agreed.
+    let_in: bool,
 }
 
 enum State {
@@ -39,7 +52,7 @@ enum State {
 
 impl StepTask {
     pub(crate) fn new(step: &Arc<Step>, path: StepPath) -> StepTask {
-        StepTask { step: Arc::clone(step), path, state: State::Fresh, maybe: false }
+        StepTask { step: Arc::clone(step), path, state: State::Fresh, maybe: false, terms: None, let_in: false }
     }
 
     pub(crate) fn advance(&mut self, env: &mut Env, scope: &mut Scope) -> Progress<StepEnd> {
@@ -48,18 +61,70 @@ impl StepTask {
         {
             return Progress::Ended(end);
         }
-        let step = Arc::clone(&self.step);
+        let path = self.path.clone();
         env.maybe += u32::from(self.maybe);
-        let progress = match &mut self.state {
-            State::Once(instance) => instance.advance(env, scope, &step),
-            State::Loop(rounds) => rounds.advance(env, scope, &step),
-            State::Fresh => Progress::Pending,
-        };
+        let went_well = |end: &StepEnd| end.result.outcome.lets_the_run_go_on() && !end.maybe_over;
+        let progress = env.at_step(&path, |env| self.guarded(env, scope), went_well);
         env.maybe -= u32::from(self.maybe);
         match progress {
             Progress::Ended(end) if self.maybe => Progress::Ended(self.undecided(scope, end)),
             progress => progress,
         }
+    }
+
+    /// Goes on behind its own `approval`, if it has one.
+    fn guarded(&mut self, env: &mut Env, scope: &mut Scope) -> Progress<StepEnd> {
+        let step = Arc::clone(&self.step);
+        let is_over = env.facts.step(&self.path).is_some_and(|record| record.end().is_some());
+        let Some(approval) = step.approval.as_ref().filter(|_| !is_over) else { return self.body(env, scope, &step) };
+        let terms = match &self.terms {
+            Some(terms) => Arc::clone(terms),
+            None => match Terms::of(env, scope, approval) {
+                Ok(terms) => Arc::clone(self.terms.insert(Arc::new(terms))),
+                Err(failure) => return Progress::Ended(self.kept_out(env, scope, &step, Attempt::failed(failure))),
+            },
+        };
+        let guard = Guard { path: self.path.clone(), terms, policy: false };
+        gate::behind(env, Some(guard), |env| {
+            // A call asks for itself, when its arguments are known.
+            let is_call = matches!(step.body, Body::Uses { .. }) && step.foreach.is_none();
+            if !is_call && !self.let_in && !self.has_begun(env, scope) {
+                match gate::of_composite(env, &self.path) {
+                    Gate::Open => self.let_in = true,
+                    Gate::Wait => return Progress::Pending,
+                    Gate::Ends(attempt) => return Progress::Ended(self.kept_out(env, scope, &step, attempt)),
+                }
+            }
+            self.body(env, scope, &step)
+        })
+    }
+
+    fn body(&mut self, env: &mut Env, scope: &mut Scope, step: &Arc<Step>) -> Progress<StepEnd> {
+        match &mut self.state {
+            State::Once(instance) => instance.advance(env, scope, step),
+            State::Loop(rounds) => rounds.advance(env, scope, step),
+            State::Fresh => Progress::Pending,
+        }
+    }
+
+    /// Whether anything of it, or inside it, is in the facts.
+    fn has_begun(&self, env: &Env, scope: &Scope) -> bool {
+        let begun = |path: &StepPath| {
+            env.facts.step(path).is_some_and(|record| {
+                let started = record.started.as_ref().is_some_and(|started| !never_began(&started.intent.body));
+                record.skipped.is_some() || (started && record.resend != Some(Resend::Fresh))
+            })
+        };
+        let inside = self.readable_inside().map(visible).unwrap_or_default();
+        begun(&self.path) || inside.iter().any(|step| begun(&scope.prefix.join(&step.id)))
+    }
+
+    /// Records the end of a step that was not let in.
+    fn kept_out(&self, env: &mut Env, scope: &mut Scope, step: &Step, attempt: Attempt) -> StepEnd {
+        let start = Start { body: APPROVAL, effect: Effect::Pure, times: Times::default() };
+        start_of(env, scope, step, &self.path, start, Map::new());
+        self.mark_inside(scope, Outcome::NotRun);
+        finish(env, scope, step, &self.path, attempt, None)
     }
 
     /// The end of a step that may not run at all: neither it nor anything inside is known.
@@ -77,8 +142,10 @@ impl StepTask {
             self.mark_inside(scope, Outcome::Skipped);
             return Some(StepEnd::plain(StepResult::bare(&self.path, Outcome::Skipped)));
         }
-        let failed =
-            known.is_some_and(|record| record.started.as_ref().is_some_and(|started| started.intent.body == CONDITION));
+        let never_began = |record: &Record| {
+            record.started.as_ref().is_some_and(|started| matches!(started.intent.body.as_str(), CONDITION | APPROVAL))
+        };
+        let failed = known.is_some_and(never_began);
         if failed && let Some(result) = known.and_then(|record| StepResult::of(&self.path, record)) {
             self.mark_inside(scope, Outcome::NotRun);
             return Some(ended(env, &self.path, result));

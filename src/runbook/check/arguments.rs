@@ -28,7 +28,10 @@ impl<'a> Checker<'a> {
             }
         };
         match spec {
-            Some(spec) => self.arguments(spec, with, action.span, view),
+            Some(spec) => {
+                self.arguments(spec, with, action.span, view);
+                self.sealing(spec, with);
+            }
             None => with.iter().for_each(|(_, value)| self.template(value, Place::Argument { secrets: Ok(()) }, view)),
         }
         self.special(action, with, view);
@@ -149,6 +152,8 @@ impl<'a> Checker<'a> {
         }
         let given = match &template.node {
             TemplateNode::Expression(snippet) => self.type_of(snippet, view),
+            // A part of it may be secret, which makes a secret of the whole.
+            TemplateNode::Mixed(_) if arg.ty == Type::Secret => None,
             TemplateNode::Mixed(_) => Some(Type::String),
             TemplateNode::List(_) => Some(Type::List),
             TemplateNode::Map(_) => Some(Type::Map),
@@ -164,7 +169,11 @@ impl<'a> Checker<'a> {
                 article(&given),
                 given.name()
             );
-            let help = (arg.ty == Type::String).then(|| String::from("`.to_string()` makes a text of it"));
+            let help = match arg.ty {
+                Type::String => Some(String::from("`.to_string()` makes a text of it")),
+                Type::Secret => Some(String::from("it takes `secrets.NAME`, or what a step has sealed")),
+                _ => None,
+            };
             self.push(self.error("E0206", template.span, message, "wrong type").maybe_help(help));
         }
     }

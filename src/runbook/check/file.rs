@@ -153,6 +153,7 @@ impl<'a> Checker<'a> {
         for (_, template) in &file.outputs {
             self.template(template, Place::Outputs, &way.view(&scope, None, None));
         }
+        self.sealed_outputs(&way.view(&scope, None, None));
         if let Some(plan) = &file.plan {
             self.plan(plan, &Way::new(PLAN).view(&before_writing, None, None));
         }
@@ -195,6 +196,7 @@ impl<'a> Checker<'a> {
         if let Some(within) = &step.within {
             self.time(within, "within", &view);
         }
+        self.approval(step, &view);
         let mark = scope.mark();
         way.guards.extend(&step.condition);
         let each = way.each;
@@ -207,6 +209,7 @@ impl<'a> Checker<'a> {
         let hidden = self.gaps.hides_step_at(step.span);
         self.body(step, &way.view(scope, id, None));
         self.of_undo(step, way);
+        self.reveal(step, &way.view(scope, id, None));
         self.of_a_write(step, scope, way);
         let seen = |given: Given| Some(if hidden { Given::Open } else { given });
         self.timing(step, &way.view(scope, id, seen(scope::looked_at(step, self.facts))));

@@ -1,5 +1,6 @@
 //! What is wrong inside one file, beyond its form: names, types, order, effects of what it says.
 
+mod approvals;
 mod arguments;
 mod calls;
 mod children;
@@ -9,6 +10,7 @@ mod place;
 mod polls;
 mod reads;
 mod scope;
+mod sealed;
 mod undoes;
 mod unused;
 mod whole;

@@ -25,6 +25,7 @@ pub(super) enum Place {
     /// `every`, `within`, `timeout`, `delay`, `max_delay`.
     Time(&'static str),
     StepOutputs,
+    Reveal,
     /// `happened`, `not_happened` of a `settle`.
     Settles(&'static str),
     /// `outputs` of a `settle`.
@@ -33,6 +34,8 @@ pub(super) enum Place {
     /// Top-level keys that are evaluated before any step: `timeout`, `group`.
     Whole(&'static str),
     Plan,
+    /// `message` of an `approval`.
+    Message,
 }
 
 impl Place {
@@ -53,7 +56,9 @@ impl Place {
             Place::FailIf => "fail_if",
             Place::Items(key) | Place::Time(key) | Place::Settles(key) | Place::Whole(key) => key,
             Place::StepOutputs | Place::Adopted | Place::Outputs => "outputs",
+            Place::Reveal => "reveal",
             Place::Plan => "plan",
+            Place::Message => "message",
         }
     }
 
@@ -65,6 +70,8 @@ impl Place {
     /// Whether a context can be read here.
     pub(super) fn sees(self, context: &str) -> bool {
         match context {
+            // What is revealed is listed before the start.
+            _ if self == Place::Reveal => context == "inputs",
             "inputs" | "vars" | "run" => true,
             "steps" | "secrets" | "each" => !matches!(self, Place::Var | Place::Whole(_)),
             "result" => matches!(self, Place::Until | Place::FailIf | Place::StepOutputs),
@@ -83,7 +90,9 @@ impl Place {
             Place::Whole("group") => Err("this text is shown to whoever finds the group busy"),
             Place::Plan => Err("a plan is shown to people"),
             Place::Items(_) => Err("each item is a step of the journal, which holds no secret"),
-            Place::Name | Place::Else | Place::Say | Place::Suggest => Err("this text is shown to people"),
+            Place::Name | Place::Else | Place::Say | Place::Suggest | Place::Reveal | Place::Message => {
+                Err("this text is shown to people")
+            }
             Place::Time(_) | Place::Whole(_) => Err("a time can't be secret"),
         }
     }

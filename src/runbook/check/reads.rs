@@ -7,6 +7,7 @@ use crate::runbook::contexts::{
 use crate::runbook::model::Body;
 use crate::runbook::nearest::{did_you_mean, listed};
 use crate::runbook::providers::PROVIDERS;
+use crate::runbook::sealing::Sealing;
 use crate::runbook::snippet::Snippet;
 use crate::runbook::source::Span;
 use crate::runbook::types::Type;
@@ -16,6 +17,7 @@ use crate::script::compile::Read;
 use super::file::{Checker, Items, PLAN, UNDO, View};
 use super::place::Place;
 use super::scope::{Given, Seen};
+use super::sealed::tells_apart;
 
 impl<'a> Checker<'a> {
     /// Checks every read of a snippet.
@@ -25,6 +27,12 @@ impl<'a> Checker<'a> {
         }
         for (read, word, position) in &snippet.code.comparisons {
             let span = snippet.locate_text(*position, word);
+            if read.method.is_none() && self.sealed_read(read, view).is_some() {
+                let message = format!("sealed value `{}` is compared with a text", dotted(read));
+                let help = "the step `secret.compare` compares it; `same_as` tells two sealed values apart";
+                self.push(self.error("E0218", span, message, "compared with this").help(help));
+                continue;
+            }
             if self.is_secret(read) {
                 // A place that takes no secrets at all has said so already.
                 if place.takes_secrets().is_ok() {
@@ -62,9 +70,15 @@ impl<'a> Checker<'a> {
             "inputs" => self.input(snippet, read, place),
             "vars" => self.var(snippet, read, place),
             "secrets" => self.secret(snippet, read, place),
-            "steps" => self.step_read(snippet, read, view),
+            "steps" => {
+                self.step_read(snippet, read, view);
+                self.sealed_use(snippet, read, place, view);
+            }
             "run" => self.run_read(snippet, read),
-            "result" => self.result_read(snippet, read, view),
+            "result" => {
+                self.result_read(snippet, read, view);
+                self.sealed_use(snippet, read, place, view);
+            }
             "each" => self.each_read(snippet, read, view),
             _ => {}
         }
@@ -89,7 +103,7 @@ impl<'a> Checker<'a> {
             return;
         };
         self.used.inputs.insert(&input.name.value);
-        if input.ty == Type::Secret {
+        if input.ty == Type::Secret && !tells_apart(snippet) {
             self.shown_secret(whole(snippet, read), &dotted(read), place);
         }
         if let (Type::Url, Some((field, position))) = (&input.ty, read.path.get(1)) {
@@ -148,7 +162,9 @@ impl<'a> Checker<'a> {
             return;
         };
         self.used.secrets.insert(&declared.value);
-        self.shown_secret(whole(snippet, read), &dotted(read), place);
+        if !tells_apart(snippet) {
+            self.shown_secret(whole(snippet, read), &dotted(read), place);
+        }
         if let Some((field, position)) = read.path.get(1) {
             let span = snippet.locate(Some(*position));
             self.push(
@@ -419,7 +435,11 @@ impl<'a> Checker<'a> {
 
 fn known_type(given: &Given, name: &str) -> Option<Type> {
     match given {
-        Given::Closed(outputs) => outputs.get(name).cloned(),
+        Given::Closed(outputs) => outputs.get(name).map(|output| match &output.sealed {
+            // A text that is sealed is one secret; a map or list of them stays what it is.
+            Some(Sealing::Whole) if output.ty.is_text() => Type::Secret,
+            _ => output.ty.clone(),
+        }),
         Given::Open | Given::List | Given::Nothing(_) => None,
     }
 }
@@ -451,7 +471,7 @@ fn unguarded(seen: &Seen<'_>, snippet: &Snippet, view: &View<'_, '_>) -> Option<
 }
 
 /// The place of a read with its path.
-fn whole(snippet: &Snippet, read: &Read) -> Span {
+pub(super) fn whole(snippet: &Snippet, read: &Read) -> Span {
     let root = snippet.locate(Some(read.position));
     let end = read.path.last().map_or(root.end, |(_, position)| snippet.locate(Some(*position)).end);
     Span::new(root.start, end)

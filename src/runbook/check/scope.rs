@@ -1,13 +1,15 @@
 //! Which steps a place can read, and what is certain of them there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::runbook::model::{Body, Step};
+use crate::runbook::sealing::Sealing;
 use crate::runbook::sites;
 use crate::runbook::snippet::Snippet;
 use crate::runbook::types::Type;
 
 use super::facts::{Callee, Facts};
+use super::sealed;
 
 /// What is known of a step's outputs without running it.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,11 +17,28 @@ pub(super) enum Given {
     /// Anything: a script's last expression.
     Open,
     /// Exactly these.
-    Closed(BTreeMap<String, Type>),
+    Closed(BTreeMap<String, Output>),
     /// A list: those of each item of a `foreach`.
     List,
     /// Nothing, because of this body.
     Nothing(&'static str),
+}
+
+/// What is known of one output.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Output {
+    pub(super) ty: Type,
+    /// What of it is sealed, as far as the text says.
+    pub(super) sealed: Option<Sealing>,
+    /// Names that come in the clear all the same.
+    pub(super) revealed: BTreeSet<String>,
+}
+
+impl Output {
+    /// One of which only the name is known.
+    pub(super) fn any() -> Output {
+        Output { ty: Type::Any, sealed: None, revealed: BTreeSet::new() }
+    }
 }
 
 /// Why a step that stands before may have no outputs all the same.
@@ -169,14 +188,14 @@ pub(super) fn given_by(step: &Step, facts: &Facts<'_>) -> Given {
 /// What a step gives that runs once, or one item of its `foreach`.
 pub(super) fn given_once(step: &Step, facts: &Facts<'_>) -> Given {
     let given = match &step.outputs {
-        Some(outputs) => Given::Closed(outputs.iter().map(|(name, _)| (name.value.clone(), Type::Any)).collect()),
+        Some(outputs) => Given::Closed(outputs.iter().map(|(name, _)| (name.value.clone(), Output::any())).collect()),
         None => result_of(step, facts),
     };
     match (given, &step.settle) {
         // Of a doubt that was settled it gives what its `settle` adopts.
         (Given::Closed(mut outputs), Some(settle)) => {
             for (name, _) in &settle.outputs {
-                outputs.entry(name.value.clone()).or_insert(Type::Any);
+                outputs.entry(name.value.clone()).or_insert_with(Output::any);
             }
             Given::Closed(outputs)
         }
@@ -204,7 +223,7 @@ pub(super) fn result_of(step: &Step, facts: &Facts<'_>) -> Given {
             match callee {
                 // An empty list of a primitive says nothing; that of an action says there is nothing.
                 Callee::Known(spec) if !spec.outputs.is_empty() || !facts.is_primitive(&spec.name) => {
-                    Given::Closed(spec.outputs.iter().map(|output| (output.name.clone(), output.ty.clone())).collect())
+                    Given::Closed(sealed::outputs(step, spec))
                 }
                 Callee::Known(_) | Callee::Unusable | Callee::Unknown => Given::Open,
             }

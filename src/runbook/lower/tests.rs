@@ -171,17 +171,34 @@ fn unknown_keys_get_the_nearest_name_or_the_word_of_this_format() {
 
 #[test]
 fn parts_of_the_language_that_come_later_are_named_as_such() {
-    for key in ["approval", "reveal"] {
-        let problems = read(&format!("{HEAD}steps:\n  - id: x\n    uses: a.b\n    {key}: []\n")).1;
-        assert_eq!(problems.len(), 1, "{key}: {}", render(&problems, false));
-        assert_eq!(problems[0].code, "E0108");
-        assert_eq!(problems[0].message, format!("`{key}` is part of the language, but this release can't run it yet"));
-    }
     for key in RUNBOOK.later {
         let text = format!("{HEAD}{key}: 1\nsteps:\n  - uses: a.b\n");
         assert_eq!(found(&text), one("E0108", key));
     }
-    assert_eq!(in_steps("  - uses: a.b\noutputs:\n  key: { value: \"x\", sealed: true }\n"), one("E0108", "key"));
+}
+
+#[test]
+fn outputs_of_a_file_may_be_sealed_and_a_step_may_reveal() {
+    let outputs = "outputs:\n  a: { value: \"${{ inputs.x }}\", sealed: true }\n  b: { value: \"1\", sealed: false }\n  c: { value: 1 }\n";
+    let text = format!(
+        "{HEAD}inputs: {{ x: {{ type: secret }} }}\nsteps:\n  - uses: a.b\n    reveal: [A, \"${{{{ inputs.x }}}}\"]\n{outputs}"
+    );
+    let (runbook, problems) = read(&text);
+    assert!(problems.is_empty(), "{}", render(&problems, false));
+    let runbook = runbook.unwrap();
+    assert_eq!(runbook.outputs.len(), 3);
+    assert_eq!(runbook.sealed.iter().collect::<Vec<_>>(), ["a"], "`c` is a map");
+    assert_eq!(runbook.steps[0].reveal.len(), 2);
+    for (step, code, under) in [
+        ("  - uses: a.b\n    reveal: []\n", "E0107", "[]"),
+        ("  - uses: a.b\n    reveal: A\n", "E0107", "A"),
+        ("  - uses: a.b\n    reveal: [\"\"]\n", "E0107", "\"\""),
+        ("  - script: '1'\n    reveal: [A]\n", "E0115", "reveal"),
+        ("  - uses: a.b\n    outputs: { a: { value: 1, sealed: true } }\n", "E0115", "sealed"),
+        ("  - uses: a.b\noutputs: { a: { value: 1, sealed: maybe } }\n", "E0107", "maybe"),
+    ] {
+        assert_eq!(in_steps(step), one(code, under), "{step}");
+    }
 }
 
 #[test]

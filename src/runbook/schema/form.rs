@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value as Json, json};
 
+use crate::runbook::approval::Need;
 use crate::runbook::contexts::{FAILURE_KINDS, NEVER_RETRIED, RETRY_WORDS};
 use crate::runbook::model::{Foreach, Retry};
 use crate::runbook::spec::ArgSpec;
@@ -14,6 +15,8 @@ use crate::runbook::words::NAME_CHARS_MAX;
 const SNAKE: &str = "^[a-z][a-z0-9_]*$";
 /// Runbooks.
 const KEBAB: &str = "^[a-z0-9]+(-[a-z0-9]+)*$";
+/// People and roles.
+const PERSON: &str = "^[a-z][a-z0-9_-]*$";
 /// Actions.
 const DOTTED: &str = "^[a-z][a-z0-9_]*([.][a-z][a-z0-9_]*)*$";
 /// `1m30s`, in the order of their size. Without its two characters at least it would take an empty text.
@@ -59,6 +62,8 @@ pub(super) enum Form {
     Links,
     /// Names to anything.
     Named,
+    /// Names to anything, or to a map with known keys that says more of it.
+    NamedOr(&'static str),
     /// Arguments of a call, or inputs of a runbook.
     With,
     /// Items to go through.
@@ -69,12 +74,22 @@ pub(super) enum Form {
     Words(&'static [&'static str]),
     /// One of these words, or a map with known keys.
     WordsOrMap(&'static [&'static str], &'static str),
+    /// A role or person, or a map with known keys.
+    NameOrMap(&'static str),
+    /// A role or person, or a list of them.
+    Names,
+    /// A whole number of this range.
+    Between(u32, u32),
     /// A map with known keys.
     Map(&'static str),
     /// A list of such maps, with at least one.
     List(&'static str),
     /// Free names to such maps.
     Maps(&'static str),
+    /// Names of people, at least one, to such maps.
+    People(&'static str),
+    /// Text, or a map with known keys.
+    TextOrMap(&'static str),
 }
 
 impl Form {
@@ -82,6 +97,8 @@ impl Form {
     pub(super) fn refers_to(self) -> Option<&'static str> {
         match self {
             Form::Map(name) | Form::List(name) | Form::Maps(name) | Form::WordsOrMap(_, name) => Some(name),
+            Form::NamedOr(name) | Form::NameOrMap(name) => Some(name),
+            Form::People(name) | Form::TextOrMap(name) => Some(name),
             _ => None,
         }
     }
@@ -112,15 +129,35 @@ impl Form {
             Form::Texts => json!({ "type": "array", "items": { "type": scalar } }),
             Form::Links => json!({ "type": ["array", "object"], "items": { "type": scalar } }),
             Form::Named => json!({ "type": "object", "propertyNames": { "pattern": SNAKE } }),
+            Form::NamedOr(name) => {
+                let value = json!({ "anyOf": [refer(name), {}] });
+                json!({ "type": "object", "propertyNames": { "pattern": SNAKE }, "additionalProperties": value })
+            }
             Form::With => json!({ "type": ["object", "null"], "propertyNames": { "pattern": SNAKE } }),
             Form::Words(words) => json!({ "enum": words }),
             Form::WordsOrMap(words, name) => json!({ "anyOf": [{ "enum": words }, refer(name)] }),
+            Form::NameOrMap(name) => json!({ "anyOf": [name_form(), refer(name)] }),
+            Form::Names => json!({ "anyOf": [name_form(), {
+                "type": "array", "items": name_form(), "minItems": 1, "maxItems": Need::BY_MAX, "uniqueItems": true,
+            }] }),
+            Form::Between(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
             // A reference takes no neighbours in draft 7.
             Form::Map(name) => json!({ "allOf": [refer(name)] }),
             Form::List(name) => json!({ "type": "array", "minItems": 1, "items": refer(name) }),
             Form::Maps(name) => json!({ "type": "object", "additionalProperties": refer(name) }),
+            Form::People(name) => json!({
+                "type": "object",
+                "minProperties": 1,
+                "propertyNames": { "pattern": PERSON },
+                "additionalProperties": refer(name),
+            }),
+            Form::TextOrMap(name) => json!({ "anyOf": [{ "type": scalar }, refer(name)] }),
         }
     }
+}
+
+fn name_form() -> Json {
+    json!({ "type": "string", "pattern": PERSON, "maxLength": NAME_CHARS_MAX })
 }
 
 /// The words of a closed list with their meanings.

@@ -1,12 +1,14 @@
-//! Keys below `providers` of a target, and below `allow.exec` and `mail` of a project: what is particular to a place.
+//! Keys below `providers` of a target, and `policy` of a target, and below `allow.exec`, `mail` and `people` of a project: what is particular to a place.
 
 use crate::runbook::schema::form::{Form, words};
 use crate::runbook::schema::table::{Definition, row};
-use crate::runbook::{commands, mail, providers};
+use crate::runbook::{commands, mail, people, policy, providers};
 
 const EFFECTS: [&str; 4] = words(&commands::EFFECTS);
 const REPEATS: [&str; 2] = words(&commands::REPEATS);
 const METHODS: [&str; 3] = words(&providers::METHODS);
+
+const AGENTS_MAX: [&str; 4] = words(&policy::EFFECTS);
 
 pub(super) const COMMAND: Definition = Definition {
     name: "command",
@@ -123,4 +125,73 @@ pub(super) const SMTP: Definition = Definition {
         row("user", Form::Text, "Who logs in."),
         row("password_secret", Form::Text, "The secret of the target that holds the password."),
     ],
+};
+
+pub(super) const PERSON: Definition = Definition {
+    name: "person",
+    doc: "A person; at least one of `os_user` and `token_hash` proves who they are.",
+    keys: &people::PERSON,
+    required: &[],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row("os_user", Form::Text, "The user of the operating system this person is."),
+        row("roles", Form::Texts, "Roles they act in, such as oncall; approvals and questions ask for them."),
+        row("token_hash", Form::Text, "Digest of their token: `rerail token new NAME` makes one."),
+    ],
+};
+
+pub(super) const POLICY: Definition = Definition {
+    name: "policy",
+    doc: "Which approvals this place wants at least; a runbook may ask for more, never for less.",
+    keys: &policy::POLICY,
+    required: &[],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row("notify", Form::Map("floor"), "Before people are told something; nothing without it."),
+        row("write", Form::Map("floor"), "Before something is changed; what `notify` needs without it."),
+        row("destructive", Form::Map("floor"), "Before something may be destroyed; what `write` needs without it."),
+        row(
+            "single_operator",
+            Form::Bool,
+            "Whether somebody may confirm for themselves while the project names no people; true without it.",
+        ),
+        row("agents", Form::Map("agents"), "What runs may do that a program starts."),
+    ],
+};
+
+pub(super) const FLOOR: Definition = Definition {
+    name: "floor",
+    doc: "What one kind of effect needs.",
+    keys: &policy::FLOOR,
+    required: &["approval"],
+    one_of: &[],
+    needs: &[],
+    rows: &[row("approval", Form::TextOrMap("need"), "A role, `none`, or who has to approve.")],
+};
+
+pub(super) const NEED: Definition = Definition {
+    name: "need",
+    doc: "Who has to approve.",
+    keys: &policy::NEED,
+    required: &["by"],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row("by", Form::Texts, "Roles or people who may approve."),
+        row("all", Form::Bool, "Whether one of each of them has to; any of them without it."),
+        row("count", Form::Count(1), "How many different people; 1 without it."),
+        row("self", Form::Bool, "Whether whoever started the run counts; no without it."),
+    ],
+};
+
+pub(super) const AGENTS: Definition = Definition {
+    name: "agents",
+    doc: "What runs may do that a program starts, and no person.",
+    keys: &policy::AGENTS,
+    required: &["max_effect"],
+    one_of: &[],
+    needs: &[],
+    rows: &[row("max_effect", Form::Words(&AGENTS_MAX), "The greatest effect they may have; read without it.")],
 };

@@ -2,11 +2,15 @@
 //!
 //! The readers say which keys there are; that both agree is tested, so that no key comes without its line.
 
+use crate::runbook::approval::Need;
 use crate::runbook::reader::Keys;
 use crate::runbook::schema::form::{Form, words};
 use crate::runbook::schema::places;
 use crate::runbook::types::Type;
-use crate::runbook::{lower, lower_inputs, lower_steps, lower_times, lower_undo, lower_whole, lower_writes, settings};
+use crate::runbook::{
+    lower, lower_approval, lower_inputs, lower_sealed, lower_steps, lower_times, lower_undo, lower_whole, lower_writes,
+    settings,
+};
 
 /// A map with known keys.
 pub(super) struct Definition {
@@ -36,6 +40,7 @@ pub(super) const fn row(key: &'static str, form: Form, doc: &'static str) -> Row
 const LEVELS: [&str; 4] = words(&lower_steps::LEVELS);
 const EFFECTS: [&str; 5] = words(&lower_writes::EFFECTS);
 const REPEATS: [&str; 3] = words(&lower_writes::REPEATS);
+const ON_EXPIRY: [&str; 2] = words(&lower_approval::ON_EXPIRY);
 const IF_BUSY: [&str; 3] = words(&lower_whole::IF_BUSY);
 
 const VERSION: Row = row("version", Form::Version, "Version of the language: 1.");
@@ -70,7 +75,20 @@ pub(super) const RUNBOOK: Definition = Definition {
         row("on_failure", Form::List("step"), "Steps after a run that failed, was rejected or timed out."),
         row("finally", Form::List("step"), "Steps at the end of every run, however it went."),
         row("plan", Form::Map("plan"), "What a rehearsal says of this action as a whole."),
-        row("outputs", Form::Named, "What it gives to whoever called it, by name."),
+        row("outputs", Form::NamedOr("output"), "What it gives to whoever called it, by name."),
+    ],
+};
+
+const OUTPUT: Definition = Definition {
+    name: "output",
+    doc: "What is given, and that it is secret.",
+    keys: &lower_sealed::SEALED_OUTPUT,
+    required: &["value", "sealed"],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row("value", Form::Any, "What is given: values that a step has sealed, or secrets."),
+        row("sealed", Form::Bool, "No plain text leaves by this output."),
     ],
 };
 
@@ -123,6 +141,11 @@ pub(super) const STEP: Definition = Definition {
         row("timeout", Form::Duration, "How long one attempt may take; a write that reaches it is in doubt."),
         row("retry", Form::Map("retry"), "Try again after failures that another attempt may not have."),
         row(
+            "approval",
+            Form::NameOrMap("approval"),
+            "Who must agree before it writes anything: a role, or what is asked of whom.",
+        ),
+        row(
             "effect",
             Form::Words(&EFFECTS),
             "What the call may do, if that is more than its action says; less needs a `reason`.",
@@ -137,6 +160,11 @@ pub(super) const STEP: Definition = Definition {
         row("continue_on_failure", Form::Bool, "Go on with the next step if this one fails."),
         row("outputs", Form::Named, "What the step gives instead of `result`, by name."),
         row("reason", Form::Text, "Why more trust is put into this step than its action asks for."),
+        row(
+            "reveal",
+            Form::Texts,
+            "Names of sealed outputs that come as plain text all the same, and into the journal.",
+        ),
     ],
 };
 
@@ -166,6 +194,25 @@ const DEFAULTS: Definition = Definition {
     rows: &[
         row("retry", Form::Map("retry"), "For calls that may be retried."),
         row("timeout", Form::Duration, "How long one attempt may take."),
+    ],
+};
+
+const APPROVAL: Definition = Definition {
+    name: "approval",
+    doc: "Who must agree, and to what: exactly the changes they are shown.",
+    keys: &lower_approval::APPROVAL,
+    required: &["by"],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row("by", Form::Names, "Roles, or persons by name, of `people` in rerail.yaml."),
+        row("all", Form::Bool, "One person of each of them, rather than of any."),
+        row("count", Form::Between(1, Need::COUNT_MAX), "How many different persons, 1 unless given."),
+        row("self", Form::Bool, "Whether whoever started the run counts as well; they don't unless given."),
+        row("message", Form::Text, "What the approver is asked."),
+        row("expires", Form::Duration, "How long they have, 15m unless given; then it is not done."),
+        row("remind", Form::Duration, "How often it is called to mind, 5m unless given."),
+        row("on_expiry", Form::Words(&ON_EXPIRY), "`fail`: the step is rejected; `cancel`: the run is cancelled."),
     ],
 };
 
@@ -315,6 +362,7 @@ pub(super) const TARGET: Definition = Definition {
         ),
         row("ca", Form::Text, "A file of PEM certificates to trust beside the public ones."),
         row("providers", Form::Map("providers"), "How this place does what each place does in its own way."),
+        row("policy", Form::Map("policy"), "Which approvals this place wants at least."),
     ],
 };
 
@@ -344,6 +392,7 @@ pub(super) const PROJECT: Definition = Definition {
         VERSION,
         row("allow", Form::Map("allow"), "What is off until it is listed here."),
         row("mail", Form::Map("mail"), "How messages leave; without it none do."),
+        row("people", Form::People("person"), "Who may act, by name; without it rerail has a single operator."),
     ],
 };
 
@@ -362,12 +411,14 @@ const ALLOW: Definition = Definition {
 };
 
 /// All of them. Three are files, and each of those stands alone.
-pub(super) const DEFINITIONS: [&Definition; 24] = [
+pub(super) const DEFINITIONS: [&Definition; 31] = [
     &RUNBOOK,
+    &OUTPUT,
     &INPUT,
     &STEP,
     &RETRY,
     &DEFAULTS,
+    &APPROVAL,
     &SETTLE,
     &UNDO,
     &KEYED,
@@ -387,6 +438,11 @@ pub(super) const DEFINITIONS: [&Definition; 24] = [
     &places::WAIT,
     &places::MAIL,
     &places::SMTP,
+    &places::PERSON,
+    &places::POLICY,
+    &places::FLOOR,
+    &places::NEED,
+    &places::AGENTS,
 ];
 
 /// A definition with all it refers to.

@@ -10,7 +10,7 @@ mod suspension;
 use super::*;
 use crate::script::answers::{Recorded, Reply};
 use crate::script::compile::{expression, script};
-use crate::script::secret::SecretText;
+use crate::script::secret::{Sealed, SecretText};
 
 /// Runs `f` on a thread with the stack an evaluation is promised.
 fn on_engine_stack<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
@@ -57,6 +57,7 @@ fn contexts() -> BTreeMap<&'static str, Readable> {
                         ("outputs", value(serde_json::json!({ "names": ["x", "y"], "status": 200 }))),
                     ]),
                 ),
+                ("have", map(vec![("outputs", Readable::Value(sealed_values()))])),
                 (
                     "skipped",
                     map(vec![
@@ -79,6 +80,18 @@ fn contexts() -> BTreeMap<&'static str, Readable> {
         ),
         ("vars", value(serde_json::json!({ "x": 1 }))),
     ])
+}
+
+/// What a step gives whose values are sealed: `a` and `twin` are the same text.
+fn sealed_values() -> Value {
+    let values =
+        [("a", "11"), ("twin", "11"), ("b", "22")].map(|(name, fingerprint)| (name, sealed(name, fingerprint)));
+    Value::map([("values", Value::map(values)), ("count", Value::Int(3))])
+}
+
+fn sealed(name: &str, fingerprint: &str) -> Value {
+    let (name, digest, fingerprint) = (name.to_owned(), format!("sha256:{name}"), fingerprint.repeat(8));
+    Value::Secret(SecretText::Sealed(Sealed { name, digest, fingerprint, answer: false }))
 }
 
 fn evaluate(sandbox: &Sandbox, text: &str) -> Evaluated {

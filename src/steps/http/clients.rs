@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rustls::client::Resumption;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -25,6 +26,9 @@ const READ_IDLE_MAX: Duration = Duration::from_secs(2);
 /// Idle connections to one host: more reads at once than that just connect.
 const READ_IDLE_PER_HOST: usize = 8;
 
+/// Servers whose TLS sessions reads take up again: rustls' own default.
+const READ_SESSIONS: usize = 256;
+
 /// The clients of a run.
 #[derive(Default)]
 pub struct Clients {
@@ -35,7 +39,10 @@ impl World {
     /// The client for reads.
     pub(super) fn read_client(&self) -> Result<reqwest::Client, Failure> {
         let build = || {
-            let builder = self.client()?.pool_idle_timeout(READ_IDLE_MAX).pool_max_idle_per_host(READ_IDLE_PER_HOST);
+            let mut config = self.shared.trust.client_config()?;
+            config.resumption = Resumption::in_memory_sessions(READ_SESSIONS);
+            let builder =
+                self.client(config).pool_idle_timeout(READ_IDLE_MAX).pool_max_idle_per_host(READ_IDLE_PER_HOST);
             builder.build().map_err(unusable)
         };
         self.shared.clients.reads.get_or_init(build).clone()
@@ -45,21 +52,22 @@ impl World {
     pub(super) fn write_client(&self) -> Result<(reqwest::Client, Arc<AtomicBool>), Failure> {
         let stood = Arc::new(AtomicBool::new(false));
         let once = Once { world: self.clone(), tried: Arc::new(AtomicBool::new(false)), stood: Arc::clone(&stood) };
-        let client = self.client()?.pool_max_idle_per_host(0).connector_layer(once).build().map_err(unusable)?;
+        let config = self.shared.trust.client_config()?;
+        let client = self.client(config).pool_max_idle_per_host(0).connector_layer(once).build().map_err(unusable)?;
         Ok((client, stood))
     }
 
     /// What both have in common: nothing that acts on its own.
-    fn client(&self) -> Result<reqwest::ClientBuilder, Failure> {
-        Ok(reqwest::Client::builder()
-            .tls_backend_preconfigured(self.shared.trust.client_config()?)
+    fn client(&self, config: rustls::ClientConfig) -> reqwest::ClientBuilder {
+        reqwest::Client::builder()
+            .tls_backend_preconfigured(config)
             .dns_resolver(HttpNames(Arc::clone(&self.shared.names)))
             .user_agent(concat!("rerail/", env!("CARGO_PKG_VERSION")))
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .retry(reqwest::retry::never())
-            .http1_only())
+            .http1_only()
     }
 }
 

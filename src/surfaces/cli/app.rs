@@ -9,8 +9,9 @@ use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{
-    actions, answer, cancel, check, complete, completions, demo, describe, diff, doctor, eval, export, graph, hold,
-    list, logging, man, new, note, pause, resume, run, runs, schema, show, take, verify, version,
+    actions, answer, approvals, approve, cancel, check, checkpoint, complete, completions, demo, describe, diff,
+    doctor, eval, export, graph, hold, list, logging, man, new, note, pause, prune, resume, run, runs, schema, show,
+    take, token, verify, version,
 };
 
 /// Runs the command line of this process.
@@ -68,6 +69,11 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Graph(args) => graph::graph(session, &args),
         Command::Eval(args) => eval::eval(session, &args),
         Command::Verify(args) => verify::verify(session, &args),
+        Command::Checkpoint(args) => checkpoint::checkpoint(session, &args),
+        Command::Prune(args) => prune::prune(session, &args),
+        Command::Approvals(args) => approvals::approvals(session, &args),
+        Command::Approve(args) => approve::approve(session, &args),
+        Command::Reject(args) => approve::reject(session, &args),
         Command::Answer(args) => answer::answer(session, &args),
         Command::Note(args) => note::note(session, &args),
         Command::Check(args) => check::check(session, &args),
@@ -75,6 +81,8 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::New(args) => new::new(session, &args),
         Command::Schema(args) => schema::schema(session, &args),
         Command::Doctor(args) => doctor::doctor(session, &args),
+        Command::Token(args) => token::token(session, &args),
+        Command::Whoami => token::whoami(session),
         Command::Completions(args) => completions::completions(session, &args),
         Command::Man(args) => man::man(session, &args),
         Command::Demo => demo::run(session),

@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
-    actions, answer, cancel, check, completions, describe, diff, doctor, eval, export, graph, hold, list, man, new,
-    note, pause, resume, run, runs, schema, show, take, verify,
+    actions, answer, approvals, approve, cancel, check, checkpoint, completions, describe, diff, doctor, eval, export,
+    graph, hold, list, man, new, note, pause, prune, resume, run, runs, schema, show, take, token, verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
@@ -48,6 +48,12 @@ pub struct Globals {
     /// Directory of the journal [default: $XDG_STATE_HOME/rerail]
     #[arg(long, global = true, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+    /// Act as a person of the project, proved by their token [default: who the operating system's user is]
+    #[arg(long = "as", global = true, value_name = "NAME")]
+    pub acts_as: Option<String>,
+    /// File with the token of `--as`, readable by its owner alone
+    #[arg(long, global = true, value_name = "FILE", env = "RERAIL_TOKEN_FILE", hide_env_values = true)]
+    pub token_file: Option<PathBuf>,
 }
 
 impl Globals {
@@ -114,6 +120,16 @@ pub enum Command {
     Eval(eval::EvalArgs),
     /// Check that the journal is what was written
     Verify(verify::VerifyArgs),
+    /// Sign how far a run, or everything, has got: one line to keep elsewhere
+    Checkpoint(checkpoint::CheckpointArgs),
+    /// Remove runs that have ended, leaving signed tombstones
+    Prune(prune::PruneArgs),
+    /// List what waits for an approval, and who may give it
+    Approvals(approvals::ApprovalsArgs),
+    /// Say yes to exactly the change a run waits with
+    Approve(approve::ApproveArgs),
+    /// Say no to it, with a reason
+    Reject(approve::RejectArgs),
     /// Answer a question of a run
     Answer(answer::AnswerArgs),
     /// Add a note to a run's timeline
@@ -128,6 +144,10 @@ pub enum Command {
     Schema(schema::SchemaArgs),
     /// Say whether this machine is fit: project, journal, clock, secrets, terminal
     Doctor(doctor::DoctorArgs),
+    /// Make the token by which a person proves who they are
+    Token(token::TokenArgs),
+    /// Say who acts, and in which roles
+    Whoami,
     /// Teach a shell to complete names of runbooks, runs, steps, targets and inputs
     Completions(completions::CompletionsArgs),
     /// Print the manual page, or write all of them
@@ -141,10 +161,10 @@ pub enum Command {
 /// Commands as `rerail --help` groups them.
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Run", &["run", "resume", "take", "pause", "cancel", "hold"]),
-    ("Look", &["list", "describe", "runs", "show", "diff", "export", "graph", "verify"]),
-    ("Decide", &["answer", "note"]),
+    ("Look", &["list", "describe", "runs", "show", "diff", "export", "graph", "verify", "checkpoint"]),
+    ("Decide", &["approvals", "approve", "reject", "answer", "note"]),
     ("Author", &["new", "check", "actions", "schema", "eval"]),
-    ("Other", &["doctor", "demo", "completions", "man", "version"]),
+    ("Other", &["doctor", "whoami", "token", "prune", "demo", "completions", "man", "version"]),
 ];
 
 /// The clap command with its commands grouped in the help.

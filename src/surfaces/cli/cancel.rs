@@ -22,7 +22,7 @@ pub struct CancelArgs {
 pub fn cancel(session: &Session, args: CancelArgs) -> Result<Exit, CliError> {
     let runs = session.runs()?;
     let run = runs.find(&args.run)?;
-    let delivered = runs.cancel(&run, &session.actor(), args.reason)?;
+    let delivered = runs.cancel(&run, &session.actor_on(&runs, &run)?, args.reason)?;
     say(session, &format!("{}/{} is asked to stop", run.runbook, run.run), &run.run.short(), delivered);
     Ok(Exit::SUCCESS)
 }

@@ -16,7 +16,7 @@ use crate::runbook::fields;
 use crate::runbook::lower::read_runbook;
 use crate::runbook::model::{Input, Kind};
 use crate::runbook::types::Type;
-use crate::runs::{RunFilter, RunRow, Runs};
+use crate::runs::{RunFilter, RunRow, Runs, Status};
 use crate::script::value::Value;
 use crate::surfaces::cli::args;
 use crate::surfaces::cli::session::choose_state_dir;
@@ -54,6 +54,8 @@ fn with_names_of(arg: Arg) -> Arg {
         ("target", _) => targets,
         ("input", _) => inputs,
         (_, "RUN") => runs,
+        (_, "RUN[/STEP]") => waiting,
+        ("acts_as" | "person", _) => people,
         (_, "RUNBOOK" | "PATHS") | ("runbook", "NAME") => runbooks,
         (_, "STEP") => steps,
         (_, "STEP=WORD") => outcomes,
@@ -169,6 +171,28 @@ fn runs() -> Vec<CompletionCandidate> {
     newest_first.chain(last.map(|last| last.display_order(Some(rows.len())))).collect()
 }
 
+/// `RUN/STEP` of what waits for an approval.
+fn waiting() -> Vec<CompletionCandidate> {
+    let Some(runs) = Typed::of_this_process().runs() else { return Vec::new() };
+    let filter = RunFilter { status: Some(Status::Waiting), limit: Some(RUNS_MAX), ..RunFilter::default() };
+    let mut found = Vec::new();
+    for row in runs.list(&filter).unwrap_or_default() {
+        let Ok(facts) = runs.facts(&row) else { continue };
+        found.extend(facts.approvals.open().map(|approval| {
+            let about = format!("{}  asked by {}", row.runbook, row.actor.id);
+            candidate(&format!("{}/{}", row.run.short(), approval.request.step), &about)
+        }));
+    }
+    found
+}
+
+/// People of the project, with their roles.
+fn people() -> Vec<CompletionCandidate> {
+    let people = project().settings.people;
+    let roles = |name| people.named(name).map(|person| person.roles.join(", ")).unwrap_or_default();
+    people.names().map(|name| candidate(name, &roles(name))).collect()
+}
+
 fn steps() -> Vec<CompletionCandidate> {
     steps_with(|_| vec![String::new()])
 }
@@ -262,7 +286,7 @@ mod tests {
         for sub in command.get_subcommands() {
             for arg in sub.get_arguments() {
                 let value = arg.get_value_names().and_then(|names| names.first()).map(|name| name.as_str());
-                let named = matches!(value, Some("RUN" | "RUNBOOK" | "STEP" | "STEP=WORD"));
+                let named = matches!(value, Some("RUN" | "RUN[/STEP]" | "RUNBOOK" | "STEP" | "STEP=WORD"));
                 if named || ["answer", "input"].contains(&arg.get_id().as_str()) {
                     assert!(arg.get::<ArgValueCandidates>().is_some(), "{} {}", sub.get_name(), arg.get_id());
                     seen += 1;

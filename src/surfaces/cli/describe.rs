@@ -152,6 +152,8 @@ fn manner(step: &Step) -> Vec<(&'static str, String)> {
     say("timeout", step.timeout.as_ref().map(written));
     say("within", step.within.as_ref().map(written));
     say("undo", step.undo.as_ref().map(|undo| what(undo.step())));
+    let revealed: Vec<String> = step.reveal.iter().map(written).collect();
+    say("reveal", (!revealed.is_empty()).then(|| revealed.join(", ")));
     said
 }
 

@@ -19,13 +19,22 @@ pub struct DoctorArgs {
     /// Look at this target too: whether its secrets can be read, never what they are
     #[arg(long, value_name = "NAME")]
     target: Option<String>,
+    /// Connect to every host the target names, and say what was seen; nothing is sent
+    #[arg(long, requires = "target")]
+    online: bool,
 }
 
-/// Looks at what a run needs. Nothing is changed, nobody is asked over a network.
+/// Looks at what a run needs. Nothing is changed; nobody is asked over a network but with `--online`.
 pub fn doctor(session: &Session, args: &DoctorArgs) -> Result<Exit, CliError> {
     let ui = &session.ui;
     let mut seen = match session.runs() {
-        Ok(runs) => runs.checkup(args.target.as_deref())?,
+        Ok(runs) => {
+            let mut seen = runs.checkup(args.target.as_deref())?;
+            if let (true, Some(target)) = (args.online, &args.target) {
+                seen.extend(runs.reach(target)?);
+            }
+            seen
+        }
         // Without a project file that can be read there is nothing further to look at.
         Err(error) if !error.problems.is_empty() => {
             vec![Checkup::new("project", Fitness::Broken, error.message).hint("`rerail check` draws the problems")]

@@ -18,6 +18,8 @@ impl Exit {
     pub const USAGE: Exit = Exit(2);
     /// A runbook, action, target or project file has problems.
     pub const INVALID: Exit = Exit(3);
+    /// Not allowed, or nothing proves who acts; nothing was done.
+    pub const NOT_ALLOWED: Exit = Exit(4);
     /// The journal is not what was written.
     pub const DAMAGED: Exit = Exit(5);
     /// A step failed.
@@ -50,11 +52,12 @@ impl Exit {
     pub const TERMINATED: Exit = Exit(143);
 
     /// Every code with its meaning, for help and documentation.
-    pub const ALL: [(Exit, &'static str); 19] = [
+    pub const ALL: [(Exit, &'static str); 20] = [
         (Exit::SUCCESS, "success; for a run: every step is done"),
         (Exit::TOOL_FAILED, "the tool itself failed: input or output, journal, a bug"),
         (Exit::USAGE, "wrong usage; nothing was started"),
         (Exit::INVALID, "a runbook, action, target or project file has problems"),
+        (Exit::NOT_ALLOWED, "not allowed, or nothing proves who acts; nothing was done"),
         (Exit::DAMAGED, "the journal is not what was written"),
         (Exit::STEP_FAILED, "a step failed"),
         (Exit::ASSERTION_FAILED, "an assertion does not hold"),
@@ -99,6 +102,7 @@ impl Exit {
         match kind {
             ErrorKind::Usage | ErrorKind::NotFound => Exit::USAGE,
             ErrorKind::Invalid => Exit::INVALID,
+            ErrorKind::NotAllowed => Exit::NOT_ALLOWED,
             ErrorKind::Busy => Exit::BUSY,
             ErrorKind::Interrupted(parting) => parting.map_or(Exit::INTERRUPTED, Exit::of_parting),
             ErrorKind::Damaged => Exit::DAMAGED,

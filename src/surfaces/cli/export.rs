@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::engine::event::Event;
 use crate::runs::{Hash, RunRow, Runs};
 use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::error::CliError;
@@ -61,13 +62,11 @@ pub fn export(session: &Session, args: &ExportArgs) -> Result<Exit, CliError> {
     let text = match args.format.unwrap_or_else(|| Format::usual(session.ui.output)) {
         Format::Md => {
             let (events, facts) = runs.story(&run)?;
-            markdown::postmortem(&events, &facts)
+            markdown::postmortem(&events, &facts, &evidence(&runs, &run, &events)?)
         }
         Format::Html => {
             let (events, facts) = runs.story(&run)?;
-            // A run that went on since it was looked up has another head by now.
-            let head = (run.last_seq + 1 == events.len() as u64).then(|| run.head.to_string());
-            html::page(&events, &facts, &Evidence { head })
+            html::page(&events, &facts, &evidence(&runs, &run, &events)?)
         }
         Format::Svg => {
             let (events, facts) = runs.story(&run)?;
@@ -88,6 +87,12 @@ pub fn export(session: &Session, args: &ExportArgs) -> Result<Exit, CliError> {
         .map_err(|error| CliError::io("writing", &shown, &error))?;
     session.ui.remark(&format!("wrote {shown}"));
     Ok(Exit::SUCCESS)
+}
+
+fn evidence(runs: &Runs, run: &RunRow, events: &[Event]) -> Result<Evidence, CliError> {
+    // A run that went on since it was looked up has another head by now.
+    let head = (run.last_seq + 1 == events.len() as u64).then(|| run.head.to_string());
+    Ok(Evidence { head, checkpoint: runs.signed(run.run)?.map(|line| line.to_string()) })
 }
 
 fn events(runs: &Runs, run: &RunRow) -> Result<String, CliError> {

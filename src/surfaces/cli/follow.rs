@@ -7,13 +7,13 @@ use crate::engine::facts::Facts;
 use crate::engine::ids::StepPath;
 use crate::engine::machine::Waits;
 use crate::engine::outcome::Attempt;
-use crate::runs::{InLine, Left, Parted, RunRow, Runs, Watcher, Why};
+use crate::runs::{InLine, Parted, RunRow, Runs, Watcher, Why};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::keys::Gate;
 use crate::surfaces::cli::live::Live;
 use crate::surfaces::cli::session::Session;
-use crate::surfaces::cli::{prompt, result};
+use crate::surfaces::cli::{parting, result};
 use crate::transcript::summary;
 
 /// What Ctrl-C does to somebody who follows.
@@ -26,10 +26,11 @@ pub const DETACHES: &str = "stop looking; the run goes on";
 pub fn follow(session: &Session, runs: &Runs, run: &RunRow) -> Result<Exit, CliError> {
     session.ui.interrupt_does(DETACHES);
     let (leave, detach) = channel();
-    prompt::on_ctrl_c(move || {
+    let detach_now = move || {
         // Nobody listens once the run has ended, and then there is nothing to leave.
         let _ = leave.send(());
-    });
+    };
+    parting::listen(detach_now, None);
     until_detached(session, runs, run, &detach)
 }
 
@@ -56,7 +57,7 @@ pub fn until_detached(session: &Session, runs: &Runs, run: &RunRow, detach: &Rec
         ui.remark(&format!("nobody drives {name} now"));
     }
     let exit = Exit::of_run(&followed.facts, &why);
-    result::show(session, &Left { run: run.run, facts: followed.facts, why }, exit);
+    result::show(session, &runs.left(run.run, followed.facts, why), exit);
     Ok(exit)
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::engine::event::Actor;
 use crate::runs::{Begun, Foreground, RunRow, Runs, RunsError};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
@@ -9,25 +10,25 @@ use crate::surfaces::cli::keys::Gate;
 use crate::surfaces::cli::live::Live;
 use crate::surfaces::cli::prompt::{Interrupts, ask_on_a_thread, restore_terminal};
 use crate::surfaces::cli::session::Session;
-use crate::surfaces::cli::{follow, parting, result};
+use crate::surfaces::cli::{follow, result};
 
-/// Drives a run until it ends or is left, and shows what came of it.
+/// Drives a run as `actor` until it ends or is left, and shows what came of it.
 ///
 /// # Errors
 /// If it could not begin.
 pub fn drive(
     session: &Session,
     runs: &Runs,
+    actor: Actor,
     begin: impl FnOnce(Foreground) -> Result<Begun, RunsError>,
 ) -> Result<Exit, CliError> {
     let ui = &session.ui;
     let (sender, control) = tokio::sync::mpsc::unbounded_channel();
     let interrupts = Interrupts::listen(ui, sender.clone());
-    parting::listen(Arc::clone(&interrupts));
     let gate = Gate::default();
     let questions = ui.asks.then(|| ask_on_a_thread(ui, sender.clone(), Arc::clone(&interrupts), &gate));
     let watcher = Box::new(Live::new(ui, questions, &gate, Some(sender)));
-    let begun = begin(Foreground { watcher, control, attended: ui.asks, actor: session.actor() });
+    let begun = begin(Foreground { watcher, control, attended: ui.asks, actor });
     // A question that was answered elsewhere may still read the terminal.
     restore_terminal();
     let left = match begun? {

@@ -36,8 +36,8 @@ pub fn hold(session: &Session, args: &HoldArgs) -> Result<Exit, CliError> {
     let runs = session.runs()?;
     let ui = &session.ui;
     let before = match &args.what {
-        What::On { reason } => runs.hold(&session.actor(), reason)?,
-        What::Off => runs.lift(&session.actor())?,
+        What::On { reason } => runs.hold(&session.actor(&runs)?, reason)?,
+        What::Off => runs.lift(&session.actor(&runs)?)?,
         What::Status => None,
     };
     let last = runs.last_hold()?;

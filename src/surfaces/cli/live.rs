@@ -186,8 +186,11 @@ fn pulse(ui: &Arc<Ui>, board: &Arc<Mutex<Board>>, every: Duration, beat: Beat) -
     std::thread::Builder::new().name("live".into()).spawn(work).ok().map(|_| stop)
 }
 
-/// Draws the moving lines.
+/// Draws the moving lines, where there are any.
 fn turn(ui: &Ui, board: &mut Board, beats: usize) {
+    if !ui.has_area() {
+        return;
+    }
     ui.draw_area(&board.area(Timestamp::now(), spinner(ui.marks, beats), ui.rows() / 2, ui.marks));
 }
 

@@ -25,7 +25,7 @@ pub fn note(session: &Session, args: &NoteArgs) -> Result<Exit, CliError> {
     }
     let runs = session.runs()?;
     let run = runs.find(&args.run)?;
-    runs.note(&run, &text, &session.actor())?;
+    runs.note(&run, &text, &session.actor_on(&runs, &run)?)?;
     match session.ui.human() {
         true => session.ui.result(&Line::of(Tone::Plain, &format!("noted in {}/{}", run.runbook, run.run))),
         false => session.ui.result_json(&serde_json::json!({ "run": run.run.short(), "note": text })),

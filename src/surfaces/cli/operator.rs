@@ -1,26 +1,27 @@
-//! Who sits at the terminal, for the record.
+//! Who sits at the terminal, as the operating system knows them.
 
-use crate::engine::event::Actor;
-
-/// The operator: the operating system's user. `USER` is believed only if it names the user this
-/// process runs as; without a name it is the number, so that nobody is recorded as somebody else.
-pub fn actor() -> Actor {
+/// Every name the operating system has for the user this process runs as, the likeliest first. `USER` only chooses
+/// among them; the number is one as well, so that a user of a directory service can be named too.
+pub fn os_users() -> Vec<String> {
     let uid = rustix::process::getuid().as_raw();
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let claimed = std::env::var("USER").ok();
-    Actor { id: name_of(uid, &passwd, claimed.as_deref()), via: "cli".to_owned() }
+    names_of(uid, &passwd, claimed.as_deref())
 }
 
-fn name_of(uid: u32, passwd: &str, claimed: Option<&str>) -> String {
-    let names = passwd.lines().filter_map(|line| {
+fn names_of(uid: u32, passwd: &str, claimed: Option<&str>) -> Vec<String> {
+    let known = passwd.lines().filter_map(|line| {
         let mut fields = line.split(':');
         let name = fields.next()?;
         let number: u32 = fields.nth(1)?.parse().ok()?;
         (number == uid && !name.is_empty()).then_some(name)
     });
-    let names: Vec<&str> = names.collect();
-    let believed = claimed.filter(|claimed| names.contains(claimed));
-    believed.or(names.first().copied()).map_or_else(|| format!("uid-{uid}"), str::to_owned)
+    let mut names: Vec<String> = known.map(str::to_owned).collect();
+    if let Some(at) = names.iter().position(|name| Some(name.as_str()) == claimed) {
+        names.swap(0, at);
+    }
+    names.push(format!("uid-{uid}"));
+    names
 }
 
 #[cfg(test)]
@@ -31,10 +32,10 @@ mod tests {
 
     #[test]
     fn the_environment_cannot_name_somebody_else() {
-        assert_eq!(name_of(1000, PASSWD, Some("root")), "ana");
-        assert_eq!(name_of(1000, PASSWD, None), "ana");
-        assert_eq!(name_of(0, PASSWD, Some("toor")), "toor");
-        assert_eq!(name_of(4711, PASSWD, Some("ana")), "uid-4711");
-        assert_eq!(name_of(4711, "", None), "uid-4711");
+        assert_eq!(names_of(1000, PASSWD, Some("root")), ["ana", "uid-1000"]);
+        assert_eq!(names_of(1000, PASSWD, None), ["ana", "uid-1000"]);
+        assert_eq!(names_of(0, PASSWD, Some("toor")), ["toor", "root", "uid-0"]);
+        assert_eq!(names_of(4711, PASSWD, Some("ana")), ["uid-4711"]);
+        assert_eq!(names_of(4711, "", None), ["uid-4711"]);
     }
 }

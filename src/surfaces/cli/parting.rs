@@ -1,39 +1,53 @@
-//! SIGTERM and SIGHUP: the process is asked to go, and says so to the run it drives.
-
-use std::sync::Arc;
+//! The signals of this process: Ctrl-C, being asked to go (SIGTERM, SIGHUP), and going on after a stop.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::runs::Parting;
-use crate::surfaces::cli::prompt::Interrupts;
+use crate::surfaces::cli::keys;
 
-/// Listens from now on. A signal that was ignored when this process began, as under `nohup`, stays ignored.
-pub fn listen(interrupts: Arc<Interrupts>) {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let heard = |kind: SignalKind| {
-        let ignored = is_ignored(&status, kind.as_raw_value());
-        move || if ignored { None } else { signal(kind).ok() }
-    };
-    let (terminated, hung_up) = (heard(SignalKind::terminate()), heard(SignalKind::hangup()));
+/// Tells what is done here that the process is asked to go; false once nobody listens any more.
+pub type Driven = Box<dyn Fn(Parting) -> bool + Send>;
+
+/// Listens from now on, on one thread, for as long as the process lives: calls `interrupted` at every Ctrl-C, and tells
+/// the run that is driven when the process is asked to go. A signal that was ignored when this process began, as under
+/// `nohup`, stays ignored.
+pub fn listen(interrupted: impl Fn() + Send + 'static, driven: Option<Driven>) {
     let listen = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let Ok(runtime) = runtime else { return };
-        runtime.block_on(async {
-            let (mut terminated, mut hung_up) = (terminated(), hung_up());
-            loop {
-                let parting = tokio::select! {
-                    () = next(&mut terminated) => Parting::Terminated,
-                    () = next(&mut hung_up) => Parting::HungUp,
-                };
-                // Nobody listens once the run is over, and then the process ends by itself.
-                if !interrupts.part(parting) {
-                    return;
-                }
-            }
-        });
+        runtime.block_on(hear(interrupted, driven));
     };
-    // Without the thread the signals keep their usual meaning: the process ends, the journal has it all.
-    let _ = std::thread::Builder::new().name("parting".into()).spawn(listen);
+    // Without the thread signals keep their usual meaning: the process ends, the journal has it all.
+    let _ = std::thread::Builder::new().name("signals".into()).spawn(listen);
+}
+
+async fn hear(interrupted: impl Fn(), mut driven: Option<Driven>) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let heard = |kind: SignalKind| match driven.is_none() || is_ignored(&status, kind.as_raw_value()) {
+        true => None,
+        false => signal(kind).ok(),
+    };
+    let (mut terminated, mut hung_up) = (heard(SignalKind::terminate()), heard(SignalKind::hangup()));
+    let mut ctrl_c = signal(SignalKind::interrupt()).ok();
+    let mut went_on = signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw())).ok();
+    loop {
+        let parting = tokio::select! {
+            () = next(&mut ctrl_c) => {
+                interrupted();
+                continue;
+            }
+            () = next(&mut went_on) => {
+                keys::take_again();
+                continue;
+            }
+            () = next(&mut terminated) => Parting::Terminated,
+            () = next(&mut hung_up) => Parting::HungUp,
+        };
+        // Nobody listens once the run is over, and then the process ends by itself.
+        if driven.as_ref().is_some_and(|goes| !goes(parting)) {
+            driven = None;
+        }
+    }
 }
 
 async fn next(signal: &mut Option<Signal>) {

@@ -22,7 +22,7 @@ pub struct PauseArgs {
 pub fn pause(session: &Session, args: PauseArgs) -> Result<Exit, CliError> {
     let runs = session.runs()?;
     let run = runs.find(&args.run)?;
-    let delivered = runs.pause(&run, &session.actor(), args.reason)?;
+    let delivered = runs.pause(&run, &session.actor_on(&runs, &run)?, args.reason)?;
     let ui = &session.ui;
     if !ui.human() {
         let driven = delivered == Delivered::ToDriver;

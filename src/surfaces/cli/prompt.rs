@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use inquire::ui::RenderConfig;
 use inquire::validator::Validation;
 use inquire::{Confirm, InquireError, Select, Text};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::engine::facts::Asked;
@@ -21,6 +20,7 @@ use crate::script::value::Value;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::follow::DETACHES;
 use crate::surfaces::cli::keys::{self, Gate};
+use crate::surfaces::cli::parting;
 use crate::surfaces::cli::ui::Ui;
 use crate::transcript::{Marks, escape};
 
@@ -43,7 +43,7 @@ pub struct Interrupts {
 }
 
 impl Interrupts {
-    /// Listens from now on.
+    /// Listens from now on, and tells the run as well when the process is asked to go.
     pub fn listen(ui: &Arc<Ui>, control: UnboundedSender<Control>) -> Arc<Interrupts> {
         ui.interrupt_does("stop after what is running; twice: leave now");
         let interrupts = Arc::new(Interrupts {
@@ -53,8 +53,8 @@ impl Interrupts {
             control,
             ui: Arc::clone(ui),
         });
-        let heard = Arc::clone(&interrupts);
-        on_ctrl_c(move || heard.interrupt());
+        let (heard, asked) = (Arc::clone(&interrupts), Arc::clone(&interrupts));
+        parting::listen(move || heard.interrupt(), Some(Box::new(move |parting| asked.part(parting))));
         interrupts
     }
 
@@ -100,35 +100,6 @@ impl Interrupts {
         let detach = self.detach.lock().unwrap_or_else(PoisonError::into_inner);
         // Nobody listens once the run has ended, and then there is nothing to leave.
         detach.as_ref().is_some_and(|detach| detach.send(()).is_ok())
-    }
-}
-
-/// Calls at every Ctrl-C, on a thread of its own, for as long as the process lives.
-pub fn on_ctrl_c(heard: impl Fn() + Send + 'static) {
-    let listen = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let Ok(runtime) = runtime else { return };
-        runtime.block_on(async {
-            let mut went_on = signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw())).ok();
-            loop {
-                tokio::select! {
-                    asked = tokio::signal::ctrl_c() => match asked {
-                        Ok(()) => heard(),
-                        Err(_) => return,
-                    },
-                    Some(()) = next(&mut went_on) => keys::take_again(),
-                }
-            }
-        });
-    };
-    // Without the thread Ctrl-C keeps its usual meaning: the process ends, the journal has it all.
-    let _ = std::thread::Builder::new().name("interrupts".into()).spawn(listen);
-}
-
-async fn next(signal: &mut Option<Signal>) -> Option<()> {
-    match signal {
-        Some(signal) => signal.recv().await,
-        None => std::future::pending().await,
     }
 }
 

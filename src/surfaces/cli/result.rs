@@ -24,10 +24,19 @@ pub fn show(session: &Session, left: &Left, exit: Exit) {
         Output::Json | Output::Yaml | Output::Sarif => {
             let mut json = of_run(&left.facts);
             json["exit_code"] = json!(exit.0);
+            json["checkpoint"] = json!(left.signed.as_ref().and_then(|signed| signed.as_ref().ok()));
             ui.result_json(&json);
         }
         // The events were the result.
         Output::Jsonl => {}
+    }
+    match &left.signed {
+        Some(Ok(line)) if ui.human() => ui.remark(line),
+        Some(Err(why)) => {
+            ui.warning(&format!("the end of this run is not signed: {why}"));
+            ui.hint(&format!("once that is put right,  rerail checkpoint {}  signs it", left.run));
+        }
+        _ => {}
     }
     for line in summary::next_steps(&left.facts) {
         ui.progress(&line);
@@ -86,6 +95,7 @@ pub fn whole(runs: &Runs, run: &RunRow) -> Result<Json, CliError> {
     let mut json = of_run(&facts);
     json["steps"] = steps(&facts);
     json["pending"] = json!(runs.pending(run)?);
+    json["checkpoint"] = json!(runs.signed(run.run)?.map(|line| line.to_string()));
     Ok(json)
 }
 

@@ -71,7 +71,8 @@ pub fn resume(session: &Session, args: ResumeArgs) -> Result<Exit, CliError> {
     let set = args.set_outcome.iter().map(|(step, decision)| decide(step.clone(), *decision));
     let decisions: Vec<DecideRequest> = set.chain(retries).chain(skips).collect();
     let said = session.ui.human().then(|| runs.facts(&run)).transpose()?.map(|facts| summary::resuming(&facts));
-    foreground::drive(session, &runs, |foreground| {
+    let actor = session.actor_on(&runs, &run)?;
+    foreground::drive(session, &runs, actor, |foreground| {
         let foreground = Announced::before(Arc::clone(&session.ui), said, foreground);
         let left = runs.resume(&run, decisions, args.reason.clone(), foreground)?;
         Ok(Begun::Left(Box::new(left)))

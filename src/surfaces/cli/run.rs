@@ -82,8 +82,10 @@ pub fn run(session: &Session, args: RunArgs) -> Result<Exit, CliError> {
     if args.dry_run {
         return rehearse(session, &runs, prepared, args.detailed_exitcode);
     }
+    let actor = session.actor(&runs)?;
+    runs.may_start(&prepared, &actor)?;
     match consent(session, &prepared, args.yes, args.confirm.as_deref())? {
-        Consent::Given => foreground::drive(session, &runs, |foreground| runs.start(prepared, foreground)),
+        Consent::Given => foreground::drive(session, &runs, actor, |foreground| runs.start(prepared, foreground)),
         Consent::Declined => {
             session.ui.remark("nothing was started");
             Ok(Exit::CANCELLED)
@@ -185,7 +187,8 @@ pub fn rehearse(session: &Session, runs: &Runs, prepared: Prepared, detailed: bo
     let ui = &session.ui;
     // A rehearsal hears nobody: Ctrl-C ends the process, and there is nothing to put in order.
     let (_, control) = tokio::sync::mpsc::unbounded_channel();
-    let foreground = Foreground { watcher: Box::new(Unwatched), control, attended: false, actor: session.actor() };
+    let actor = session.actor(runs)?;
+    let foreground = Foreground { watcher: Box::new(Unwatched), control, attended: false, actor };
     let rehearsed = runs.rehearse(prepared, foreground)?;
     let plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
     match ui.output {

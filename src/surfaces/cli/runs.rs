@@ -1,6 +1,8 @@
 //! `rerail runs`: runs, newest first.
 
 use clap::Args;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
 
@@ -58,9 +60,9 @@ pub fn runs(session: &Session, args: &RunsArgs) -> Result<Exit, CliError> {
     let filter = RunFilter {
         status: args.status,
         runbook: args.runbook.clone(),
-        actor: args.mine.then(|| session.actor().id),
+        actor: args.mine.then(|| session.actor(&runs)).transpose()?.map(|actor| actor.id),
         incident: args.incident.clone(),
-        since: args.since.as_deref().map(|text| since(text, now)).transpose().map_err(CliError::usage)?,
+        since: args.since.as_deref().map(|text| moment("--since", text, now)).transpose().map_err(CliError::usage)?,
         before: args.before.as_deref().map(|text| runs.find(text)).transpose()?.map(|row| row.number),
         limit: Some(args.limit),
     };
@@ -109,11 +111,19 @@ fn waits(session: &Session, runs: &Runs, row: &RunRow, now: Timestamp) -> Result
     Ok(())
 }
 
-fn since(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+/// The moment that a flag names: a time, the beginning of a day (UTC), or so long before now.
+pub fn moment(flag: &str, text: &str, now: Timestamp) -> Result<Timestamp, String> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(at);
     }
-    let expected = || format!("--since takes a duration such as 24h or a time such as 2026-11-21T14:00Z, not `{text}`");
+    if let Ok(day) = text.parse::<Date>()
+        && let Ok(midnight) = day.to_zoned(TimeZone::UTC)
+    {
+        return Ok(midnight.timestamp());
+    }
+    let expected = || {
+        format!("{flag} takes a duration such as 24h or a time such as 2026-11-21T14:00Z or 2026-11-21, not `{text}`")
+    };
     let duration = parse_duration(text).map_err(|_| expected())?;
     let duration = SignedDuration::try_from(duration).map_err(|_| expected())?;
     Ok(now.checked_sub(duration).unwrap_or(Timestamp::MIN))
@@ -157,8 +167,9 @@ mod tests {
     #[test]
     fn since_takes_a_duration_or_a_time() {
         let now = "2026-11-21T14:00:00Z".parse().unwrap();
-        assert_eq!(since("24h", now), Ok("2026-11-20T14:00:00Z".parse().unwrap()));
-        assert_eq!(since("2026-11-21T13:00:00Z", now), Ok("2026-11-21T13:00:00Z".parse().unwrap()));
-        assert!(since("yesterday", now).is_err());
+        assert_eq!(moment("--since", "24h", now), Ok("2026-11-20T14:00:00Z".parse().unwrap()));
+        assert_eq!(moment("--since", "2026-11-21T13:00:00Z", now), Ok("2026-11-21T13:00:00Z".parse().unwrap()));
+        assert_eq!(moment("--since", "2026-11-21", now), Ok("2026-11-21T00:00:00Z".parse().unwrap()));
+        assert!(moment("--before", "yesterday", now).unwrap_err().starts_with("--before takes"));
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::engine::event::Actor;
 use crate::project::Project;
 use crate::redact::Redactor;
-use crate::runs::Runs;
+use crate::runs::{Caller, RunRow, Runs};
 use crate::surfaces::cli::args::Globals;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
@@ -18,13 +18,20 @@ use crate::surfaces::cli::ui::Ui;
 pub struct Session {
     pub ui: Arc<Ui>,
     state_dir: Option<PathBuf>,
+    caller: Caller,
 }
 
 impl Session {
     /// Opens nothing yet.
     pub fn new(globals: &Globals) -> Session {
         let ui = Arc::new(Ui::new(globals, Redactor::new()));
-        Session { ui, state_dir: globals.state_dir.clone() }
+        let caller = Caller {
+            os_users: operator::os_users(),
+            via: "cli".to_owned(),
+            claims: globals.acts_as.clone(),
+            token_file: globals.token_file.clone(),
+        };
+        Session { ui, state_dir: globals.state_dir.clone(), caller }
     }
 
     /// The door, for the project that the working directory lies in.
@@ -37,9 +44,25 @@ impl Session {
         Ok(Runs::open(self.state_dir()?, project, self.ui.redactor().clone()))
     }
 
-    /// Who acts.
-    pub fn actor(&self) -> Actor {
-        operator::actor()
+    /// Who is there, as far as this process can say.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Who acts, as the people of the project know them.
+    ///
+    /// # Errors
+    /// If `--as` can't be proved.
+    pub fn actor(&self, runs: &Runs) -> Result<Actor, CliError> {
+        Ok(runs.identify(&self.caller)?)
+    }
+
+    /// Who acts on a run, as the people of its own project know them.
+    ///
+    /// # Errors
+    /// If `--as` can't be proved, or that project is gone.
+    pub fn actor_on(&self, runs: &Runs, run: &RunRow) -> Result<Actor, CliError> {
+        Ok(runs.identify_for(&self.caller, run)?)
     }
 
     /// Where the journal is.

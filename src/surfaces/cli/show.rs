@@ -109,6 +109,9 @@ fn stands(session: &Session, runs: &Runs, run: &RunRow, facts: &Facts) -> Result
             },
         ));
     }
+    if let Some(signed) = runs.signed(run.run)? {
+        ui.remark(&signed.to_string());
+    }
     summary::next_steps_now(facts, Some(Timestamp::now()), &answered).iter().for_each(|line| ui.result(line));
     Ok(())
 }

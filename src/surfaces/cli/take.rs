@@ -30,6 +30,8 @@ pub fn take(session: &Session, args: TakeArgs) -> Result<Exit, CliError> {
     let runs = session.runs()?;
     let run = runs.find(&args.run)?;
     let handover = runs.handover(&run)?;
+    let actor = session.actor_on(&runs, &run)?;
+    runs.may_take(&run, &actor)?;
     let ui = &session.ui;
     let name = format!("{}/{}", run.runbook, run.run);
     tell(session, &name, &handover);
@@ -54,7 +56,7 @@ pub fn take(session: &Session, args: TakeArgs) -> Result<Exit, CliError> {
         ui.remark("asking the process that drives it to leave; what is running there ends first");
     }
     let said = ui.human().then(|| summary::resuming(&handover.facts));
-    foreground::drive(session, &runs, |foreground| {
+    foreground::drive(session, &runs, actor, |foreground| {
         let foreground = Announced::before(Arc::clone(ui), said, foreground);
         Ok(Begun::Left(Box::new(runs.take(&run, args.reason, foreground)?)))
     })

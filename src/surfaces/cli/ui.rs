@@ -64,7 +64,6 @@ impl Ui {
             },
         };
         let typed = std::io::stdin().is_terminal() && err;
-        // Asked of a terminal alone: where there is none, this would start two programs (`tput`) to find out.
         let size = out.then(terminal_size).flatten();
         Ui {
             output: globals.output(),
@@ -176,6 +175,11 @@ impl Ui {
     /// From now on there are moving lines below what is written.
     pub fn begin_area(&self) {
         *self.area() = Some(Area::default());
+    }
+
+    /// Whether there are moving lines.
+    pub fn has_area(&self) -> bool {
+        self.area().is_some()
     }
 
     /// Shows these as the moving lines, cut to the terminal as it is now. Nothing without an area.
@@ -298,10 +302,11 @@ fn raw(text: &str) {
     }
 }
 
-/// Columns and rows, if there is a terminal.
+/// Columns and rows, if there is a terminal. Asks the kernel alone: `crossterm` starts `tput` twice where there is none.
 fn terminal_size() -> Option<(usize, usize)> {
-    let (columns, rows) = crossterm::terminal::size().ok()?;
-    (columns > 0 && rows > 0).then_some((usize::from(columns), usize::from(rows)))
+    let ends = [rustix::stdio::stderr(), rustix::stdio::stdout(), rustix::stdio::stdin()];
+    let size = ends.into_iter().find_map(|end| rustix::termios::tcgetwinsize(end).ok())?;
+    (size.ws_col > 0 && size.ws_row > 0).then_some((usize::from(size.ws_col), usize::from(size.ws_row)))
 }
 
 /// The width of a result: `COLUMNS` where it is set to something sensible, else that of the terminal.

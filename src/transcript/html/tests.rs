@@ -5,7 +5,11 @@ use crate::transcript::story::Story;
 use serde_json::json;
 
 fn drawn(story: &Story) -> String {
-    page(&story.events, &story.facts, &Evidence { head: Some("00ff".into()) })
+    page(
+        &story.events,
+        &story.facts,
+        &Evidence { head: Some("00ff".into()), checkpoint: Some("rerail-checkpoint-1 example".into()) },
+    )
 }
 
 #[test]

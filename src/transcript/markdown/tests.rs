@@ -14,21 +14,21 @@ fn a_postmortem_is_filled_in_as_far_as_the_engine_knows() {
     story.done("schema", json!({"answer": "safe", "by": "bob"}));
     story.write("copy").after_ms(1_204).done("copy", json!({"status": 201, "ms": 1204}));
     story.notes("TODO: add an alert").notes("looks better").after_ms(2_000).finished();
-    insta::assert_snapshot!(postmortem(&story.events, &story.facts));
+    insta::assert_snapshot!(postmortem(&story.events, &story.facts, &Evidence::default()));
 }
 
 #[test]
 fn nothing_from_outside_becomes_markup() {
     for evil in CORPUS.into_iter().chain([PIPES]) {
         let story = run(evil);
-        let page = postmortem(&story.events, &story.facts);
+        let page = postmortem(&story.events, &story.facts, &Evidence::default());
         let found = active(&page);
         assert!(found.is_empty(), "{found:?}\n{page}");
         assert_plain(&page);
         assert_rows(&page);
     }
     let story = run(CORPUS[7]);
-    insta::assert_snapshot!(postmortem(&story.events, &story.facts));
+    insta::assert_snapshot!(postmortem(&story.events, &story.facts, &Evidence::default()));
 }
 
 /// Marks of Markdown that only count together with others.
@@ -75,7 +75,7 @@ fn active(page: &str) -> Vec<String> {
 fn a_run_in_doubt_says_so_in_its_resolution() {
     let mut story = Story::begun();
     story.write("copy").doubts("copy");
-    let page = postmortem(&story.events, &story.facts);
+    let page = postmortem(&story.events, &story.facts, &Evidence::default());
     assert!(page.contains("The run has not ended: outcome unknown."), "{page}");
     assert!(page.contains("- `copy` may have happened: nobody has settled it"), "{page}");
 }
@@ -87,7 +87,7 @@ fn a_write_that_was_begun_is_not_passed_over() {
     let mut facts = story.facts.clone();
     let started = facts.steps.get_mut("copy").and_then(|record| record.started.as_mut()).unwrap();
     Arc::make_mut(&mut started.intent).key = Some("run:copy:digest".into());
-    let page = postmortem(&story.events, &facts);
+    let page = postmortem(&story.events, &facts, &Evidence::default());
     assert!(page.contains("`copy` was begun, and its outcome is not known"), "{page}");
     assert!(!page.contains("changed nothing"), "{page}");
     let next: Vec<String> = crate::transcript::summary::next_steps(&facts).iter().map(|line| line.plain()).collect();
@@ -99,8 +99,16 @@ fn ten_thousand_steps_and_a_huge_text_are_a_page_one_can_open() {
     let mut story = crate::transcript::html::tests::long(10_000);
     story.notes(&"x".repeat(1_000_000));
     let begun = std::time::Instant::now();
-    let page = postmortem(&story.events, &story.facts);
+    let page = postmortem(&story.events, &story.facts, &Evidence::default());
     assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
     assert!(page.len() < 3_000_000, "{} bytes", page.len());
     assert!(page.contains("… (10000"), "the size of what is cut is said");
+}
+
+#[test]
+fn a_signed_checkpoint_stands_at_the_end_to_be_copied() {
+    let story = Story::begun();
+    let evidence = Evidence { checkpoint: Some("rerail-checkpoint-1 example".into()), ..Evidence::default() };
+    let page = postmortem(&story.events, &story.facts, &evidence);
+    assert!(page.ends_with("```text\nrerail-checkpoint-1 example\n```\n"), "{page}");
 }

@@ -27,6 +27,7 @@ fn program() -> Program {
         on_failure: Arc::new([]),
         finally: Arc::new([]),
         outputs: Vec::new(),
+        sealed: Default::default(),
     };
     Program {
         runbook: Arc::new(runbook),
@@ -60,7 +61,8 @@ fn rehearsal() -> Story {
     let summary = "needs what is known after `copy`";
     story.ends_planned("next", Outcome::Planned, unknown("next"), None, planned(summary));
     story.starts("facts", None, "script", Effect::Write, json!({}));
-    let may = Planned { summary: "goes on after `copy`".into(), may_call: vec!["email.send".into()], change: None };
+    let may =
+        Planned { summary: "goes on after `copy`".into(), may_call: vec!["email.send".into()], ..Planned::default() };
     story.ends_planned("facts", Outcome::Planned, unknown("facts"), None, Some(may));
     story.finished();
     story

@@ -15,5 +15,6 @@ mod leak;
 mod leaving;
 mod modes;
 mod rehearsal;
+mod sealed;
 mod storage;
 mod two;

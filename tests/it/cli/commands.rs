@@ -284,6 +284,31 @@ fn doctor_says_of_each_secret_whether_it_can_be_read_and_never_what_it_is() {
 }
 
 #[test]
+fn doctor_online_connects_to_what_the_target_names_and_says_what_it_saw() {
+    let place = Place::new();
+    let there = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (open, closed) = (there.local_addr().unwrap(), gone.local_addr().unwrap());
+    drop(gone);
+    let target = |wait: &str| {
+        format!(
+            "version: 1\nproviders:\n  redeploy: {{ use: webhook, url: 'http://{open}/hook', wait: {{ url: 'http://{wait}/' }} }}\n"
+        )
+    };
+    place.file("targets/here.yaml", &target(&open.to_string()));
+    let well = place.run(&["doctor", "--target", "here", "--online"]).expect(0).out;
+    assert!(well.contains(&format!("answers at {open} in ")), "{well}");
+    place.file("targets/here.yaml", &target(&closed.to_string()));
+    assert!(!place.run(&["doctor", "--target", "here"]).expect(0).out.contains("answers"), "asked for only");
+    let broken = place.run(&["doctor", "--target", "here", "--online"]).expect(1).out;
+    assert!(broken.contains(&format!("can't be reached at {closed}: ")), "{broken}");
+    place.file("targets/here.yaml", "version: 1\n");
+    let nothing = place.run(&["doctor", "--target", "here", "--online"]).expect(0).out;
+    assert!(nothing.contains("target here names no host"), "{nothing}");
+    place.run(&["doctor", "--online"]).expect(2);
+}
+
+#[test]
 fn doctor_of_a_project_file_with_problems_says_so() {
     let place = Place::new();
     place.file("rerail.yaml", "version: 1\nalow: {}\n");

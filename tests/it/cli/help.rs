@@ -2,7 +2,7 @@
 
 use crate::cli::kit::Place;
 
-const COMMANDS: [&str; 26] = [
+const COMMANDS: [&str; 28] = [
     "run",
     "resume",
     "take",
@@ -17,6 +17,7 @@ const COMMANDS: [&str; 26] = [
     "export",
     "graph",
     "verify",
+    "checkpoint",
     "answer",
     "note",
     "new",
@@ -25,6 +26,7 @@ const COMMANDS: [&str; 26] = [
     "schema",
     "eval",
     "doctor",
+    "prune",
     "demo",
     "completions",
     "man",

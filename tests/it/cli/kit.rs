@@ -193,11 +193,15 @@ impl Done {
 /// The one place that says what differs from run to run.
 pub fn redact(text: &str) -> String {
     let rules = [
+        (r"rerail-ed25519:[\w-]{43}", "[key]"),
+        (r"sig=[\w-]{86}", "sig=[signature]"),
         (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z", "[time]"),
         (r"\d\d:\d\d:\d\dZ", "[clock]"),
         (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "[uuid]"),
         (r"[0-9a-f]{64}", "[hash]"),
         (r"127\.0\.0\.1:\d+", "127.0.0.1:[port]"),
+        (r"of run [0-9a-z]{6}\b", "of run [run]"),
+        (r"run [0-9a-z]{6} had", "run [run] had"),
         (r"\b(look|fix|set|wait)/[0-9a-z]{6}\b", "$1/[run]"),
         (r"(resume|answer|show|cancel|--before) [0-9a-z]{6}\b", "$1 [run]"),
         (r#""run": "[0-9a-z]{6}""#, r#""run": "[run]""#),

@@ -1,12 +1,15 @@
 //! The binary as people and scripts meet it.
 
+mod approvals;
 mod asking;
 mod authoring;
 mod commands;
 mod completions;
+mod evidence;
 mod exports;
 mod follow;
 mod help;
 mod kit;
+mod people;
 mod runs;
 mod terminal;

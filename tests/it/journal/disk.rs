@@ -68,6 +68,7 @@ fn what_has_happened_still_fits_on_a_full_disk_but_nothing_new_starts() {
                 given: None,
                 maybe: false,
                 why: Map::new(),
+                reveal: Vec::new(),
             })),
         )
     };

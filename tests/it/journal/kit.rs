@@ -25,7 +25,7 @@ pub fn new_run() -> RunId {
 }
 
 pub fn actor() -> Actor {
-    Actor { id: "ana".into(), via: "cli".into() }
+    Actor::new("ana", "cli")
 }
 
 pub fn holder() -> Holder {
@@ -63,6 +63,8 @@ pub fn started(run: RunId) -> Event {
             group: None,
             previous: None,
             timeout_ms: None,
+            floors: None,
+            cover: None,
             rehearsal: false,
             store: None,
         })),

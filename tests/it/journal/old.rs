@@ -4,7 +4,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
 use rerail::engine::event::Body;
-use rerail::journal::{Append, Claim, Filter, Journal, Status, Store, verify};
+use rerail::journal::{Append, Claim, Filter, Journal, Status, Store, verify, verify_against};
 
 use super::kit::{event, holder, new_run};
 
@@ -16,7 +16,27 @@ fn restored(version: &str, dir: &Path) -> Store {
     let db = rusqlite::Connection::open(dir.join("journal.db")).unwrap();
     db.execute_batch("PRAGMA journal_mode = WAL").unwrap();
     db.execute_batch(&std::fs::read_to_string(dump).unwrap()).unwrap();
+    let key = format!("{}/tests/journals/{version}/store.key", env!("CARGO_MANIFEST_DIR"));
+    if let Ok(key) = std::fs::read(key) {
+        std::fs::write(dir.join("store.key"), key).unwrap();
+        std::fs::set_permissions(dir.join("store.key"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
     Store::open(dir).unwrap()
+}
+
+#[test]
+fn version_4_is_read_whole_with_its_signatures_and_its_tombstone() {
+    let base = tempfile::tempdir().unwrap();
+    let store = restored("v4", &base.path().join("store"));
+    let rows = store.runs(&Filter::default()).unwrap();
+    assert_eq!(rows.iter().map(|row| row.number).collect::<Vec<_>>(), [3, 1]);
+    let newest = store.newest_checkpoint().unwrap().unwrap();
+    let report = verify_against(&store, None, std::slice::from_ref(&newest)).unwrap();
+    assert!(report.is_clean() && report.remarks.is_empty(), "{report:?}");
+    assert_eq!((report.runs, report.pruned, report.checkpoints), (2, 1, 4));
+    let tombstone = store.tombstone(&newest.claim.run.uuid()).unwrap().unwrap();
+    assert_eq!((tombstone.store.number, tombstone.reason.as_str()), (2, "an example of pruning"));
+    assert_eq!((newest.claim.number, newest.claim.store), (4, store.key().unwrap().public()));
 }
 
 #[test]
@@ -56,7 +76,8 @@ fn version_1_is_read_whole() {
     let store = restored("v1", &base.path().join("store"));
     let report = verify(&store, None).unwrap();
     assert!(report.is_clean(), "{report:?}");
-    assert_eq!(report.runs, 2);
+    assert_eq!((report.runs, report.checkpoints), (2, 0));
+    assert!(report.remarks[0].starts_with("ended runs without a signed checkpoint: 1."), "{report:?}");
 
     let rows = store.runs(&Filter::default()).unwrap();
     let seen: Vec<_> = rows.iter().map(|row| (row.runbook.as_str(), row.status)).collect();

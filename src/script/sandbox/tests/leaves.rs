@@ -118,8 +118,82 @@ fn secrets_are_compared_only_as_expressions() {
     let sandbox = sandbox();
     assert_eq!(value(&sandbox, "same_as(secrets.TOKEN, secrets.TOKEN)"), Value::Bool(true));
     assert_eq!(value(&sandbox, "same_as([\"a\" + secrets.TOKEN], [\"a\" + secrets.TOKEN])"), Value::Bool(true));
-    for text in ["same_as(secrets.TOKEN, secrets.OTHER)", "same_as(secrets.TOKEN, \"x\")"] {
-        assert!(error(&sandbox, text).message.contains("before they are resolved"), "{text}");
+    for text in
+        ["same_as(secrets.TOKEN, secrets.OTHER)", "same_as(secrets.TOKEN, \"x\")", "same_as([1], [secrets.TOKEN])"]
+    {
+        assert!(error(&sandbox, text).message.contains("use the step `secret::compare`"), "{text}");
+    }
+}
+
+#[test]
+fn a_map_of_sealed_values_is_a_map_and_its_keys_are_no_secret() {
+    let sandbox = sandbox();
+    for (text, expected) in [
+        ("\"a\" in VALUES", Value::Bool(true)),
+        ("\"z\" in VALUES", Value::Bool(false)),
+        ("VALUES.len()", Value::Int(3)),
+        ("VALUES.keys()", json(r#"["a", "b", "twin"]"#)),
+        ("[\"z\", \"a\"].filter(|n| !(n in VALUES))", json(r#"["z"]"#)),
+        ("VALUES.pick([\"b\"])", Value::map([("b", sealed("b", "22"))])),
+        ("VALUES.pick([\"a\", \"b\"]).len()", Value::Int(2)),
+        ("VALUES.a", sealed("a", "11")),
+        ("VALUES[\"b\"]", sealed("b", "22")),
+        ("VALUES.get(\"z\")", Value::Null),
+        ("VALUES.get(\"z\") ?? VALUES.a", sealed("a", "11")),
+        ("VALUES.values()[1]", sealed("b", "22")),
+        ("let m = #{}; m[\"c\"] = VALUES.a; m", Value::map([("c", sealed("a", "11"))])),
+        ("let n = 0; for key in VALUES.keys() { n += 1; } n", Value::Int(3)),
+        ("same_as(VALUES.a, VALUES.twin)", Value::Bool(true)),
+        ("same_as(VALUES.a, VALUES.b)", Value::Bool(false)),
+        ("same_as(VALUES.a, ())", Value::Bool(false)),
+        ("same_as(base64(VALUES.a), base64(VALUES.twin))", Value::Bool(true)),
+        ("same_as(\"x\" + VALUES.a, \"x\" + VALUES.b)", Value::Bool(false)),
+        ("same_as(VALUES.pick([\"a\"]), #{ a: VALUES.twin })", Value::Bool(true)),
+        ("same_as(VALUES.pick([\"a\"]), VALUES.pick([\"b\"]))", Value::Bool(false)),
+    ] {
+        let text = text.replace("VALUES", "steps.have.outputs.values");
+        assert_eq!(value(&sandbox, &text), expected, "{text}");
+    }
+    let url = value(&sandbox, "\"postgres://app:\" + url_encode(steps.have.outputs.values.b) + \"@db.example.com\"");
+    assert_eq!(url.to_string(), "[sealed b 22222222]");
+    let missing = error(&sandbox, "steps.have.outputs.values.pick([\"c\"])");
+    assert!(missing.message.contains("no key `c`"), "{}", missing.message);
+}
+
+#[test]
+fn a_sealed_value_can_not_be_looked_into_and_the_error_says_what_can() {
+    let sandbox = sandbox();
+    for use_of in [
+        "VALUES.a == \"x\"",
+        "VALUES.a == VALUES.twin",
+        "VALUES.a.len()",
+        "VALUES.a.to_string()",
+        "`${VALUES.a}`",
+        "`${VALUES}`",
+        "print(VALUES)",
+        "VALUES.a[0]",
+        "VALUES.pick([\"a\"]) == #{ a: 1 }",
+        "VALUES.a.contains(\"x\")",
+        "\"x\" in VALUES.a",
+        "json(VALUES)",
+        "sh([VALUES.a])",
+        "for c in VALUES.a { }",
+        "VALUES.values().contains(\"x\")",
+        "VALUES.values().sort()",
+    ] {
+        let use_of = use_of.replace("VALUES", "steps.have.outputs.values");
+        for text in [use_of.clone(), format!("try {{ {use_of}; }} catch (e) {{ return \"caught\"; }}")] {
+            let message = error(&sandbox, &text).message;
+            for said in ["sealed value a can't be used with", "`same_as`", "`secret.compare`", "`reveal: [a]`"] {
+                assert!(message.contains(said), "{text}: {message}");
+            }
+        }
+    }
+    for text in ["same_as(VALUES.a, \"x\")", "same_as(VALUES.a, secrets.TOKEN)", "same_as(VALUES.a, \"x\" + VALUES.a)"]
+    {
+        let text = text.replace("VALUES", "steps.have.outputs.values");
+        let message = error(&sandbox, &text).message;
+        assert!(message.contains("use the step `secret::compare`"), "{text}: {message}");
     }
 }
 

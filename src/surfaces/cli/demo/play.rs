@@ -44,7 +44,7 @@ pub fn run(session: &Session) -> Result<Exit, CliError> {
     };
     say(session, "Repair:", "every step is in the journal before it happens, and can be resumed.");
     let prepared = runs.prepare(&request(Some(reason)))?;
-    let exit = foreground::drive(session, &runs, |foreground| runs.start(prepared, foreground))?;
+    let exit = foreground::drive(session, &runs, session.actor(&runs)?, |foreground| runs.start(prepared, foreground))?;
     show_timeline(session, &runs)?;
     what_next(session, &state_dir);
     Ok(exit)

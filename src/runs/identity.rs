@@ -1,0 +1,257 @@
+//! Who acts: the operating system's user, or whom a token proves, as a person of the project; and what only a
+//! person may do.
+//!
+//! On one machine under one user this is procedure, not protection: who can write the project file or the journal can
+//! be anybody. What it gives is that nobody acts in another's name by accident, and that the record says who did.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::engine::event::{Actor, Body};
+use crate::journal::{Journal as _, RunRow};
+use crate::runbook::nearest::nearest;
+use crate::runbook::people::{People, Person};
+use crate::runs::Runs;
+use crate::runs::error::{ErrorKind, RunsError};
+use crate::runs::token;
+use crate::steps::regular_file;
+
+/// Bytes of a token's file: a token and a line end, with room for one that was made elsewhere.
+const TOKEN_BYTES_MAX: u64 = 1024;
+/// Bits of a mode that let others than the owner in.
+const OTHERS: u32 = 0o077;
+
+/// Who a surface says is there; believed as far as the operating system or a token proves it.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Every name the operating system has for the user of this process; the first one is recorded.
+    pub os_users: Vec<String>,
+    pub via: String,
+    /// The person they say they are.
+    pub claims: Option<String>,
+    /// The file with the token of the person they say they are.
+    pub token_file: Option<PathBuf>,
+}
+
+impl Runs {
+    /// Who acts in this project.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotAllowed`] if somebody says to be a person and can't prove it, or can't be told from another one.
+    pub fn identify(&self, caller: &Caller) -> Result<Actor, RunsError> {
+        identify(&self.project().settings.people, caller)
+    }
+
+    /// Who acts on a run, as the people of its own project know them. Where that project is gone nobody is a person,
+    /// and may say something all the same.
+    ///
+    /// # Errors
+    /// As [`Runs::identify`], or if somebody says to be a person of a project that is gone.
+    pub fn identify_for(&self, caller: &Caller, run: &RunRow) -> Result<Actor, RunsError> {
+        match self.people_of(run) {
+            Err(_) if caller.claims.is_none() => identify(&People::default(), caller),
+            people => identify(&people?, caller),
+        }
+    }
+
+    /// The people of the project a run belongs to, as they are now.
+    ///
+    /// # Errors
+    /// If that project is gone or can't be read: who may act is never guessed.
+    pub fn people_of(&self, run: &RunRow) -> Result<People, RunsError> {
+        let events = self.store()?.load(run.run)?;
+        match events.first().map(|event| &event.body) {
+            Some(Body::RunStarted(started)) => Ok(self.ground_of(started)?.settings.people),
+            _ => Err(RunsError::new(ErrorKind::Damaged, "the journal has no `run.started`")),
+        }
+    }
+}
+
+pub(super) fn identify(people: &People, caller: &Caller) -> Result<Actor, RunsError> {
+    let os_user = caller.os_users.first().cloned().unwrap_or_default();
+    let Some(name) = &caller.claims else {
+        return Ok(match known(people, caller)? {
+            Some((name, person)) => Actor::person(name, &caller.via, person.roles.clone()),
+            None => Actor::new(os_user, &caller.via),
+        });
+    };
+    if people.is_single_operator() {
+        let said = format!("nobody can act as `{name}` here: there are no `people` in rerail.yaml");
+        return Err(not_allowed(said).hint("name them there first; until then whoever runs rerail is the one operator"));
+    }
+    let Some(person) = people.named(name) else {
+        let said = not_allowed(format!("`{name}` is no person of this project"));
+        return Err(match nearest(name, people.names()) {
+            Some(near) => said.hint(format!("did you mean `{near}`?")),
+            None => said.hint("people are named under `people` in rerail.yaml"),
+        });
+    };
+    let actor = Actor::person(name, &caller.via, person.roles.clone());
+    let Some(file) = &caller.token_file else {
+        return match known(people, caller)? {
+            Some((known, _)) if known == name => Ok(actor),
+            _ => {
+                Err(not_allowed(format!("the user `{os_user}` is not `{name}`: acting as somebody else takes a token"))
+                    .hint(format!("give the file with the token of `{name}`: --token-file FILE, or RERAIL_TOKEN_FILE")))
+            }
+        };
+    };
+    let Some(hash) = &person.token_hash else {
+        return Err(not_allowed(format!("`{name}` has no token: there is no `token_hash` in rerail.yaml"))
+            .hint(format!("`rerail token new {name}` makes one")));
+    };
+    match token::fits(&read_token(file)?, hash) {
+        true => Ok(actor),
+        false => Err(not_allowed(format!("the token in `{}` is not that of `{name}`", file.display()))
+            .hint(format!("a new one replaces the old: rerail token new {name}"))),
+    }
+}
+
+/// The person whom the operating system proves.
+fn known<'p>(people: &'p People, caller: &Caller) -> Result<Option<(&'p str, &'p Person)>, RunsError> {
+    let found: Vec<_> = caller.os_users.iter().filter_map(|user| people.of_os_user(user)).collect();
+    let names: BTreeSet<&str> = found.iter().map(|(name, _)| *name).collect();
+    if names.len() < 2 {
+        return Ok(found.into_iter().next());
+    }
+    let listed = names.into_iter().collect::<Vec<_>>().join(" and ");
+    Err(not_allowed(format!("{listed} are one user of the operating system, so nobody can tell who acts"))
+        .hint("give each person a user of their own, or a token"))
+}
+
+fn read_token(path: &Path) -> Result<String, RunsError> {
+    let shown = path.display();
+    let unreadable = |why: &dyn std::fmt::Display| {
+        not_allowed(format!("the token file `{shown}` can't be read: {why}"))
+            .hint("it holds one token: what `rerail token new NAME` prints")
+    };
+    let (file, metadata) = regular_file::open(path).map_err(|error| unreadable(&error))?;
+    if metadata.mode() & OTHERS != 0 {
+        let said = format!("others may read the token file `{shown}`: its mode is {:04o}", metadata.mode() & 0o7777);
+        return Err(not_allowed(said).hint(format!(
+            "chmod 600 '{shown}'; if others could read it for a while, make a new one: rerail token new NAME"
+        )));
+    }
+    let mut text = String::new();
+    let read = file.take(TOKEN_BYTES_MAX + 1).read_to_string(&mut text);
+    read.map_err(|_| unreadable(&"it is not text"))?;
+    if text.len() as u64 > TOKEN_BYTES_MAX {
+        return Err(unreadable(&format!("it has more than {TOKEN_BYTES_MAX} bytes")));
+    }
+    match text.trim() {
+        "" => Err(unreadable(&"it is empty")),
+        token => Ok(token.to_owned()),
+    }
+}
+
+/// Refuses whoever is no person of a project that names its people.
+pub(super) fn only_people(people: &People, actor: &Actor, what: &str) -> Result<(), RunsError> {
+    if people.is_single_operator() || (actor.person && people.named(&actor.id).is_some()) {
+        return Ok(());
+    }
+    let said = format!("`{}` is no person of this project, and only those may {what}", actor.id);
+    Err(not_allowed(said)
+        .hint("act as one of them: --as NAME --token-file FILE")
+        .hint(format!("or name this user in rerail.yaml, under `people`: NAME: {{ os_user: {} }}", actor.id)))
+}
+
+fn not_allowed(said: String) -> RunsError {
+    RunsError::new(ErrorKind::NotAllowed, said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runbook::settings::read_settings;
+    use crate::runbook::source::Source;
+    use crate::runs::token::Token;
+
+    fn caller(os_users: &[&str], claims: Option<&str>) -> Caller {
+        let os_users = os_users.iter().map(|user| (*user).to_owned()).collect();
+        Caller { os_users, via: "cli".into(), claims: claims.map(str::to_owned), token_file: None }
+    }
+
+    fn people(text: &str) -> People {
+        let (settings, problems) = read_settings(&Source::new("rerail.yaml", format!("version: 1\npeople: {text}\n")));
+        assert!(problems.is_empty(), "{problems:?}");
+        settings.people
+    }
+
+    #[test]
+    fn the_operating_system_proves_who_somebody_is() {
+        let people = people("{ ana: { os_user: a, roles: [oncall] }, ben: { os_user: b } }");
+        let who = |os_users: &[&str], claims| identify(&people, &caller(os_users, claims));
+        assert_eq!(who(&["a"], None).unwrap(), Actor::person("ana", "cli", vec!["oncall".into()]));
+        assert_eq!(who(&["x", "b"], Some("ben")).unwrap(), Actor::person("ben", "cli", vec![]));
+        // The user `ana` is not the person `ana`.
+        assert_eq!(who(&["ana"], None).unwrap(), Actor::new("ana", "cli"));
+        for (os_users, claims, says) in [
+            (["a"].as_slice(), Some("ben"), "the user `a` is not `ben`"),
+            (&["a"], Some("bem"), "`bem` is no person"),
+            (&["a", "b"], None, "ana and ben are one user"),
+            (&["a", "b"], Some("ana"), "ana and ben are one user"),
+        ] {
+            let error = who(os_users, claims).unwrap_err();
+            assert!(error.kind == ErrorKind::NotAllowed && error.message.starts_with(says), "{}", error.message);
+            assert!(!error.hints.is_empty(), "{}", error.message);
+        }
+    }
+
+    #[test]
+    fn without_people_everybody_is_the_one_operator_and_nobody_is_somebody_else() {
+        let none = People::default();
+        assert_eq!(identify(&none, &caller(&["a"], None)).unwrap(), Actor::new("a", "cli"));
+        assert!(identify(&none, &caller(&["a"], Some("ana"))).unwrap_err().message.contains("no `people`"));
+        only_people(&none, &Actor::new("a", "cli"), "write").unwrap();
+    }
+
+    #[test]
+    fn who_was_a_person_once_is_none_now() {
+        let people = people("{ ana: { os_user: a } }");
+        only_people(&people, &Actor::person("ana", "cli", vec![]), "write").unwrap();
+        for gone in [Actor::person("ben", "cli", vec![]), Actor::new("ana", "cli")] {
+            let error = only_people(&people, &gone, "write").unwrap_err();
+            assert!(error.message.contains("is no person of this project, and only those may write"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_token_proves_who_somebody_is_if_only_they_can_read_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let token = Token::new().unwrap();
+        let people =
+            people(&format!("{{ ana: {{ token_hash: \"{}\" }}, ben: {{ os_user: b }} }}", token.hash().text()));
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        let try_with = |text: &[u8], mode: u32, name: &str| {
+            std::fs::write(&file, text).unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+            let caller = Caller { token_file: Some(file.clone()), ..caller(&["x"], Some(name)) };
+            identify(&people, &caller).map(|actor| actor.id).map_err(|error| error.message)
+        };
+        let good = format!("{}\n", token.text());
+        assert_eq!(try_with(good.as_bytes(), 0o600, "ana").unwrap(), "ana");
+        assert_eq!(try_with(good.as_bytes(), 0o400, "ana").unwrap(), "ana");
+        let other = Token::new().unwrap();
+        let long = "x".repeat(2000);
+        for (text, mode, name, says) in [
+            (good.as_bytes(), 0o640, "ana", "its mode is 0640"),
+            (good.as_bytes(), 0o604, "ana", "its mode is 0604"),
+            (other.text().as_bytes(), 0o600, "ana", "is not that of `ana`"),
+            (&good.as_bytes()[1..], 0o600, "ana", "is not that of `ana`"),
+            (good.as_bytes(), 0o600, "ben", "`ben` has no token"),
+            (b"", 0o600, "ana", "it is empty"),
+            (b" \n", 0o600, "ana", "it is empty"),
+            (b"\xff\xfe", 0o600, "ana", "it is not text"),
+            (long.as_bytes(), 0o600, "ana", "more than 1024 bytes"),
+        ] {
+            let error = try_with(text, mode, name).unwrap_err();
+            assert!(error.contains(says), "{says}: {error}");
+            assert!(!error.contains(token.text()), "an error shows the token");
+        }
+        let nowhere = Caller { token_file: Some(dir.path().into()), ..caller(&["x"], Some("ana")) };
+        assert!(identify(&people, &nowhere).unwrap_err().message.contains("can't be read"));
+    }
+}
