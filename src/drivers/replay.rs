@@ -64,6 +64,7 @@ pub fn replay(program: Arc<Program>, sandbox: Arc<Sandbox>, events: &[Event]) ->
         left: events.iter().collect(),
         answered: BTreeSet::new(),
         went_back_to: None,
+        taken: None,
     };
     replay.walk(first.ts)?;
     Ok(replay.answered.len())
@@ -81,6 +82,17 @@ struct Replay<'e> {
     answered: BTreeSet<u64>,
     /// Where a decision was made once more, with the answers beside it: once for each place.
     went_back_to: Option<u64>,
+    /// The answers the next decision is made with.
+    taken: Option<Taken>,
+}
+
+/// Answers that may have been there together.
+struct Taken {
+    /// The event they were taken before.
+    seq: u64,
+    /// The steps that were under way then.
+    in_flight: BTreeSet<StepPath>,
+    count: usize,
 }
 
 /// How a decision compares with the journal.
@@ -97,7 +109,8 @@ impl<'e> Replay<'e> {
         while let Some(first) = self.left.front().map(|event| event.seq) {
             let decided = self.machine.decide(at);
             match self.follow(&decided.events)? {
-                Followed::Yes => {}
+                Followed::Yes if decided.events.is_empty() => {}
+                Followed::Yes => self.taken = None,
                 Followed::ToTheEnd => return Ok(()),
                 Followed::No(divergence) => {
                     self.go_back(first, divergence)?;
@@ -110,6 +123,7 @@ impl<'e> Replay<'e> {
             }
             if at < next.ts {
                 at = next.ts;
+                self.taken = None;
                 continue;
             }
             if self.take_answers()? {
@@ -151,18 +165,23 @@ impl<'e> Replay<'e> {
     }
 
     /// Takes the machine back to where event `seq` was decided and gives it the answers that came with it: what was
-    /// decided first stands before them, because it stands before them in the runbook.
+    /// decided first stands before them, because it stands before them in the runbook. If it had been given answers,
+    /// these were too many: some of the same millisecond came with a later decision.
     ///
     /// # Errors
     /// The divergence that led here, if there are none or that was tried already.
     fn go_back(&mut self, seq: u64, divergence: Divergence) -> Result<(), Divergence> {
+        if let Some(taken) = self.taken.take().filter(|taken| taken.count > 1) {
+            self.reload(taken.seq)?;
+            return self.take(taken.in_flight, taken.count - 1).map(drop);
+        }
         let in_flight = self.in_flight(seq);
         if self.went_back_to.is_some_and(|tried| tried >= seq) || in_flight.is_empty() {
             return Err(divergence);
         }
         self.went_back_to = Some(seq);
         self.reload(seq)?;
-        self.take(&in_flight).map(drop)
+        self.take(in_flight, usize::MAX).map(drop)
     }
 
     /// The steps whose effects are under way and that were open before event `seq`.
@@ -191,17 +210,19 @@ impl<'e> Replay<'e> {
             return Ok(false);
         }
         let in_flight = self.left.iter().take(self.together()).copied().filter_map(answered).collect();
-        self.take(&in_flight)
+        self.take(in_flight, usize::MAX)
     }
 
-    /// Takes out the answers of these steps that were there together: they were decided on together, and have one
-    /// time. What follows from the first ones may stand between them.
-    ///
-    /// Answers of two decisions in the same millisecond can't be told from those of one.
-    fn take(&mut self, in_flight: &BTreeSet<StepPath>) -> Result<bool, Divergence> {
+    /// Takes out the answers of these steps that were there together, `most` of them: they were decided on together,
+    /// and have one time. What follows from the first ones may stand between them.
+    fn take(&mut self, in_flight: BTreeSet<StepPath>, most: usize) -> Result<bool, Divergence> {
+        let Some(seq) = self.left.front().map(|event| event.seq) else { return Ok(false) };
         let mut known = BTreeSet::new();
         let mut at = 0;
         for _ in 0..self.together() {
+            if known.len() == most {
+                break;
+            }
             // A second answer of a step is that to another attempt.
             let answer = self.left.get(at).copied().filter(|event| {
                 answered_step(&event.body).is_some_and(|step| in_flight.contains(step) && known.insert(step.clone()))
@@ -215,7 +236,9 @@ impl<'e> Replay<'e> {
                 None => at += 1,
             }
         }
-        Ok(!known.is_empty())
+        let count = known.len();
+        self.taken = Some(Taken { seq, in_flight, count });
+        Ok(count > 0)
     }
 
     /// How many events can have been decided on together: those of one time that nothing came between.

@@ -27,7 +27,7 @@ pub struct Facts {
     pub steps: BTreeMap<StepPath, Record>,
     pub findings: Vec<Finding>,
     pub cancelled: Option<Actor>,
-    /// When it was cancelled first: what a limit had stopped before, that cancel did not stop.
+    /// When it was, if it is: what a limit had stopped before, that cancel did not stop.
     pub cancelled_at: Option<Timestamp>,
     /// Why the run paused; cleared when it is resumed.
     pub paused: Option<String>,
@@ -333,8 +333,10 @@ impl Facts {
                 self.paused = None;
             }
             Body::RunCancelled { actor, .. } => {
+                if self.cancelled.is_none() {
+                    self.cancelled_at = Some(at);
+                }
                 self.cancelled = Some(actor.clone());
-                self.cancelled_at.get_or_insert(at);
                 self.take_back_repeats();
             }
             Body::RunPaused { reason, actor: None } => self.paused = Some(reason.clone()),

@@ -535,3 +535,27 @@ fn a_cancel_beside_an_effect_under_way_is_replayed_in_the_order_it_was_decided()
     finished.outcome = Outcome::Done;
     assert!(replay(scenario.program, scenario.sandbox, &other).is_err());
 }
+
+#[test]
+fn answers_of_one_millisecond_that_came_after_one_another_are_replayed_so() {
+    let scenario = Scenario::new(
+        "steps:
+  - id: all
+    foreach: [0, 1]
+    max_parallel: 2
+    script: |
+      try { http::request(#{ method: \"POST\", url: \"https://example.com/one\" }); } catch { }
+      http::request(#{ method: \"POST\", url: \"https://example.com/two\" });
+",
+    )
+    .answers("http.request", [ok(json!({}))]);
+    let mut run = scenario.start();
+    let mut world = scenario.world.clone();
+    run.drive(&mut world, 6);
+    // Its process dies with the first call of one item, which a person has sent again while the other item goes on.
+    run.crash(5, ana()).unwrap();
+    let waits = run.drive(&mut world, 9);
+    let ended = Ended { run, world, waits }.decide("all[0]/http.request#1", Decision::NotDone, Map::new());
+    assert_eq!(ended.facts().finished.as_ref().map(|end| end.outcome), Some(RunOutcome::Success));
+    replay(scenario.program, scenario.sandbox, &ended.run.events).expect("the same decisions");
+}

@@ -257,7 +257,7 @@ fn findings(story: &Story, apart: bool) -> String {
 /// The engine's run of a case, and whether the model could be asked about it.
 pub struct Checked {
     pub played: Played,
-    /// The outcome hangs on how long pauses turn out, which the language leaves open.
+    /// The outcome hangs on how long pauses turn out or people take, which the language leaves open.
     pub vague: bool,
 }
 
@@ -275,7 +275,8 @@ pub fn check(case: &Case) -> Result<Checked, String> {
     }
 }
 
-/// Whether the language leaves open how a case ends: it hangs on how long the pauses between attempts are.
+/// Whether the language leaves open how a case ends: it hangs on how long the pauses between attempts are, or on
+/// what comes first of a limit and a person's decision.
 pub fn is_vague(case: &Case, played: &Played) -> bool {
     let (soon, open) = model::play(case, played.snapshot.as_ref(), 0);
     let (late, _) = model::play(case, played.snapshot.as_ref(), JITTER_MAX);

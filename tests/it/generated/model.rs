@@ -383,7 +383,8 @@ impl Model<'_> {
     pub fn wait(&mut self, ms: u64) -> bool {
         let until = self.clock + ms;
         match self.limits().iter().map(|limit| limit.at).min() {
-            Some(limit) if limit < until => {
+            // At the moment a limit is up nothing begins or ends any more.
+            Some(limit) if limit <= until => {
                 self.vague |= self.limits().iter().filter(|other| other.at == limit).count() > 1;
                 self.clock = self.clock.max(limit);
                 self.cut = true;

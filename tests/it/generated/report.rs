@@ -99,7 +99,7 @@ impl fmt::Display for Report {
         writeln!(f, "the generated-scenario report")?;
         writeln!(
             f,
-            "  {} runs, 0 differences; {} of them open to the length of pauses and not compared",
+            "  {} runs, 0 differences; {} of them open to how long pauses and people take, and not compared",
             self.runs, self.vague
         )?;
         writeln!(
