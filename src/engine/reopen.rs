@@ -90,7 +90,7 @@ impl Facts {
         }
         if decision == Decision::Retry {
             // Somebody who wants another attempt takes a cancel back.
-            self.cancelled = None;
+            (self.cancelled, self.cancelled_at) = (None, None);
             self.forget_what_may_be_done_again(path);
             self.findings.retain(|finding| finding.step != *path && !finding.step.is_below(path));
         }
@@ -100,7 +100,7 @@ impl Facts {
             self.go_on_with_undo();
         } else if self.finished.take().is_some() {
             self.reopened += 1;
-            self.cancelled = None;
+            (self.cancelled, self.cancelled_at) = (None, None);
             self.forget_afterwards_of(&StepPath::root(), path);
         }
         self.paused = None;

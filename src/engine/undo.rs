@@ -238,7 +238,7 @@ impl Facts {
         let Some(undo) = self.undos.get_mut(&StepPath::root()) else { return };
         undo.end = None;
         undo.ended = self.finished.take();
-        self.cancelled = None;
+        (self.cancelled, self.cancelled_at) = (None, None);
     }
 
     /// Everything in a step runs anew: nothing of it counts as taken back.
