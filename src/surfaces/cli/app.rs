@@ -10,8 +10,8 @@ use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{
     actions, answer, approvals, approve, cancel, check, checkpoint, complete, completions, demo, describe, diff,
-    doctor, eval, export, graph, hold, list, logging, man, new, note, pause, prune, resume, run, runs, schema, show,
-    take, token, verify, version,
+    doctor, eval, explain, export, graph, hold, list, logging, man, new, note, pause, prune, resume, run, runs, schema,
+    secrets, show, take, token, verify, version,
 };
 
 /// Runs the command line of this process.
@@ -83,6 +83,8 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Doctor(args) => doctor::doctor(session, &args),
         Command::Token(args) => token::token(session, &args),
         Command::Whoami => token::whoami(session),
+        Command::Secrets(args) => secrets::secrets(session, &args),
+        Command::Explain(args) => explain::explain(session, &args),
         Command::Completions(args) => completions::completions(session, &args),
         Command::Man(args) => man::man(session, &args),
         Command::Demo => demo::run(session),

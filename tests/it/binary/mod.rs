@@ -16,5 +16,6 @@ mod leaving;
 mod modes;
 mod rehearsal;
 mod sealed;
+mod sources;
 mod storage;
 mod two;
