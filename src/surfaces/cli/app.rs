@@ -9,7 +9,7 @@ use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{
-    actions, answer, approvals, approve, cancel, check, checkpoint, complete, completions, demo, describe, diff,
+    actions, answer, approvals, approve, cancel, check, checkpoint, complete, completions, cores, demo, describe, diff,
     doctor, eval, explain, export, graph, hold, list, logging, man, new, note, pause, prune, resume, run, runs, schema,
     secrets, show, take, token, verify, version,
 };
@@ -28,6 +28,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::USAGE.0));
         }
     };
+    cores::forbid();
     let session = Session::new(&cli.globals);
     if let Err(why) = logging::start(session.ui.redactor()) {
         session.ui.error(&why);

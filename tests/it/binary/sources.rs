@@ -136,6 +136,18 @@ fn secrets_are_listed_and_checked_and_never_shown() {
 }
 
 #[test]
+fn neither_rerail_nor_what_it_starts_writes_a_core_file() {
+    let place = Place::new()
+        .file("rerail.yaml", "version: 1\nallow: { exec: [{ argv: [sh, limits.sh], effect: read }] }\n")
+        .file("limits.sh", "grep -h 'core file' /proc/$PPID/limits /proc/$$/limits | tr -s ' '")
+        .runbook("limits", "steps: [{ id: one, uses: exec.run, with: { argv: [sh, limits.sh] } }]\n");
+    place.ask(&["run", "limits"]).exits(0);
+    let shown = place.json(&["show"]);
+    let line = "Max core file size 0 0 bytes";
+    assert_eq!(shown["steps"].to_string().matches(line).count(), 2, "{shown}");
+}
+
+#[test]
 fn what_is_promised_of_secrets_is_said_by_the_program_as_by_the_document() {
     let said = Place::new().ask(&["explain", "secrets"]).exits(0);
     let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/secrets.md")).unwrap();
