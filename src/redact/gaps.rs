@@ -57,6 +57,17 @@ pub(super) fn squeeze(text: &[u8], run: Run, ended: bool) -> Option<Squeezed> {
         Squeezed { bytes: Vec::with_capacity(text.len()), gaps: Vec::new(), open: text.len(), length: text.len() };
     let (mut at, mut run, mut skipped) = (0, run, 0);
     while at < text.len() {
+        // Most bytes can't begin a gap: they are copied together.
+        let plain = match run.indents {
+            true => 0,
+            false => text[at..].iter().position(|byte| may_begin(*byte)).unwrap_or(text.len() - at),
+        };
+        if plain > 0 {
+            squeezed.bytes.extend_from_slice(&text[at..at + plain]);
+            at += plain;
+            run = Run::default();
+            continue;
+        }
         let (length, indents) = match found(&text[at..], run) {
             Found::Gap(length, indents) => (length, indents),
             Found::Open if !ended => {
@@ -80,6 +91,11 @@ pub(super) fn squeeze(text: &[u8], run: Run, ended: bool) -> Option<Squeezed> {
         squeezed.gaps.push(Gap { start: at - length, end: at, skipped, after: run });
     }
     (!squeezed.gaps.is_empty() || squeezed.open < text.len()).then_some(squeezed)
+}
+
+/// Whether a gap that isn't indentation can begin with this byte.
+fn may_begin(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\r' | b'\x1b' | b'\\' | b'=')
 }
 
 fn found(text: &[u8], run: Run) -> Found {

@@ -19,6 +19,8 @@ pub(super) const COMMAND: Keys = Keys {
     later: &[],
     foreign: &[("run", "write `argv`")],
 };
+pub(super) const SECRET_COMMAND: Keys =
+    Keys { what: "command for a secret", known: &["argv"], later: &[], foreign: &[("run", "write `argv`")] };
 pub(super) const EFFECTS: [(&str, Effect); 4] = [
     ("read", Effect::Read),
     ("notify", Effect::Notify),
@@ -129,6 +131,23 @@ impl Command {
 pub(super) fn read_commands(reader: &mut Reader, node: &Node) -> Commands {
     let lines = reader.list(node, "`exec`", "a list of commands").unwrap_or_default();
     Commands::new(lines.iter().filter_map(|line| command(reader, line)).collect())
+}
+
+/// Reads `allow.secret_commands`: they print a secret and change nothing.
+pub(super) fn read_secret_commands(reader: &mut Reader, node: &Node) -> Commands {
+    let lines = reader.list(node, "`secret_commands`", "a list of commands").unwrap_or_default();
+    let mut read = Vec::new();
+    for line in lines {
+        let Some(fields) = reader.fields(line, &SECRET_COMMAND) else { continue };
+        let argv = reader.required(&fields, "argv").and_then(|node| pattern(reader, node));
+        read.extend(argv.map(|argv| Command {
+            argv,
+            effect: Effect::Read,
+            repeat: Repeat::default(),
+            env: Vec::new(),
+        }));
+    }
+    Commands::new(read)
 }
 
 fn command(reader: &mut Reader, node: &Node) -> Option<Command> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::runbook::commands::{Commands, read_commands};
+use crate::runbook::commands::{Commands, read_commands, read_secret_commands};
 use crate::runbook::mail::{self, Mail};
 use crate::runbook::nearest::did_you_mean;
 use crate::runbook::node::Node;
@@ -25,6 +25,8 @@ pub struct Settings {
     pub file_write: Vec<String>,
     /// Commands that may be run.
     pub exec: Commands,
+    /// Commands that may print secrets of targets.
+    pub secret_commands: Commands,
     /// How messages leave; without it none do.
     pub mail: Option<Mail>,
     /// Who may act here.
@@ -62,12 +64,32 @@ pub enum From {
     Env { name: String },
     /// A file; one trailing newline is taken off.
     File { path: String },
+    /// A credential that systemd gives the service.
+    Systemd { name: String },
+    /// What a command prints, once a run; one trailing newline is taken off.
+    Command { argv: Vec<String> },
+}
+
+impl From {
+    /// The word in a target file.
+    pub fn word(&self) -> &'static str {
+        match self {
+            From::Env { .. } => "env",
+            From::File { .. } => "file",
+            From::Systemd { .. } => "systemd",
+            From::Command { .. } => "command",
+        }
+    }
 }
 
 pub(super) const SETTINGS: Keys =
     Keys { what: "project file", known: &["version", "allow", "mail", "people"], later: &["limits"], foreign: &[] };
-pub(super) const ALLOW: Keys =
-    Keys { what: "list of permissions", known: &["env", "file_write", "exec"], later: &[], foreign: &[] };
+pub(super) const ALLOW: Keys = Keys {
+    what: "list of permissions",
+    known: &["env", "file_write", "exec", "secret_commands"],
+    later: &[],
+    foreign: &[],
+};
 pub(super) const TARGET: Keys = Keys {
     what: "target",
     known: &["version", "title", "inputs", "secrets", "allow_hosts", "ca", "providers", "policy"],
@@ -76,12 +98,13 @@ pub(super) const TARGET: Keys = Keys {
 };
 pub(super) const SECRET: Keys = Keys {
     what: "secret",
-    known: &["from", "name", "path", "hosts"],
-    later: &["argv"],
+    known: &["from", "name", "path", "argv", "hosts"],
+    later: &[],
     foreign: &[("value", "a secret's text never stands in a file: `from: env` or `from: file`")],
 };
-pub(super) const SOURCES: [&str; 2] = ["env", "file"];
-const SOURCES_LATER: [&str; 3] = ["keyring", "command", "systemd"];
+pub(super) const SOURCES: [&str; 4] = ["env", "file", "command", "systemd"];
+/// A source that no build has: it takes a desktop's session, and a runbook has to work without one.
+const KEYRING: &str = "keyring";
 
 /// Reads a project file. With an error among the problems, what is returned is not to be used.
 pub fn read_settings(source: &Arc<Source>) -> (Settings, Vec<Problem>) {
@@ -98,6 +121,9 @@ pub fn read_settings(source: &Arc<Source>) -> (Settings, Vec<Problem>) {
             }
             if let Some(node) = allow.get("exec") {
                 settings.exec = read_commands(&mut reader, node);
+            }
+            if let Some(node) = allow.get("secret_commands") {
+                settings.secret_commands = read_secret_commands(&mut reader, node);
             }
         }
         settings.mail = fields.get("mail").and_then(|node| mail::read(&mut reader, node));
@@ -156,15 +182,15 @@ fn secret(reader: &mut Reader, name: &str, node: &Node) -> Option<SecretSource> 
     let fields = reader.fields(node, &SECRET)?;
     let from = reader.required(&fields, "from").and_then(|node| reader.text(node, "`from`"))?;
     let hosts = fields.get("hosts").map(|node| hosts(reader, node)).unwrap_or_default();
-    let misplaced = |reader: &mut Reader, key: &str| {
-        if let Some(entry) = fields.entry(key) {
+    let misplaced = |reader: &mut Reader, keys: &[&str]| {
+        for (key, entry) in keys.iter().filter_map(|key| fields.entry(key).map(|entry| (key, entry))) {
             let message = format!("`{key}` does not go with `from: {}`", from.value);
             reader.error("E0115", entry.key.span, message, "belongs to another source");
         }
     };
     let from = match from.value.as_str() {
         "env" => {
-            misplaced(reader, "path");
+            misplaced(reader, &["path", "argv"]);
             let variable = match fields.get("name") {
                 Some(node) => reader.text(node, "`name`")?,
                 None => Spanned::new(name.to_owned(), from.span),
@@ -173,16 +199,30 @@ fn secret(reader: &mut Reader, name: &str, node: &Node) -> Option<SecretSource> 
             From::Env { name: variable.value }
         }
         "file" => {
-            misplaced(reader, "name");
+            misplaced(reader, &["name", "argv"]);
             let node = reader.required(&fields, "path")?;
             From::File { path: path(reader, node, "`path`")? }
         }
-        word if SOURCES_LATER.contains(&word) => {
-            reader.later(from.span, &format!("from: {word}"));
-            return None;
+        "systemd" => {
+            misplaced(reader, &["path", "argv"]);
+            let credential = match fields.get("name") {
+                Some(node) => reader.text(node, "`name`")?,
+                None => Spanned::new(name.to_owned(), from.span),
+            };
+            reader.name(&credential, credential_fault);
+            From::Systemd { name: credential.value }
+        }
+        "command" => {
+            misplaced(reader, &["name", "path"]);
+            let node = reader.required(&fields, "argv")?;
+            From::Command { argv: argv(reader, node)? }
         }
         word => {
-            let help = did_you_mean(word, SOURCES).unwrap_or_else(|| "a secret comes from env or file".to_owned());
+            let help = match word {
+                KEYRING => "this build has no keyring: use `from: file`, `from: systemd` or `from: command`".to_owned(),
+                word => did_you_mean(word, SOURCES)
+                    .unwrap_or_else(|| "a secret comes from env, file, command or systemd".to_owned()),
+            };
             let message = format!("unknown source of a secret {}", quoted(word));
             let span = reader.first_line(from.span);
             reader.push(Problem::error("E0107", &reader.source, span, message).label("not a source").help(help));
@@ -190,6 +230,18 @@ fn secret(reader: &mut Reader, name: &str, node: &Node) -> Option<SecretSource> 
         }
     };
     Some(SecretSource { from, hosts })
+}
+
+/// The words of a command; the first is the program.
+fn argv(reader: &mut Reader, node: &Node) -> Option<Vec<String>> {
+    let words = values(reader.texts(node, "`argv`"));
+    if words.first().is_none_or(|program| program.trim().is_empty()) || words.iter().any(|word| word.contains('\0')) {
+        if !reader.has_errors() {
+            reader.wrong(node, "`argv`", "a program and its arguments");
+        }
+        return None;
+    }
+    Some(words)
 }
 
 pub(super) fn hosts(reader: &mut Reader, node: &Node) -> Vec<String> {
@@ -211,6 +263,14 @@ fn path_fault(path: &str) -> Option<String> {
         return Some("must not be blank".to_owned());
     }
     path.chars().any(char::is_control).then(|| "must not hold control characters".to_owned())
+}
+
+/// Why a text can't be the name of a credential; `None` if it can. It is one file of one directory.
+fn credential_fault(name: &str) -> Option<String> {
+    if name.contains('/') || matches!(name, "." | "..") {
+        return Some("must be a name without `/`".to_owned());
+    }
+    path_fault(name)
 }
 
 /// Why a text can't be a host pattern; `None` if it can: `api.example.com`, `*.example.com`, `[::1]`.
@@ -253,12 +313,53 @@ mod tests {
     }
 
     #[test]
-    fn sources_of_secrets_that_come_later_are_named_as_such() {
-        for source in SOURCES_LATER {
-            let (target, codes) = target(&format!("version: 1\nsecrets: {{ A_TOKEN: {{ from: {source} }} }}\n"));
-            assert_eq!((codes.as_slice(), target.secrets.len()), (["E0108"].as_slice(), 0), "{source}");
+    fn each_source_has_its_own_keys_and_no_others() {
+        let read = |fields: &str| {
+            let (target, codes) = target(&format!("version: 1\nsecrets: {{ A_TOKEN: {{ {fields} }} }}\n"));
+            (target.secrets.get("A_TOKEN").map(|source| source.from.clone()), codes)
+        };
+        let command = From::Command { argv: vec!["pass".into(), "show".into(), "a b".into()] };
+        assert_eq!(read("from: command, argv: [pass, show, a b]"), (Some(command), vec![]));
+        assert_eq!(read("from: systemd"), (Some(From::Systemd { name: "A_TOKEN".into() }), vec![]));
+        assert_eq!(read("from: systemd, name: a-token"), (Some(From::Systemd { name: "a-token".into() }), vec![]));
+        for (fields, code) in [
+            ("from: command", "E0106"),
+            ("from: command, argv: []", "E0107"),
+            ("from: command, argv: [\"\"]", "E0107"),
+            ("from: command, argv: [a], path: b", "E0115"),
+            ("from: env, argv: [a]", "E0115"),
+            ("from: file, path: a, argv: [a]", "E0115"),
+            ("from: systemd, path: a", "E0115"),
+            ("from: systemd, name: ../a", "E0105"),
+            ("from: systemd, name: ..", "E0105"),
+            ("from: keyring", "E0107"),
+            ("from: sytemd", "E0107"),
+        ] {
+            assert_eq!(read(fields).1, [code], "{fields}");
         }
         assert_eq!(target("version: 1\npolcy: {}\n").1, ["E0103"]);
+    }
+
+    #[test]
+    fn a_keyring_is_refused_with_what_to_use_instead() {
+        let (_, problems) =
+            read_target(&Source::new("targets/here.yaml", "version: 1\nsecrets: { A: { from: keyring } }\n"));
+        assert!(problems[0].help.as_ref().unwrap().contains("no keyring"), "{problems:?}");
+    }
+
+    #[test]
+    fn commands_that_print_secrets_are_listed_by_their_words_alone() {
+        let read = |line: &str| {
+            let text = format!("version: 1\nallow: {{ secret_commands: [{line}] }}\n");
+            let (settings, problems) = read_settings(&Source::new("rerail.yaml", text));
+            (settings.secret_commands, problems.iter().map(|problem| problem.code).collect::<Vec<_>>())
+        };
+        let (commands, codes) = read("{ argv: [pass, show, \"*\"] }");
+        assert_eq!(codes, Vec::<&str>::new());
+        assert!(commands.find(&["pass", "show", "a"]).is_some());
+        assert!(commands.find(&["pass", "show", "-c"]).is_none() && commands.find(&["pass", "rm", "a"]).is_none());
+        assert_eq!(read("{ argv: [\"*\"] }").1, ["E0107"]);
+        assert_eq!(read("{ argv: [pass], effect: write }").1, ["E0103"]);
     }
 
     #[test]

@@ -102,7 +102,7 @@ async fn post(world: &World, args: &Map) -> Result<Attempt, Failure> {
     };
     Ok(verdict.attempt(reason).with_outputs(Value::map([
         ("status", Value::from(i64::from(answer.status))),
-        ("text", answer.text().map(Value::from).unwrap_or_default()),
+        ("text", answer.text_kept(&world.shared.redactor).map(Value::from).unwrap_or_default()),
         ("ms", Value::from(answer.ms)),
     ])))
 }

@@ -94,8 +94,11 @@ fn read(world: &World, path: &Path, shown: &str, kept_max: usize, deadline: Inst
     }
     let (kept, size, sha256) = digest(file, kept_max, deadline).map_err(failed)?;
     let truncated = size > kept.len() as u64;
+    // Half a secret where the limit cut would not be recognised later.
+    let cut = |text: String| if truncated { world.shared.redactor.redact_cut(&text) } else { text };
+    let text = utf8(kept, truncated).map(cut);
     Ok(Value::map([
-        ("text", utf8(kept, truncated).map(Value::from).unwrap_or_default()),
+        ("text", text.map(Value::from).unwrap_or_default()),
         ("truncated", Value::from(truncated)),
         ("size", Value::from(i64::try_from(size).unwrap_or(i64::MAX))),
         ("sha256", Value::from(sha256)),

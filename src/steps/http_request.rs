@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::header::{HeaderName, HeaderValue};
 
 use crate::engine::outcome::{Attempt, Failure};
+use crate::redact::Redactor;
 use crate::runbook::spec::{ActionSpec, By, Effect, Repeat};
 use crate::runbook::types::{Type, parse_duration};
 use crate::script::value::{Map, Value};
@@ -152,14 +153,14 @@ async fn exchange(world: &World, args: &Map, nature: Nature, key: Option<&str>) 
         _ if problem.is_empty() => format!("{what}: status {}, expected 2xx", answer.status),
         _ => format!("{what}: {problem}"),
     };
-    Ok(classify(nature, &evidence).attempt(reason).with_outputs(outputs(answer)))
+    Ok(classify(nature, &evidence).attempt(reason).with_outputs(outputs(answer, &world.shared.redactor)))
 }
 
-fn outputs(answer: &Answer) -> Value {
+fn outputs(answer: &Answer, redactor: &Redactor) -> Value {
     Value::map([
         ("status", Value::from(i64::from(answer.status))),
         ("json", answer.json()),
-        ("text", answer.text().map(Value::from).unwrap_or_default()),
+        ("text", answer.text_kept(redactor).map(Value::from).unwrap_or_default()),
         ("headers", Value::Map(answer.headers())),
         ("ms", Value::from(answer.ms)),
         ("body_bytes", Value::from(i64::try_from(answer.bytes).unwrap_or(i64::MAX))),

@@ -35,6 +35,7 @@ mod run_note;
 mod run_undo;
 mod runbook;
 mod schema;
+mod secret_command;
 mod secret_compare;
 mod secret_generate;
 mod secrets;

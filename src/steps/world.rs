@@ -123,7 +123,12 @@ impl World {
         let names = Arc::new(Names::new(settings.name_servers));
         let shared = Shared {
             egress: Egress::new(settings.allow_hosts),
-            secrets: Secrets::new(settings.secrets, settings.project.clone(), settings.redactor.clone()),
+            secrets: Secrets::new(
+                settings.secrets,
+                settings.project.clone(),
+                settings.settings.secret_commands.clone(),
+                settings.redactor.clone(),
+            ),
             trust: Trust::new(settings.ca.map(|path| settings.project.join(path))),
             clients: Clients::default(),
             redactor: settings.redactor,
@@ -217,6 +222,14 @@ impl World {
     /// A secret that is missing or too short.
     pub fn learn_secret(&self, name: &str) -> Result<(), Failure> {
         self.shared.secrets.read(name).map(drop)
+    }
+
+    /// What `measure` says of a secret: how long it is, what its fingerprint is. The value is dropped.
+    ///
+    /// # Errors
+    /// A secret that is missing or can't be one.
+    pub fn measure_secret<T>(&self, name: &str, measure: impl FnOnce(&str) -> T) -> Result<T, Failure> {
+        self.shared.secrets.read(name).map(|text| measure(&text))
     }
 
     /// Reads an address argument, which may hold a secret (`"https://hooks.example.com/" + secrets.HOOK`),

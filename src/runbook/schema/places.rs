@@ -33,6 +33,20 @@ pub(super) const COMMAND: Definition = Definition {
     ],
 };
 
+pub(super) const SECRET_COMMAND: Definition = Definition {
+    name: "secret_command",
+    doc: "A command that may print a secret. It is run without a shell, once a run.",
+    keys: &commands::SECRET_COMMAND,
+    required: &["argv"],
+    one_of: &[],
+    needs: &[],
+    rows: &[row(
+        "argv",
+        Form::Texts,
+        "The program and its arguments: `*` stands for one word that is no option, `**` at the end for all that follows.",
+    )],
+};
+
 pub(super) const PROVIDERS: Definition = Definition {
     name: "providers",
     doc: "How this place does what each place does in its own way; read as `run.providers`.",

@@ -374,9 +374,14 @@ const SECRET: Definition = Definition {
     one_of: &[],
     needs: &[],
     rows: &[
-        row("from", Form::Words(&settings::SOURCES), "env: a variable of the environment; file: a file's text."),
-        row("name", Form::Text, "The variable, if it isn't named like the secret."),
+        row(
+            "from",
+            Form::Words(&settings::SOURCES),
+            "env: a variable of the environment; file: a file's text; command: what a command prints; systemd: a credential.",
+        ),
+        row("name", Form::Text, "The variable or credential, if it isn't named like the secret."),
         row("path", Form::Text, "The file; one newline at its end is taken off."),
+        row("argv", Form::Texts, "The command, without a shell; `allow.secret_commands` of rerail.yaml must list it."),
         row("hosts", Form::Texts, "Hosts it may be sent to; every allowed one without it."),
     ],
 };
@@ -407,11 +412,12 @@ const ALLOW: Definition = Definition {
         row("env", Form::Texts, "Variables of the environment whose values `env.read` may show."),
         row("file_write", Form::Texts, "Directories that `file.write` may write below."),
         row("exec", Form::List("command"), "Commands that `exec.run` may run; the first line that fits decides."),
+        row("secret_commands", Form::List("secret_command"), "Commands that may print secrets of targets."),
     ],
 };
 
 /// All of them. Three are files, and each of those stands alone.
-pub(super) const DEFINITIONS: [&Definition; 31] = [
+pub(super) const DEFINITIONS: [&Definition; 32] = [
     &RUNBOOK,
     &OUTPUT,
     &INPUT,
@@ -432,6 +438,7 @@ pub(super) const DEFINITIONS: [&Definition; 31] = [
     &PROJECT,
     &ALLOW,
     &places::COMMAND,
+    &places::SECRET_COMMAND,
     &places::PROVIDERS,
     &places::PROVIDER,
     &places::IDEMPOTENCY,

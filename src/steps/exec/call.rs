@@ -60,8 +60,7 @@ impl<'a> Call<'a> {
 
     /// The whole environment of the child, secrets revealed.
     pub(in crate::steps) fn env(&self, world: &World, args: &Map) -> Result<Vec<(String, String)>, Failure> {
-        let mut env: Vec<(String, String)> =
-            ENV_KEPT.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect();
+        let mut env = env_kept();
         for (name, value) in map(args, "env")?.into_iter().flatten() {
             if !self.line.env.contains(name) {
                 let message = format!(
@@ -92,6 +91,11 @@ impl<'a> Call<'a> {
             false => Err(invalid("stdin", &format!("expected at most {STDIN_BYTES_MAX} bytes, got {}", text.len()))),
         }
     }
+}
+
+/// What every child gets of this process's environment.
+pub(in crate::steps) fn env_kept() -> Vec<(String, String)> {
+    ENV_KEPT.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect()
 }
 
 /// The refusal of a command without a line, with the narrowest line that would allow it.

@@ -2,6 +2,7 @@
 
 use reqwest::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
 
+use crate::redact::Redactor;
 use crate::script::limits::VALUE_DEPTH_MAX;
 use crate::script::value::{Map, Value};
 use crate::steps::http::exchange::BODY_BYTES_MAX;
@@ -80,6 +81,12 @@ impl Answer {
         (!binary).then(|| String::from_utf8_lossy(&self.kept).into_owned())
     }
 
+    /// The body as an output: without secrets if it was cut, because half a secret at the cut is recognised only here.
+    pub(in crate::steps) fn text_kept(&self, redactor: &Redactor) -> Option<String> {
+        let text = self.text()?;
+        Some(if self.bytes > BODY_BYTES_MAX as u64 { redactor.redact_cut(&text) } else { text })
+    }
+
     /// The body as JSON; `()` if it isn't, is nested too deep, or was not kept whole.
     pub(in crate::steps) fn json(&self) -> Value {
         if self.bytes > BODY_BYTES_MAX as u64 {
@@ -118,6 +125,19 @@ mod tests {
         let headers = encoding.map(|value| (CONTENT_ENCODING, HeaderValue::from_static(value))).into_iter().collect();
         let kept = kept.to_vec();
         Answer { status: 200, headers, bytes: kept.len() as u64, kept, sha256: String::new(), ms: 0 }.text()
+    }
+
+    #[test]
+    fn half_a_secret_at_the_limit_is_dropped() {
+        let redactor = Redactor::new();
+        redactor.register("TOKEN", "tok-0123456789-example");
+        let kept = [vec![b'x'; 100], b"tok-0123456".to_vec()].concat();
+        let answer = |bytes: u64| {
+            let (headers, kept, sha256) = (HeaderMap::new(), kept.clone(), String::new());
+            Answer { status: 200, headers, kept, bytes, sha256, ms: 0 }.text_kept(&redactor).unwrap()
+        };
+        assert!(answer(BODY_BYTES_MAX as u64).ends_with("tok-0123456"), "it was whole");
+        assert!(answer(BODY_BYTES_MAX as u64 + 1).ends_with("x…"));
     }
 
     #[test]

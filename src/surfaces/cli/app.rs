@@ -9,9 +9,9 @@ use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{
-    actions, answer, approvals, approve, cancel, check, checkpoint, complete, completions, demo, describe, diff,
-    doctor, eval, export, graph, hold, list, logging, man, new, note, pause, prune, resume, run, runs, schema, show,
-    take, token, undo, verify, version,
+    actions, answer, approvals, approve, cancel, check, checkpoint, complete, completions, cores, demo, describe, diff,
+    doctor, eval, explain, export, graph, hold, list, logging, man, new, note, pause, prune, resume, run, runs, schema,
+    secrets, show, take, token, undo, verify, version,
 };
 
 /// Runs the command line of this process.
@@ -28,6 +28,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::USAGE.0));
         }
     };
+    cores::forbid();
     let session = Session::new(&cli.globals);
     if let Err(why) = logging::start(session.ui.redactor()) {
         session.ui.error(&why);
@@ -84,6 +85,8 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Doctor(args) => doctor::doctor(session, &args),
         Command::Token(args) => token::token(session, &args),
         Command::Whoami => token::whoami(session),
+        Command::Secrets(args) => secrets::secrets(session, &args),
+        Command::Explain(args) => explain::explain(session, &args),
         Command::Completions(args) => completions::completions(session, &args),
         Command::Man(args) => man::man(session, &args),
         Command::Demo => demo::run(session),

@@ -6,8 +6,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
-    actions, answer, approvals, approve, cancel, check, checkpoint, completions, describe, diff, doctor, eval, export,
-    graph, hold, list, man, new, note, pause, prune, resume, run, runs, schema, show, take, token, undo, verify,
+    actions, answer, approvals, approve, cancel, check, checkpoint, completions, describe, diff, doctor, eval, explain,
+    export, graph, hold, list, man, new, note, pause, prune, resume, run, runs, schema, secrets, show, take, token,
+    undo, verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
@@ -150,6 +151,10 @@ pub enum Command {
     Token(token::TokenArgs),
     /// Say who acts, and in which roles
     Whoami,
+    /// Show where secrets come from and go, and whether they can be read
+    Secrets(secrets::SecretsArgs),
+    /// Say what is promised and what is not
+    Explain(explain::ExplainArgs),
     /// Teach a shell to complete names of runbooks, runs, steps, targets and inputs
     Completions(completions::CompletionsArgs),
     /// Print the manual page, or write all of them
@@ -166,7 +171,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Look", &["list", "describe", "runs", "show", "diff", "export", "graph", "verify", "checkpoint"]),
     ("Decide", &["approvals", "approve", "reject", "answer", "note"]),
     ("Author", &["new", "check", "actions", "schema", "eval"]),
-    ("Other", &["doctor", "whoami", "token", "prune", "demo", "completions", "man", "version"]),
+    ("Other", &["doctor", "secrets", "explain", "whoami", "token", "prune", "demo", "completions", "man", "version"]),
 ];
 
 /// The clap command with its commands grouped in the help.

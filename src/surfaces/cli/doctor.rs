@@ -61,7 +61,8 @@ pub fn doctor(session: &Session, args: &DoctorArgs) -> Result<Exit, CliError> {
     Ok(if worst == Fitness::Broken { Exit::TOOL_FAILED } else { Exit::SUCCESS })
 }
 
-fn show(session: &Session, item: &Checkup) {
+/// One line for a thing that was looked at.
+pub fn show(session: &Session, item: &Checkup) {
     let ui = &session.ui;
     let mark = match item.fitness {
         Fitness::Well => Mark::Done,
@@ -79,7 +80,8 @@ fn show(session: &Session, item: &Checkup) {
     ui.result(&line);
 }
 
-fn word(fitness: Fitness) -> &'static str {
+/// How a thing is, for programs.
+pub fn word(fitness: Fitness) -> &'static str {
     match fitness {
         Fitness::Well => "well",
         Fitness::Doubtful => "doubtful",

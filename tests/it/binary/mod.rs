@@ -16,6 +16,7 @@ mod leaving;
 mod modes;
 mod rehearsal;
 mod sealed;
+mod sources;
 mod storage;
 mod two;
 mod undo;

@@ -2,7 +2,7 @@
 
 use crate::cli::kit::Place;
 
-const COMMANDS: [&str; 28] = [
+const COMMANDS: [&str; 30] = [
     "run",
     "resume",
     "take",
@@ -26,6 +26,8 @@ const COMMANDS: [&str; 28] = [
     "schema",
     "eval",
     "doctor",
+    "secrets",
+    "explain",
     "prune",
     "demo",
     "completions",
