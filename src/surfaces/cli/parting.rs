@@ -8,40 +8,59 @@ use crate::surfaces::cli::keys;
 /// Tells what is done here that the process is asked to go; false once nobody listens any more.
 pub type Driven = Box<dyn Fn(Parting) -> bool + Send>;
 
+/// The signals that are heard; none where the system refuses, or where one was ignored when the process began.
+struct Heard {
+    interrupted: Option<Signal>,
+    went_on: Option<Signal>,
+    terminated: Option<Signal>,
+    hung_up: Option<Signal>,
+}
+
+impl Heard {
+    /// From now on they don't end the process. Within a runtime only.
+    fn install(drives: bool) -> Heard {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let parts = |kind: SignalKind| match drives && !is_ignored(&status, kind.as_raw_value()) {
+            true => signal(kind).ok(),
+            false => None,
+        };
+        Heard {
+            interrupted: signal(SignalKind::interrupt()).ok(),
+            went_on: signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw())).ok(),
+            terminated: parts(SignalKind::terminate()),
+            hung_up: parts(SignalKind::hangup()),
+        }
+    }
+}
+
 /// Listens from now on, on one thread, for as long as the process lives: calls `interrupted` at every Ctrl-C, and tells
 /// the run that is driven when the process is asked to go. A signal that was ignored when this process began, as under
 /// `nohup`, stays ignored.
 pub fn listen(interrupted: impl Fn() + Send + 'static, driven: Option<Driven>) {
-    let listen = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let Ok(runtime) = runtime else { return };
-        runtime.block_on(hear(interrupted, driven));
+    // Without a runtime signals keep their usual meaning: the process ends, the journal has it all.
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+    // Here and not on the thread: it may begin to run only after somebody was told what Ctrl-C does.
+    let heard = {
+        let _inside = runtime.enter();
+        Heard::install(driven.is_some())
     };
-    // Without the thread signals keep their usual meaning: the process ends, the journal has it all.
+    let listen = move || runtime.block_on(hear(heard, interrupted, driven));
     let _ = std::thread::Builder::new().name("signals".into()).spawn(listen);
 }
 
-async fn hear(interrupted: impl Fn(), mut driven: Option<Driven>) {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let heard = |kind: SignalKind| match driven.is_none() || is_ignored(&status, kind.as_raw_value()) {
-        true => None,
-        false => signal(kind).ok(),
-    };
-    let (mut terminated, mut hung_up) = (heard(SignalKind::terminate()), heard(SignalKind::hangup()));
-    let mut ctrl_c = signal(SignalKind::interrupt()).ok();
-    let mut went_on = signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw())).ok();
+async fn hear(mut heard: Heard, interrupted: impl Fn(), mut driven: Option<Driven>) {
     loop {
         let parting = tokio::select! {
-            () = next(&mut ctrl_c) => {
+            () = next(&mut heard.interrupted) => {
                 interrupted();
                 continue;
             }
-            () = next(&mut went_on) => {
+            () = next(&mut heard.went_on) => {
                 keys::take_again();
                 continue;
             }
-            () = next(&mut terminated) => Parting::Terminated,
-            () = next(&mut hung_up) => Parting::HungUp,
+            () = next(&mut heard.terminated) => Parting::Terminated,
+            () = next(&mut heard.hung_up) => Parting::HungUp,
         };
         // Nobody listens once the run is over, and then the process ends by itself.
         if driven.as_ref().is_some_and(|goes| !goes(parting)) {
