@@ -192,6 +192,8 @@ impl Said {
 pub struct Living {
     args: String,
     child: Option<Child>,
+    /// What [`Living::hears`] has read of its standard error.
+    heard: Vec<u8>,
 }
 
 impl Living {
@@ -201,7 +203,7 @@ impl Living {
 
     pub fn spawn(args: &str, mut command: Command) -> Living {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        Living { args: args.to_owned(), child: Some(command.spawn().unwrap()) }
+        Living { args: args.to_owned(), child: Some(command.spawn().unwrap()), heard: Vec::new() }
     }
 
     /// Kills it after a while, if it is still there then.
@@ -230,6 +232,18 @@ impl Living {
         self.child().try_wait().unwrap().is_none()
     }
 
+    /// Waits until it has said this on standard error.
+    #[track_caller]
+    pub fn hears(&mut self, text: &str) {
+        while !String::from_utf8_lossy(&self.heard).contains(text) {
+            let mut chunk = [0; 4096];
+            let count = self.child().stderr.as_mut().expect("it is piped").read(&mut chunk).unwrap();
+            let args = &self.args;
+            assert!(count > 0, "rerail {args} ended without `{text}`:\n{}", String::from_utf8_lossy(&self.heard));
+            self.heard.extend_from_slice(&chunk[..count]);
+        }
+    }
+
     /// Waits for its end.
     pub fn ends(mut self) -> Said {
         let args = self.args.clone();
@@ -238,7 +252,8 @@ impl Living {
             assert!(began.elapsed() < PATIENCE, "rerail {args} does not end");
             std::thread::sleep(Duration::from_millis(2));
         }
-        let output = self.child.take().expect("it is taken here only").wait_with_output().unwrap();
+        let mut output = self.child.take().expect("it is taken here only").wait_with_output().unwrap();
+        output.stderr.splice(0..0, std::mem::take(&mut self.heard));
         Said::of(&[&args], output)
     }
 }
