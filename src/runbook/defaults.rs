@@ -40,7 +40,7 @@ fn in_step(step: &Step, defaults: &Defaults, callees: &dyn Callees) -> Step {
         step.timeout.clone_from(&defaults.timeout);
     }
     if step.retry.is_none() && defaults.retry.is_some() && may_be_retried(&step, callees) {
-        step.retry.clone_from(&defaults.retry);
+        step.retry = defaults.retry.clone().map(Box::new);
     }
     step
 }

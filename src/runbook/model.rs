@@ -123,14 +123,15 @@ pub struct Step {
     pub within: Option<Template>,
     /// Limit of one attempt; a write that reaches it is in doubt.
     pub timeout: Option<Template>,
-    pub retry: Option<Retry>,
+    // Boxed, as what few steps have: ten thousand of them are held at once.
+    pub retry: Option<Box<Retry>>,
     /// Who must agree before anything is written by it or inside it.
-    pub approval: Option<Approval>,
+    pub approval: Option<Box<Approval>>,
     /// Declared stricter than the action's own, or milder with a `reason`.
     pub effect: Option<Spanned<Effect>>,
     pub repeat: Option<Spanned<Repeat>>,
     /// How to find out whether an in-doubt write happened.
-    pub settle: Option<Settle>,
+    pub settle: Option<Box<Settle>>,
     /// How it is taken back.
     pub undo: Option<Undo>,
     pub continue_on_failure: bool,

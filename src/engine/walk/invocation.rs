@@ -62,7 +62,7 @@ impl<'a> Manner<'a> {
     }
 
     fn settle(&self) -> Option<&'a Settle> {
-        self.step.and_then(|step| step.settle.as_ref())
+        self.step.and_then(|step| step.settle.as_deref())
     }
 }
 

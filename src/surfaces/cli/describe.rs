@@ -148,7 +148,7 @@ fn manner(step: &Step) -> Vec<(&'static str, String)> {
     say("max_parallel", width.map(written));
     say("until", step.poll.as_ref().map(|poll| text(&poll.until)));
     say("fail_if", step.fail_if.as_ref().map(text));
-    say("retry", step.retry.as_ref().map(retry));
+    say("retry", step.retry.as_deref().map(retry));
     say("timeout", step.timeout.as_ref().map(written));
     say("within", step.within.as_ref().map(written));
     say("undo", step.undo.as_ref().map(|undo| what(undo.step())));
