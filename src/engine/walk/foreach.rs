@@ -179,19 +179,13 @@ impl ForeachTask {
 impl Rounds {
     /// Moves every open round and opens new ones; true when all that will run has ended.
     fn advance(&mut self, env: &mut Env, scope: &Scope, step: &Arc<Step>, path: &StepPath) -> bool {
-        // Rounds don't see each other: one that has nothing to do now has nothing to do because another has ended.
-        let mut waiting = 0..0;
         loop {
             let mut ended = Vec::new();
             for (index, (inner, instance)) in &mut self.open {
-                if waiting.contains(index) {
-                    continue;
-                }
                 if let Progress::Ended(end) = instance.advance(env, inner, step) {
                     ended.push((*index, end));
                 }
             }
-            waiting = 0..self.next;
             let moved = !ended.is_empty();
             for (index, end) in ended {
                 let scope = self.open.remove(&index).map(|(scope, _)| scope);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::engine::event::{Body as Fact, StepStarted};
-use crate::engine::facts::{Record, Resend};
+use crate::engine::facts::Resend;
 use crate::engine::ids::StepPath;
 use crate::engine::machine::Env;
 use crate::engine::outcome::{Attempt, Failure, Outcome};
@@ -55,10 +55,6 @@ impl Instance {
 
     /// Goes on with the body of `step`; `scope.prefix` is where the paths of steps in a group start.
     pub(crate) fn advance(&mut self, env: &mut Env, scope: &mut Scope, step: &Arc<Step>) -> Progress<StepEnd> {
-        if self.awaits_its_effect(env) {
-            env.until_limit(env.deadline);
-            return Progress::Pending;
-        }
         let path = self.path.clone();
         let beside = self.beside(scope, step);
         let inside = beside.as_deref().map_or(Inside::Below(&path), Inside::Beside);
@@ -93,15 +89,6 @@ impl Instance {
             self.forget_inside(scope, step);
             self.state = State::Fresh;
         }
-    }
-
-    /// Whether all there is to it is an effect under way: nothing but its end moves it. A loop of many at a time asks
-    /// this of all of them whenever one has ended.
-    fn awaits_its_effect(&self, env: &Env) -> bool {
-        let State::Invocation(invocation) = &self.state else { return false };
-        env.is_in_flight(&self.path)
-            && !invocation.has_steps(env)
-            && env.facts.step(&self.path).is_some_and(Record::is_open)
     }
 
     /// Steps inside a group have not run, as far as anybody can see, once it is to run anew.
