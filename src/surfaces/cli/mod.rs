@@ -14,6 +14,7 @@ pub mod check;
 mod checkpoint;
 pub mod complete;
 pub mod completions;
+mod consent;
 mod cores;
 pub mod demo;
 pub mod describe;

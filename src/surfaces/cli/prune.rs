@@ -6,9 +6,9 @@ use serde_json::{Value as Json, json};
 
 use crate::runs::{Prunable, Pruned, RunRow};
 use crate::surfaces::cli::checkpoint::of_checkpoint;
+use crate::surfaces::cli::consent::Consent;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
-use crate::surfaces::cli::prompt;
 use crate::surfaces::cli::runs::moment;
 use crate::surfaces::cli::session::Session;
 use crate::transcript::{Line, Tone, words};
@@ -57,16 +57,9 @@ pub fn prune(session: &Session, args: &PruneArgs) -> Result<Exit, CliError> {
             return Err(CliError::usage(format!("{count} would be removed for good, and nobody can be asked here"))
                 .hint("export what may be needed, then say --yes"));
         }
-        match prompt::confirm(ui, &format!("Remove {count} for good?")) {
-            Some(true) => {}
-            Some(false) => {
-                ui.remark("nothing was removed");
-                return Ok(Exit::CANCELLED);
-            }
-            None => {
-                ui.remark("interrupted: nothing was removed");
-                return Ok(Exit::INTERRUPTED);
-            }
+        let consent = Consent::asked(ui, &format!("Remove {count} for good?"));
+        if let Some(exit) = consent.refused(ui, "nothing was removed") {
+            return Ok(exit);
         }
     }
     let pruned = runs.prune(rows, &session.actor(&runs)?, &args.reason)?;

@@ -9,12 +9,14 @@ use crate::engine::facts::Facts;
 use crate::engine::machine::Waits;
 use crate::runbook::problem::render;
 use crate::runbook::spec::Effect;
-use crate::runs::{Change, Foreground, Prepared, Runs, StartRequest, Watcher};
+use crate::runs::{Change, Foreground, Prepared, Rehearsed, Runs, StartRequest, Watcher};
 use crate::surfaces::cli::args::Output;
+use crate::surfaces::cli::consent::{Consent, destructive};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
+use crate::surfaces::cli::foreground;
 use crate::surfaces::cli::session::Session;
-use crate::surfaces::cli::{foreground, prompt};
+use crate::surfaces::cli::ui::Ui;
 use crate::transcript::text::Mark;
 use crate::transcript::{Line, Plan, Tone, jsonl};
 
@@ -84,17 +86,11 @@ pub fn run(session: &Session, args: RunArgs) -> Result<Exit, CliError> {
     }
     let actor = session.actor(&runs)?;
     runs.may_start(&prepared, &actor)?;
-    match consent(session, &prepared, args.yes, args.confirm.as_deref())? {
-        Consent::Given => foreground::drive(session, &runs, actor, |foreground| runs.start(prepared, foreground)),
-        Consent::Declined => {
-            session.ui.remark("nothing was started");
-            Ok(Exit::CANCELLED)
-        }
-        Consent::Interrupted => {
-            session.ui.remark("interrupted: nothing was started");
-            Ok(Exit::INTERRUPTED)
-        }
+    let consent = consent(session, &prepared, args.yes, args.confirm.as_deref())?;
+    if let Some(exit) = consent.refused(&session.ui, "nothing was started") {
+        return Ok(exit);
     }
+    foreground::drive(session, &runs, actor, |foreground| runs.start(prepared, foreground))
 }
 
 fn read_inputs(path: &str) -> Result<(String, String), CliError> {
@@ -108,13 +104,6 @@ fn read_inputs(path: &str) -> Result<(String, String), CliError> {
         return Err(CliError::usage(format!("`{path}` has more than {INPUTS_BYTES_MAX} bytes of inputs")));
     }
     Ok((path.to_owned(), text))
-}
-
-/// What the operator said to what was listed.
-pub enum Consent {
-    Given,
-    Declined,
-    Interrupted,
 }
 
 /// Asks once, after listing what may be changed; before this nothing has happened.
@@ -145,30 +134,7 @@ fn consent(session: &Session, prepared: &Prepared, yes: bool, confirm: Option<&s
         Some(target) => format!("Start {name} on {target}?"),
         None => format!("Start {name}?"),
     };
-    Ok(match prompt::confirm(ui, &question) {
-        Some(true) => Consent::Given,
-        Some(false) => Consent::Declined,
-        None => Consent::Interrupted,
-    })
-}
-
-/// `--yes` never stands in for a destructive step: the name must be typed or given.
-pub fn destructive(session: &Session, place: &str, confirm: Option<&str>) -> Result<Consent, CliError> {
-    let wrong = |given: &str| CliError::usage(format!("confirmed for `{given}`, but this runs on `{place}`"));
-    match confirm {
-        Some(given) if given == place => return Ok(Consent::Given),
-        Some(given) => return Err(wrong(given)),
-        None => {}
-    }
-    if !session.ui.asks {
-        let said = CliError::usage("it may destroy something, and nobody can be asked here");
-        return Err(said.hint(format!("look first with --dry-run, then start it with --confirm {place}")));
-    }
-    match prompt::typed(&session.ui, &format!("This may destroy something. Type `{place}` to start:")) {
-        Some(typed) if typed.trim() == place => Ok(Consent::Given),
-        Some(typed) => Err(wrong(typed.trim())),
-        None => Ok(Consent::Interrupted),
-    }
+    Ok(Consent::asked(ui, &question))
 }
 
 /// A step that may change something.
@@ -193,23 +159,20 @@ pub fn rehearse(session: &Session, runs: &Runs, prepared: Prepared, detailed: bo
     let foreground = Foreground { watcher: Box::new(Unwatched), control, attended: false, actor };
     let rehearsed = runs.rehearse(prepared, foreground)?;
     let plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
+    show_plan(ui, &plan, &rehearsed);
+    Ok(if detailed && plan.changes_something() { Exit::PLAN_CHANGES } else { Exit::SUCCESS })
+}
+
+/// Shows what was rehearsed, in the form that was asked for.
+pub fn show_plan(ui: &Ui, plan: &Plan, rehearsed: &Rehearsed) {
     match ui.output {
-        Output::Human => {
-            for line in plan.lines(&rehearsed.facts, ui.marks) {
-                ui.result(&line);
-            }
-        }
+        Output::Human => plan.lines(&rehearsed.facts, ui.marks).iter().for_each(|line| ui.result(line)),
         Output::Json | Output::Yaml | Output::Sarif => ui.result_json(&plan.to_json()),
         Output::Jsonl => {
-            let run = rehearsed.facts.started.as_ref().map(|started| started.run);
-            for event in &rehearsed.events {
-                if let Some(run) = run {
-                    ui.result_text(&(jsonl::event(event, run) + "\n"));
-                }
-            }
+            let Some(run) = rehearsed.facts.started.as_ref().map(|started| started.run) else { return };
+            rehearsed.events.iter().for_each(|event| ui.result_text(&(jsonl::event(event, run) + "\n")));
         }
     }
-    Ok(if detailed && plan.changes_something() { Exit::PLAN_CHANGES } else { Exit::SUCCESS })
 }
 
 /// A plan is shown whole at its end.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use clap::Args;
 
 use crate::runs::{Begun, Handover};
+use crate::surfaces::cli::consent::Consent;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
+use crate::surfaces::cli::foreground;
 use crate::surfaces::cli::resume::Announced;
 use crate::surfaces::cli::session::Session;
-use crate::surfaces::cli::{foreground, prompt};
 use crate::transcript::{Line, Tone, line, summary};
 
 #[derive(Args, Debug)]
@@ -40,16 +41,9 @@ pub fn take(session: &Session, args: TakeArgs) -> Result<Exit, CliError> {
             return Err(CliError::usage(format!("{name} would be taken over, and nobody can be asked here"))
                 .hint("say so with --yes"));
         }
-        match prompt::confirm(ui, &format!("Take {name} over from {}?", line::person(&handover.from))) {
-            Some(true) => {}
-            Some(false) => {
-                ui.remark("nothing was taken over");
-                return Ok(Exit::CANCELLED);
-            }
-            None => {
-                ui.remark("interrupted: nothing was taken over");
-                return Ok(Exit::INTERRUPTED);
-            }
+        let consent = Consent::asked(ui, &format!("Take {name} over from {}?", line::person(&handover.from)));
+        if let Some(exit) = consent.refused(ui, "nothing was taken over") {
+            return Ok(exit);
         }
     }
     if handover.driven {

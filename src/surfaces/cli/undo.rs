@@ -5,14 +5,14 @@ use serde_json::json;
 
 use crate::runbook::spec::Effect;
 use crate::runs::{Begun, Foreground, PreparedUndo, Rehearsed, Runs};
-use crate::surfaces::cli::args::Output;
+use crate::surfaces::cli::consent::{Consent, destructive};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
-use crate::surfaces::cli::run::{Consent, Unwatched, destructive};
+use crate::surfaces::cli::foreground;
+use crate::surfaces::cli::run::{Unwatched, show_plan};
 use crate::surfaces::cli::session::Session;
-use crate::surfaces::cli::{foreground, prompt};
 use crate::transcript::line::paths;
-use crate::transcript::{Plan, jsonl, words};
+use crate::transcript::{Plan, words};
 
 #[derive(Args, Debug)]
 pub struct UndoArgs {
@@ -47,7 +47,7 @@ pub fn undo(session: &Session, args: UndoArgs) -> Result<Exit, CliError> {
     let rehearsed = rehearse(session, &runs, &prepared)?;
     let plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
     if args.dry_run {
-        show(session, &plan, &rehearsed);
+        show_plan(&session.ui, &plan, &rehearsed);
         let changes = args.detailed_exitcode && plan.changes_something();
         return Ok(if changes { Exit::PLAN_CHANGES } else { Exit::SUCCESS });
     }
@@ -56,19 +56,11 @@ pub fn undo(session: &Session, args: UndoArgs) -> Result<Exit, CliError> {
         plan.lines(&rehearsed.facts, ui.marks).iter().for_each(|line| ui.progress(line));
     }
     let actor = session.actor_on(&runs, &run)?;
-    match consent(session, &prepared, args.yes, args.confirm.as_deref())? {
-        Consent::Given => foreground::drive(session, &runs, actor, |foreground| {
-            Ok(Begun::Left(Box::new(runs.undo(prepared, foreground)?)))
-        }),
-        Consent::Declined => {
-            ui.remark("nothing was taken back");
-            Ok(Exit::CANCELLED)
-        }
-        Consent::Interrupted => {
-            ui.remark("interrupted: nothing was taken back");
-            Ok(Exit::INTERRUPTED)
-        }
+    let consent = consent(session, &prepared, args.yes, args.confirm.as_deref())?;
+    if let Some(exit) = consent.refused(ui, "nothing was taken back") {
+        return Ok(exit);
     }
+    foreground::drive(session, &runs, actor, |foreground| Ok(Begun::Left(Box::new(runs.undo(prepared, foreground)?))))
 }
 
 /// There is nothing to take back: either all is taken back, or nothing can be.
@@ -99,18 +91,6 @@ fn rehearse(session: &Session, runs: &Runs, prepared: &PreparedUndo) -> Result<R
     Ok(runs.rehearse_undo(prepared, foreground)?)
 }
 
-fn show(session: &Session, plan: &Plan, rehearsed: &Rehearsed) {
-    let ui = &session.ui;
-    match ui.output {
-        Output::Human => plan.lines(&rehearsed.facts, ui.marks).iter().for_each(|line| ui.result(line)),
-        Output::Json | Output::Yaml | Output::Sarif => ui.result_json(&plan.to_json()),
-        Output::Jsonl => {
-            let Some(run) = rehearsed.facts.started.as_ref().map(|started| started.run) else { return };
-            rehearsed.events.iter().for_each(|event| ui.result_text(&(jsonl::event(event, run) + "\n")));
-        }
-    }
-}
-
 /// As before a run: `--yes` answers the question, and never stands in for a name.
 fn consent(session: &Session, prepared: &PreparedUndo, yes: bool, confirm: Option<&str>) -> Result<Consent, CliError> {
     let (run, worst) = (&prepared.run, prepared.worst());
@@ -130,9 +110,6 @@ fn consent(session: &Session, prepared: &PreparedUndo, yes: bool, confirm: Optio
         .hint("look first with --dry-run, then begin with --yes"));
     }
     let at = run.target.as_ref().map(|target| format!(" on {target}")).unwrap_or_default();
-    Ok(match prompt::confirm(&session.ui, &format!("Take {steps} of {}/{} back{at}?", run.runbook, run.run)) {
-        Some(true) => Consent::Given,
-        Some(false) => Consent::Declined,
-        None => Consent::Interrupted,
-    })
+    let question = format!("Take {steps} of {}/{} back{at}?", run.runbook, run.run);
+    Ok(Consent::asked(&session.ui, &question))
 }

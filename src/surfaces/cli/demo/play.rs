@@ -4,13 +4,14 @@ use std::path::Path;
 
 use crate::project::Project;
 use crate::runs::{Runs, StartRequest};
+use crate::surfaces::cli::consent::Consent;
 use crate::surfaces::cli::demo::project::{DemoProject, PLATFORM_TOKEN};
 use crate::surfaces::cli::demo::world::World;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
+use crate::surfaces::cli::foreground;
 use crate::surfaces::cli::run::rehearse;
 use crate::surfaces::cli::session::Session;
-use crate::surfaces::cli::{foreground, prompt};
 use crate::transcript::{Line, Tone, timeline};
 
 /// The shipped runbook and the target it runs on have the same name.
@@ -56,16 +57,10 @@ fn consent(session: &Session) -> Result<&'static str, Exit> {
         say(session, "Start demo on demo?", "Nobody can be asked here: the demo answers yes for itself.");
         return Ok("nobody could be asked: the demo answered for itself");
     }
-    match prompt::confirm(&session.ui, "Start demo on demo? Only its own world is changed.") {
-        Some(true) => Ok("agreed to at the terminal, after the rehearsal"),
-        Some(false) => {
-            session.ui.remark("nothing was changed");
-            Err(Exit::CANCELLED)
-        }
-        None => {
-            session.ui.remark("interrupted: nothing was changed");
-            Err(Exit::INTERRUPTED)
-        }
+    let consent = Consent::asked(&session.ui, "Start demo on demo? Only its own world is changed.");
+    match consent.refused(&session.ui, "nothing was changed") {
+        None => Ok("agreed to at the terminal, after the rehearsal"),
+        Some(exit) => Err(exit),
     }
 }
 
