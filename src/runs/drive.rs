@@ -10,7 +10,7 @@ use crate::drivers::pinned::{pin, pin_file, unpin};
 use crate::drivers::rehearsal::rehearse;
 use crate::drivers::vault::Vault;
 use crate::drivers::watch::{Foreground, Why};
-use crate::engine::event::{Actor, Body, Event};
+use crate::engine::event::{Actor, Event};
 use crate::engine::facts::{Facts, RunState};
 use crate::engine::ids::RunId;
 use crate::engine::look_ahead::Previewed;
@@ -26,6 +26,7 @@ use crate::runs::entry::{Entry, Wanted};
 use crate::runs::error::{ErrorKind, RunsError};
 use crate::runs::ground::Ground;
 use crate::runs::identity::only_people;
+use crate::runs::look::start_of;
 use crate::runs::people::{DecideRequest, settle};
 use crate::runs::start::{Prepared, secrets_of};
 use crate::runs::typed::{check_optional, check_text, check_value};
@@ -179,9 +180,7 @@ impl Runs {
         let Going { decisions, reason, from } = going;
         let store = self.store()?;
         let events = store.load(run.run)?;
-        let Some(Body::RunStarted(started)) = events.first().map(|event| &event.body) else {
-            return Err(RunsError::new(ErrorKind::Damaged, "the journal has no `run.started`"));
-        };
+        let started = start_of(&events)?;
         let ground = self.ground_of(started)?;
         let (program, target) = unpin(store, started, &ground.settings.exec)?;
         let decides = if decisions.is_empty() { None } else { Some("decide about a step") };

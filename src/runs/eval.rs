@@ -18,6 +18,7 @@ use crate::runbook::source::Source;
 use crate::runs::Runs;
 use crate::runs::drive::{on_engine_thread, sandbox};
 use crate::runs::error::{ErrorKind, RunsError};
+use crate::runs::look::start_of;
 use crate::script::compile;
 use crate::script::value::Value;
 
@@ -32,10 +33,7 @@ impl Runs {
     pub fn program(&self, run: &RunRow) -> Result<Program, RunsError> {
         let store = self.store()?;
         let events = store.load(run.run)?;
-        match events.first().map(|event| &event.body) {
-            Some(Body::RunStarted(started)) => Ok(unpin(store, started, &Commands::default())?.0),
-            _ => Err(RunsError::new(ErrorKind::Damaged, "the journal has no `run.started`")),
-        }
+        Ok(unpin(store, start_of(&events)?, &Commands::default())?.0)
     }
 
     /// Evaluates an expression with the contexts a run had at its end, or just before the step `at` began.

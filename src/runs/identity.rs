@@ -9,12 +9,13 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::engine::event::{Actor, Body};
+use crate::engine::event::Actor;
 use crate::journal::{Journal as _, RunRow};
 use crate::runbook::nearest::nearest;
 use crate::runbook::people::{People, Person};
 use crate::runs::Runs;
 use crate::runs::error::{ErrorKind, RunsError};
+use crate::runs::look::start_of;
 use crate::runs::token;
 use crate::steps::regular_file;
 
@@ -62,10 +63,7 @@ impl Runs {
     /// If that project is gone or can't be read: who may act is never guessed.
     pub fn people_of(&self, run: &RunRow) -> Result<People, RunsError> {
         let events = self.store()?.load(run.run)?;
-        match events.first().map(|event| &event.body) {
-            Some(Body::RunStarted(started)) => Ok(self.ground_of(started)?.settings.people),
-            _ => Err(RunsError::new(ErrorKind::Damaged, "the journal has no `run.started`")),
-        }
+        Ok(self.ground_of(start_of(&events)?)?.settings.people)
     }
 }
 

@@ -1,11 +1,22 @@
 //! Looking at runs: lists, facts, lines, damage.
 
-use crate::engine::event::Event;
+use crate::engine::event::{Body, Event, RunStarted};
 use crate::engine::facts::Facts;
 use crate::engine::ids::StepPath;
 use crate::journal::{Filter, FindError, Holder, Journal, Line, RunRow, Tombstone};
 use crate::runs::Runs;
 use crate::runs::error::{ErrorKind, RunsError};
+
+/// What a run was started with, and is pinned to.
+///
+/// # Errors
+/// [`ErrorKind::Damaged`] if that is not what its journal begins with.
+pub(super) fn start_of(events: &[Event]) -> Result<&RunStarted, RunsError> {
+    match events.first().map(|event| &event.body) {
+        Some(Body::RunStarted(started)) => Ok(started),
+        _ => Err(RunsError::new(ErrorKind::Damaged, "the journal has no `run.started`")),
+    }
+}
 
 impl Runs {
     /// The run of a short id, a unique prefix, `name/id`, `@last` or `@last:name`.

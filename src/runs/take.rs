@@ -13,6 +13,7 @@ use crate::runbook::model::Block;
 use crate::runs::Runs;
 use crate::runs::drive::{Going, Left, holder, may_drive};
 use crate::runs::error::{ErrorKind, RunsError};
+use crate::runs::look::start_of;
 use crate::runs::people::still_open;
 use crate::runs::typed::check_optional;
 
@@ -51,9 +52,7 @@ impl Runs {
     /// [`ErrorKind::NotAllowed`] with the way out; if the run or its project can't be read.
     pub fn may_take(&self, run: &RunRow, actor: &Actor) -> Result<(), RunsError> {
         let events = self.store()?.load(run.run)?;
-        let Some(Body::RunStarted(started)) = events.first().map(|event| &event.body) else {
-            return Err(RunsError::new(ErrorKind::Damaged, "the journal has no `run.started`"));
-        };
+        let started = start_of(&events)?;
         let ground = self.ground_of(started)?;
         let (program, target) = unpin(self.store()?, started, &ground.settings.exec)?;
         may_drive(&ground, &program.effects, &target, actor, None)

@@ -25,6 +25,7 @@ use crate::runs::Runs;
 use crate::runs::drive::{Left, Rehearsed, holder, may_drive, on_engine_thread, on_event_loop, sandbox, shown_anyway};
 use crate::runs::error::{ErrorKind, RunsError};
 use crate::runs::ground::Ground;
+use crate::runs::look::start_of;
 use crate::runs::start::Change;
 use crate::runs::typed::check_optional;
 
@@ -141,9 +142,7 @@ impl Runs {
     fn ended(&self, run: &RunRow) -> Result<Ended, RunsError> {
         let store = self.store()?;
         let events = store.load(run.run)?;
-        let Some(Body::RunStarted(started)) = events.first().map(|event| &event.body) else {
-            return Err(RunsError::new(ErrorKind::Damaged, "the journal has no `run.started`"));
-        };
+        let started = start_of(&events)?;
         let facts = Facts::fold(&events).map_err(damaged)?;
         if facts.finished.is_none() {
             return Err(not_ended(run, &facts));
