@@ -7,6 +7,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use crate::drivers::clock::now;
 use crate::drivers::perform::{Performer, guarded, look, performer};
 use crate::drivers::seal::Wanted;
@@ -61,12 +63,8 @@ pub async fn rehearse(
             let completion = come_to(perform, looked, &eyes, &mut wrote);
             machine.complete(&perform.step, completion);
         }
-        match (decided.perform.is_empty(), decided.waits.until) {
-            (false, _) => {}
-            (true, Some(until)) => at = until,
-            (true, None) => break,
-        }
-        at = at.max(now());
+        let Some(next) = next_moment(&decided.perform, decided.waits.until, at) else { break };
+        at = next;
     }
     (events, machine)
 }
@@ -97,14 +95,17 @@ pub async fn look_ahead(mut machine: Machine, world: World, redactor: Redactor, 
             let completion = come_to(perform, looked, &eyes, &mut wrote);
             machine.complete(&perform.step, completion);
         }
-        match (decided.perform.is_empty(), decided.waits.until) {
-            (false, _) => {}
-            (true, Some(until)) => at = until,
-            (true, None) => break,
-        }
-        at = at.max(now());
+        let Some(next) = next_moment(&decided.perform, decided.waits.until, at) else { break };
+        at = next;
     }
     machine.found()
+}
+
+/// When to decide again: at once with what was performed, else when the next timer is up, without waiting for it;
+/// nothing if there is none.
+fn next_moment(performed: &[Perform], until: Option<Timestamp>, at: Timestamp) -> Option<Timestamp> {
+    let next = if performed.is_empty() { until? } else { at };
+    Some(next.max(now()))
 }
 
 /// A look that was made.
