@@ -263,11 +263,6 @@ finally:
     fn every_path_of_a_run_leads_back_to_its_step() {
         let (program, problems) = Shelf::default().action("own.fix", FIX).load(BODY);
         let program = program.unwrap_or_else(|| panic!("{problems:?}"));
-        let place = |path: &str| {
-            let found = locate(&program, path)?;
-            let rounds: Vec<usize> = found.rounds.iter().map(|round| round.index).collect();
-            Some(format!("{} {} `{}` `{}` {rounds:?}", found.book.name, found.step.id, found.base, found.prefix))
-        };
         let cases = [
             ("seen", Some("test seen `` `` []")),
             ("fix/look", Some("own.fix look `fix` `fix` []")),
@@ -282,9 +277,16 @@ finally:
             ("", None),
         ];
         for (path, expected) in cases {
-            assert_eq!(place(path).as_deref(), expected, "{path}");
+            assert_eq!(place(&program, path).as_deref(), expected, "{path}");
         }
         assert_eq!(locate(&program, "fix").unwrap().groups[0].0, "group");
+    }
+
+    /// Where a path leads, in one line.
+    fn place(program: &Program, path: &str) -> Option<String> {
+        let found = locate(program, path)?;
+        let rounds: Vec<usize> = found.rounds.iter().map(|round| round.index).collect();
+        Some(format!("{} {} `{}` `{}` {rounds:?}", found.book.name, found.step.id, found.base, found.prefix))
     }
 
     const UNDOES: &str = "
@@ -321,11 +323,6 @@ steps:
         let shelf = Shelf::default().action("own.fix", FIX).action("own.change", change);
         let (program, problems) = shelf.load(UNDOES);
         let program = program.unwrap_or_else(|| panic!("{problems:?}"));
-        let place = |path: &str| {
-            let found = locate(&program, path)?;
-            let rounds: Vec<usize> = found.rounds.iter().map(|round| round.index).collect();
-            Some(format!("{} {} `{}` `{}` {rounds:?}", found.book.name, found.step.id, found.base, found.prefix))
-        };
         let cases = [
             ("undo/group", Some("test group `` `undo` []")),
             ("undo/one/back", Some("test back `` `undo/one` []")),
@@ -337,7 +334,7 @@ steps:
             ("undo", None),
         ];
         for (path, expected) in cases {
-            assert_eq!(place(path).as_deref(), expected, "{path}");
+            assert_eq!(place(&program, path).as_deref(), expected, "{path}");
         }
         let owners = |path: &str| undone_by(&program, path).into_iter().map(|(owner, _)| owner).collect::<Vec<_>>();
         assert_eq!(owners("one"), ["group", "one"]);

@@ -411,10 +411,7 @@ impl<'a> Checker<'a> {
 
     /// The type of a snippet that is nothing but one read of something with a known type.
     pub(super) fn type_of(&self, snippet: &Snippet, view: &View<'_, 'a>) -> Option<Type> {
-        let [read] = snippet.code.reads.as_slice() else { return None };
-        if read.computed || snippet.text.trim() != dotted(read) {
-            return None;
-        }
+        let read = only_read(snippet)?;
         let path: Vec<&str> = read.path.iter().map(|(name, _)| name.as_str()).collect();
         match (read.root.as_str(), path.as_slice()) {
             ("inputs", [name]) => {
@@ -500,6 +497,12 @@ fn with_what_they_imply<'a>(view: &View<'_, 'a>) -> Vec<&'a Snippet> {
         }
     }
     guards
+}
+
+/// The read that is all of a snippet, written with dots; nothing if it computes anything.
+pub(super) fn only_read(snippet: &Snippet) -> Option<&Read> {
+    let [read] = snippet.code.reads.as_slice() else { return None };
+    (!read.computed && snippet.text.trim() == dotted(read)).then_some(read)
 }
 
 /// A read as it is written with dots.

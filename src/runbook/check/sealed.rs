@@ -16,7 +16,7 @@ use crate::script::value::Value;
 use super::facts::Callee;
 use super::file::{Checker, View};
 use super::place::Place;
-use super::reads::{dotted, whole};
+use super::reads::{dotted, only_read, whole};
 use super::scope::{Given, Output};
 
 /// Methods of a text that a secret has as well.
@@ -225,10 +225,7 @@ impl<'a> Checker<'a> {
 
     /// Why a snippet that is one read gives plain text for certain.
     fn plain_read(&self, snippet: &Snippet, view: &View<'_, 'a>) -> Option<&'static str> {
-        let [read] = snippet.code.reads.as_slice() else { return None };
-        if read.computed || snippet.text.trim() != dotted(read) {
-            return None;
-        }
+        let read = only_read(snippet)?;
         let path: Vec<&str> = read.path.iter().map(|(name, _)| name.as_str()).collect();
         match (read.root.as_str(), path.as_slice()) {
             ("inputs", [name]) => {
