@@ -31,19 +31,15 @@ pub struct Change {
     /// One line for people.
     pub summary: String,
     /// What the action around it announces, as its `plan` words it.
-    #[serde(default, skip_serializing_if = "is_null")]
+    #[serde(default, skip_serializing_if = "Value::is_null")]
     pub before: Value,
-    #[serde(default, skip_serializing_if = "is_null")]
+    #[serde(default, skip_serializing_if = "Value::is_null")]
     pub after: Value,
-    #[serde(default, skip_serializing_if = "is_null")]
+    #[serde(default, skip_serializing_if = "Value::is_null")]
     pub reversible: Value,
     /// Whether it happens at all depends on what isn't known yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub maybe: bool,
-}
-
-fn is_null(value: &Value) -> bool {
-    *value == Value::Null
 }
 
 /// What a look ahead found below a step.

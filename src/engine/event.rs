@@ -401,7 +401,7 @@ pub struct StepFinished {
     pub step: StepPath,
     pub attempt: u32,
     pub outcome: Outcome,
-    #[serde(default, skip_serializing_if = "is_null")]
+    #[serde(default, skip_serializing_if = "Value::is_null")]
     pub outputs: Value,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
@@ -413,10 +413,6 @@ pub struct StepFinished {
     /// Rehearsal only: what it would change or what it sees now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned: Option<Planned>,
-}
-
-fn is_null(value: &Value) -> bool {
-    *value == Value::Null
 }
 
 /// Another attempt of a step.
@@ -431,7 +427,7 @@ pub struct StepRetrying {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
     /// What the look saw.
-    #[serde(default, skip_serializing_if = "is_null")]
+    #[serde(default, skip_serializing_if = "Value::is_null")]
     pub result: Value,
     /// Whether `until` held and has to hold again (`in_a_row`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -524,11 +520,11 @@ pub struct Planned {
 /// The change an action announces, as its `plan` words it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlannedChange {
-    #[serde(default, skip_serializing_if = "is_null")]
+    #[serde(default, skip_serializing_if = "Value::is_null")]
     pub before: Value,
-    #[serde(default, skip_serializing_if = "is_null")]
+    #[serde(default, skip_serializing_if = "Value::is_null")]
     pub after: Value,
-    #[serde(default, skip_serializing_if = "is_null")]
+    #[serde(default, skip_serializing_if = "Value::is_null")]
     pub reversible: Value,
 }
 

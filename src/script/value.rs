@@ -92,6 +92,11 @@ impl Value {
         }
     }
 
+    /// Whether it is `()`.
+    pub fn is_null(&self) -> bool {
+        *self == Value::Null
+    }
+
     /// Whether a secret stands anywhere inside this value.
     pub fn has_secret(&self) -> bool {
         match self {
