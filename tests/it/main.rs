@@ -29,6 +29,7 @@ mod layering;
 mod maintenance;
 mod people;
 mod project;
+mod pty;
 mod readme;
 mod redeploy;
 mod runbooks;
