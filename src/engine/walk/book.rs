@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::engine::facts::Record;
 use crate::engine::ids::StepPath;
 use crate::engine::machine::{AFTERWARDS_BUDGET, Env};
 use crate::engine::outcome::{Failure, FailureKind, Outcome, RunOutcome};
@@ -114,7 +115,10 @@ impl BookTask {
     fn advance_phase(&mut self, env: &mut Env, limit_ms: Option<u64>) -> Progress<BlockEnd> {
         if self.phase == Phase::Main {
             let limit = self.until(env, limit_ms);
-            let progress = env.limited(limit, |env| self.block.advance(env, &mut self.scope));
+            // Once something runs afterwards no main step begins, whatever time a restart has given since.
+            let over = self.first_afterwards(env).map(|(_, at)| at);
+            let stop = [limit, over].into_iter().flatten().min();
+            let progress = env.limited(stop, |env| self.block.advance(env, &mut self.scope));
             if matches!(progress, Progress::Pending) {
                 env.until_limit(limit);
             }
@@ -124,11 +128,23 @@ impl BookTask {
         env.aside(budget, |env| self.block.advance(env, &mut self.scope))
     }
 
-    /// When the time of the main steps is up.
+    /// When the time of the main steps is up: counted anew from each restart in them.
     fn until(&self, env: &Env, limit_ms: Option<u64>) -> Option<Timestamp> {
         let facts = &*env.facts;
-        let since = facts.started_at.max(facts.resumed_at).max(facts.decided_at);
-        limits::until(facts, Inside::Below(&self.base), since, limit_ms)
+        limit_ms?;
+        let over = self.first_afterwards(env).map_or(u64::MAX, |(seq, _)| seq);
+        let resumed = facts.resumed.iter().rev().find(|(seq, _)| *seq < over).map_or(facts.started_at, |(_, at)| *at);
+        limits::until(facts, Inside::Below(&self.base), resumed, limit_ms)
+    }
+
+    /// The first thing that ran after the main steps, if anything has: its event, and when it began.
+    fn first_afterwards(&self, env: &Env) -> Option<(u64, Timestamp)> {
+        let blocks = [Phase::OnFailure, Phase::Finally].map(|phase| self.base.join(phase.prefix()));
+        let began = |block| {
+            let began = |(_, record): (_, &Record)| Some((record.seq, record.started.as_ref()?.first_at));
+            env.facts.below(block).filter_map(began).min()
+        };
+        blocks.iter().filter_map(began).min()
     }
 
     /// When the time of what runs afterwards is up: counted from its first step, anew after each restart.

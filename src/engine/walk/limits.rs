@@ -22,6 +22,11 @@ pub(crate) enum Inside<'a> {
 }
 
 impl Inside<'_> {
+    /// Whether a step is inside, or is the composite itself.
+    fn reaches(self, step: &StepPath) -> bool {
+        self.holds(step) || matches!(self, Inside::Below(path) if path == step)
+    }
+
     fn holds(self, step: &StepPath) -> bool {
         match self {
             Inside::Below(path) => step.is_below(path),
@@ -35,7 +40,7 @@ impl Inside<'_> {
 pub(crate) fn of(env: &Env, path: &StepPath, inside: Inside) -> Option<Timestamp> {
     let record = env.facts.step(path)?;
     let started = record.started.as_ref()?;
-    let attempt = started.at.max(env.facts.resumed_at).max(env.facts.decided_at);
+    let attempt = started.at.max(env.facts.resumed_at);
     // The attempt that is over has no say in the one that is about to begin.
     let timeout_ms = started.intent.timeout_ms.filter(|_| record.resend.is_none());
     let attempt = until(env.facts, inside, attempt, timeout_ms);
@@ -45,13 +50,27 @@ pub(crate) fn of(env: &Env, path: &StepPath, inside: Inside) -> Option<Timestamp
 /// When the time of a whole step is up, over all its attempts and restarts.
 pub(crate) fn within(env: &Env, path: &StepPath, inside: Inside) -> Option<Timestamp> {
     let started = env.facts.step(path)?.started.as_ref()?;
-    until(env.facts, inside, started.first_at.max(env.facts.decided_at), started.intent.within_ms)
+    until(env.facts, inside, started.first_at, started.intent.within_ms)
 }
 
 /// When `limit_ms` counted from `since` are used up, without the time in which somebody was asked or a write was in
 /// doubt inside; `None` while that is so, and without a limit.
+///
+/// It counts anew from when a person wants another attempt of a step inside, but not if it was up before that step
+/// had begun: then the step is one that runs afterwards, and what was stopped stays so.
 pub(crate) fn until(facts: &Facts, inside: Inside, since: Timestamp, limit_ms: Option<u64>) -> Option<Timestamp> {
-    let mut end = after(since, Duration::from_millis(limit_ms?));
+    let limit = Duration::from_millis(limit_ms?);
+    let mut since = since;
+    for again in facts.wanted_again.iter().filter(|again| inside.reaches(&again.step)) {
+        if again.at > since && counted(facts, inside, since, limit).is_none_or(|end| again.began < end) {
+            since = again.at;
+        }
+    }
+    counted(facts, inside, since, limit)
+}
+
+fn counted(facts: &Facts, inside: Inside, since: Timestamp, limit: Duration) -> Option<Timestamp> {
+    let mut end = after(since, limit);
     let mut counted = since;
     for wait in facts.asked.iter().filter(|wait| inside.holds(&wait.step)) {
         if wait.from >= end {
