@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::engine::facts::Record;
 use crate::engine::ids::StepPath;
 use crate::engine::machine::{AFTERWARDS_BUDGET, Env};
 use crate::engine::outcome::{Failure, FailureKind, Outcome, RunOutcome};
@@ -115,10 +114,7 @@ impl BookTask {
     fn advance_phase(&mut self, env: &mut Env, limit_ms: Option<u64>) -> Progress<BlockEnd> {
         if self.phase == Phase::Main {
             let limit = self.until(env, limit_ms);
-            // Once something runs afterwards no main step begins, whatever time a restart has given since.
-            let over = self.first_afterwards(env).map(|(_, at)| at);
-            let stop = [limit, over].into_iter().flatten().min();
-            let progress = env.limited(stop, |env| self.block.advance(env, &mut self.scope));
+            let progress = env.limited(limit, |env| self.block.advance(env, &mut self.scope));
             if matches!(progress, Progress::Pending) {
                 env.until_limit(limit);
             }
@@ -132,19 +128,8 @@ impl BookTask {
     fn until(&self, env: &Env, limit_ms: Option<u64>) -> Option<Timestamp> {
         let facts = &*env.facts;
         limit_ms?;
-        let over = self.first_afterwards(env).map_or(u64::MAX, |(seq, _)| seq);
-        let resumed = facts.resumed.iter().rev().find(|(seq, _)| *seq < over).map_or(facts.started_at, |(_, at)| *at);
-        limits::until(facts, Inside::Below(&self.base), resumed, limit_ms)
-    }
-
-    /// The first thing that ran after the main steps, if anything has: its event, and when it began.
-    fn first_afterwards(&self, env: &Env) -> Option<(u64, Timestamp)> {
-        let blocks = [Phase::OnFailure, Phase::Finally].map(|phase| self.base.join(phase.prefix()));
-        let began = |block| {
-            let began = |(_, record): (_, &Record)| Some((record.seq, record.started.as_ref()?.first_at));
-            env.facts.below(block).filter_map(began).min()
-        };
-        blocks.iter().filter_map(began).min()
+        let since = facts.started_at.max(limits::resumed_in(facts, &self.base));
+        limits::until(facts, Inside::Below(&self.base), since, limit_ms)
     }
 
     /// When the time of what runs afterwards is up: counted from its first step, anew after each restart.

@@ -9,6 +9,7 @@ use crate::engine::facts::{Facts, Record};
 use crate::engine::ids::StepPath;
 use crate::engine::machine::Env;
 use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
+use crate::engine::reopen::AFTERWARDS;
 use crate::engine::walk::leaf::after;
 use crate::script::value::Value;
 
@@ -40,11 +41,20 @@ impl Inside<'_> {
 pub(crate) fn of(env: &Env, path: &StepPath, inside: Inside) -> Option<Timestamp> {
     let record = env.facts.step(path)?;
     let started = record.started.as_ref()?;
-    let attempt = started.at.max(env.facts.resumed_at);
     // The attempt that is over has no say in the one that is about to begin.
     let timeout_ms = started.intent.timeout_ms.filter(|_| record.resend.is_none());
-    let attempt = until(env.facts, inside, attempt, timeout_ms);
+    let since = timeout_ms.map(|_| started.at.max(resumed_in(env.facts, path)));
+    let attempt = since.and_then(|since| until(env.facts, inside, since, timeout_ms));
     [attempt, within(env, path, inside)].into_iter().flatten().min()
+}
+
+/// When the run was taken over last while the main steps of a runbook or action ran: a restart in what runs after
+/// them gives no new time to what was stopped before.
+pub(crate) fn resumed_in(facts: &Facts, book: &StepPath) -> Timestamp {
+    let blocks = AFTERWARDS.map(|block| book.join(block));
+    let over = blocks.iter().flat_map(|block| facts.below(block)).map(|(_, record)| record.seq).min();
+    let before = facts.resumed.iter().rev().find(|(seq, _)| over.is_none_or(|over| *seq < over));
+    before.map_or(Timestamp::UNIX_EPOCH, |(_, at)| *at)
 }
 
 /// When the time of a whole step is up, over all its attempts and restarts.
