@@ -116,7 +116,7 @@ pub fn of_run(facts: &Facts) -> Json {
         "target": started.and_then(|started| started.target.as_deref()),
         "incident": started.and_then(|started| started.incident.as_deref()),
         "operator": started.map(|started| started.actor.id.as_str()),
-        "status": facts.state().word(),
+        "status": summary::status(facts),
         "outcome": outcome,
         "started_at": facts.started_at.to_string(),
         "ended_at": end.map(|end| end.at.to_string()),

@@ -13,4 +13,5 @@ mod postgres;
 mod redis;
 mod requests;
 mod secrets;
+mod settling;
 mod tls;
