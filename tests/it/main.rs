@@ -28,6 +28,7 @@ mod journal;
 mod layering;
 mod maintenance;
 mod people;
+mod plans;
 mod project;
 mod pty;
 mod readme;

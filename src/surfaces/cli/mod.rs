@@ -3,6 +3,7 @@
 pub mod actions;
 pub mod answer;
 pub mod app;
+mod apply;
 mod approvals;
 mod approve;
 pub mod area;
@@ -39,6 +40,7 @@ pub mod note;
 pub mod operator;
 pub mod parting;
 pub mod pause;
+pub mod plan;
 pub mod prompt;
 mod prune;
 pub mod result;

@@ -58,6 +58,7 @@ fn asks(place: &Place, asks: &Asks) -> (String, String) {
         before: Value::from("a: 0"),
         after: Value::from("a: 1"),
         reversible: Value::Null,
+        vague: false,
         maybe: false,
     }];
     let by = asks.by.iter().map(|name| (*name).to_owned()).collect();
