@@ -47,6 +47,7 @@ pub mod run;
 pub mod runs;
 pub mod sarif;
 pub mod schema;
+mod secret_set;
 mod secrets;
 pub mod session;
 pub mod show;
