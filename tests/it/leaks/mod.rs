@@ -3,5 +3,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test whose world can't be set up has failed")]
 
+mod late;
 mod search;
 mod set;
