@@ -37,6 +37,7 @@ pub mod man;
 pub mod new;
 pub mod note;
 pub mod operator;
+mod panics;
 pub mod parting;
 pub mod pause;
 pub mod prompt;

@@ -3,6 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test whose world can't be set up has failed")]
 
+mod cases;
+mod echoes;
 mod late;
+mod panics;
+mod processes;
 mod search;
 mod set;
+mod shipped;
+mod sinks;
