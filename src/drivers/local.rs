@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::drivers::book::Book;
 use crate::drivers::clock::now;
+use crate::drivers::late::{LookBack, When};
 use crate::drivers::line::Lines;
 use crate::drivers::perform::{Flight, Flights};
 use crate::drivers::rehearsal::look_ahead;
@@ -92,10 +93,12 @@ impl Local<'_> {
         let mut inbox_seen = None;
         let mut renewed = Instant::now();
         let mut lines = Lines::default();
+        let mut look_back = LookBack::default();
         // Dropped with the drive: a look ahead changes nothing.
         let mut looks: JoinSet<(StepPath, Previewed)> = JoinSet::new();
         loop {
             self.hear_signals(machine, book, &mut inbox_seen)?;
+            self.look_back(machine, book, &mut look_back, When::InTime);
             let decided = machine.decide(now());
             self.note(book, decided.events);
             let waits = decided.waits;
@@ -115,6 +118,9 @@ impl Local<'_> {
             }
             self.show(machine, book);
             if let Some(why) = over {
+                if self.look_back(machine, book, &mut look_back, When::AtTheEnd) {
+                    continue;
+                }
                 return Ok(why);
             }
             let mut revealed = false;
@@ -197,6 +203,21 @@ impl Local<'_> {
                 renewed = Instant::now();
             }
         }
+    }
+
+    /// Notes what of this run was written down before it was known to be secret; whether there was anything to note.
+    fn look_back(&self, machine: &mut Machine, book: &Book, look_back: &mut LookBack, when: When) -> bool {
+        let notes = look_back.notes(&self.redactor, when, || {
+            // Of a run that has not begun, nothing is recorded.
+            let mut events = self.store.load(self.drive.run()).unwrap_or_default();
+            events.extend_from_slice(book.uncommitted());
+            events
+        });
+        let any = !notes.is_empty();
+        for text in notes {
+            machine.signal(Signal::Note { text, actor: Actor::new("rerail", "redactor") }, now());
+        }
+        any
     }
 
     /// Enters what was decided, with the sealed values it names.

@@ -1,16 +1,22 @@
 //! The search for all forms of all secrets at once, over whole text or over a stream.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
+use crate::redact::filter::{Filter, HEAD};
 use crate::redact::gaps::{self, Run, Squeezed};
 
 /// All texts to look for, compiled.
 #[derive(Default)]
 pub(super) struct Needles {
-    automaton: Option<AhoCorasick>,
+    /// Passes over what holds nothing.
+    filter: Filter,
+    /// Searches the rest; built when there first is some.
+    automaton: OnceLock<AhoCorasick>,
     /// What each pattern is, by its number in the automaton, and its bytes; sorted by the bytes.
     patterns: Vec<(Vec<u8>, Kind)>,
     longest: usize,
@@ -38,8 +44,9 @@ pub(super) struct Carry {
 }
 
 /// The result of a scan: what to write for the first `consumed` bytes.
-pub(super) struct Scanned {
-    pub written: Vec<u8>,
+pub(super) struct Scanned<'t> {
+    /// Borrowed if nothing was taken out.
+    pub written: Cow<'t, [u8]>,
     pub consumed: usize,
     pub carry: Carry,
 }
@@ -51,19 +58,42 @@ impl Needles {
             forms.iter().map(|(form, name)| (form.clone().into_bytes(), Kind::Secret(name.clone()))).collect();
         patterns.extend(forms.values().map(|name| (marker(name).into_bytes(), Kind::Marker)));
         let patterns: Vec<(Vec<u8>, Kind)> = patterns.into_iter().collect();
-        let automaton = AhoCorasick::builder()
-            .match_kind(MatchKind::Standard)
-            .build(patterns.iter().map(|(bytes, _)| bytes))
-            .expect("secrets are far smaller than the 2 GiB an automaton can hold");
         let longest = patterns.iter().map(|(bytes, _)| bytes.len()).max().unwrap_or(0);
-        Needles { automaton: Some(automaton), patterns, longest }
+        let filter = Filter::new(patterns.iter().map(|(bytes, _)| bytes.as_slice()));
+        Needles { filter, automaton: OnceLock::new(), patterns, longest }
     }
 
-    /// Whether anything of `text` would be replaced; cheap when not.
-    pub(super) fn touches(&self, text: &[u8]) -> bool {
-        let Some(automaton) = &self.automaton else { return false };
-        automaton.is_match(text)
-            || gaps::squeeze(text, Run::default(), true).is_some_and(|squeezed| automaton.is_match(&squeezed.bytes))
+    fn automaton(&self) -> &AhoCorasick {
+        self.automaton.get_or_init(|| {
+            AhoCorasick::builder()
+                .match_kind(MatchKind::Standard)
+                .build(self.patterns.iter().map(|(bytes, _)| bytes))
+                .expect("secrets are far smaller than the 2 GiB an automaton can hold")
+        })
+    }
+
+    /// Every place in `text` where a pattern stands, also where they overlap.
+    fn found<'n>(&'n self, text: &[u8], mut each: impl FnMut(Range<usize>, &'n Kind)) {
+        for region in self.filter.regions(text) {
+            for found in self.automaton().find_overlapping_iter(&text[region.clone()]) {
+                let kind = &self.patterns[found.pattern().as_usize()].1;
+                each(region.start + found.start()..region.start + found.end(), kind);
+            }
+        }
+    }
+
+    /// The names of the secrets in `text`, with gaps or without.
+    pub(super) fn names(&self, text: &[u8]) -> BTreeSet<&str> {
+        let mut names = BTreeSet::new();
+        let squeezed = gaps::squeeze(text, Run::default(), true);
+        for text in [Some(text), squeezed.as_ref().map(|squeezed| squeezed.bytes.as_slice())].into_iter().flatten() {
+            self.found(text, |_, kind| {
+                if let Kind::Secret(name) = kind {
+                    names.insert(name.as_str());
+                }
+            });
+        }
+        names
     }
 
     /// Where the last bytes of `text` begin that are the beginning of a form and not all of it, at least `bytes_min` of
@@ -80,24 +110,23 @@ impl Needles {
 
     /// Redacts `text`. Unless it has `ended`, the last bytes are kept back if what they are depends on
     /// what follows.
-    pub(super) fn scan(&self, text: &[u8], carry: Carry, ended: bool) -> Scanned {
-        let Some(automaton) = &self.automaton else {
-            return Scanned { written: text.to_vec(), consumed: text.len(), carry: Carry::default() };
-        };
+    pub(super) fn scan<'t>(&self, text: &'t [u8], carry: Carry, ended: bool) -> Scanned<'t> {
+        if self.patterns.is_empty() {
+            return Scanned { written: Cow::Borrowed(text), consumed: text.len(), carry: Carry::default() };
+        }
         let mut secrets: Vec<(Range<usize>, &str)> = Vec::new();
         let mut markers: Vec<Range<usize>> = Vec::new();
-        for found in automaton.find_overlapping_iter(text) {
-            match &self.patterns[found.pattern().as_usize()].1 {
-                Kind::Secret(name) => secrets.push((found.range(), name)),
-                Kind::Marker => markers.push(found.range()),
-            }
-        }
+        self.found(text, |range, kind| match kind {
+            Kind::Secret(name) => secrets.push((range, name)),
+            Kind::Marker => markers.push(range),
+        });
         let squeezed = gaps::squeeze(text, carry.run, ended);
-        for found in squeezed.iter().flat_map(|squeezed| automaton.find_overlapping_iter(&squeezed.bytes)) {
-            let Some(squeezed) = &squeezed else { break };
-            if let Kind::Secret(name) = &self.patterns[found.pattern().as_usize()].1 {
-                secrets.push((squeezed.origin(found.start())..squeezed.origin(found.end() - 1) + 1, name));
-            }
+        if let Some(squeezed) = &squeezed {
+            self.found(&squeezed.bytes, |range, kind| {
+                if let Kind::Secret(name) = kind {
+                    secrets.push((squeezed.origin(range.start)..squeezed.origin(range.end - 1) + 1, name));
+                }
+            });
         }
         if carry.shielded > 0 {
             markers.push(0..carry.shielded);
@@ -107,21 +136,9 @@ impl Needles {
         secrets.sort_by(|(a, an), (b, bn)| (a.start, b.end, an).cmp(&(b.start, a.end, bn)));
         markers.sort_by_key(|marker| marker.start);
 
-        let mut written = Vec::with_capacity(consumed);
-        let mut at = carry.covered.min(consumed);
-        let mut range_end = carry.covered;
-        for (range, name) in secrets {
-            if range.start >= consumed || overlaps_any(&markers, &range) {
-                continue;
-            }
-            if range.start >= range_end {
-                written.extend_from_slice(&text[at..range.start]);
-                written.extend_from_slice(marker(name).as_bytes());
-            }
-            range_end = range_end.max(range.end);
-            at = range_end.min(consumed);
-        }
-        written.extend_from_slice(&text[at..consumed]);
+        // What begins inside a marker, or is to be looked at again, is left alone.
+        secrets.retain(|(range, _)| range.start < consumed && !overlaps_any(&markers, range));
+        let (written, range_end) = replaced(&text[..consumed], carry.covered, &secrets);
         let shielded = markers.iter().filter(|marker| marker.start < consumed).map(|marker| marker.end).max();
         let carry = Carry {
             covered: range_end.saturating_sub(consumed),
@@ -150,7 +167,13 @@ impl Needles {
     /// The first place where a pattern may have begun whose end isn't there; the end if there is none.
     fn begun(&self, text: &[u8]) -> usize {
         let first = self.first_open(text);
-        (first..text.len()).find(|start| self.begins_a_pattern(&text[*start..])).unwrap_or(text.len())
+        // Most tails are told by their first bytes.
+        let heads = text.len().saturating_sub(HEAD - 1);
+        let mut open = (first..text.len()).filter(|start| {
+            *start >= heads
+                || self.filter.longest_at(&text[*start..]).is_some_and(|longest| longest > text.len() - start)
+        });
+        open.find(|start| self.begins_a_pattern(&text[*start..])).unwrap_or(text.len())
     }
 
     fn first_open(&self, text: &[u8]) -> usize {
@@ -162,6 +185,27 @@ impl Needles {
         let at = self.patterns.partition_point(|(bytes, _)| bytes.as_slice() <= tail);
         self.patterns.get(at).is_some_and(|(bytes, _)| bytes.starts_with(tail))
     }
+}
+
+/// `text` with a marker for each of `secrets`, sorted by where they begin, and where the last of them ends. Of its first
+/// bytes, `covered` belong to one whose marker has been written.
+fn replaced<'t>(text: &'t [u8], covered: usize, secrets: &[(Range<usize>, &str)]) -> (Cow<'t, [u8]>, usize) {
+    if secrets.is_empty() {
+        return (Cow::Borrowed(&text[covered.min(text.len())..]), covered);
+    }
+    let mut written = Vec::with_capacity(text.len());
+    let mut at = covered.min(text.len());
+    let mut range_end = covered;
+    for (range, name) in secrets {
+        if range.start >= range_end {
+            written.extend_from_slice(&text[at..range.start]);
+            written.extend_from_slice(marker(name).as_bytes());
+        }
+        range_end = range_end.max(range.end);
+        at = range_end.min(text.len());
+    }
+    written.extend_from_slice(&text[at..]);
+    (Cow::Owned(written), range_end)
 }
 
 /// Whether `range` shares a byte with one of `sorted`, which don't overlap each other: a marker has one `[`,

@@ -26,6 +26,7 @@ mod hold;
 mod house;
 mod journal;
 mod layering;
+mod leaks;
 mod maintenance;
 mod people;
 mod plans;

@@ -10,8 +10,8 @@ use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{
     actions, answer, apply, approvals, approve, cancel, check, checkpoint, complete, completions, cores, demo,
-    describe, diff, doctor, eval, explain, export, graph, hold, list, logging, man, new, note, pause, plan, prune,
-    resume, run, runs, schema, secrets, show, take, token, undo, verify, version,
+    describe, diff, doctor, eval, explain, export, graph, hold, list, logging, man, new, note, panics, pause, plan,
+    prune, resume, run, runs, schema, secrets, show, take, token, undo, verify, version,
 };
 
 /// Runs the command line of this process.
@@ -30,6 +30,7 @@ pub fn main() -> ExitCode {
     };
     cores::forbid();
     let session = Session::new(&cli.globals);
+    panics::tell(session.ui.redactor());
     if let Err(why) = logging::start(session.ui.redactor()) {
         session.ui.error(&why);
         return Exit::USAGE.into();
