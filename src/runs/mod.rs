@@ -23,6 +23,7 @@ mod people;
 mod secrets;
 mod start;
 mod take;
+mod testing;
 mod token;
 mod typed;
 mod undo;
@@ -48,6 +49,7 @@ pub use people::{DecideRequest, Delivered};
 pub use secrets::ListedSecret;
 pub use start::{Change, Prepared, StartRequest};
 pub use take::Handover;
+pub use testing::{Branch, Coverage, ExitOf, Failed, Suite, TestRequest, TestResult, Verdict};
 pub use token::Token;
 pub use undo::PreparedUndo;
 

@@ -14,3 +14,4 @@ mod kit;
 mod people;
 mod runs;
 mod terminal;
+mod testing;
