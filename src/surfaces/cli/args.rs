@@ -8,7 +8,7 @@ use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
     actions, answer, apply, approvals, approve, cancel, check, checkpoint, completions, describe, diff, doctor, eval,
     explain, export, graph, hold, list, man, new, note, pause, plan, prune, resume, run, runs, schema, secrets, show,
-    take, token, undo, verify,
+    take, test, token, undo, verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
@@ -143,6 +143,8 @@ pub enum Command {
     Note(note::NoteArgs),
     /// Check runbooks, actions, targets and the project file
     Check(check::CheckArgs),
+    /// Run test files: runbooks and actions in a world that only answers, in virtual time
+    Test(test::TestArgs),
     /// List actions, or explain one
     Actions(actions::ActionsArgs),
     /// Write a runbook, action, target or project to start from
@@ -174,7 +176,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Run", &["run", "plan", "apply", "resume", "take", "undo", "pause", "cancel", "hold"]),
     ("Look", &["list", "describe", "runs", "show", "diff", "export", "graph", "verify", "checkpoint"]),
     ("Decide", &["approvals", "approve", "reject", "answer", "note"]),
-    ("Author", &["new", "check", "actions", "schema", "eval"]),
+    ("Author", &["new", "check", "test", "actions", "schema", "eval"]),
     ("Other", &["doctor", "secrets", "explain", "whoami", "token", "prune", "demo", "completions", "man", "version"]),
 ];
 
