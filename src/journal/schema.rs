@@ -202,6 +202,8 @@ pub(super) fn connect(file: &Path, access: Access) -> Result<Connection, Error> 
         db.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         // Else every short command would pay a checkpoint and a deletion at its end.
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        // Else every execution of a statement on a table with a partial index compiles it anew, for the values it has now.
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
         match access {
