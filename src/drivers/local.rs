@@ -91,7 +91,7 @@ impl Local<'_> {
         let mut book = Book::of(texts);
         let mut flights = Flights::default();
         match self.drive_on(&mut machine, &mut book, &mut flights).await {
-            Ok(why) => (machine.facts().clone(), why),
+            Ok(why) => (machine.into_facts(), why),
             Err(lost) => self.leave(machine, book, flights, lost).await,
         }
     }
