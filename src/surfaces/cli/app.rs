@@ -1,10 +1,9 @@
 //! From arguments to an exit code: parse, dispatch, show the error once.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::FromArgMatches;
-
-use crate::surfaces::cli::args::{Cli, Command, Output, command};
+use crate::surfaces::cli::args::{Cli, Command, Output};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
@@ -19,8 +18,8 @@ pub fn main() -> ExitCode {
     if complete::answer() {
         return Exit::SUCCESS.into();
     }
-    let parsed = command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
-    let cli = match parsed {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::read(&args) {
         Ok(cli) => cli,
         Err(error) => {
             // Also `--help` and `--version`; a closed pipe is no error.
