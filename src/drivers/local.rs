@@ -393,6 +393,7 @@ pub fn status(facts: &Facts) -> Status {
         RunState::Paused => Status::Paused,
         RunState::InDoubt => Status::InDoubt,
         RunState::Stuck => Status::Stuck,
+        RunState::Ended(_) if facts.is_undone() => Status::Undone,
         RunState::Ended(outcome) => Status::Ended(outcome),
     }
 }

@@ -66,17 +66,30 @@ impl MockWorld {
     }
 
     /// Looks ahead below a step: reads are answered as in the run and not counted, writes are planned.
-    fn look_ahead(&self, mut machine: Machine, mut now: Timestamp) -> Previewed {
+    fn look_ahead(&self, machine: Machine, now: Timestamp) -> Previewed {
+        self.look(machine, now, false)
+    }
+
+    /// The same for a whole run, as a rehearsal does it: what is read after a planned write is unknown.
+    pub fn rehearse(&self, machine: Machine, now: Timestamp) -> Previewed {
+        self.look(machine, now, true)
+    }
+
+    fn look(&self, mut machine: Machine, mut now: Timestamp, writes_hide: bool) -> Previewed {
         let mut world = self.clone();
+        let mut wrote = false;
         loop {
             let decided = machine.decide(now);
             if decided.waits.looked_ahead || decided.waits.finished.is_some() || decided.waits.paused.is_some() {
                 break;
             }
             for perform in &decided.perform {
-                let completion = match perform.effect.changes_the_world() {
-                    true => planned(perform),
-                    false => world.perform(perform),
+                let writes = perform.effect.changes_the_world();
+                wrote |= writes;
+                let completion = match (writes || wrote && writes_hide, perform.poll && writes_hide) {
+                    (true, _) => planned(perform),
+                    (false, true) => Completion { planned: Some(Planned::default()), ..world.perform(perform) },
+                    (false, false) => world.perform(perform),
                 };
                 machine.complete(&perform.step, completion);
             }

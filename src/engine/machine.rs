@@ -20,7 +20,8 @@ use crate::engine::change::Cover;
 pub(crate) use crate::engine::env::Env;
 use crate::engine::evaluate::Evaluator;
 use crate::engine::event::{
-    Actor, Body, Decision, ENGINE_SEMANTICS, EVENT_VERSION, Event, Hold, Planned, Previous, RunStarted, UndoStarted,
+    Actor, AppliedPlan, Body, Decision, ENGINE_SEMANTICS, EVENT_VERSION, Event, Hold, Planned, Previous, RunStarted,
+    UndoStarted,
 };
 use crate::engine::facts::{Facts, FoldError};
 use crate::engine::ids::StepPath;
@@ -290,6 +291,8 @@ pub struct Start {
     pub floors: Option<Box<Floors>>,
     /// See [`RunStarted::cover`].
     pub cover: Option<Box<Cover>>,
+    /// See [`RunStarted::plan`].
+    pub plan: Option<Box<AppliedPlan>>,
     pub rehearsal: bool,
 }
 
@@ -417,6 +420,7 @@ impl Machine {
             decided: Decided { events: std::mem::take(&mut self.recorded), ..Decided::default() },
             maybe: 0,
             afterwards: false,
+            amiss: false,
             deadline: None,
             holding: &self.holding,
             guards: Vec::new(),
@@ -587,6 +591,7 @@ fn before_start(
         timeout_ms: None,
         floors: start.floors,
         cover: start.cover,
+        plan: start.plan,
         rehearsal: start.rehearsal,
         store: None,
     };

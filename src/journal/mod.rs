@@ -34,7 +34,7 @@ pub use append::{Append, Blob, Committed, Journal, Status};
 pub use chain::{Hash, digest};
 pub use checkpoint::Checkpoint;
 pub use error::Error;
-pub use groups::{Claim, Taker};
+pub use groups::{Claim, Taker, Waiting};
 pub use health::{Disk, Health, disk, sqlite_version};
 pub use hold::LastHold;
 pub use inbox::{PendingSignal, Signal, SignalId};

@@ -9,9 +9,9 @@ use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{
-    actions, answer, approvals, approve, cancel, check, checkpoint, complete, completions, cores, demo, describe, diff,
-    doctor, eval, explain, export, graph, hold, list, logging, man, new, note, panics, pause, prune, resume, run, runs,
-    schema, secrets, show, take, token, undo, verify, version,
+    actions, answer, apply, approvals, approve, cancel, check, checkpoint, complete, completions, cores, demo,
+    describe, diff, doctor, eval, explain, export, graph, hold, list, logging, man, new, note, panics, pause, plan,
+    prune, resume, run, runs, schema, secrets, show, take, token, undo, verify, version,
 };
 
 /// Runs the command line of this process.
@@ -57,6 +57,8 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
     }
     match command {
         Command::Run(args) => run::run(session, args),
+        Command::Plan(args) => plan::plan(session, args),
+        Command::Apply(args) => apply::apply(session, args),
         Command::Resume(args) => resume::resume(session, args),
         Command::Take(args) => take::take(session, args),
         Command::Undo(args) => undo::undo(session, args),

@@ -6,9 +6,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
-    actions, answer, approvals, approve, cancel, check, checkpoint, completions, describe, diff, doctor, eval, explain,
-    export, graph, hold, list, man, new, note, pause, prune, resume, run, runs, schema, secrets, show, take, token,
-    undo, verify,
+    actions, answer, apply, approvals, approve, cancel, check, checkpoint, completions, describe, diff, doctor, eval,
+    explain, export, graph, hold, list, man, new, note, pause, plan, prune, resume, run, runs, schema, secrets, show,
+    take, token, undo, verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
@@ -93,6 +93,10 @@ pub enum Colour {
 pub enum Command {
     /// Start a runbook
     Run(run::RunArgs),
+    /// Rehearse a runbook and save what it would do, to be applied as it stands
+    Plan(plan::PlanArgs),
+    /// Do exactly what a saved plan says, or nothing
+    Apply(apply::ApplyArgs),
     /// Take a run up again, with a decision about a step if it needs one
     Resume(resume::ResumeArgs),
     /// Take a run over from whoever drives it
@@ -113,7 +117,7 @@ pub enum Command {
     Runs(runs::RunsArgs),
     /// Show a run: its steps, where it stands, what can be done
     Show(show::ShowArgs),
-    /// Compare two runs
+    /// Compare two runs, or a saved plan and a run
     Diff(diff::DiffArgs),
     /// Write a run out: a postmortem, a page, a picture, its events
     Export(export::ExportArgs),
@@ -167,7 +171,7 @@ pub enum Command {
 
 /// Commands as `rerail --help` groups them.
 const GROUPS: [(&str, &[&str]); 5] = [
-    ("Run", &["run", "resume", "take", "undo", "pause", "cancel", "hold"]),
+    ("Run", &["run", "plan", "apply", "resume", "take", "undo", "pause", "cancel", "hold"]),
     ("Look", &["list", "describe", "runs", "show", "diff", "export", "graph", "verify", "checkpoint"]),
     ("Decide", &["approvals", "approve", "reject", "answer", "note"]),
     ("Author", &["new", "check", "actions", "schema", "eval"]),

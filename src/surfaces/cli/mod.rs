@@ -3,6 +3,7 @@
 pub mod actions;
 pub mod answer;
 pub mod app;
+mod apply;
 mod approvals;
 mod approve;
 pub mod area;
@@ -40,6 +41,7 @@ pub mod operator;
 mod panics;
 pub mod parting;
 pub mod pause;
+pub mod plan;
 pub mod prompt;
 mod prune;
 pub mod result;

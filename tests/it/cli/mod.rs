@@ -12,5 +12,6 @@ mod follow;
 mod help;
 mod kit;
 mod people;
+mod plans;
 mod runs;
 mod terminal;

@@ -14,4 +14,5 @@ mod postgres;
 mod redis;
 mod requests;
 mod secrets;
+mod settling;
 mod tls;
