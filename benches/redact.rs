@@ -33,7 +33,7 @@ pub fn rows() -> Vec<Row> {
         row("200 secrets, 4 MiB of log without one", whole(&quiet), quiet.len()),
         row("the same, one in every hundred lines", whole(&echoes), echoes.len()),
         row("the same, in chunks of 16 KiB", streamed, echoes.len()),
-        Row::plain("REDACT", "the search for 200 secrets stands", compiled.as_secs_f64() * 1e3, 400.0, "ms"),
+        Row::plain("REDACT", "the search for 200 secrets stands", compiled.as_secs_f64() * 1e3, 500.0, "ms"),
     ]
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Every pattern has at least [`HEAD`] bytes. Whatever five neighbouring places a pattern begins at, one of them is a
 //! multiple of five, and the four bytes there lie inside the pattern's first eight. So looking at every fifth place misses
-//! none. What looks right there is compared by its eight bytes; the automaton then searches what can follow from those.
+//! none. What looks right there is compared by its eight bytes; what can follow from those is then searched or compared.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -12,6 +12,9 @@ use crate::redact::redactor::SECRET_BYTES_MIN;
 
 /// Bytes of a pattern that are compared here.
 pub(super) const HEAD: usize = SECRET_BYTES_MIN;
+/// Bytes of a pattern that the automaton searches, some 40 bytes of memory each: tokens and lines of keys in all forms. Longer
+/// ones, whole keys and documents, are compared where their heads stand.
+pub(super) const SHORT_BYTES_MAX: usize = 512;
 /// Bytes that are looked at at each place.
 const BLOCK: usize = 4;
 /// From one place to the next: any further, and a pattern could begin and fit between two.
@@ -26,43 +29,67 @@ pub(super) struct Filter {
     blocks: Bits,
     /// The heads, so that few wrong ones are looked up.
     heads: Bits,
-    /// Each head with the length of the longest pattern that has it.
-    longest: HashMap<[u8; HEAD], usize>,
+    /// What is known of the patterns that have each head.
+    lengths: HashMap<[u8; HEAD], Lengths>,
+}
+
+/// How long the patterns of a head are.
+#[derive(Clone, Copy, Default)]
+struct Lengths {
+    longest: usize,
+    /// The longest of those that are not long; 0 if all are.
+    short: usize,
+}
+
+/// Where patterns may stand.
+#[derive(Default)]
+pub(super) struct Regions {
+    /// The parts outside which no short pattern stands, in their order and apart from each other.
+    pub short: Vec<Range<usize>>,
+    /// Where a long one may begin.
+    pub long: Vec<usize>,
 }
 
 impl Filter {
     /// Looks for `patterns`, none of which is shorter than [`HEAD`].
     pub(super) fn new<'p>(patterns: impl Iterator<Item = &'p [u8]>) -> Filter {
-        let mut longest: HashMap<[u8; HEAD], usize> = HashMap::new();
+        let mut lengths: HashMap<[u8; HEAD], Lengths> = HashMap::new();
         for pattern in patterns {
             let head = pattern.first_chunk().expect("forms and markers have at least eight bytes");
-            let length = longest.entry(*head).or_default();
-            *length = pattern.len().max(*length);
+            let lengths = lengths.entry(*head).or_default();
+            lengths.longest = pattern.len().max(lengths.longest);
+            if pattern.len() <= SHORT_BYTES_MAX {
+                lengths.short = pattern.len().max(lengths.short);
+            }
         }
-        let mut blocks = Bits::with_room_for(longest.len() * STEP);
-        let mut heads = Bits::with_room_for(longest.len());
-        for head in longest.keys() {
+        let mut blocks = Bits::with_room_for(lengths.len() * STEP);
+        let mut heads = Bits::with_room_for(lengths.len());
+        for head in lengths.keys() {
             heads.set(u64::from_le_bytes(*head));
             for block in head.windows(BLOCK) {
                 blocks.set(block_at(block, 0));
             }
         }
-        Filter { blocks, heads, longest }
+        Filter { blocks, heads, lengths }
     }
 
-    /// The parts of `text` outside which no pattern stands, in their order and apart from each other.
-    pub(super) fn regions(&self, text: &[u8]) -> Vec<Range<usize>> {
-        let mut regions: Vec<Range<usize>> = Vec::new();
+    /// Where in `text` patterns may stand.
+    pub(super) fn regions(&self, text: &[u8]) -> Regions {
+        let mut regions = Regions::default();
         for at in (0..text.len().saturating_sub(BLOCK - 1)).step_by(STEP) {
             if !self.blocks.has(block_at(text, at)) {
                 continue;
             }
             for start in at.saturating_sub(HEAD - BLOCK)..=at {
-                let Some(length) = self.longest_at(&text[start..]) else { continue };
-                let end = (start + length).min(text.len());
-                match regions.last_mut() {
+                let Some(lengths) = self.lengths_at(&text[start..]) else { continue };
+                if lengths.longest > SHORT_BYTES_MAX {
+                    regions.long.push(start);
+                }
+                let end = (start + lengths.short).min(text.len());
+                match regions.short.last_mut() {
+                    _ if lengths.short == 0 => {}
                     Some(region) if region.end >= start => region.end = region.end.max(end),
-                    _ => regions.push(start..end),
+                    _ => regions.short.push(start..end),
                 }
             }
         }
@@ -72,11 +99,15 @@ impl Filter {
     /// The length of the longest pattern that begins as `text` does; `None` if none does, or fewer than [`HEAD`] bytes are
     /// there to tell.
     pub(super) fn longest_at(&self, text: &[u8]) -> Option<usize> {
+        self.lengths_at(text).map(|lengths| lengths.longest)
+    }
+
+    fn lengths_at(&self, text: &[u8]) -> Option<Lengths> {
         let head: &[u8; HEAD] = text.first_chunk()?;
         if !self.heads.has(u64::from_le_bytes(*head)) {
             return None;
         }
-        self.longest.get(head).copied()
+        self.lengths.get(head).copied()
     }
 }
 
@@ -128,14 +159,14 @@ mod tests {
             for after in 0..20 {
                 let text = [vec![b'.'; before], b"abcdefgh".to_vec(), vec![b'.'; after]].concat();
                 let end = (before + 12).min(text.len());
-                let found = filter.regions(&text);
+                let found = filter.regions(&text).short;
                 assert!(found.len() == 1 && found[0] == (before..end), "{before} {after}: {found:?}");
             }
         }
         for nothing in ["", "a", "abcdefg", "abcdefgabcdefg", "bcdefghijkl", "zyxwvutabcde"] {
-            assert!(filter.regions(nothing.as_bytes()).is_empty(), "{nothing}");
+            assert!(filter.regions(nothing.as_bytes()).short.is_empty(), "{nothing}");
         }
-        assert!(Filter::default().regions(b"abcdefgh").is_empty());
+        assert!(Filter::default().regions(b"abcdefgh").short.is_empty());
     }
 
     #[test]
@@ -143,6 +174,17 @@ mod tests {
         let filter = Filter::new([b"aaaaaaaaaa".as_slice(), b"bbbbbbbb"].into_iter());
         // A region goes as far as a pattern that begins in it could.
         let text = b"aaaaaaaaaaaaaa......bbbbbbbbbaaaaaaaa";
-        assert_eq!(filter.regions(text), [0..16, 20..37]);
+        assert_eq!(filter.regions(text).short, [0..16, 20..37]);
+    }
+
+    #[test]
+    fn a_long_pattern_is_named_by_its_place_and_widens_no_region() {
+        let long = ["abcdefgh", &"x".repeat(SHORT_BYTES_MAX)].concat();
+        let filter = Filter::new([long.as_bytes(), b"abcdefghij", b"long-one"].into_iter());
+        let regions = filter.regions(&[b"..", long.as_bytes(), b"..abcdefgh.."].concat());
+        assert_eq!(regions.long, [2, long.len() + 4]);
+        assert_eq!(regions.short, [2..12, long.len() + 4..long.len() + 14]);
+        let alone = Filter::new([long.as_bytes()].into_iter()).regions(long.as_bytes());
+        assert!(alone.short.is_empty() && alone.long == [0]);
     }
 }

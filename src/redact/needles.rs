@@ -7,18 +7,24 @@ use std::sync::OnceLock;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
-use crate::redact::filter::{Filter, HEAD};
+use crate::redact::filter::{Filter, HEAD, SHORT_BYTES_MAX};
 use crate::redact::gaps::{self, Run, Squeezed};
+
+/// Bytes of a long text that are looked at together: what is made of them stays in the processor's caches, and in memory that
+/// is handed out again at once.
+const SLICE_BYTES: usize = 64 * 1024;
 
 /// All texts to look for, compiled.
 #[derive(Default)]
 pub(super) struct Needles {
     /// Passes over what holds nothing.
     filter: Filter,
-    /// Searches the rest; built when there first is some.
+    /// Searches the rest for the short patterns; built when there first is some.
     automaton: OnceLock<AhoCorasick>,
-    /// What each pattern is, by its number in the automaton, and its bytes; sorted by the bytes.
+    /// The bytes of each pattern and what it is; sorted by the bytes.
     patterns: Vec<(Vec<u8>, Kind)>,
+    /// The numbers of the short ones, by their numbers in the automaton.
+    short: Vec<usize>,
     longest: usize,
 }
 
@@ -60,24 +66,35 @@ impl Needles {
         let patterns: Vec<(Vec<u8>, Kind)> = patterns.into_iter().collect();
         let longest = patterns.iter().map(|(bytes, _)| bytes.len()).max().unwrap_or(0);
         let filter = Filter::new(patterns.iter().map(|(bytes, _)| bytes.as_slice()));
-        Needles { filter, automaton: OnceLock::new(), patterns, longest }
+        let short = (0..patterns.len()).filter(|number| patterns[*number].0.len() <= SHORT_BYTES_MAX).collect();
+        Needles { filter, automaton: OnceLock::new(), patterns, short, longest }
     }
 
     fn automaton(&self) -> &AhoCorasick {
         self.automaton.get_or_init(|| {
             AhoCorasick::builder()
                 .match_kind(MatchKind::Standard)
-                .build(self.patterns.iter().map(|(bytes, _)| bytes))
+                .build(self.short.iter().map(|number| &self.patterns[*number].0))
                 .expect("secrets are far smaller than the 2 GiB an automaton can hold")
         })
     }
 
     /// Every place in `text` where a pattern stands, also where they overlap.
     fn found<'n>(&'n self, text: &[u8], mut each: impl FnMut(Range<usize>, &'n Kind)) {
-        for region in self.filter.regions(text) {
+        let regions = self.filter.regions(text);
+        for region in regions.short {
             for found in self.automaton().find_overlapping_iter(&text[region.clone()]) {
-                let kind = &self.patterns[found.pattern().as_usize()].1;
+                let kind = &self.patterns[self.short[found.pattern().as_usize()]].1;
                 each(region.start + found.start()..region.start + found.end(), kind);
+            }
+        }
+        for start in regions.long {
+            let rest = &text[start..];
+            let first = self.patterns.partition_point(|(bytes, _)| bytes[..HEAD] < rest[..HEAD]);
+            for (bytes, kind) in self.patterns[first..].iter().take_while(|(bytes, _)| bytes[..HEAD] == rest[..HEAD]) {
+                if bytes.len() > SHORT_BYTES_MAX && rest.starts_with(bytes) {
+                    each(start..start + bytes.len(), kind);
+                }
             }
         }
     }
@@ -106,6 +123,27 @@ impl Needles {
             let longer = self.patterns[at..].iter().take_while(|(bytes, _)| bytes.starts_with(tail));
             longer.into_iter().any(|(_, kind)| matches!(kind, Kind::Secret(_)))
         })
+    }
+
+    /// `text` without secrets; borrowed if there was none.
+    pub(super) fn redact<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
+        let mut redacted: Option<Vec<u8>> = None;
+        let (mut at, mut carry, mut take) = (0, Carry::default(), SLICE_BYTES);
+        while at < text.len() {
+            let end = text.len().min(at + take);
+            let scanned = self.scan(&text[at..end], carry, end == text.len());
+            if scanned.consumed == 0 {
+                // A pattern that is longer than the slice may have begun.
+                take *= 2;
+                continue;
+            }
+            let whole = matches!(scanned.written, Cow::Borrowed(_)) && scanned.written.len() == scanned.consumed;
+            if redacted.is_some() || !whole {
+                redacted.get_or_insert_with(|| text[..at].to_vec()).extend_from_slice(&scanned.written);
+            }
+            (at, carry, take) = (at + scanned.consumed, scanned.carry, SLICE_BYTES);
+        }
+        redacted.map_or(Cow::Borrowed(text), Cow::Owned)
     }
 
     /// Redacts `text`. Unless it has `ended`, the last bytes are kept back if what they are depends on

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::redact::forms;
-use crate::redact::needles::{Carry, Needles};
+use crate::redact::needles::Needles;
 use crate::script::value::{Map, Value};
 
 /// Shorter secrets can't be taken out without garbling text and confirming guesses; they are refused
@@ -205,7 +205,7 @@ impl Redactor {
 }
 
 fn redacted_by<'t>(needles: &Needles, text: &'t str) -> Cow<'t, str> {
-    match needles.scan(text.as_bytes(), Carry::default(), true).written {
+    match needles.redact(text.as_bytes()) {
         Cow::Borrowed(_) => Cow::Borrowed(text),
         Cow::Owned(written) => {
             Cow::Owned(String::from_utf8(written).expect("whole characters are replaced by whole characters"))
@@ -303,6 +303,42 @@ mod tests {
         let known = redactor.known.write().unwrap();
         assert_eq!(redactor.redact_now("it is abcdefgh"), None);
         drop(known);
+    }
+
+    #[test]
+    fn odd_long_and_many_secrets_are_found() {
+        let key: Vec<String> = (0..60).map(|line| format!("{line:02}{}", "MIIfake/AbC+012".repeat(4))).collect();
+        let (key, pattern) = (key.join("\n"), "a+b*(c)[d]?^$|\\x{8}");
+        let redactor =
+            knowing(&[("KEY", &key), ("PATTERN", pattern), ("ONE", "same-value-1"), ("TWO", "same-value-1")]);
+        let hex = crate::script::hex::hex(key.as_bytes());
+        let base64 = crate::script::secret::base64(&format!("u:{key}"));
+        for (text, expected) in [
+            (format!("<{key}>"), "<[redacted:KEY]>".to_owned()),
+            (format!("<{hex}{hex}>"), "<[redacted:KEY][redacted:KEY]>".to_owned()),
+            // The padding and the bits it shares with what stands before it stay.
+            (format!("<{base64}>"), format!("<{}[redacted:KEY]{}>", &base64[..3], &base64[base64.len() - 3..])),
+            (format!("<{pattern}>"), "<[redacted:PATTERN]>".to_owned()),
+            ("aabbccd aab*(c)[d]".to_owned(), "aabbccd aab*(c)[d]".to_owned()),
+            ("same-value-1".to_owned(), "[redacted:ONE]".to_owned()),
+        ] {
+            assert_eq!(redactor.redact(&text), expected, "{text:.80}");
+            let mut out = Vec::new();
+            let mut writer = RedactingWriter::new(&mut out, redactor.clone());
+            text.as_bytes().chunks(700).for_each(|chunk| writer.write_all(chunk).unwrap());
+            writer.finish().unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), expected, "in chunks: {text:.80}");
+        }
+        // Also where a slice of a long text ends.
+        for before in [65_000, 65_530, 65_536, 131_071] {
+            let text = format!("{}{pattern}{}\n{key}", ".".repeat(before), ".".repeat(131_000));
+            let expected = text.replace(pattern, "[redacted:PATTERN]").replace(&key, "[redacted:KEY]");
+            assert!(redactor.redact(&text) == expected, "{before}");
+        }
+        let values: Vec<String> = (0..1_000).map(|number| format!("token-{number:04}-of-many")).collect();
+        let redactor = Redactor::new();
+        redactor.register_sealed(values.iter().map(|value| ("MANY", value.as_str())));
+        assert_eq!(redactor.redact(&values.concat()), "[redacted:MANY]".repeat(1_000));
     }
 
     #[test]

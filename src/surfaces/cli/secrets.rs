@@ -25,7 +25,7 @@ enum SecretsCommand {
     List(ListArgs),
     /// Read the secrets of a target, and say whether a run could; values are never shown
     Check(CheckArgs),
-    /// Write a secret into the file its target reads it from; the value comes from a prompt or standard input
+    /// Write a secret into its file, from a prompt or from standard input
     Set(SetArgs),
 }
 
