@@ -336,6 +336,16 @@ pub struct Queued {
     /// How many wait longer.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub ahead: u64,
+    /// Whether that run waits for this one, itself or over others: waiting for it would never end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub circle: bool,
+}
+
+impl Queued {
+    /// Whether it says the same: where the other run is by now is no news.
+    pub fn is_same(&self, other: &Queued) -> bool {
+        (self.run, self.ahead, self.circle) == (other.run, other.ahead, other.circle)
+    }
 }
 
 /// A file as it was when the run started.

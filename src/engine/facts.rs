@@ -40,10 +40,12 @@ pub struct Facts {
     pub leg: u32,
     /// When the run was taken over last.
     pub resumed_at: Timestamp,
+    /// Each time it was taken over: which event said so, and when.
+    pub resumed: Vec<(u64, Timestamp)>,
     /// How often a decision reopened the ended run.
     pub reopened: u32,
-    /// When a person last wanted another attempt of a step: limits of what is around it count anew from here.
-    pub decided_at: Timestamp,
+    /// The attempts people wanted, in order: limits of what is around such a step count anew from there.
+    pub wanted_again: Vec<WantedAgain>,
     /// When people were asked or a write was in doubt, and until when: neither uses up a limit.
     pub asked: Vec<Wait>,
     /// What people were asked to agree to.
@@ -72,6 +74,15 @@ pub struct Wait {
     pub from: Timestamp,
     /// When it was answered, ran out or was settled.
     pub until: Option<Timestamp>,
+}
+
+/// A person wants another attempt of a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedAgain {
+    pub step: StepPath,
+    /// When the step had begun: a limit that was up by then had stopped what it stops.
+    pub began: Timestamp,
+    pub at: Timestamp,
 }
 
 /// What is known of one step instance.
@@ -350,6 +361,7 @@ impl Facts {
             Body::RunResumed { fence, .. } => {
                 self.leg += 1;
                 self.resumed_at = at;
+                self.resumed.push((event.seq, at));
                 self.fence = *fence;
                 self.paused = None;
             }
@@ -503,7 +515,9 @@ impl Facts {
                 record.ended_seq = event.seq;
                 self.stop_asking(step, at);
                 if *decision == Decision::Retry {
-                    self.decided_at = at;
+                    let began = self.step(step).and_then(|record| record.started.as_ref());
+                    let began = began.map_or(at, |started| started.first_at);
+                    self.wanted_again.push(WantedAgain { step: step.clone(), began, at });
                     self.forget_approvals(step, at);
                 }
             }

@@ -128,10 +128,11 @@ impl BookTask {
         progress
     }
 
-    /// When the time of the main steps is up.
+    /// When the time of the main steps is up: counted anew from each restart in them.
     fn until(&self, env: &Env, limit_ms: Option<u64>) -> Option<Timestamp> {
         let facts = &*env.facts;
-        let since = facts.started_at.max(facts.resumed_at).max(facts.decided_at);
+        limit_ms?;
+        let since = facts.started_at.max(limits::resumed_in(facts, &self.base));
         limits::until(facts, Inside::Below(&self.base), since, limit_ms)
     }
 

@@ -117,7 +117,7 @@ pub fn of_run(facts: &Facts) -> Json {
         "incident": started.and_then(|started| started.incident.as_deref()),
         "plan": started.and_then(|started| started.plan.as_ref()),
         "operator": started.map(|started| started.actor.id.as_str()),
-        "status": facts.state().word(),
+        "status": summary::status(facts),
         "outcome": outcome,
         "started_at": facts.started_at.to_string(),
         "ended_at": end.map(|end| end.at.to_string()),
