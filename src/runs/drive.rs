@@ -94,7 +94,6 @@ impl Runs {
     pub fn start(&self, prepared: Prepared, mut foreground: Foreground) -> Result<Begun, RunsError> {
         self.may_start(&prepared, &foreground.actor)?;
         let store = self.store()?;
-        store.expect_writes();
         let applies = prepared.applies.clone();
         let run = applies.as_ref().map_or_else(|| RunId::new(uuid::Uuid::now_v7()), |applies| applies.run);
         let ground = self.ground()?;

@@ -26,6 +26,7 @@ mod plan_file;
 mod secrets;
 mod start;
 mod take;
+mod testing;
 mod token;
 mod typed;
 mod undo;
@@ -54,6 +55,7 @@ pub use plan_file::PLAN_BYTES_MAX;
 pub use secrets::ListedSecret;
 pub use start::{Change, Prepared, StartRequest};
 pub use take::Handover;
+pub use testing::{Branch, Coverage, ExitOf, Failed, Suite, TestRequest, TestResult, Verdict};
 pub use token::Token;
 pub use undo::PreparedUndo;
 

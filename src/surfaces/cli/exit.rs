@@ -24,7 +24,7 @@ impl Exit {
     pub const DAMAGED: Exit = Exit(5);
     /// A step failed.
     pub const STEP_FAILED: Exit = Exit(10);
-    /// An assertion does not hold.
+    /// An assertion does not hold, or a test.
     pub const ASSERTION_FAILED: Exit = Exit(11);
     /// The run ended well and found something critical.
     pub const CRITICAL_FINDINGS: Exit = Exit(12);
@@ -62,7 +62,7 @@ impl Exit {
         (Exit::NOT_ALLOWED, "not allowed, or nothing proves who acts; nothing was done"),
         (Exit::DAMAGED, "the journal is not what was written"),
         (Exit::STEP_FAILED, "a step failed"),
-        (Exit::ASSERTION_FAILED, "an assertion does not hold"),
+        (Exit::ASSERTION_FAILED, "an assertion does not hold, or a test"),
         (Exit::CRITICAL_FINDINGS, "the run ended well and found something critical"),
         (Exit::WAITING, "the run waits for a person"),
         (Exit::REJECTED, "a person rejected it, or nobody answered in time"),

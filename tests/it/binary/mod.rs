@@ -17,6 +17,7 @@ mod modes;
 mod rehearsal;
 mod sealed;
 mod sources;
+mod stalls;
 mod storage;
 mod two;
 mod undo;

@@ -15,3 +15,4 @@ mod people;
 mod plans;
 mod runs;
 mod terminal;
+mod testing;
