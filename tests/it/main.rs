@@ -40,6 +40,7 @@ mod scenario;
 mod schema;
 mod servers;
 mod services;
+mod shipped;
 mod steps;
 mod tmpfs;
 mod undo;
