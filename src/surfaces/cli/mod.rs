@@ -42,6 +42,8 @@ pub mod parting;
 pub mod pause;
 pub mod prompt;
 mod prune;
+mod record;
+mod replay;
 pub mod result;
 pub mod resume;
 pub mod run;
