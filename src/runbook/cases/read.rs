@@ -68,7 +68,7 @@ pub const DECISION: Keys = Keys { what: "decision", known: &["as", "outputs"], l
 
 /// Words of a decision, as those of `rerail resume`.
 pub const DECIDED: [(&str, Deed); 4] =
-    [("done", Deed::Done), ("not_done", Deed::NotDone), ("retry", Deed::Retry), ("skip", Deed::Skip)];
+    [("done", Deed::Done), ("not-done", Deed::NotDone), ("retry", Deed::Retry), ("skip", Deed::Skip)];
 
 /// What a file says for all its tests, and what a test says of the same things.
 #[derive(Default)]

@@ -308,7 +308,7 @@ impl<'r> Recorder<'r> {
                 Body::OutcomeSet { step, decision, outputs, .. } => {
                     let word = match decision {
                         Decision::Done => "done",
-                        Decision::NotDone => "not_done",
+                        Decision::NotDone => "not-done",
                         Decision::Retry => "retry",
                         Decision::Skip => "skip",
                     };

@@ -273,7 +273,7 @@ fn a_doubt_stands_until_the_test_decides_it() {
     };
     tests("", "{ outcome: in_doubt, exit: 16, calls: { set: 1 } }");
     tests("    decide: { set: done }\n", "{ calls: { set: 1 }, steps: { set: done } }");
-    tests("    decide: { set: not_done }\n", "{ calls: { set: 2 }, steps: { set: done } }");
+    tests("    decide: { set: not-done }\n", "{ calls: { set: 2 }, steps: { set: done } }");
     tests("    decide: { set: done }\n    undo: true\n", "{ undo: done, writes: [set, undo/set] }");
 }
 
