@@ -1,6 +1,8 @@
 //! The endpoint: documents are validated against the schema and executed as the specification says, so that a field or
 //! argument that doesn't exist, or a variable of the wrong type, is told as the real one tells it.
 
+use std::sync::{Arc, LazyLock};
+
 use apollo_compiler::resolvers::{Execution, FieldError, ObjectValue, ResolveInfo, ResolvedValue};
 use apollo_compiler::response::JsonMap;
 use apollo_compiler::validation::Valid;
@@ -24,7 +26,7 @@ pub fn answer(state: &mut State, request: &Request) -> Answer {
     let Ok(body) = serde_json::from_str::<Json>(&request.body) else {
         return refused(400, "the body is no JSON", "BAD_REQUEST");
     };
-    let schema = Schema::parse_and_validate(state.schema(), "schema.graphql").expect("the simulator's schema is one");
+    let schema = schema(state);
     let text = body["query"].as_str().unwrap_or_default();
     let document = match ExecutableDocument::parse_and_validate(&schema, text, "document.graphql") {
         Ok(document) => document,
@@ -66,6 +68,19 @@ pub fn answer(state: &mut State, request: &Request) -> Answer {
             Answer::json(200, answer.to_string())
         }
     }
+}
+
+/// What it speaks today, read once.
+fn schema(state: &State) -> Arc<Valid<Schema>> {
+    static USUAL: LazyLock<Arc<Valid<Schema>>> = LazyLock::new(|| read(SCHEMA));
+    match state.schema() {
+        Some(changed) => read(&changed),
+        None => Arc::clone(&USUAL),
+    }
+}
+
+fn read(text: &str) -> Arc<Valid<Schema>> {
+    Arc::new(Schema::parse_and_validate(text, "schema.graphql").expect("the simulator's schema is one"))
 }
 
 fn invalid(state: &mut State, why: &str) -> Answer {

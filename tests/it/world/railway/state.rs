@@ -114,14 +114,17 @@ impl State {
         }
     }
 
-    /// The schema as it is today.
-    pub fn schema(&self) -> String {
+    /// The schema as it is today, if it is another than the usual one.
+    pub fn schema(&self) -> Option<String> {
+        if self.vanished.is_empty() && self.newer.is_empty() {
+            return None;
+        }
         let lines = super::SCHEMA.lines().filter(|line| !self.vanished.contains(&line.trim()));
         let mut text: String = lines.map(|line| format!("{line}\n")).collect();
         for (before, more) in &self.newer {
             text = text.replace(before, &format!("{before}{more}"));
         }
-        text
+        Some(text)
     }
 
     /// Who calls.
