@@ -281,6 +281,9 @@ pub struct RunStarted {
     /// The plan it applies: it makes no other writes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cover: Option<Box<Cover>>,
+    /// Where that comes from; absent in runs without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Box<AppliedPlan>>,
     /// Rehearsal only, never in a store.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rehearsal: bool,
@@ -302,6 +305,16 @@ pub struct Previous {
 
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+/// A saved plan that a run applies. Its text is a blob under the digest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppliedPlan {
+    /// `sha256:` over the bytes of the file.
+    pub digest: String,
+    pub made_at: Timestamp,
+    /// Who made it.
+    pub by: Actor,
 }
 
 /// A hold: while it is on, no write starts in any run of its store.

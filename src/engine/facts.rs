@@ -16,7 +16,7 @@ use crate::engine::ids::StepPath;
 use crate::engine::outcome::{Failure, FailureKind, Outcome, RunOutcome};
 use crate::engine::undo::Undoing;
 use crate::runbook::model::Level;
-use crate::runbook::spec::Repeat;
+use crate::runbook::spec::{Effect, Repeat};
 use crate::script::value::{Map, Value};
 
 /// The state of a run as its events tell it.
@@ -294,6 +294,27 @@ impl Facts {
             let from = StepPath::new(start.as_str());
             self.steps.range(from..).take_while(move |(below, _)| below.as_str().starts_with(&start))
         })
+    }
+
+    /// Whether a write was not made because the plan that is applied doesn't have it so.
+    pub fn is_stale(&self) -> bool {
+        let stopped = |record: &Record| {
+            let error = record.finished.as_ref().and_then(|end| end.error.as_ref());
+            error.is_some_and(|error| error.kind == FailureKind::Stale)
+        };
+        self.steps.values().any(stopped)
+    }
+
+    /// Whether it has changed the world, as far as anybody knows: a write that was sent and not refused.
+    pub fn has_written(&self) -> bool {
+        let wrote = |record: &Record| {
+            let sent = record
+                .started
+                .as_ref()
+                .is_some_and(|started| started.intent.key.is_some() && started.intent.effect >= Effect::Write);
+            sent && record.finished.as_ref().is_none_or(|end| end.outcome != Outcome::Refused)
+        };
+        self.steps.values().any(wrote)
     }
 
     /// Paths of all writes that may have happened.

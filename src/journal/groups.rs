@@ -15,7 +15,7 @@ use crate::engine::ids::RunId;
 use crate::journal::error::{Error, Failure};
 use crate::journal::lease;
 use crate::journal::read;
-use crate::journal::store::{Store, Terms};
+use crate::journal::store::{Store, Terms, snapshot};
 use crate::journal::ticket::Ticket;
 
 /// What came of asking for a group.
@@ -74,7 +74,7 @@ impl Store {
     /// What reading met.
     pub fn taker(&self, run: RunId, group: &str) -> Result<Option<Taker>, Error> {
         let dir = self.dir().to_owned();
-        self.read(|db| taker(db, &dir, run, group))
+        self.glimpse(|db| snapshot(db, |db| taker(db, &dir, run, group)))
     }
 
     /// Gives a group back before the run's end, and with it a place in line.
@@ -101,7 +101,7 @@ impl Store {
         target: Option<&str>,
         group: Option<&str>,
     ) -> Result<Option<Box<Previous>>, Error> {
-        self.read(|db| previous(db, runbook, target, group))
+        self.glimpse(|db| snapshot(db, |db| previous(db, runbook, target, group)))
     }
 }
 

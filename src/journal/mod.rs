@@ -1,4 +1,4 @@
-//! Durable events: one SQLite database a store, one writer thread, a hash chain a run.
+//! Durable events: one SQLite database a store, one connection that writes, a hash chain a run.
 //!
 //! Knows nothing of what events mean beyond what the list of runs shows; redaction happens before.
 

@@ -24,8 +24,10 @@ pub struct RunsError {
 pub enum ErrorKind {
     /// The request itself is wrong.
     Usage,
-    /// A runbook, target or project file has problems.
+    /// A runbook, target, project file or plan has problems.
     Invalid,
+    /// What a plan was made for is no longer so.
+    Stale,
     NotFound,
     /// Whoever asks may not do it, or can't prove who they are.
     NotAllowed,

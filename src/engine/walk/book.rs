@@ -121,7 +121,11 @@ impl BookTask {
             return progress;
         }
         let budget = self.budget(env);
-        env.aside(budget, |env| self.block.advance(env, &mut self.scope))
+        let around = env.amiss;
+        env.amiss |= self.broken.is_some() || self.cut;
+        let progress = env.aside(budget, |env| self.block.advance(env, &mut self.scope));
+        env.amiss = around;
+        progress
     }
 
     /// When the time of the main steps is up: counted anew from each restart in them.

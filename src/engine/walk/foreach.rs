@@ -137,7 +137,7 @@ impl ForeachTask {
             }
             if let Some(unknown) = unknown {
                 if env.program.effect_of(step).changes_the_world() {
-                    env.find_unknown();
+                    env.find_unknown(&self.path);
                 }
                 return Err(Box::new(self.planned(env, &unknown)));
             }

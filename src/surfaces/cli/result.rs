@@ -115,6 +115,7 @@ pub fn of_run(facts: &Facts) -> Json {
         "runbook": started.map(|started| started.runbook.as_str()),
         "target": started.and_then(|started| started.target.as_deref()),
         "incident": started.and_then(|started| started.incident.as_deref()),
+        "plan": started.and_then(|started| started.plan.as_ref()),
         "operator": started.map(|started| started.actor.id.as_str()),
         "status": summary::status(facts),
         "outcome": outcome,

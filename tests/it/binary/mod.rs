@@ -10,7 +10,7 @@ mod groups;
 mod hostile;
 mod kill;
 mod killing;
-mod kit;
+pub mod kit;
 mod leak;
 mod leaving;
 mod modes;

@@ -12,5 +12,7 @@ mod follow;
 mod help;
 mod kit;
 mod people;
+mod plans;
 mod runs;
 mod terminal;
+mod testing;

@@ -13,6 +13,7 @@ mod generate;
 mod matrix;
 mod model;
 mod people;
+mod plans;
 mod properties;
 mod report;
 mod shrink;
