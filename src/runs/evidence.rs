@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::drivers::clock::now;
 use crate::drivers::watch::Why;
 use crate::engine::event::Actor;
-use crate::engine::facts::Facts;
+use crate::engine::facts::{Facts, RunState};
 use crate::engine::ids::RunId;
 use crate::journal::{Checkpoint, Filter, Pruner, Report, RunRow, Store, Swept, Tombstone, verify_against};
 use crate::runs::Runs;
@@ -73,7 +73,9 @@ impl Runs {
 
     /// Where a run was left, with what was signed at its end.
     pub fn left(&self, run: RunId, facts: Facts, why: Why) -> Left {
-        let signed = (why == Why::Ended).then(|| match self.signed(run) {
+        // A stuck run has not ended: its end is signed when it does.
+        let ended = why == Why::Ended && matches!(facts.state(), RunState::Ended(_));
+        let signed = ended.then(|| match self.signed(run) {
             Ok(Some(line)) => Ok(line.to_string()),
             Ok(None) => Err(self.key().err().map_or_else(|| "nobody signed it".to_owned(), |error| error.to_string())),
             Err(error) => Err(error.to_string()),
