@@ -19,11 +19,14 @@ pub const CTRL_C: &str = "\u{3}";
 /// Starts the program behind it once the terminal has the size it is to have: the size is set from outside, and a
 /// program that began before would fold its lines for another one. At Ctrl-C the system would throw away what was
 /// shown and not yet read, and on a busy machine also what is shown right after.
-const ONCE_SIZED: &str = r#"size=$1; shift; stty noflsh; until [ "$(stty size)" = "$size" ]; do :; done; exec "$@""#;
+const ONCE_SIZED: &str =
+    r#"size=$1; tty > "$2"; shift 2; stty noflsh; until [ "$(stty size)" = "$size" ]; do :; done; exec "$@""#;
 
 pub struct Pty {
     session: Session<UnixProcess, LogStream<PtyStream, Seen>>,
     seen: Seen,
+    /// Holds the path of the terminal: under `/proc` the program shows it to nobody.
+    named: tempfile::NamedTempFile,
 }
 
 /// Everything that was read and written, a line each.
@@ -48,7 +51,8 @@ impl Pty {
         let mut sized = Command::new("/bin/sh");
         sized.env_clear().env("PATH", "/usr/bin:/bin").env("TERM", "xterm-256color");
         sized.envs(command.get_envs().filter_map(|(name, value)| value.map(|value| (name, value))));
-        sized.args(["-c", ONCE_SIZED, "sh", &format!("{ROWS} {columns}")]);
+        let named = tempfile::NamedTempFile::new().unwrap();
+        sized.args(["-c", ONCE_SIZED, "sh", &format!("{ROWS} {columns}")]).arg(named.path());
         sized.arg(command.get_program()).args(command.get_args());
         if let Some(folder) = command.get_current_dir() {
             sized.current_dir(folder);
@@ -57,7 +61,7 @@ impl Pty {
         let mut session = log(Session::spawn(sized).unwrap(), seen.clone()).unwrap();
         session.set_expect_timeout(Some(PATIENCE));
         session.get_process_mut().set_window_size(columns, ROWS).unwrap();
-        Pty { session, seen }
+        Pty { session, seen, named }
     }
 
     /// Waits until it is shown.
@@ -97,8 +101,8 @@ impl Pty {
 
     /// The modes the terminal has now, as `stty -a` says them.
     pub fn modes(&self) -> String {
-        let terminal = format!("/proc/{}/fd/0", self.session.get_process().pid());
-        let said = Command::new("stty").args(["-a", "-F", &terminal]).output().unwrap();
+        let terminal = std::fs::read_to_string(self.named.path()).unwrap();
+        let said = Command::new("stty").args(["-a", "-F", terminal.trim()]).output().unwrap();
         assert!(said.status.success(), "{said:?}; seen:\n{}", self.seen());
         String::from_utf8(said.stdout).unwrap()
     }

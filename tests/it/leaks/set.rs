@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::search::{Search, canary};
 use crate::binary::kit::{Place, Said};
+use crate::pty::{CTRL_C, Pty};
 
 const TARGET: &str = "version: 1
 secrets:
@@ -55,6 +56,34 @@ fn a_value_from_standard_input_is_written_for_its_owner_alone_and_shown_nowhere(
     assert!(std::fs::symlink_metadata(place.project().join("linked")).unwrap().is_symlink(), "it leads where it led");
     assert_eq!(std::fs::read_to_string(place.project().join("elsewhere")).unwrap(), values["SET"]);
     assert_eq!(std::fs::read_dir(place.project().join("keys")).unwrap().count(), 2, "nothing is left beside it");
+}
+
+#[test]
+fn a_value_that_is_typed_is_asked_for_twice_and_not_shown() {
+    let place = place();
+    let args = ["secrets", "set", "TOKEN", "--target", "here"];
+    let value = "typed-value-of-it-1";
+    let mut terminal = Pty::start(&place.rerail(&args), 100);
+    let mut shown = String::new();
+    for (asks, types) in [
+        ("Value of TOKEN:", value),
+        ("Once more:", "another-one-of-it"),
+        ("the two differ", value),
+        ("Once more:", value),
+    ] {
+        shown.push_str(&String::from_utf8_lossy(terminal.expect(asks).as_bytes()));
+        terminal.send(format!("{types}\r"));
+    }
+    let (rest, code) = terminal.rest();
+    assert_eq!(code, 0, "{rest}");
+    assert!(rest.contains("written:") && !format!("{shown}{rest}").contains("-of-it"), "{shown}{rest}");
+    assert_eq!(std::fs::read_to_string(place.project().join("keys/token")).unwrap(), value);
+    // Ctrl-C writes nothing.
+    let mut terminal = Pty::start(&place.rerail(&args), 100);
+    terminal.expect("Value of TOKEN:");
+    terminal.send(CTRL_C);
+    let (rest, code) = terminal.rest();
+    assert!(code == 130 && rest.contains("nothing was written"), "{code}: {rest}");
 }
 
 #[test]
