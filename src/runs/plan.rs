@@ -325,6 +325,7 @@ impl Rehearsed {
     /// How far what it found reaches.
     pub fn radius(&self) -> Radius {
         let mut radius = Radius::default();
+        let mut known = std::collections::BTreeSet::new();
         for write in writes(self) {
             match write.change.effect {
                 Effect::Notify => radius.messages += 1,
@@ -334,7 +335,7 @@ impl Rehearsed {
                 }
             }
             for place in places_of(&write.change.uses, &write.change.with) {
-                if !radius.places.contains(&place) {
+                if known.insert(place.clone()) {
                     radius.places.push(place);
                 }
             }

@@ -14,6 +14,8 @@ use crate::transcript::words;
 
 /// As in the rows of a plan.
 const NAME_WIDTH: usize = 15;
+/// Places that are named; `-o json` has all.
+const PLACES_MAX: usize = 8;
 /// Ways in which one step has moved that are told; `-o json` has all.
 const HOW_MAX: usize = 12;
 
@@ -41,7 +43,10 @@ pub fn reach(radius: &Radius) -> Option<Line> {
     if radius.messages > 0 {
         parts.push(words::count(radius.messages, "message"));
     }
-    parts.extend(radius.places.iter().cloned());
+    parts.extend(radius.places.iter().take(PLACES_MAX).cloned());
+    if radius.places.len() > PLACES_MAX {
+        parts.push(format!("and {}", words::count(radius.places.len() - PLACES_MAX, "more place")));
+    }
     Some(Line::of(Tone::Strong, "Reach: ").add(Tone::Plain, &parts.join(", ")))
 }
 
@@ -187,5 +192,8 @@ mod tests {
         let said = reach(&radius).map(|line| line.plain());
         assert_eq!(said.as_deref(), Some("Reach: 2 writes (1 can't be taken back), 1 message, api.example.com"));
         assert_eq!(reach(&Radius::default()), None);
+        let places = (0..30).map(|n| format!("host-{n}.example.com")).collect();
+        let many = reach(&Radius { writes: 30, places, ..Radius::default() }).map(|line| line.plain());
+        assert!(many.is_some_and(|line| line.ends_with("host-7.example.com, and 22 more places")));
     }
 }
