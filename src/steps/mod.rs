@@ -40,6 +40,7 @@ mod schema;
 mod secret_command;
 mod secret_compare;
 mod secret_generate;
+mod secret_host;
 mod secrets;
 mod smtp;
 mod tcp_connect;

@@ -203,6 +203,11 @@ fn the_tutorial_says_what_happens() {
 }
 
 #[test]
+fn the_page_about_tests_says_what_happens() {
+    assert_eq!(carry_out("docs/testing.md", "nothing-is-there"), 2);
+}
+
+#[test]
 fn the_documents_have_every_exit_code() {
     let home = tempfile::tempdir().expect("there is room for a directory");
     let (help, _) = type_in("rerail --help", home.path());

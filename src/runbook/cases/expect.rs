@@ -9,13 +9,13 @@ use crate::runbook::source::Spanned;
 use crate::script::value::Value;
 
 /// Ways a run can stand when a test is over.
-const RUN_OUTCOMES: [&str; 8] =
+pub const RUN_OUTCOMES: [&str; 8] =
     ["success", "failed", "rejected", "cancelled", "waiting", "in_doubt", "paused", "stuck"];
 /// Ways a step can have ended.
 const STEP_OUTCOMES: [&str; 8] =
     ["done", "refused", "failed", "in_doubt", "skipped", "not_run", "rejected", "cancelled"];
 /// Ways taking a run back can end.
-const UNDO_OUTCOMES: [&str; 3] = ["done", "stuck", "cancelled"];
+pub const UNDO_OUTCOMES: [&str; 3] = ["done", "stuck", "cancelled"];
 
 /// What a run should come to.
 pub const EXPECT: Keys = Keys {
@@ -24,9 +24,13 @@ pub const EXPECT: Keys = Keys {
     later: &[],
     foreign: &[("status", "write `outcome`"), ("exit_code", "write `exit`"), ("finding", "write `findings`")],
 };
-const TROUBLE: Keys = Keys { what: "error", known: &["step", "kind", "message"], later: &[], foreign: &[] };
-const FINDING: Keys = Keys { what: "finding", known: &["level", "say", "suggest"], later: &[], foreign: &[] };
-const CALL: Keys = Keys { what: "call", known: &["times", "with"], later: &[], foreign: &[("count", "write `times`")] };
+/// What a run should have failed with.
+pub const TROUBLE: Keys = Keys { what: "error", known: &["step", "kind", "message"], later: &[], foreign: &[] };
+/// A finding that should be there.
+pub const FINDING: Keys = Keys { what: "finding", known: &["level", "say", "suggest"], later: &[], foreign: &[] };
+/// Calls that should have been made.
+pub const CALL: Keys =
+    Keys { what: "call", known: &["times", "with"], later: &[], foreign: &[("count", "write `times`")] };
 
 /// Reads `expect`.
 pub(super) fn expect(reader: &mut Reader, node: &Node) -> Expect {

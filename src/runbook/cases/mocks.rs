@@ -230,6 +230,15 @@ pub(super) fn value(reader: &mut Reader, node: &Node, thing: &str) -> Option<Val
             let items: Vec<_> = items.iter().map(|item| value(reader, item, thing)).collect();
             items.into_iter().collect::<Option<_>>().map(Value::List)
         }
+        NodeKind::Scalar(scalar) if scalar.text.contains("$${{") => {
+            let left = scalar.text.replace("$${{", "");
+            // As in runbooks: two of them are one, and no expression.
+            if left.contains("${{") {
+                reader.value(node, thing)
+            } else {
+                Some(scalar.text.replace("$${{", "${{").into())
+            }
+        }
         _ => reader.value(node, thing),
     }
 }

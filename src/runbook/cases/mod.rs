@@ -9,7 +9,7 @@ mod pattern;
 mod places;
 mod read;
 
-pub use expect::EXPECT;
+pub use expect::{CALL, EXPECT, FINDING, RUN_OUTCOMES, TROUBLE, UNDO_OUTCOMES};
 pub use fit::{Subject, fit};
 pub use mocks::{ANSWER, CASE, ERROR, ERROR_KINDS, OUTCOMES};
 pub use model::{

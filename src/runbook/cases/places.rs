@@ -30,14 +30,16 @@ pub fn find<'p>(program: &'p Program, below: &str, written: &str) -> Option<Loca
     let (undo, rest) = written.strip_prefix("undo/").map_or(("", written), |rest| ("undo/", rest));
     let mut path = format!("{undo}{below}");
     let count = rest.split('/').count();
+    let mut in_call = false;
     for (at, segment) in rest.split('/').enumerate() {
         if segment.is_empty() {
             return None;
         }
         let before = locate(program, path.trim_end_matches('/'));
         path.push_str(segment);
-        let in_script = before.is_some_and(|located| matches!(located.step.body, Body::Script(_)));
-        if in_script && !segment.contains('#') {
+        // The path of a call in a script leads to the script as well.
+        in_call = !in_call && before.is_some_and(|located| matches!(located.step.body, Body::Script(_)));
+        if in_call && !segment.contains('#') {
             path.push_str("#1");
         }
         if at + 1 < count {

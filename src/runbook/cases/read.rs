@@ -68,9 +68,9 @@ pub const DECISION: Keys = Keys { what: "decision", known: &["as", "outputs"], l
 
 /// Words of a decision, as those of `rerail resume`.
 pub const DECIDED: [(&str, Deed); 4] =
-    [("done", Deed::Done), ("not_done", Deed::NotDone), ("retry", Deed::Retry), ("skip", Deed::Skip)];
+    [("done", Deed::Done), ("not-done", Deed::NotDone), ("retry", Deed::Retry), ("skip", Deed::Skip)];
 
-/// What a file says for all its tests.
+/// What a file says for all its tests, and what a test says of the same things.
 #[derive(Default)]
 struct Shared {
     inputs: Vec<Named>,
@@ -86,7 +86,7 @@ pub fn read(source: &Arc<Source>) -> (TestFile, Vec<Problem>) {
     let mut file = TestFile { source: Arc::clone(source), tests: Vec::new() };
     if let Some(fields) = root.as_ref().and_then(|root| reader.fields(root, &FILE)) {
         reader.version(&fields);
-        let shared = Shared::read(&mut reader, &fields);
+        let shared = Shared::read(&mut reader, &fields, true);
         if let Some(node) = reader.required(&fields, "tests") {
             file.tests = tests(&mut reader, node, &shared);
         }
@@ -95,13 +95,13 @@ pub fn read(source: &Arc<Source>) -> (TestFile, Vec<Problem>) {
 }
 
 impl Shared {
-    fn read(reader: &mut Reader, fields: &Fields<'_>) -> Shared {
+    fn read(reader: &mut Reader, fields: &Fields<'_>, of_file: bool) -> Shared {
         Shared {
             inputs: fields.get("inputs").map(|node| inputs(reader, node)).unwrap_or_default(),
             target: fields.get("target").and_then(|node| target(reader, node)),
             operator: fields.get("operator").and_then(|node| operator(reader, node)),
             at: fields.get("at").and_then(|node| at(reader, node)),
-            mocks: fields.get("mocks").map(|node| mocks(reader, node, true)).unwrap_or_default(),
+            mocks: fields.get("mocks").map(|node| mocks(reader, node, of_file)).unwrap_or_default(),
         }
     }
 }
@@ -129,7 +129,7 @@ fn tests(reader: &mut Reader, node: &Node, shared: &Shared) -> Vec<Test> {
 
 fn test(reader: &mut Reader, node: &Node, shared: &Shared) -> Option<Test> {
     let fields = reader.fields(node, &TEST)?;
-    let own = Shared::read(reader, &fields);
+    let own = Shared::read(reader, &fields, false);
     let name = reader.required(&fields, "name").and_then(|node| name(reader, node));
     let crash = crash(reader, &fields);
     let mut undo = false;

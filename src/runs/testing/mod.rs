@@ -4,11 +4,14 @@
 mod coverage;
 mod judge;
 mod play;
+mod record;
 mod subject;
 mod suite;
 mod update;
 mod world;
+mod written;
 
 pub use coverage::{Branch, Coverage};
 pub use judge::Failed;
+pub use record::Recorded;
 pub use suite::{ExitOf, Suite, TestRequest, TestResult, Verdict};

@@ -155,7 +155,7 @@ fn end_of(crash: &Crash, events: &[Event], behind: bool) -> Option<usize> {
 }
 
 /// Why its driver would have returned.
-fn why(facts: &Facts) -> Why {
+pub(super) fn why(facts: &Facts) -> Why {
     match facts.state() {
         RunState::Ended(_) | RunState::Stuck => Why::Ended,
         RunState::InDoubt => Why::InDoubt,

@@ -10,7 +10,7 @@ use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{
     actions, answer, apply, approvals, approve, cancel, check, checkpoint, complete, completions, cores, demo,
     describe, diff, doctor, eval, explain, export, graph, hold, list, logging, man, new, note, panics, pause, plan,
-    prune, resume, run, runs, schema, secrets, show, take, test, token, undo, verify, version,
+    prune, record, replay, resume, run, runs, schema, secrets, show, take, test, token, undo, verify, version,
 };
 
 /// Runs the command line of this process.
@@ -82,6 +82,8 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Note(args) => note::note(session, &args),
         Command::Check(args) => check::check(session, &args),
         Command::Test(args) => test::test(session, &args),
+        Command::Record(args) => record::record(session, &args),
+        Command::Replay(args) => replay::replay(session, &args),
         Command::Actions(args) => actions::actions(session, &args),
         Command::New(args) => new::new(session, &args),
         Command::Schema(args) => schema::schema(session, &args),

@@ -8,8 +8,8 @@ use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
     actions, answer, apply, approvals, approve, cancel, check, checkpoint, completions, describe, diff, doctor, eval,
-    explain, export, graph, hold, list, man, new, note, pause, plan, prune, resume, run, runs, schema, secrets, show,
-    take, test, token, undo, verify,
+    explain, export, graph, hold, list, man, new, note, pause, plan, prune, record, replay, resume, run, runs, schema,
+    secrets, show, take, test, token, undo, verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
@@ -175,6 +175,10 @@ pub enum Command {
     Check(check::CheckArgs),
     /// Run test files: runbooks and actions in a world that only answers, in virtual time
     Test(test::TestArgs),
+    /// Write a run as a test file, with fakes for its secrets
+    Record(record::RecordArgs),
+    /// Decide a run again from its recorded answers, by the runbook as it is now
+    Replay(replay::ReplayArgs),
     /// List actions, or explain one
     Actions(actions::ActionsArgs),
     /// Write a runbook, action, target or project to start from
@@ -206,7 +210,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Run", &["run", "plan", "apply", "resume", "take", "undo", "pause", "cancel", "hold"]),
     ("Look", &["list", "describe", "runs", "show", "diff", "export", "graph", "verify", "checkpoint"]),
     ("Decide", &["approvals", "approve", "reject", "answer", "note"]),
-    ("Author", &["new", "check", "test", "actions", "schema", "eval"]),
+    ("Author", &["new", "check", "test", "record", "replay", "actions", "schema", "eval"]),
     ("Other", &["doctor", "secrets", "explain", "whoami", "token", "prune", "demo", "completions", "man", "version"]),
 ];
 

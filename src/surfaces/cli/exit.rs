@@ -72,7 +72,7 @@ impl Exit {
         (Exit::BUSY, "somebody else drives the run or holds its group, or all writes are on hold"),
         (Exit::PAUSED, "the run is paused, or stuck after an undo that failed: it can be taken up again"),
         (Exit::PLAN_CHANGES, "--detailed-exitcode: the plan would change something"),
-        (Exit::DIFFERENT, "diff --exit-code: the runs differ"),
+        (Exit::DIFFERENT, "diff --exit-code, replay: the runs differ"),
         (Exit::HUNG_UP, "the terminal went away; the run can be resumed"),
         (Exit::INTERRUPTED, "interrupted"),
         (Exit::TERMINATED, "terminated; the run can be resumed"),

@@ -45,6 +45,8 @@ pub mod pause;
 pub mod plan;
 pub mod prompt;
 mod prune;
+mod record;
+mod replay;
 pub mod result;
 pub mod resume;
 pub mod run;

@@ -164,7 +164,7 @@ fn show_failed(session: &Session, failed: &Failed) {
 }
 
 /// Two texts, line by line.
-fn diff(expected: &[String], came: &[String]) -> Vec<(Tone, String)> {
+pub fn diff(expected: &[String], came: &[String]) -> Vec<(Tone, String)> {
     let (expected, came) = (expected.join("\n") + "\n", came.join("\n") + "\n");
     let lines = TextDiff::from_lines(&expected, &came);
     let told = lines.iter_all_changes().map(|change| {

@@ -13,6 +13,7 @@ mod help;
 pub mod kit;
 mod people;
 mod plans;
+mod recording;
 mod runs;
 mod terminal;
 mod testing;

