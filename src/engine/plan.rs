@@ -134,9 +134,9 @@ pub struct Moved {
 }
 
 impl SavedPlan {
-    /// What a run that applies it may write.
+    /// What a run that applies it may write. What people were shown below each change stays in the plan.
     pub fn cover(&self, digest: &str) -> Cover {
-        let changes = self.changes.iter().map(|write| write.change.clone()).collect();
+        let changes = self.changes.iter().map(|write| Change { detail: Vec::new(), ..write.change.clone() }).collect();
         Cover { plan: digest.to_owned(), changes, open: self.open.clone() }
     }
 

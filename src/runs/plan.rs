@@ -100,7 +100,7 @@ impl Runs {
             open: rehearsed.found.open.clone(),
             if_it_fails: only_if_it_fails(prepared),
             complete: rehearsed.found.complete,
-            radius: radius(&rehearsed),
+            radius: rehearsed.radius(),
         };
         let text = plan_file::write(&saved, &key)?;
         if self.redactor.redact(&text) != text {
@@ -321,21 +321,25 @@ fn only_if_it_fails(prepared: &Prepared) -> Vec<Afterwards> {
     inside.map(after).collect()
 }
 
-fn radius(rehearsed: &Rehearsed) -> Radius {
-    let mut radius = Radius::default();
-    for write in writes(rehearsed) {
-        match write.change.effect {
-            Effect::Notify => radius.messages += 1,
-            _ => {
-                radius.writes += 1;
-                radius.for_good += usize::from(!write.undo);
+impl Rehearsed {
+    /// How far what it found reaches.
+    pub fn radius(&self) -> Radius {
+        let mut radius = Radius::default();
+        let mut known = std::collections::BTreeSet::new();
+        for write in writes(self) {
+            match write.change.effect {
+                Effect::Notify => radius.messages += 1,
+                _ => {
+                    radius.writes += 1;
+                    radius.for_good += usize::from(!write.undo);
+                }
+            }
+            for place in places_of(&write.change.uses, &write.change.with) {
+                if known.insert(place.clone()) {
+                    radius.places.push(place);
+                }
             }
         }
-        for place in places_of(&write.change.uses, &write.change.with) {
-            if !radius.places.contains(&place) {
-                radius.places.push(place);
-            }
-        }
+        radius
     }
-    radius
 }

@@ -105,6 +105,9 @@ fn head(page: &mut Markup, started: &RunStarted, facts: &Facts) {
     if let Some(reason) = &started.reason {
         entry(page, "Reason", reason);
     }
+    if let Some(plan) = &started.plan {
+        entry(page, "Plan", &line::plan_words(plan));
+    }
     page.tag("</dl>\n");
 }
 

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use crate::engine::event::{
-    Actor, Body, Decision, Event, RunStarted, StepFinished, StepRetrying, StepStarted, Suggest, UndoStarted, Verdict,
+    Actor, AppliedPlan, Body, Decision, Event, RunStarted, StepFinished, StepRetrying, StepStarted, Suggest,
+    UndoStarted, Verdict,
 };
 use crate::engine::facts::Facts;
 use crate::engine::ids::StepPath;
@@ -193,11 +194,15 @@ pub fn header(started: &RunStarted) -> Vec<Line> {
         drawn.push(Line::new().add(Tone::Dim, &format!("  reason: {reason}")));
     }
     if let Some(plan) = &started.plan {
-        let digest = crate::engine::approvals::short(&plan.digest);
-        let text = format!("  applies plan {digest}, made {} by {}", words::date_time(plan.made_at), person(&plan.by));
-        drawn.push(Line::new().add(Tone::Dim, &text));
+        drawn.push(Line::new().add(Tone::Dim, &format!("  applies plan {}", plan_words(plan))));
     }
     drawn
+}
+
+/// `5adb49550402, made 2026-11-21 14:02:11Z by ana`
+pub fn plan_words(plan: &AppliedPlan) -> String {
+    let digest = crate::engine::approvals::short(&plan.digest);
+    format!("{digest}, made {} by {}", words::date_time(plan.made_at), person(&plan.by))
 }
 
 /// `✗ critical  The certificate expired.` and the next run, ready to be copied.

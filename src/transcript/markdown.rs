@@ -59,6 +59,9 @@ fn head(page: &mut String, started: &RunStarted, facts: &Facts) {
     if let Some(reason) = &started.reason {
         rows.push(("Reason", prose(reason)));
     }
+    if let Some(plan) = &started.plan {
+        rows.push(("Plan", prose(&line::plan_words(plan))));
+    }
     if !started.inputs.is_empty() {
         rows.push(("Inputs", inputs(&started.inputs)));
     }

@@ -6,7 +6,7 @@ use crate::engine::change::{Change, difference};
 use crate::engine::facts::{Facts, Started};
 use crate::engine::ids::StepPath;
 use crate::engine::outcome::Outcome;
-use crate::engine::plan::{Drift, Moved, SavedPlan, Seen, moved_reads};
+use crate::engine::plan::{Drift, Moved, Radius, SavedPlan, Seen, moved_reads};
 use crate::runbook::spec::Effect;
 use crate::transcript::line::{outcome_words, person};
 use crate::transcript::text::{Line, Mark, Marks, Tone};
@@ -14,6 +14,8 @@ use crate::transcript::words;
 
 /// As in the rows of a plan.
 const NAME_WIDTH: usize = 15;
+/// Places that are named; `-o json` has all.
+const PLACES_MAX: usize = 8;
 /// Ways in which one step has moved that are told; `-o json` has all.
 const HOW_MAX: usize = 12;
 
@@ -27,9 +29,12 @@ pub fn head(plan: &SavedPlan, marks: Marks) -> Line {
     )
 }
 
-/// How far it reaches: `Reach: 2 writes (1 for good), 1 message, api.example.com`.
-pub fn reach(plan: &SavedPlan) -> Line {
-    let radius = &plan.radius;
+/// How far it reaches: `Reach: 2 writes (1 can't be taken back), 1 message, api.example.com`; nothing if it changes
+/// nothing.
+pub fn reach(radius: &Radius) -> Option<Line> {
+    if *radius == Radius::default() {
+        return None;
+    }
     let for_good = match radius.for_good {
         0 => String::new(),
         count => format!(" ({count} can't be taken back)"),
@@ -38,8 +43,11 @@ pub fn reach(plan: &SavedPlan) -> Line {
     if radius.messages > 0 {
         parts.push(words::count(radius.messages, "message"));
     }
-    parts.extend(radius.places.iter().cloned());
-    Line::of(Tone::Strong, "Reach: ").add(Tone::Plain, &parts.join(", "))
+    parts.extend(radius.places.iter().take(PLACES_MAX).cloned());
+    if radius.places.len() > PLACES_MAX {
+        parts.push(format!("and {}", words::count(radius.places.len() - PLACES_MAX, "more place")));
+    }
+    Some(Line::of(Tone::Strong, "Reach: ").add(Tone::Plain, &parts.join(", ")))
 }
 
 /// What may be changed only if it fails, and what it could not know.
@@ -149,5 +157,43 @@ fn why(plan: &SavedPlan, path: &StepPath) -> &'static str {
         true => ", which could not know it",
         false if path.as_str().starts_with("on_failure/") => ", only because it failed",
         false => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transcript::corpus::CORPUS;
+
+    #[test]
+    fn what_has_moved_is_told_whole_for_programs_and_without_escapes_for_people() {
+        let moved = |how: Vec<String>| Drift { writes: vec![Moved { step: "set".into(), how }], reads: Vec::new() };
+        for evil in CORPUS {
+            let step = evil.into();
+            let drawn = drift(
+                &Drift { reads: vec![Moved { step, how: vec![evil.to_owned()] }], ..Drift::default() },
+                Marks::Unicode,
+            );
+            assert!(drawn.iter().all(|line| !line.plain().contains(char::is_control)), "{evil:?}: {drawn:?}");
+        }
+        let many = moved((0..30).map(|n| format!("with.n{n}: 1 → 2")).collect());
+        let drawn: Vec<String> = drift(&many, Marks::Unicode).iter().map(Line::plain).collect();
+        assert_eq!((drawn.len(), drawn[12].trim()), (13, "and 18 more"));
+        assert!(
+            drawn[0].contains("set") && drawn[0].ends_with("with.n0: 1 → 2") && !drawn[1].contains("set"),
+            "{drawn:?}"
+        );
+        assert_eq!(drift_json(&many)["writes"][0]["how"].as_array().unwrap().len(), 30);
+    }
+
+    #[test]
+    fn reach_counts_what_stays_and_is_silent_where_nothing_is_changed() {
+        let radius = Radius { writes: 2, for_good: 1, messages: 1, places: vec!["api.example.com".into()] };
+        let said = reach(&radius).map(|line| line.plain());
+        assert_eq!(said.as_deref(), Some("Reach: 2 writes (1 can't be taken back), 1 message, api.example.com"));
+        assert_eq!(reach(&Radius::default()), None);
+        let places = (0..30).map(|n| format!("host-{n}.example.com")).collect();
+        let many = reach(&Radius { writes: 30, places, ..Radius::default() }).map(|line| line.plain());
+        assert!(many.is_some_and(|line| line.ends_with("host-7.example.com, and 22 more places")));
     }
 }

@@ -56,7 +56,7 @@ pub fn apply(session: &Session, args: ApplyArgs) -> Result<Exit, CliError> {
         ui.progress(&saved::head(&apply.saved, ui.marks));
         let plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
         plan.lines(&rehearsed.facts, ui.marks).iter().for_each(|line| ui.progress(line));
-        ui.progress(&saved::reach(&apply.saved));
+        saved::reach(&apply.saved.radius).iter().for_each(|line| ui.progress(line));
         saved::beside(&apply.saved).iter().for_each(|line| ui.progress(line));
         saved::read_otherwise(&drift.reads, ui.marks).iter().for_each(|line| ui.progress(line));
     }

@@ -13,7 +13,7 @@ use crate::runs::{Foreground, Made, PLAN_BYTES_MAX, PLAN_LASTS_MAX, Why};
 use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
-use crate::surfaces::cli::run::{Asked, Unwatched, show_plan, warn};
+use crate::surfaces::cli::run::{Asked, Unwatched, plan_json, show_plan, warn};
 use crate::surfaces::cli::session::Session;
 use crate::transcript::{Plan, saved};
 
@@ -65,13 +65,12 @@ pub fn plan(session: &Session, args: PlanArgs) -> Result<Exit, CliError> {
     match ui.output {
         Output::Human => {
             show_plan(ui, &plan, &rehearsed);
-            ui.result(&saved::reach(&saved_plan));
             saved::beside(&saved_plan).iter().for_each(|line| ui.result(line));
             ui.remark(&format!("saved {shown}, good until {:.0}", saved_plan.expires));
             ui.hint(&format!("to do exactly this:  rerail apply {shown}"));
         }
         Output::Json | Output::Yaml | Output::Sarif => {
-            let mut json = plan.to_json();
+            let mut json = plan_json(&plan, &rehearsed);
             if let Some(object) = json.as_object_mut() {
                 object.insert("saved".to_owned(), saved_json(&saved_plan, &shown));
             }
@@ -91,7 +90,6 @@ fn saved_json(plan: &SavedPlan, file: &str) -> serde_json::Value {
         "complete": plan.complete,
         "open": plan.open,
         "if_it_fails": plan.if_it_fails,
-        "radius": plan.radius,
         "changes": plan.changes.iter().map(|write| json!({ "step": write.change.step, "digest": write.change.digest })).collect::<Vec<_>>(),
     })
 }

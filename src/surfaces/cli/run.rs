@@ -18,7 +18,7 @@ use crate::surfaces::cli::foreground;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::ui::Ui;
 use crate::transcript::text::Mark;
-use crate::transcript::{Line, Plan, Tone, jsonl};
+use crate::transcript::{Line, Plan, Tone, jsonl, saved};
 
 /// Bytes of `--inputs`: values for a runbook, not a data set.
 const INPUTS_BYTES_MAX: u64 = 1024 * 1024;
@@ -204,13 +204,25 @@ pub fn rehearse(session: &Session, runs: &Runs, prepared: Prepared, detailed: bo
 /// Shows what was rehearsed, in the form that was asked for.
 pub fn show_plan(ui: &Ui, plan: &Plan, rehearsed: &Rehearsed) {
     match ui.output {
-        Output::Human => plan.lines(&rehearsed.facts, ui.marks).iter().for_each(|line| ui.result(line)),
-        Output::Json | Output::Yaml | Output::Sarif => ui.result_json(&plan.to_json()),
+        Output::Human => {
+            let reach = saved::reach(&rehearsed.radius());
+            plan.lines(&rehearsed.facts, ui.marks).iter().chain(&reach).for_each(|line| ui.result(line));
+        }
+        Output::Json | Output::Yaml | Output::Sarif => ui.result_json(&plan_json(plan, rehearsed)),
         Output::Jsonl => {
             let Some(run) = rehearsed.facts.started.as_ref().map(|started| started.run) else { return };
             rehearsed.events.iter().for_each(|event| ui.result_text(&(jsonl::event(event, run) + "\n")));
         }
     }
+}
+
+/// A plan for programs, with how far it reaches.
+pub fn plan_json(plan: &Plan, rehearsed: &Rehearsed) -> serde_json::Value {
+    let mut json = plan.to_json();
+    if let (Some(object), Ok(reach)) = (json.as_object_mut(), serde_json::to_value(rehearsed.radius())) {
+        object.insert("reach".to_owned(), reach);
+    }
+    json
 }
 
 /// A plan is shown whole at its end.

@@ -95,6 +95,9 @@ fn what_is_planned_is_done_as_it_stands_and_remembered() {
     assert_eq!(written(&place, "one.txt").as_deref(), Some("first"));
     let shown = place.run(&["show"]).expect(0);
     assert!(shown.out.contains("applies plan"), "{}", shown.out);
+    for format in ["md", "html"] {
+        assert!(place.run(&["export", "@last", "--format", format]).expect(0).out.contains("Plan"), "{format}");
+    }
     let recorded = place.run(&["show", "--json"]).json();
     assert!(recorded["plan"]["digest"].as_str().unwrap().starts_with("sha256:"), "{recorded}");
     let same = place.run(&["diff", "copy.plan", "@last", "--exit-code"]).expect(0);
@@ -143,6 +146,26 @@ fn a_plan_is_spent_once_it_was_done_and_not_before() {
     apply(&place, &["--again"]).expect(0);
     assert_ne!(place.last(), by);
     assert_eq!(runs(&place), 2);
+    place.run(&["verify"]).expect(0);
+}
+
+#[test]
+fn a_plan_that_two_apply_at_once_is_done_once() {
+    let place = project();
+    plan(&place, &[]).expect(0);
+    let begun: Vec<_> = (0..4)
+        .map(|_| {
+            let mut command = place.command(&["apply", "copy.plan", "--yes"]);
+            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    let mut codes: Vec<i32> = Vec::new();
+    for child in begun {
+        let done = Done::of(child.wait_with_output().unwrap());
+        assert!([0, 17, 18].contains(&done.code), "{}: {}", done.code, done.err);
+        codes.push(done.code);
+    }
+    assert_eq!((codes.iter().filter(|code| **code == 0).count(), runs(&place)), (1, 1), "{codes:?}");
     place.run(&["verify"]).expect(0);
 }
 
@@ -222,7 +245,7 @@ fn only_a_plan_is_written_over_and_only_by_one_that_came_to_an_end() {
     refused(plan(&place, &["-i", "fails=true"]), 11, "no plan was saved");
     assert_eq!(std::fs::read(place.path().join("copy.plan")).unwrap(), before);
     let saved = plan(&place, &["--json"]).expect(0).json();
-    assert_eq!((&saved["saved"]["complete"], &saved["saved"]["radius"]["writes"]), (&json!(true), &json!(1)));
+    assert_eq!((&saved["saved"]["complete"], &saved["reach"]["writes"]), (&json!(true), &json!(1)));
     assert_eq!(saved["saved"]["if_it_fails"][0]["step"], "on_failure/back");
 }
 
