@@ -1,11 +1,12 @@
-//! A world from a table, with virtual time: what tests of runbooks and of the engine drive with.
+//! Virtual time, and a world that only answers: what tests of runbooks and of the engine drive with.
 //!
-//! Nothing real is ever called. Effects are answered by step path, else by action name, one answer
-//! after the other (the last one stays); an effect without an answer fails the run loudly. Timers pass
-//! at once, in order. A crash can be injected after any number of events.
+//! Nothing real is ever called. [`MockWorld`] answers from a table: by step path, else by action name, one answer
+//! after the other (the last one stays); an effect without an answer fails the run loudly. Test files have a world of
+//! their own. Timers pass at once, in order. A crash can be injected after any event.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -13,6 +14,7 @@ use crate::drivers::seal::Wanted;
 use crate::drivers::vault::Vault;
 use crate::engine::event::{Actor, Event, Planned};
 use crate::engine::facts::Facts;
+use crate::engine::ids::StepPath;
 use crate::engine::look_ahead::Previewed;
 use crate::engine::machine::groups::Standing;
 use crate::engine::machine::{Completion, Machine, Perform, REVEAL, Signal, Start, Waits};
@@ -22,6 +24,28 @@ use crate::redact::Redactor;
 use crate::runbook::program::Program;
 use crate::script::sandbox::Sandbox;
 use crate::script::value::{Map, Unknown, Value};
+
+/// Who answers what a run asks of the world and of people. A clone answers a look ahead, and is dropped with it.
+pub trait Answers: Clone {
+    /// Answers one effect at this moment and remembers it.
+    fn perform(&mut self, perform: &Perform, now: Timestamp) -> Completion;
+
+    /// How long it took to answer what was performed since this was asked last.
+    fn took(&mut self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// What somebody says to a run that waits for people; nothing if nobody does.
+    fn say(&mut self, waits: &Waits, facts: &Facts, now: Timestamp) -> Option<Signal>;
+
+    /// Whether the time of what people are asked runs out, where nobody says anything.
+    fn is_silent(&self, _waits: &Waits) -> bool {
+        false
+    }
+
+    /// What is said of a group when it is asked for the n-th time at one moment, counted from 0.
+    fn standing(&mut self, group: &str, asked: usize) -> Option<Standing>;
+}
 
 /// What the world answers, and what it was asked.
 #[derive(Clone, Debug, Default)]
@@ -44,8 +68,19 @@ impl MockWorld {
         self
     }
 
-    /// Answers one effect and remembers it.
-    pub fn perform(&mut self, perform: &Perform) -> Completion {
+    /// How often an action was called.
+    pub fn count(&self, uses: &str) -> usize {
+        self.calls.iter().filter(|(_, action, _)| action == uses).count()
+    }
+
+    /// Looks through a whole run as a rehearsal does: what is read after a planned write is unknown. Nothing is counted.
+    pub fn rehearse(&self, machine: Machine, now: Timestamp) -> Previewed {
+        look(self, machine, now, true)
+    }
+}
+
+impl Answers for MockWorld {
+    fn perform(&mut self, perform: &Perform, _now: Timestamp) -> Completion {
         let path = perform.step.as_str();
         self.calls.push((path.to_owned(), perform.uses.clone(), perform.args.clone()));
         let key = [path, perform.uses.as_str()].into_iter().find(|key| self.answers.contains_key(*key));
@@ -65,34 +100,50 @@ impl MockWorld {
         Completion { attempt: perform.attempt, result, planned: None, ms: 1 }
     }
 
-    /// Looks ahead below a step: reads are answered as in the run and not counted, writes are planned.
-    fn look_ahead(&self, mut machine: Machine, mut now: Timestamp) -> Previewed {
-        let mut world = self.clone();
-        loop {
-            let decided = machine.decide(now);
-            if decided.waits.looked_ahead || decided.waits.finished.is_some() || decided.waits.paused.is_some() {
-                break;
-            }
-            for perform in &decided.perform {
-                let completion = match perform.effect.changes_the_world() {
-                    true => planned(perform),
-                    false => world.perform(perform),
-                };
-                machine.complete(&perform.step, completion);
-            }
-            match (decided.perform.is_empty(), decided.waits.until) {
-                (false, _) => {}
-                (true, Some(until)) => now = until,
-                (true, None) => break,
-            }
-        }
-        machine.found()
+    fn say(&mut self, waits: &Waits, _facts: &Facts, _now: Timestamp) -> Option<Signal> {
+        let answered = |step: &StepPath| self.people.get(step.as_str()).map(|answer| (step.clone(), answer.clone()));
+        let (step, answer) = waits.questions.iter().find_map(answered)?;
+        Some(Signal::Answer { step, answer, actor: Actor::new("mock", "test"), at: None })
     }
 
-    /// How often an action was called.
-    pub fn count(&self, uses: &str) -> usize {
-        self.calls.iter().filter(|(_, action, _)| action == uses).count()
+    fn standing(&mut self, group: &str, asked: usize) -> Option<Standing> {
+        match self.groups.get_mut(group) {
+            None => (asked == 0).then_some(Standing::Held),
+            Some(left) => left.pop_front(),
+        }
     }
+}
+
+/// Looks ahead below a step: reads are answered as in the run and not counted, writes are planned.
+fn look_ahead(world: &impl Answers, machine: Machine, now: Timestamp) -> Previewed {
+    look(world, machine, now, false)
+}
+
+fn look(world: &impl Answers, mut machine: Machine, mut now: Timestamp, writes_hide: bool) -> Previewed {
+    let mut world = world.clone();
+    let mut wrote = false;
+    loop {
+        let decided = machine.decide(now);
+        if decided.waits.looked_ahead || decided.waits.finished.is_some() || decided.waits.paused.is_some() {
+            break;
+        }
+        for perform in &decided.perform {
+            let writes = perform.effect.changes_the_world();
+            wrote |= writes;
+            let completion = match (writes || wrote && writes_hide, perform.poll && writes_hide) {
+                (true, _) => planned(perform),
+                (false, true) => Completion { planned: Some(Planned::default()), ..world.perform(perform, now) },
+                (false, false) => world.perform(perform, now),
+            };
+            machine.complete(&perform.step, completion);
+        }
+        match (decided.perform.is_empty(), decided.waits.until) {
+            (false, _) => {}
+            (true, Some(until)) => now = until,
+            (true, None) => break,
+        }
+    }
+    machine.found()
 }
 
 /// What a rehearsal says of a write.
@@ -104,7 +155,7 @@ fn planned(perform: &Perform) -> Completion {
     Completion { attempt: perform.attempt, result, planned, ms: 0 }
 }
 
-/// A run against a [`MockWorld`].
+/// A run against a world that only [`Answers`].
 pub struct MockRun {
     pub machine: Machine,
     /// Everything decided and signalled so far.
@@ -158,34 +209,28 @@ impl MockRun {
 
     /// Runs until only people can move the run, or it ends, or it has `stop_at` events. Answers questions
     /// the world's people have answers for.
-    pub fn drive(&mut self, world: &mut MockWorld, stop_at: usize) -> Waits {
+    pub fn drive(&mut self, world: &mut impl Answers, stop_at: usize) -> Waits {
+        self.drive_until(world, |_, events| events.len() >= stop_at)
+    }
+
+    /// Runs until only people can move the run, or it ends, or `stops` says so after a decision.
+    pub fn drive_until<W: Answers>(&mut self, world: &mut W, stops: impl Fn(&W, &[Event]) -> bool) -> Waits {
         loop {
             let performed = !self.queue.is_empty();
-            for perform in self.queue.drain(..) {
-                let completion = match perform.uses == REVEAL {
-                    true => Completion {
-                        attempt: perform.attempt,
-                        result: self.vault.reveal(&perform),
-                        planned: None,
-                        ms: 0,
-                    },
-                    false => {
-                        let mut completion = world.perform(&perform);
-                        self.vault.seal_attempt(&Wanted::of(&perform), &mut completion.result);
-                        completion
-                    }
-                };
+            for perform in std::mem::take(&mut self.queue) {
+                let completion = self.come_to(world, &perform);
                 self.machine.complete(&perform.step, completion);
             }
+            self.now = self.now.saturating_add(world.took()).unwrap_or(self.now);
             let decided = self.machine.decide(self.now);
             self.events.extend(decided.events);
             self.queue.extend(decided.perform);
             let looks = !decided.previews.is_empty();
             for step in decided.previews {
-                let seen = world.look_ahead(self.machine.look_ahead(&step), self.now);
+                let seen = look_ahead(world, self.machine.look_ahead(&step), self.now);
                 self.machine.previewed(&step, seen);
             }
-            if self.events.len() >= stop_at {
+            if stops(world, &self.events) {
                 return decided.waits;
             }
             if performed || looks || !self.queue.is_empty() {
@@ -195,40 +240,49 @@ impl MockRun {
             if waits.finished.is_some() || waits.paused.is_some() {
                 return waits;
             }
-            let mut stood = false;
-            for wanted in &waits.groups {
-                let mut free = Some(Standing::Held);
-                let mut next = || match world.groups.get_mut(&wanted.group) {
-                    None => free.take(),
-                    Some(left) => left.pop_front(),
-                };
-                while let Some(standing) = next() {
-                    if self.machine.stand(wanted, standing, self.now) {
-                        stood = true;
-                        break;
-                    }
-                }
-            }
-            if stood {
+            if self.stand(world, &waits) {
                 continue;
             }
-            let answered = waits
-                .questions
-                .iter()
-                .find_map(|step| world.people.get(step.as_str()).map(|answer| (step.clone(), answer.clone())));
-            if let Some((step, answer)) = answered {
-                let actor = Actor::new("mock", "test");
-                self.machine.signal(Signal::Answer { step, answer, actor, at: None }, self.now);
+            if let Some(signal) = world.say(&waits, self.machine.facts(), self.now) {
+                self.machine.signal(signal, self.now);
                 continue;
             }
             let asked = !waits.questions.is_empty() || !waits.approvals.is_empty();
             let moves = waits.doubts.is_empty() && !asked && waits.held.is_none();
-            match [waits.until, waits.limit.filter(|_| moves || waits.until.is_some())].into_iter().flatten().min() {
+            let limit = waits.limit.filter(|_| moves || waits.until.is_some());
+            let expiry = waits.expires.filter(|_| world.is_silent(&waits));
+            match [waits.until, limit, expiry].into_iter().flatten().min() {
                 // Time doesn't jump over the end of an open question.
                 Some(until) => self.now = waits.expires.map_or(until, |expires| until.min(expires)).max(self.now),
                 None => return waits,
             }
         }
+    }
+
+    fn come_to(&self, world: &mut impl Answers, perform: &Perform) -> Completion {
+        if perform.uses == REVEAL {
+            let result = self.vault.reveal(perform);
+            return Completion { attempt: perform.attempt, result, planned: None, ms: 0 };
+        }
+        let mut completion = world.perform(perform, self.now);
+        self.vault.seal_attempt(&Wanted::of(perform), &mut completion.result);
+        completion
+    }
+
+    /// Says how the groups stand that called runbooks want; true if one of them goes on.
+    fn stand(&mut self, world: &mut impl Answers, waits: &Waits) -> bool {
+        let mut stood = false;
+        for wanted in &waits.groups {
+            let mut asked = 0;
+            while let Some(standing) = world.standing(&wanted.group, asked) {
+                asked += 1;
+                if self.machine.stand(wanted, standing, self.now) {
+                    stood = true;
+                    break;
+                }
+            }
+        }
+        stood
     }
 
     /// The fold so far.

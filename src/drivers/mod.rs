@@ -6,11 +6,13 @@
 pub mod book;
 pub mod clock;
 pub mod gate;
+mod late;
 mod leave;
 mod line;
 pub mod local;
 pub mod mock;
 pub mod occupant;
+mod overlay;
 pub mod perform;
 pub mod pinned;
 pub mod rehearsal;

@@ -1,6 +1,7 @@
 //! A finished or open journal walked again: every decision is made anew and compared.
 //!
-//! Performs nothing. A divergence means that the engine or a runbook text is not what wrote the journal.
+//! Performs nothing. A divergence means that the engine or a runbook text is not what wrote the journal. A text that is
+//! known to be another one is asked only whether it decides the same.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::engine::change::Change;
-use crate::engine::event::{Body, Event};
+use crate::engine::event::{Body, Event, RunStarted};
 use crate::engine::facts::{Facts, FoldError};
 use crate::engine::ids::StepPath;
 use crate::engine::look_ahead::{Found, Previewed};
@@ -16,6 +17,7 @@ use crate::engine::machine::{Machine, Start};
 use crate::engine::outcome::Failure;
 use crate::runbook::program::Program;
 use crate::script::sandbox::Sandbox;
+use crate::script::value::Map;
 
 /// Why a journal can't be replayed.
 #[derive(Debug, thiserror::Error)]
@@ -26,8 +28,26 @@ pub enum Divergence {
     Start(Failure),
     #[error(transparent)]
     Fold(#[from] FoldError),
-    #[error("event {seq}: the journal has `{recorded}`, the engine decides {decided}")]
-    Different { seq: u64, recorded: String, decided: String },
+    #[error(
+        "event {seq}: the journal has `{}`, the engine decides {}",
+        without_times(.recorded),
+        .decided.as_ref().map_or("nothing".to_owned(), |body| format!("`{}` {}", body.word(), without_times(body)))
+    )]
+    Different {
+        seq: u64,
+        recorded: Box<Body>,
+        /// Nothing if it has nothing to decide there.
+        decided: Option<Box<Body>>,
+    },
+}
+
+/// What has to be the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Likeness {
+    /// Everything but durations.
+    Exact,
+    /// What is done, with which arguments, and what comes of it; not how the text words it.
+    Decisions,
 }
 
 /// Replays events; gives the number of effects that were answered from the journal.
@@ -35,6 +55,19 @@ pub enum Divergence {
 /// # Errors
 /// The first divergence.
 pub fn replay(program: Arc<Program>, sandbox: Arc<Sandbox>, events: &[Event]) -> Result<usize, Divergence> {
+    replay_like(program, sandbox, events, Likeness::Exact)
+}
+
+/// As [`replay`], by a text that may be another one.
+///
+/// # Errors
+/// The first divergence.
+pub fn replay_like(
+    program: Arc<Program>,
+    sandbox: Arc<Sandbox>,
+    events: &[Event],
+    likeness: Likeness,
+) -> Result<usize, Divergence> {
     let Some(first) = events.first() else { return Err(Divergence::NoStart) };
     let Body::RunStarted(started) = &first.body else { return Err(Divergence::NoStart) };
     let start = Start {
@@ -52,11 +85,13 @@ pub fn replay(program: Arc<Program>, sandbox: Arc<Sandbox>, events: &[Event]) ->
         previous: started.previous.clone(),
         floors: started.floors.clone(),
         cover: started.cover.clone(),
+        plan: started.plan.clone(),
         rehearsal: started.rehearsal,
     };
     let machine =
         Machine::start(Arc::clone(&program), Arc::clone(&sandbox), start, first.ts).map_err(Divergence::Start)?;
     let mut replay = Replay {
+        likeness,
         program,
         sandbox,
         events,
@@ -72,6 +107,7 @@ pub fn replay(program: Arc<Program>, sandbox: Arc<Sandbox>, events: &[Event]) ->
 
 /// A journal being walked.
 struct Replay<'e> {
+    likeness: Likeness,
     program: Arc<Program>,
     sandbox: Arc<Sandbox>,
     events: &'e [Event],
@@ -134,7 +170,7 @@ impl<'e> Replay<'e> {
                 continue;
             }
             if !from_outside(&next.body) {
-                self.go_back(next.seq, different(next, "nothing"))?;
+                self.go_back(next.seq, different(next, None))?;
                 continue;
             }
             self.apply(next)?;
@@ -147,7 +183,7 @@ impl<'e> Replay<'e> {
     fn follow(&mut self, decided: &[Event]) -> Result<Followed, Divergence> {
         for event in decided {
             let Some(recorded) = self.left.front().copied() else { return Ok(Followed::ToTheEnd) };
-            let same = without_times(&recorded.body) == without_times(&event.body);
+            let same = self.likeness.of(&recorded.body) == self.likeness.of(&event.body);
             if from_outside(&recorded.body) && !same {
                 // A crash or a failed commit lost the rest of this decision: go on as the journal did.
                 self.reload(recorded.seq)?;
@@ -156,8 +192,7 @@ impl<'e> Replay<'e> {
                 return Ok(Followed::Yes);
             }
             if !same {
-                let decided = format!("`{}` {}", event.body.word(), without_times(&event.body));
-                return Ok(Followed::No(different(recorded, &decided)));
+                return Ok(Followed::No(different(recorded, Some(&event.body))));
             }
             self.left.pop_front();
         }
@@ -265,7 +300,11 @@ fn look_ahead(machine: &mut Machine, looks: &[StepPath], next: &Body) {
                     needs: request.needs.clone(),
                     policy: request.policy,
                 };
-                Previewed { found: request.changes.iter().map(found).collect(), complete: request.complete }
+                Previewed {
+                    found: request.changes.iter().map(found).collect(),
+                    complete: request.complete,
+                    open: Vec::new(),
+                }
             }
             Body::ApprovalRequested(_) => continue,
             _ => Previewed::default(),
@@ -317,7 +356,40 @@ fn without_times(body: &Body) -> String {
     serde_json::to_string(&body).unwrap_or_default()
 }
 
-fn different(recorded: &Event, decided: &str) -> Divergence {
-    let recorded_text = without_times(&recorded.body);
-    Divergence::Different { seq: recorded.seq, recorded: recorded_text, decided: decided.to_owned() }
+impl Likeness {
+    /// What is compared of an event.
+    fn of(self, body: &Body) -> String {
+        if self == Likeness::Exact {
+            return without_times(body);
+        }
+        let mut body = body.clone();
+        match &mut body {
+            Body::RunStarted(started) => {
+                let RunStarted { inputs, vars, .. } = &**started;
+                return serde_json::to_string(&(inputs, vars)).unwrap_or_default();
+            }
+            Body::StepStarted(started) => {
+                started.name = None;
+                started.given = None;
+                started.why = Map::new();
+            }
+            Body::StepSkipped { condition, values, .. } => {
+                condition.clear();
+                *values = Map::new();
+            }
+            Body::StepFinished(finished) => {
+                if let Some(error) = &mut finished.error {
+                    error.picture.clear();
+                    error.values = Map::new();
+                }
+            }
+            _ => {}
+        }
+        without_times(&body)
+    }
+}
+
+fn different(recorded: &Event, decided: Option<&Body>) -> Divergence {
+    let (recorded, seq) = (Box::new(recorded.body.clone()), recorded.seq);
+    Divergence::Different { seq, recorded, decided: decided.cloned().map(Box::new) }
 }

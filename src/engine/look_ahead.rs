@@ -24,6 +24,8 @@ pub struct Previewed {
     pub found: Vec<Found>,
     /// Whether these are all.
     pub complete: bool,
+    /// Steps at or below which there may be others, which can't be known yet. Not all if they are very many.
+    pub open: Vec<StepPath>,
 }
 
 impl Previewed {
@@ -42,26 +44,32 @@ pub(super) struct Looking {
     pub found: Vec<Found>,
     /// Something there could not be known.
     pub unknown: bool,
+    /// The steps of which that is so.
+    pub open: Vec<StepPath>,
     /// The step has ended.
     pub over: bool,
 }
 
 impl Looking {
     pub(super) fn below(target: StepPath) -> Looking {
-        Looking { target, found: Vec::new(), unknown: false, over: false }
+        Looking { target, found: Vec::new(), unknown: false, open: Vec::new(), over: false }
     }
 
     /// What it found, with the words the driver had for each.
     pub(super) fn come_to(&self, facts: &Facts) -> Previewed {
         let worded = |found: &Found| {
             let end = facts.step(&found.change.step).and_then(|record| record.finished.as_ref());
-            let summary = end.and_then(|end| end.planned.as_ref()).map(|planned| planned.summary.clone());
-            let change = Change { summary: summary.unwrap_or_default(), ..found.change.clone() };
+            let (summary, detail) = end
+                .and_then(|end| end.planned.as_ref())
+                .map(|planned| (planned.summary.clone(), planned.detail.clone()))
+                .unwrap_or_default();
+            let change = Change { summary, detail, ..found.change.clone() };
             Found { change, ..found.clone() }
         };
         let whole = self.target == StepPath::root();
         let over = if whole { facts.finished.is_some() } else { self.over };
-        let complete = over && !self.unknown && self.found.len() <= CHANGES_MAX;
-        Previewed { found: self.found.iter().map(worded).collect(), complete }
+        let all = whole || self.found.len() <= CHANGES_MAX;
+        let complete = over && !self.unknown && all;
+        Previewed { found: self.found.iter().map(worded).collect(), complete, open: self.open.clone() }
     }
 }

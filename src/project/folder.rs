@@ -10,6 +10,7 @@ use std::sync::Arc;
 use include_dir::{Dir, File};
 
 use crate::project::files::{self, Fault, Links, unusable};
+use crate::project::test_files::is_test;
 use crate::runbook::problem::Problem;
 use crate::runbook::source::{Source, Span};
 
@@ -180,7 +181,7 @@ impl<'a> Folder<'a> {
     fn see(&self, walk: &mut Walk<'_>, base: &Path, path: PathBuf, kind: std::fs::FileType) {
         let twin = self.extension == "yaml" && path.extension().is_some_and(|extension| extension == "yml");
         let relative = path.strip_prefix(base).unwrap_or(&path);
-        if !twin && !self.has_extension(&path) {
+        if is_test(&path) || (!twin && !self.has_extension(&path)) {
             return;
         }
         let shown = self.shown(&path);
@@ -231,8 +232,12 @@ impl<'a> Folder<'a> {
         }
     }
 
-    /// Nothing that walks out of a folder; where `.` separates folders it can't be part of a name.
+    /// Nothing that walks out of a folder; where `.` separates folders it can't be part of a name. What ends in `.test`
+    /// are the tests of another name.
     fn is_name(&self, name: &str) -> bool {
+        if is_test(Path::new(&format!("{name}.{}", self.extension))) {
+            return false;
+        }
         let deep = self.names == Names::Deep;
         let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_') || (c == '.' && !deep);
         let part = |part: &str| !part.is_empty() && !part.starts_with('.') && part.chars().all(letter);

@@ -224,7 +224,7 @@ fn by_name_or_path(what: &'static str, argument: &str, folder: &Folder<'_>) -> R
     }
 }
 
-fn by_path(argument: &str) -> Result<Listed, ProjectError> {
+pub(super) fn by_path(argument: &str) -> Result<Listed, ProjectError> {
     let path = Path::new(argument);
     if path.extension().is_none_or(|end| end != "yaml" && end != MODULE) && !path.is_dir() && files::is_there(path) {
         let problem = files::unusable(argument, "is not read: files end in `.yaml`");

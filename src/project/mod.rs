@@ -7,8 +7,10 @@ mod folder;
 mod library;
 mod new;
 mod place;
+mod test_files;
 
 pub use error::ProjectError;
 pub use folder::Origin;
 pub use library::{Listed, Project};
 pub use new::{NewError, first_runbook, new_file, new_project};
+pub use test_files::{TestText, is_test};

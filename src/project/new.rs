@@ -35,18 +35,31 @@ struct Draft {
     text: String,
 }
 
-/// Writes a runbook, action or target into the project at `root`; gives the paths below it.
+/// Writes a runbook or action with a test, or a target, into the project at `root`; gives the paths below it.
 ///
-/// `today` stands in the file as the day of its review, `schema` is written for its editor.
+/// `today` stands in the file as the day of its review, schemas are written for its editor.
 ///
 /// # Errors
 /// If the name can't be one, the file is there already, or the disk refuses.
-pub fn new_file(root: &Path, kind: SchemaKind, name: &str, today: &str, schema: &str) -> Result<Vec<String>, NewError> {
-    let draft = draft(kind, name, today)?;
-    refuse_existing(root, std::slice::from_ref(&draft))?;
-    write_schema(root, kind, schema)?;
-    write(root, &draft)?;
-    Ok(vec![draft.path])
+pub fn new_file(
+    root: &Path,
+    kind: SchemaKind,
+    name: &str,
+    today: &str,
+    schema: impl Fn(SchemaKind) -> String,
+) -> Result<Vec<String>, NewError> {
+    let mut drafts = vec![draft(kind, name, today)?];
+    let test = test_of(&drafts[0], kind);
+    let tested = test.is_some().then_some(SchemaKind::Test);
+    drafts.extend(test);
+    refuse_existing(root, &drafts)?;
+    for kind in [kind].into_iter().chain(tested) {
+        write_schema(root, kind, &schema(kind))?;
+    }
+    for draft in &drafts {
+        write(root, draft)?;
+    }
+    Ok(drafts.into_iter().map(|draft| draft.path).collect())
 }
 
 /// Makes a project in `root`, which may be there: settings, a runbook that runs at once, and a target.
@@ -54,11 +67,12 @@ pub fn new_file(root: &Path, kind: SchemaKind, name: &str, today: &str, schema: 
 /// # Errors
 /// As [`new_file`]; what is there is left alone, and nothing is written beside it.
 pub fn new_project(root: &Path, today: &str, schema: impl Fn(SchemaKind) -> String) -> Result<Vec<String>, NewError> {
-    let drafts = [
-        draft(SchemaKind::Project, "rerail", today)?,
-        draft(SchemaKind::Runbook, FIRST, today)?,
-        draft(SchemaKind::Target, EXAMPLE, today)?,
-    ];
+    let first = draft(SchemaKind::Runbook, FIRST, today)?;
+    let mut drafts = vec![draft(SchemaKind::Project, "rerail", today)?];
+    let test = test_of(&first, SchemaKind::Runbook);
+    drafts.push(first);
+    drafts.extend(test);
+    drafts.push(draft(SchemaKind::Target, EXAMPLE, today)?);
     refuse_existing(root, &drafts)?;
     for kind in SchemaKind::ALL {
         write_schema(root, kind, &schema(kind))?;
@@ -78,7 +92,7 @@ fn draft(kind: SchemaKind, name: &str, today: &str) -> Result<Draft, NewError> {
     let fault = match kind {
         SchemaKind::Action => action_fault(name),
         SchemaKind::Runbook | SchemaKind::Target => kebab_case_fault(name),
-        SchemaKind::Project => None,
+        SchemaKind::Project | SchemaKind::Test => None,
     };
     if let Some(fault) = fault {
         return Err(NewError::Name { what: kind.word(), name: quoted(name), fault });
@@ -88,10 +102,26 @@ fn draft(kind: SchemaKind, name: &str, today: &str) -> Result<Draft, NewError> {
         SchemaKind::Action => (format!("actions/{}.yaml", name.replace('.', "/")), action(name)),
         SchemaKind::Target => (format!("targets/{name}.yaml"), target(name)),
         SchemaKind::Project => (PROJECT_FILE.to_owned(), PROJECT.to_owned()),
+        SchemaKind::Test => (format!("runbooks/{name}.test.yaml"), RUNBOOK_TEST.to_owned()),
     };
+    Ok(with_modeline(kind, path, &body))
+}
+
+fn with_modeline(kind: SchemaKind, path: String, body: &str) -> Draft {
     let up = "../".repeat(path.matches('/').count());
     let text = format!("# yaml-language-server: $schema={up}{SCHEMAS}/{}\n{body}", kind.file_name());
-    Ok(Draft { path, text })
+    Draft { path, text }
+}
+
+/// The test beside a new runbook or action.
+fn test_of(draft: &Draft, kind: SchemaKind) -> Option<Draft> {
+    let body = match kind {
+        SchemaKind::Runbook => RUNBOOK_TEST,
+        SchemaKind::Action => ACTION_TEST,
+        SchemaKind::Target | SchemaKind::Project | SchemaKind::Test => return None,
+    };
+    let path = format!("{}.test.yaml", draft.path.strip_suffix(".yaml")?);
+    Some(with_modeline(SchemaKind::Test, path, body))
 }
 
 /// `restart-api` as a sentence begins.
@@ -175,6 +205,34 @@ inputs:
     )
 }
 
+const RUNBOOK_TEST: &str = r#"# Nothing real is called: `mocks` answer, by step or action. `rerail test` runs it.
+version: 1
+inputs: { url: "https://api.example.com/health" }
+
+tests:
+  - name: a service that answers is well
+    mocks: { health: { ok: true, status: 200, ms: 40 } }
+    expect:
+      findings: [{ level: ok, say: "https://api.example.com/health answers in 40 ms." }]
+
+  - name: a service that does not answer is a warning
+    mocks: { health: { ok: false, error: { kind: connect, message: connection refused } } }
+    expect:
+      findings: [{ level: warning, say: "… does not answer as it should." }]
+"#;
+
+const ACTION_TEST: &str = r#"# Nothing real is called: `mocks` answer, by step or action. `rerail test` runs it.
+version: 1
+inputs: { url: "https://api.example.com/health" }
+
+tests:
+  - name: it gives what it sees
+    mocks: { look: { ok: true, status: 200 } }
+    expect:
+      outputs: { ok: true, status: 200 }
+      calls: { look: { times: 1, with: { url: "https://api.example.com/health" } } }
+"#;
+
 const PROJECT: &str = r#"# This directory is a project: runbooks/, actions/, modules/ and targets/ beside this file have names here.
 version: 1
 
@@ -232,7 +290,7 @@ mod tests {
             (SchemaKind::Action, "team.match"),
             (SchemaKind::Target, "a/b"),
         ] {
-            let error = new_file(dir.path(), kind, name, "2026-11-01", "{}").unwrap_err();
+            let error = new_file(dir.path(), kind, name, "2026-11-01", |_| "{}".to_owned()).unwrap_err();
             assert!(matches!(error, NewError::Name { .. }), "{name}: {error}");
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
@@ -244,7 +302,7 @@ mod tests {
         let path = dir.path().join("runbooks/x.yaml");
         std::fs::create_dir(dir.path().join("runbooks")).unwrap();
         std::fs::write(&path, "mine").unwrap();
-        let error = new_file(dir.path(), SchemaKind::Runbook, "x", "2026-11-01", "{}").unwrap_err();
+        let error = new_file(dir.path(), SchemaKind::Runbook, "x", "2026-11-01", |_| "{}".to_owned()).unwrap_err();
         assert_eq!(error.to_string(), "`runbooks/x.yaml` is there already");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
         // A project is written whole or not at all.
@@ -257,8 +315,9 @@ mod tests {
     #[test]
     fn the_modeline_leads_to_the_schema() {
         let dir = tempfile::tempdir().unwrap();
-        let files = new_file(dir.path(), SchemaKind::Action, "team.web.look", "2026-11-01", "{}").unwrap();
-        assert_eq!(files, ["actions/team/web/look.yaml"]);
+        let files =
+            new_file(dir.path(), SchemaKind::Action, "team.web.look", "2026-11-01", |_| "{}".to_owned()).unwrap();
+        assert_eq!(files, ["actions/team/web/look.yaml", "actions/team/web/look.test.yaml"]);
         let path = dir.path().join(&files[0]);
         let text = std::fs::read_to_string(&path).unwrap();
         let schema = text.lines().next().and_then(|line| line.split_once("$schema=")).unwrap().1;

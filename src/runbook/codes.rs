@@ -78,6 +78,12 @@ pub const CODES: &[(&str, &str)] = &[
     ("W0405", "a suggested runbook that doesn't exist"),
     ("W0406", "a file in a project's folders that has no name"),
     ("W0407", "a runbook without an owner, or without the day of its last review"),
+    // Tests.
+    ("E0501", "an expectation of a test that does not hold"),
+    ("E0502", "a call in a test that nothing answers"),
+    ("E0503", "a step or action in a test that what it tests doesn't have"),
+    ("E0504", "a test file without what it tests"),
+    ("W0505", "an answer in a test that nothing asked for"),
 ];
 
 #[cfg(test)]

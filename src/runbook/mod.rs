@@ -1,6 +1,7 @@
 //! The language: YAML text to a checked runbook. Knows nothing of runs and reads no files.
 
 pub mod approval;
+pub mod cases;
 pub mod check;
 pub mod codes;
 pub mod commands;

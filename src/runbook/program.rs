@@ -18,7 +18,7 @@ use crate::runbook::source::Source;
 use crate::runbook::spec::{ActionSpec, Effect};
 
 /// A checked runbook, its actions and modules.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Program {
     pub runbook: Arc<Runbook>,
     /// YAML actions it reaches, by dotted name.

@@ -11,7 +11,7 @@ use crate::runbook::people::{self, People};
 use crate::runbook::policy::{self, Policy};
 use crate::runbook::problem::Problem;
 use crate::runbook::providers::read_providers;
-use crate::runbook::reader::{Keys, Reader};
+use crate::runbook::reader::{Fields, Keys, Reader};
 use crate::runbook::source::{Source, Spanned};
 use crate::runbook::words::{self, quoted, variable_fault};
 use crate::script::value::Map;
@@ -140,20 +140,29 @@ pub fn read_target(source: &Arc<Source>) -> (Target, Vec<Problem>) {
     let mut target = Target::default();
     if let Some(fields) = root.as_ref().and_then(|root| reader.fields(root, &TARGET)) {
         reader.version(&fields);
-        target.title = fields.get("title").and_then(|node| reader.title(node, "`title`"));
-        target.inputs = fields.get("inputs").map(|node| inputs(&mut reader, node)).unwrap_or_default();
-        target.secrets = fields.get("secrets").map(|node| secrets(&mut reader, node)).unwrap_or_default();
-        target.allow_hosts = fields.get("allow_hosts").map(|node| hosts(&mut reader, node)).unwrap_or_default();
-        if let Some(node) = fields.get("providers") {
-            let names = target.secrets.keys().cloned().collect();
-            target.providers = read_providers(&mut reader, node, &names);
-        }
-        if let Some(node) = fields.get("policy") {
-            target.policy = policy::read(&mut reader, node);
-        }
-        target.ca = fields.get("ca").and_then(|node| path(&mut reader, node, "`ca`"));
+        target = target_of(&mut reader, &fields);
     }
     (target, reader.finish())
+}
+
+/// Reads what a target says, wherever that stands.
+pub(super) fn target_of(reader: &mut Reader, fields: &Fields<'_>) -> Target {
+    let mut target = Target {
+        title: fields.get("title").and_then(|node| reader.title(node, "`title`")),
+        inputs: fields.get("inputs").map(|node| inputs(reader, node)).unwrap_or_default(),
+        secrets: fields.get("secrets").map(|node| secrets(reader, node)).unwrap_or_default(),
+        allow_hosts: fields.get("allow_hosts").map(|node| hosts(reader, node)).unwrap_or_default(),
+        ..Target::default()
+    };
+    if let Some(node) = fields.get("providers") {
+        let names = target.secrets.keys().cloned().collect();
+        target.providers = read_providers(reader, node, &names);
+    }
+    if let Some(node) = fields.get("policy") {
+        target.policy = policy::read(reader, node);
+    }
+    target.ca = fields.get("ca").and_then(|node| path(reader, node, "`ca`"));
+    target
 }
 
 fn inputs(reader: &mut Reader, node: &Node) -> Map {

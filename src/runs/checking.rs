@@ -1,8 +1,9 @@
 //! Checking without running: one file as what it is, or everything a project holds.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::project::{Listed, ProjectError};
+use crate::project::{Listed, ProjectError, is_test};
 use crate::runbook::commands::Commands;
 use crate::runbook::kinds::kind_by_content;
 use crate::runbook::model::Runbook;
@@ -36,6 +37,9 @@ impl Runs {
     /// # Errors
     /// If there is nothing of that name, or the file can't be read.
     pub fn check_any(&self, argument: &str) -> Result<Vec<Problem>, RunsError> {
+        if is_test(Path::new(argument)) {
+            return Ok(self.check_test(&self.project().test(argument)?));
+        }
         if self.project().is_path(argument) {
             let (kind, listed) = self.project().file(argument)?;
             let kind = kind.unwrap_or_else(|| kind_by_content(&listed.source));
@@ -63,7 +67,7 @@ impl Runs {
         }
     }
 
-    /// Checks runbooks with all they reach, actions and modules nobody uses, targets, and what lies in the
+    /// Checks runbooks with all they reach, actions and modules nobody uses, targets, tests, and what lies in the
     /// project's folders without being any of these.
     pub fn check_everything(&self) -> Checked {
         let project = self.project();
@@ -77,6 +81,10 @@ impl Runs {
             checked.files += files.len();
             checked.problems.extend(files.iter().flat_map(|listed| self.check_listed(kind, listed)));
         }
+        let (tests, unreadable) = project.tests();
+        checked.files += tests.len();
+        checked.problems.extend(unreadable);
+        checked.problems.extend(tests.iter().flat_map(|text| self.check_test(text)));
         if let Some(source) = &project.source {
             checked.files += 1;
             checked.problems.extend(read_settings(source).1);
@@ -155,9 +163,9 @@ fn uncared_for(runbook: &Runbook, source: &Arc<Source>) -> Option<Problem> {
 }
 
 /// A library with one file in front of it: the one that is checked, wherever it lies.
-struct Overlay<'a> {
-    listed: &'a Listed,
-    below: &'a dyn Library,
+pub(super) struct Overlay<'a> {
+    pub listed: &'a Listed,
+    pub below: &'a dyn Library,
 }
 
 impl Library for Overlay<'_> {

@@ -54,9 +54,11 @@ fn approvals(story: &mut Story, evil: &str, actor: &Actor) {
         digest: evil.into(),
         with,
         summary: evil.into(),
+        detail: vec![evil.into()],
         before: evil.into(),
         after: evil.into(),
         reversible: evil.into(),
+        vague: false,
         maybe: true,
     };
     let request = ApprovalRequested {

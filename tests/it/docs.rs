@@ -20,9 +20,11 @@ use crate::readme::{Block, PORT, blocks, document, serve, type_in, write_file};
 const LANGUAGE: &str = "docs/language.md";
 const PEOPLE: &str = "docs/approvals.md";
 const RAILWAY: &str = "docs/providers/railway.md";
+const TESTING: &str = "docs/testing.md";
 
 /// The documents under test; each must stand here.
-const DOCUMENTS: [&str; 6] = [PEOPLE, LANGUAGE, RAILWAY, "docs/promises.md", "docs/secrets.md", "docs/tutorial.md"];
+const DOCUMENTS: [&str; 8] =
+    [PEOPLE, LANGUAGE, "docs/plans.md", RAILWAY, "docs/promises.md", "docs/secrets.md", TESTING, "docs/tutorial.md"];
 
 /// Writes the examples of a document as one project, fragments as runbooks around them; gives those with a path.
 fn project(name: &str, home: &Path) -> Vec<Block> {
@@ -168,6 +170,20 @@ fn the_language_reference_names_every_key_and_word() {
     for key in ["foreach", "max_parallel", "if_busy", "not_happened", "backoff"] {
         assert!(keys.contains(key), "the schema is not read: no `{key}`");
     }
+}
+
+#[test]
+fn the_page_about_tests_names_every_key() {
+    let home = tempfile::tempdir().unwrap();
+    let (printed, _) = type_in("rerail schema test", home.path());
+    let mut keys = BTreeSet::new();
+    properties(&serde_json::from_str(&printed).unwrap(), &mut keys);
+    assert!(keys.contains("crash_during") && keys.contains("$takes"), "{keys:?}");
+    let text = document(TESTING);
+    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '$');
+    let words: BTreeSet<&str> = text.split(|c: char| !word(c)).collect();
+    let lacking: Vec<&String> = keys.iter().filter(|key| !words.contains(key.as_str())).collect();
+    assert!(lacking.is_empty(), "{TESTING} lacks {lacking:?}");
 }
 
 #[test]

@@ -58,6 +58,23 @@ fn every_shipped_file_fits_its_schema() {
             assert_eq!(compiled.refuses(&text), None, "{name}");
         }
     }
+    let test = Compiled::of(SchemaKind::Test);
+    for folder in ["tests/runbooks", "tests/stdlib", "tests/stdlib/cors"] {
+        for (name, text) in texts(&root().join(folder)) {
+            assert_eq!(test.refuses(&text), None, "{name}");
+        }
+    }
+    for bad in [
+        "tests: [{ name: x }]",
+        "version: 1\ntests: []\n",
+        "version: 1\ntests: [{ nam: x }]\n",
+        "version: 1\ntests: [{ name: x, mock: {} }]\n",
+        "version: 1\ntests: [{ name: x, expect: { outcome: good } }]\n",
+        "version: 1\ntests: [{ name: x, expect: { findings: [{ say: x }] } }]\n",
+    ] {
+        assert!(test.refuses(bad).is_some(), "{bad}");
+        assert!(has_errors(&rerail::runbook::cases::read(&Source::new("x.test.yaml", bad)).1), "{bad}");
+    }
     let project = Compiled::of(SchemaKind::Project);
     assert_eq!(project.refuses("version: 1\nallow: { env: [PATH], file_write: [out] }\n"), None);
     let whole = "version: 1\nallow:\n  exec: [{ argv: [pg_dump, \"*\"], effect: write, repeat: repeatable, env: [PGHOST] }]\nmail:\n  smtp: { host: mail.example.com, port: 587, security: starttls, user: u, password_secret: MAIL_KEY }\n  from: rerail@example.com\n  allow_domains: [example.com]\n";

@@ -90,6 +90,14 @@ pub(super) enum Form {
     People(&'static str),
     /// Text, or a map with known keys.
     TextOrMap(&'static str),
+    /// Text, or any map.
+    TextOrAny,
+    /// A list of maps with known keys, which may be empty.
+    Lists(&'static str),
+    /// A map with known keys, or anything else.
+    MapOrAny(&'static str),
+    /// Names of steps or actions to such maps, or to anything else.
+    Answers(&'static str),
 }
 
 impl Form {
@@ -99,6 +107,7 @@ impl Form {
             Form::Map(name) | Form::List(name) | Form::Maps(name) | Form::WordsOrMap(_, name) => Some(name),
             Form::NamedOr(name) | Form::NameOrMap(name) => Some(name),
             Form::People(name) | Form::TextOrMap(name) => Some(name),
+            Form::Lists(name) | Form::MapOrAny(name) | Form::Answers(name) => Some(name),
             _ => None,
         }
     }
@@ -152,6 +161,12 @@ impl Form {
                 "additionalProperties": refer(name),
             }),
             Form::TextOrMap(name) => json!({ "anyOf": [{ "type": scalar }, refer(name)] }),
+            Form::TextOrAny => json!({ "type": ["string", "object"] }),
+            Form::Lists(name) => json!({ "type": "array", "items": refer(name) }),
+            Form::MapOrAny(name) => json!({ "anyOf": [refer(name), {}] }),
+            Form::Answers(name) => {
+                json!({ "type": "object", "additionalProperties": { "anyOf": [refer(name), {}] } })
+            }
         }
     }
 }

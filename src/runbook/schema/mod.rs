@@ -3,6 +3,7 @@
 //! Draft 7, which is what YAML language servers read. A schema is milder than `rerail check`, never
 //! stricter: it knows nothing of expressions and the order of steps.
 
+mod cases;
 mod form;
 mod places;
 mod table;
@@ -25,11 +26,13 @@ pub enum SchemaKind {
     Action,
     Target,
     Project,
+    Test,
 }
 
 impl SchemaKind {
     /// All of them.
-    pub const ALL: [SchemaKind; 4] = [SchemaKind::Runbook, SchemaKind::Action, SchemaKind::Target, SchemaKind::Project];
+    pub const ALL: [SchemaKind; 5] =
+        [SchemaKind::Runbook, SchemaKind::Action, SchemaKind::Target, SchemaKind::Project, SchemaKind::Test];
 
     /// The word of the command line.
     pub fn word(self) -> &'static str {
@@ -38,6 +41,7 @@ impl SchemaKind {
             SchemaKind::Action => "action",
             SchemaKind::Target => "target",
             SchemaKind::Project => "project",
+            SchemaKind::Test => "test",
         }
     }
 
@@ -46,7 +50,7 @@ impl SchemaKind {
         match self {
             SchemaKind::Runbook => Some(Kind::Runbook),
             SchemaKind::Action => Some(Kind::Action),
-            SchemaKind::Target | SchemaKind::Project => None,
+            SchemaKind::Target | SchemaKind::Project | SchemaKind::Test => None,
         }
     }
 
@@ -62,6 +66,7 @@ pub fn schema(kind: SchemaKind, actions: &[&ActionSpec]) -> Json {
         SchemaKind::Runbook | SchemaKind::Action => &RUNBOOK,
         SchemaKind::Target => &TARGET,
         SchemaKind::Project => &PROJECT,
+        SchemaKind::Test => &cases::FILE,
     };
     let mut definitions = Map::new();
     for definition in closure(root) {

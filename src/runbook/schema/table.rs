@@ -5,7 +5,7 @@
 use crate::runbook::approval::Need;
 use crate::runbook::reader::Keys;
 use crate::runbook::schema::form::{Form, words};
-use crate::runbook::schema::places;
+use crate::runbook::schema::{cases, places};
 use crate::runbook::types::Type;
 use crate::runbook::{
     lower, lower_approval, lower_inputs, lower_sealed, lower_steps, lower_times, lower_undo, lower_whole, lower_writes,
@@ -417,7 +417,7 @@ const ALLOW: Definition = Definition {
 };
 
 /// All of them. Three are files, and each of those stands alone.
-pub(super) const DEFINITIONS: [&Definition; 33] = [
+pub(super) const DEFINITIONS: [&Definition; 43] = [
     &RUNBOOK,
     &OUTPUT,
     &INPUT,
@@ -451,6 +451,16 @@ pub(super) const DEFINITIONS: [&Definition; 33] = [
     &places::FLOOR,
     &places::NEED,
     &places::AGENTS,
+    &cases::FILE,
+    &cases::TEST,
+    &cases::DECISION,
+    &cases::CASE,
+    &cases::ANSWER,
+    &cases::ERROR,
+    &cases::EXPECT,
+    &cases::TROUBLE,
+    &cases::FINDING,
+    &cases::CALL,
 ];
 
 /// A definition with all it refers to.

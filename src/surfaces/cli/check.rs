@@ -1,6 +1,6 @@
 //! `rerail check`: what is wrong with runbooks, actions, targets and the project file.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::{Args, ValueEnum};
 
@@ -8,6 +8,7 @@ use crate::runbook::problem::{Problem, Severity, has_errors, render, sort, summa
 use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
+use crate::surfaces::cli::files::below;
 use crate::surfaces::cli::sarif::Log;
 use crate::surfaces::cli::session::Session;
 use crate::transcript::{Line, Tone, words};
@@ -90,37 +91,14 @@ fn show(session: &Session, args: &CheckArgs, files: usize, mut problems: Vec<Pro
 fn expand(arguments: &[String]) -> Result<Vec<String>, CliError> {
     let mut names = Vec::new();
     for argument in arguments {
-        if !Path::new(argument).is_dir() {
-            names.push(argument.clone());
-            continue;
+        match Path::new(argument).is_dir() {
+            true => names.extend(below(argument, is_ours)?),
+            false => names.push(argument.clone()),
         }
-        let mut open = vec![PathBuf::from(argument)];
-        let mut found = Vec::new();
-        while let Some(dir) = open.pop() {
-            let entries = std::fs::read_dir(&dir).map_err(|error| CliError::io("reading", argument, &error))?;
-            for entry in entries.flatten() {
-                let path = entry.path();
-                // Links are not followed, so no circle can trap the walk.
-                match entry.file_type() {
-                    _ if entry.file_name().to_string_lossy().starts_with('.') => {}
-                    Ok(kind) if kind.is_dir() => open.push(path),
-                    Ok(kind) if kind.is_file() && is_ours(&path) => found.push(as_path_argument(&path)),
-                    _ => {}
-                }
-            }
-        }
-        found.sort();
-        names.extend(found);
     }
     Ok(names)
 }
 
 fn is_ours(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml" || extension == "rhai")
-}
-
-/// With a `/`, so that it can't be taken for a name.
-fn as_path_argument(path: &Path) -> String {
-    let text = path.display().to_string();
-    if text.contains('/') { text } else { format!("./{text}") }
 }

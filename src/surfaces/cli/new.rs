@@ -76,7 +76,7 @@ fn in_project(runs: &Runs, kind: SchemaKind, name: &str, today: &str) -> Result<
         return Err(CliError::usage(format!("there is a runbook `{name}` already"))
             .hint(format!("`rerail describe {name}` shows it; take another name")));
     }
-    Ok(new_file(root, kind, name, today, &schema(runs, kind))?)
+    Ok(new_file(root, kind, name, today, |kind| schema(runs, kind))?)
 }
 
 fn schema(runs: &Runs, kind: SchemaKind) -> String {
@@ -86,8 +86,12 @@ fn schema(runs: &Runs, kind: SchemaKind) -> String {
 fn next(args: &NewArgs) -> String {
     let name = &args.name;
     match args.kind {
-        Kind::Runbook => format!("change it, `rerail check {name}`, then `rerail run {name} --dry-run`"),
-        Kind::Action => format!("change it, `rerail check {name}`, then call it by `uses: {name}`"),
+        Kind::Runbook => {
+            format!("change it, `rerail check {name}`, `rerail test {name}`, then `rerail run {name} --dry-run`")
+        }
+        Kind::Action => {
+            format!("change it, `rerail check {name}`, `rerail test {name}`, then call it by `uses: {name}`")
+        }
         Kind::Target => format!("change it, `rerail check {name}`, then `rerail run RUNBOOK --target {name}`"),
         Kind::Project => format!("`cd {name} && rerail run {}`", first_runbook()),
     }

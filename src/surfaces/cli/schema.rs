@@ -21,6 +21,7 @@ pub enum Kind {
     Action,
     Target,
     Project,
+    Test,
 }
 
 impl From<Kind> for SchemaKind {
@@ -30,6 +31,7 @@ impl From<Kind> for SchemaKind {
             Kind::Action => SchemaKind::Action,
             Kind::Target => SchemaKind::Target,
             Kind::Project => SchemaKind::Project,
+            Kind::Test => SchemaKind::Test,
         }
     }
 }

@@ -141,7 +141,14 @@ fn what_new_writes_passes_check_and_runs() {
         ("target", "staging", "targets/staging.yaml"),
     ] {
         let done = place.run(&["new", kind, name]).expect(0);
-        assert_eq!(done.out, format!("wrote {path}\n"));
+        let test = path.replace(".yaml", ".test.yaml");
+        let tested = kind != "target";
+        let wrote = if tested { format!("wrote {path}\nwrote {test}\n") } else { format!("wrote {path}\n") };
+        assert_eq!(done.out, wrote);
+        if tested {
+            place.run(&["check", &test, "--deny", "warnings"]).expect(0);
+            place.run(&["test", name, "--strict", "--min", "100"]).expect(0);
+        }
         assert!(done.err.contains(&format!("rerail check {name}")), "{}", done.err);
         let checked = place.run(&["check", name, "--deny", "warnings"]).expect(0);
         assert!(checked.out.contains("no problems"), "{}", checked.out);
@@ -165,7 +172,7 @@ fn a_new_project_runs_at_once() {
     let done = place.run(&["new", "project", "book"]).expect(0);
     assert_eq!(
         done.out,
-        "wrote book/rerail.yaml\nwrote book/runbooks/first-look.yaml\nwrote book/targets/example.yaml\n"
+        "wrote book/rerail.yaml\nwrote book/runbooks/first-look.yaml\nwrote book/runbooks/first-look.test.yaml\nwrote book/targets/example.yaml\n"
     );
     let inside = |args: &[&str]| {
         let mut command = place.command(args);
@@ -174,6 +181,7 @@ fn a_new_project_runs_at_once() {
     assert!(inside(&["check", "--deny", "warnings"]).expect(0).out.contains("no problems"));
     inside(&["check", ".", "--deny", "warnings"]).expect(0);
     inside(&["run", "first-look"]).expect(0);
+    assert!(inside(&["test", "--min", "100", "--strict"]).expect(0).out.contains("2 tests passed"));
     assert!(place.run(&["new", "project", "book"]).expect(2).err.contains("`rerail.yaml` is there already"));
 }
 
