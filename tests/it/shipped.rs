@@ -28,7 +28,16 @@ use crate::undo::undo;
 const DECISIONS_MAX: usize = 20;
 
 /// Files that write and whose runs are proved elsewhere: name, and the test that does it.
-const ELSEWHERE: [(&str, &str); 0] = [];
+const ELSEWHERE: [(&str, &str); 8] = [
+    ("crash-loop", "whatever_breaks_at_whichever_call_no_write_is_made_twice_and_no_success_is_false"),
+    ("rollback-backend", "a_rollback_is_taken_back_by_going_forward"),
+    ("railway.deploy", "every_write_on_deployments_is_made_once_over_every_fault"),
+    ("railway.redeploy", "every_write_on_deployments_is_made_once_over_every_fault"),
+    ("railway.restart", "every_write_on_deployments_is_made_once_over_every_fault"),
+    ("railway.rollback", "every_write_on_deployments_is_made_once_over_every_fault"),
+    ("railway.set_variables", "an_answer_that_is_lost_again_is_looked_for_again"),
+    ("railway.unset_variables", "removed_is_what_is_set_and_each_once_over_a_lost_answer"),
+];
 
 /// How a shipped file gets to its writes: inputs, the providers of a target, and what the world answers by path.
 struct World {

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -216,7 +215,11 @@ fn no_shipped_action_shows_a_secret_wherever_servers_repeat_it() {
             .map(|(name, value)| {
                 format!(
                     "{name}: {}",
-                    if action.inputs[name].0 == "list" { value.to_owned() } else { format!("'{value}'") }
+                    if ["list", "map"].contains(&action.inputs[name].0.as_str()) {
+                        value.to_owned()
+                    } else {
+                        format!("'{value}'")
+                    }
                 )
             })
             .collect();
@@ -230,7 +233,7 @@ fn no_shipped_action_shows_a_secret_wherever_servers_repeat_it() {
         );
         let place = place(&values, &webhook).runbook("acts", &steps);
         run(&place, &search, "acts", &[]);
-        if Path::new(&path).ends_with("redeploy.yaml") {
+        if action.name == "redeploy" {
             let heard: String = ledger.writes().into_iter().map(|request| request.head).collect();
             assert!(heard.contains(&values["DEPLOY_TOKEN"]), "the webhook was told");
         }

@@ -7,4 +7,5 @@ mod faults;
 mod killed;
 mod kit;
 mod modules;
+mod others;
 mod program;
