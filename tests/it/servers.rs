@@ -21,9 +21,16 @@ pub fn healthy() -> Router {
         .route("/api/ping", get(|| async { Json(serde_json::json!({ "pong": true })) }))
 }
 
-/// A port that refuses: it was free a moment ago, and loopback gives out others first.
-pub fn refused_port() -> u16 {
+/// A port for a service of another program: it was free a moment ago, and loopback gives out others first.
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A port that refuses, until the tests end: somebody has it and never listens, so no server of another test gets it.
+pub fn refused_port() -> u16 {
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    Box::leak(Box::new(held)).local_addr().unwrap().port()
 }
 
 /// Ends its thread when dropped.

@@ -111,7 +111,7 @@ impl Postgres {
         let made = Command::new(init[0]).args(&init[1..]).output().unwrap();
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
 
-        let port = crate::servers::refused_port();
+        let port = crate::servers::free_port();
         let settings = [
             format!("port={port}"),
             "listen_addresses=127.0.0.1".to_owned(),
@@ -163,7 +163,7 @@ impl Redis {
         let authority = Authority::for_localhost();
         std::fs::copy(authority.path(), place("ca.pem")).unwrap();
         std::fs::copy(authority.with_key().path(), place("server.pem")).unwrap();
-        let (port, tls_port) = (crate::servers::refused_port(), crate::servers::refused_port());
+        let (port, tls_port) = (crate::servers::free_port(), crate::servers::free_port());
         let settings = [
             format!("port {port}"),
             format!("tls-port {tls_port}"),

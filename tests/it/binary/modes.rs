@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::hostile::{GROWTH_MAX_KIB, confined, each_of, idle_kib};
 use super::kit::{Ledger, Place, answer};
+use crate::servers::refused_port;
 
 /// What one attempt may take: the deadline of each step below.
 const DEADLINE: Duration = Duration::from_secs(1);
@@ -259,6 +260,8 @@ impl Misbehaving {
                     server._queued.push(queued);
                 }
                 server._unserved = Some(listener);
+            } else {
+                server.port = refused_port();
             }
             return server;
         };

@@ -38,9 +38,7 @@ const DONE: [(Outcome, Option<FailureKind>); 2] = [(Outcome::Done, None), (Outco
 
 #[tokio::test]
 async fn a_closed_port_refuses() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], crate::servers::refused_port()));
     let server = Server { address, connections: Arc::default(), received: Arc::default() };
     let refused = (Outcome::Refused, Some(FailureKind::Connect));
     assert_eq!(outcomes(&server, 5000).await, [refused, refused]);
