@@ -232,6 +232,9 @@ plan: { summary: 'do ${{ inputs.n }}', before: '${{ steps.look.outputs.status }}
     assert_eq!(kind(&other.run()), FailureKind::Stale);
 }
 
+/// A shipped runbook that is planned beside the world it is tested in.
+const ELSEWHERE: [&str; 1] = ["crash-loop"];
+
 /// A shipped runbook that may write, in a world in which it does.
 fn writing(name: &str) -> Scenario {
     let path = format!("{}/runbooks/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
@@ -261,7 +264,8 @@ fn the_plan_of_every_shipped_runbook_that_writes_has_all_it_writes() {
         listed["origin"] == "embedded" && effects.iter().any(|effect| effect == "write" || effect == "destructive")
     };
     let mut written = 0;
-    for name in listed.as_array().unwrap().iter().filter(may_write).map(|listed| listed["name"].as_str().unwrap()) {
+    let names = listed.as_array().unwrap().iter().filter(may_write).map(|listed| listed["name"].as_str().unwrap());
+    for name in names.filter(|name| !ELSEWHERE.contains(name)) {
         let scenario = writing(name);
         let ended = applying(scenario.clone()).run();
         assert_eq!(ended.end().outcome, RunOutcome::Success, "{name}: {}", ended.outcomes());

@@ -14,6 +14,7 @@ use rerail::engine::event::{Actor, Event};
 use rerail::engine::facts::{Facts, Finding};
 use rerail::engine::machine::{Machine, Signal, Waits};
 use rerail::engine::outcome::RunOutcome;
+use rerail::engine::plan::SavedPlan;
 use rerail::project::Project;
 use rerail::redact::Redactor;
 use rerail::runbook::model::Level;
@@ -65,6 +66,21 @@ impl Place {
     pub fn runs(&self) -> Runs {
         let project = Project { root: Some(self.project()), ..Project::default() };
         Runs::open(self.dir.path().join("state"), project, Redactor::new())
+    }
+
+    /// What `rerail plan` would save for the same run.
+    pub fn plan(&self, runbook: &str, inputs: &[(String, String)]) -> SavedPlan {
+        let runs = self.runs();
+        let target = self.project().join("targets/here.yaml").exists().then(|| "here".to_owned());
+        let inputs = inputs.to_vec();
+        let request = StartRequest { runbook: runbook.to_owned(), inputs, target, ..StartRequest::default() };
+        let prepared = runs.prepare(&request).unwrap();
+        let (_control, control) = unbounded_channel();
+        let actor = Actor::new("ana", "test");
+        let foreground = Foreground { watcher: Box::new(Unseen), control, attended: false, actor };
+        let made = runs.plan(&prepared, runbook, jiff::SignedDuration::from_hours(1), foreground).unwrap();
+        let end = made.rehearsed.facts.finished.clone();
+        made.plan.unwrap_or_else(|| panic!("the rehearsal did not go well: {end:?}")).0
     }
 
     pub fn run(&self, runbook: &str, inputs: &[(&str, &str)]) -> Left {
