@@ -15,6 +15,7 @@ mod language;
 mod measure;
 mod probes;
 mod program;
+mod redact;
 mod start;
 
 use crate::measure::Row;
@@ -22,13 +23,14 @@ use crate::measure::Row;
 /// A part of the table, and what measures it.
 type Part = (&'static [&'static str], fn() -> Vec<Row>);
 
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     (&["P1", "P14"], start::rows),
     (&["P2", "P3", "P9", "CPU"], durable::rows),
     (&["P4"], probes::rows),
     (&["P11"], history::rows),
     (&["P12", "P13"], language::rows),
     (&["MEM"], program::rows),
+    (&["REDACT"], redact::rows),
 ];
 
 fn main() {

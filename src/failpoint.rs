@@ -2,7 +2,8 @@
 //!
 //! Compiled to nothing without the feature `failpoints`. With it, `RERAIL_CRASH_AT=k` kills the process at
 //! the k-th point it meets (from 1), and `RERAIL_CRASH_LOG=file` appends the name of every point, so that
-//! a test can enumerate them: k = 1.. until the run ends by itself.
+//! a test can enumerate them: k = 1.. until the run ends by itself. `RERAIL_PANIC_AT=name=text` panics with that text at each
+//! point of that name, as a bug there would.
 
 /// Passes a crash point.
 #[cfg(not(feature = "failpoints"))]
@@ -20,6 +21,7 @@ pub fn hit(name: &str) {
         LazyLock::new(|| std::env::var("RERAIL_CRASH_AT").ok().and_then(|text| text.parse().ok()));
     static LOG: LazyLock<Option<std::path::PathBuf>> =
         LazyLock::new(|| std::env::var_os("RERAIL_CRASH_LOG").map(Into::into));
+    static PANIC_AT: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("RERAIL_PANIC_AT").ok());
     static HITS: AtomicU64 = AtomicU64::new(0);
 
     let count = HITS.fetch_add(1, Ordering::SeqCst) + 1;
@@ -29,6 +31,9 @@ pub fn hit(name: &str) {
         if let Ok(mut file) = std::fs::OpenOptions::new().create(true).append(true).open(path) {
             file.write_all(line.as_bytes()).ok();
         }
+    }
+    if let Some((at, text)) = PANIC_AT.as_deref().and_then(|wanted| wanted.split_once('=')) {
+        assert!(at != name, "{text}");
     }
     if *CRASH_AT == Some(count) {
         // SIGKILL rather than abort: no handler, no core, exactly what the kernel does to a process.

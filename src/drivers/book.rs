@@ -282,6 +282,7 @@ mod tests {
             timeout_ms: None,
             floors: None,
             cover: None,
+            plan: None,
             rehearsal: false,
             store: None,
         }));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::drivers::book::Book;
 use crate::drivers::clock::now;
-use crate::drivers::local::{Commit, Local, Lost, RENEW_EVERY, status};
+use crate::drivers::local::{Commit, Local, Lost, Meanwhile, RENEW_EVERY, status};
 use crate::drivers::perform::Flights;
 use crate::drivers::watch::{Control, Why};
 use crate::engine::event::{Actor, Body, EVENT_VERSION, Event};
@@ -39,7 +39,8 @@ impl Local<'_> {
     ) -> (Facts, Why) {
         let lost = match lost {
             // Everything decided so far has been begun, and nothing keeps it from being recorded as it is.
-            Lost::Pause { .. } | Lost::Leave(_) => match self.commit(&machine, &mut book, true).await {
+            Lost::Pause { .. } | Lost::Leave(_) => match self.commit(&machine, &mut book, Meanwhile::Steps, true).await
+            {
                 Ok(Commit::Done | Commit::Empty | Commit::SignalWaiting) => lost,
                 Err(worse) => worse,
             },

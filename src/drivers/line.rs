@@ -13,7 +13,7 @@ use crate::drivers::occupant::Occupant;
 use crate::engine::event::Queued;
 use crate::engine::machine::Machine;
 use crate::engine::machine::groups::{Standing, Wanted};
-use crate::journal::{Claim, Drive, Error as JournalError, Store, Taker};
+use crate::journal::{Claim, Drive, Error as JournalError, Store, Taker, Waiting};
 use crate::runbook::model::IfBusy;
 
 /// How often a place in line is renewed; well inside a lease. Between, one read tells whether it is our turn.
@@ -80,7 +80,7 @@ impl Lines {
                 Ok(Some(Standing::Held))
             }
             Claim::Busy(taker) => {
-                if queue {
+                if queue && taker.circle.is_empty() {
                     self.0.insert(group.clone(), Instant::now());
                 }
                 Ok(news(store, &taker, before))
@@ -91,12 +91,21 @@ impl Lines {
 
 /// Who has it, if that is not who had it `before`: looking a long run up is work.
 fn news(store: &Store, taker: &Taker, before: Option<&Queued>) -> Option<Standing> {
-    if before.is_some_and(|before| before.run == taker.run && before.ahead == taker.ahead) {
+    let circle = !taker.circle.is_empty();
+    let queued = |said| Queued { run: taker.run, said, ahead: taker.ahead, circle };
+    if before.is_some_and(|before| before.is_same(&queued(String::new()))) {
         return None;
     }
-    let said = match taker.run {
+    let mut said = match taker.run {
         Some(run) => format!("is held by {}", Occupant::of(store, run).said),
         None => "is free, but others came first and wait for it".to_owned(),
     };
-    Some(Standing::Busy(Queued { run: taker.run, said, ahead: taker.ahead }))
+    for (at, Waiting { group, .. }) in taker.circle.iter().enumerate() {
+        let has = match taker.circle.get(at + 1) {
+            Some(next) => format!("held by {}", Occupant::of(store, next.run).said),
+            None => "held by this run, so neither would ever go on".to_owned(),
+        };
+        said.push_str(&format!("; it waits for `{group}`, {has}"));
+    }
+    Some(Standing::Busy(queued(said)))
 }

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::drivers::book::Book;
 use crate::drivers::clock::now;
+use crate::drivers::late::{LookBack, When};
 use crate::drivers::line::Lines;
 use crate::drivers::perform::{Flight, Flights};
 use crate::drivers::rehearsal::look_ahead;
@@ -66,6 +67,15 @@ pub(super) enum Lost {
     Leave(Parting),
 }
 
+/// Whether anything but a commit is under way in this process.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meanwhile {
+    /// Nothing is: the commit is made on this thread, which saves two wake-ups of another.
+    Nothing,
+    /// Steps have limits of their own, and a commit may take seconds: they go on.
+    Steps,
+}
+
 /// What became of a commit.
 pub(super) enum Commit {
     Done,
@@ -82,7 +92,7 @@ impl Local<'_> {
         let mut book = Book::of(texts);
         let mut flights = Flights::default();
         match self.drive_on(&mut machine, &mut book, &mut flights).await {
-            Ok(why) => (machine.facts().clone(), why),
+            Ok(why) => (machine.into_facts(), why),
             Err(lost) => self.leave(machine, book, flights, lost).await,
         }
     }
@@ -92,10 +102,12 @@ impl Local<'_> {
         let mut inbox_seen = None;
         let mut renewed = Instant::now();
         let mut lines = Lines::default();
+        let mut look_back = LookBack::default();
         // Dropped with the drive: a look ahead changes nothing.
         let mut looks: JoinSet<(StepPath, Previewed)> = JoinSet::new();
         loop {
             self.hear_signals(machine, book, &mut inbox_seen)?;
+            self.look_back(machine, book, &mut look_back, When::InTime);
             let decided = machine.decide(now());
             self.note(book, decided.events);
             let waits = decided.waits;
@@ -104,7 +116,9 @@ impl Local<'_> {
             let asks = !waits.questions.is_empty() || !waits.approvals.is_empty();
             let told = over.is_some() || asks || waits.held.is_some();
             if writes || told || book.acknowledges(machine.facts()) {
-                match self.commit(machine, book, true).await? {
+                let quiet = flights.is_empty() && looks.is_empty();
+                let meanwhile = if quiet { Meanwhile::Nothing } else { Meanwhile::Steps };
+                match self.commit(machine, book, meanwhile, true).await? {
                     Commit::Done => renewed = Instant::now(),
                     Commit::Empty => {}
                     Commit::SignalWaiting => {
@@ -115,6 +129,9 @@ impl Local<'_> {
             }
             self.show(machine, book);
             if let Some(why) = over {
+                if self.look_back(machine, book, &mut look_back, When::AtTheEnd) {
+                    continue;
+                }
                 return Ok(why);
             }
             let mut revealed = false;
@@ -185,7 +202,7 @@ impl Local<'_> {
                 () = tokio::time::sleep_until(deadline.into()) => {}
             }
             if book.since.is_some_and(|since| since.elapsed() >= READS_COMMITTED_WITHIN) {
-                self.commit(machine, book, false).await?;
+                self.commit(machine, book, Meanwhile::Steps, false).await?;
                 renewed = Instant::now();
             }
             if renewed.elapsed() >= RENEW_EVERY {
@@ -197,6 +214,21 @@ impl Local<'_> {
                 renewed = Instant::now();
             }
         }
+    }
+
+    /// Notes what of this run was written down before it was known to be secret; whether there was anything to note.
+    fn look_back(&self, machine: &mut Machine, book: &Book, look_back: &mut LookBack, when: When) -> bool {
+        let notes = look_back.notes(&self.redactor, when, || {
+            // Of a run that has not begun, nothing is recorded.
+            let mut events = self.store.load(self.drive.run()).unwrap_or_default();
+            events.extend_from_slice(book.uncommitted());
+            events
+        });
+        let any = !notes.is_empty();
+        for text in notes {
+            machine.signal(Signal::Note { text, actor: Actor::new("rerail", "redactor") }, now());
+        }
+        any
     }
 
     /// Enters what was decided, with the sealed values it names.
@@ -276,18 +308,24 @@ impl Local<'_> {
     }
 
     /// Records everything decided; with a flush if it is `durable`.
-    pub(super) async fn commit(&self, machine: &Machine, book: &mut Book, durable: bool) -> Result<Commit, Lost> {
+    pub(super) async fn commit(
+        &self,
+        machine: &Machine,
+        book: &mut Book,
+        meanwhile: Meanwhile,
+        durable: bool,
+    ) -> Result<Commit, Lost> {
         if book.uncommitted().is_empty() && book.heard.is_empty() {
             return Ok(Commit::Empty);
         }
         // The beginning of a journal is a journal: a crash between two parts is one between two decisions.
         while book.uncommitted().len() > EVENTS_AT_A_TIME {
-            match self.append(book, EVENTS_AT_A_TIME, None, false).await? {
+            match self.append(book, EVENTS_AT_A_TIME, None, meanwhile, false).await? {
                 Commit::SignalWaiting => return Ok(Commit::SignalWaiting),
                 Commit::Done | Commit::Empty => {}
             }
         }
-        self.append(book, book.uncommitted().len(), Some(status(machine.facts())), durable).await
+        self.append(book, book.uncommitted().len(), Some(status(machine.facts())), meanwhile, durable).await
     }
 
     /// Records the first events of those decided, with the signals that became them.
@@ -296,6 +334,7 @@ impl Local<'_> {
         book: &mut Book,
         count: usize,
         status: Option<Status>,
+        meanwhile: Meanwhile,
         durable: bool,
     ) -> Result<Commit, Lost> {
         let consumed = book.heard_until(count);
@@ -308,7 +347,12 @@ impl Local<'_> {
                 durable,
                 ..Append::events(self.drive.run(), self.drive.fence(), book.uncommitted()[..count].to_vec())
             };
-            match self.store.append(append).await {
+            let ticket = self.store.append(append);
+            let answer = match meanwhile {
+                Meanwhile::Nothing => ticket.wait(),
+                Meanwhile::Steps => ticket.await,
+            };
+            match answer {
                 Ok(_) => break,
                 Err(JournalError::SignalWaiting { .. }) => return Ok(Commit::SignalWaiting),
                 Err(JournalError::Locked { .. }) if tries < LOCKED_TRIES => tries += 1,
@@ -372,6 +416,7 @@ pub fn status(facts: &Facts) -> Status {
         RunState::Paused => Status::Paused,
         RunState::InDoubt => Status::InDoubt,
         RunState::Stuck => Status::Stuck,
+        RunState::Ended(_) if facts.is_undone() => Status::Undone,
         RunState::Ended(outcome) => Status::Ended(outcome),
     }
 }

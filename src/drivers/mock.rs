@@ -72,6 +72,11 @@ impl MockWorld {
     pub fn count(&self, uses: &str) -> usize {
         self.calls.iter().filter(|(_, action, _)| action == uses).count()
     }
+
+    /// Looks through a whole run as a rehearsal does: what is read after a planned write is unknown. Nothing is counted.
+    pub fn rehearse(&self, machine: Machine, now: Timestamp) -> Previewed {
+        look(self, machine, now, true)
+    }
 }
 
 impl Answers for MockWorld {
@@ -110,17 +115,25 @@ impl Answers for MockWorld {
 }
 
 /// Looks ahead below a step: reads are answered as in the run and not counted, writes are planned.
-fn look_ahead(world: &impl Answers, mut machine: Machine, mut now: Timestamp) -> Previewed {
+fn look_ahead(world: &impl Answers, machine: Machine, now: Timestamp) -> Previewed {
+    look(world, machine, now, false)
+}
+
+fn look(world: &impl Answers, mut machine: Machine, mut now: Timestamp, writes_hide: bool) -> Previewed {
     let mut world = world.clone();
+    let mut wrote = false;
     loop {
         let decided = machine.decide(now);
         if decided.waits.looked_ahead || decided.waits.finished.is_some() || decided.waits.paused.is_some() {
             break;
         }
         for perform in &decided.perform {
-            let completion = match perform.effect.changes_the_world() {
-                true => planned(perform),
-                false => world.perform(perform, now),
+            let writes = perform.effect.changes_the_world();
+            wrote |= writes;
+            let completion = match (writes || wrote && writes_hide, perform.poll && writes_hide) {
+                (true, _) => planned(perform),
+                (false, true) => Completion { planned: Some(Planned::default()), ..world.perform(perform, now) },
+                (false, false) => world.perform(perform, now),
             };
             machine.complete(&perform.step, completion);
         }

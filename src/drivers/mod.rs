@@ -6,6 +6,7 @@
 pub mod book;
 pub mod clock;
 pub mod gate;
+mod late;
 mod leave;
 mod line;
 pub mod local;

@@ -64,6 +64,11 @@ impl Flights {
         }
     }
 
+    /// Whether nothing is being performed.
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
     /// When all of them have ended, by their own limits.
     pub fn due(&self) -> Option<Instant> {
         self.due.filter(|_| !self.tasks.is_empty())

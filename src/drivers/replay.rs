@@ -85,6 +85,7 @@ pub fn replay_like(
         previous: started.previous.clone(),
         floors: started.floors.clone(),
         cover: started.cover.clone(),
+        plan: started.plan.clone(),
         rehearsal: started.rehearsal,
     };
     let machine =
@@ -299,7 +300,11 @@ fn look_ahead(machine: &mut Machine, looks: &[StepPath], next: &Body) {
                     needs: request.needs.clone(),
                     policy: request.policy,
                 };
-                Previewed { found: request.changes.iter().map(found).collect(), complete: request.complete }
+                Previewed {
+                    found: request.changes.iter().map(found).collect(),
+                    complete: request.complete,
+                    open: Vec::new(),
+                }
             }
             Body::ApprovalRequested(_) => continue,
             _ => Previewed::default(),

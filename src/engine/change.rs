@@ -37,6 +37,9 @@ pub struct Change {
     pub after: Value,
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub reversible: Value,
+    /// What the action announces is not all known yet; the arguments are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub vague: bool,
     /// Whether it happens at all depends on what isn't known yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub maybe: bool,
@@ -52,17 +55,25 @@ pub struct Preview {
 }
 
 /// Changes somebody has agreed to before the run began: the plan it applies.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cover {
     /// Digest of the plan.
     pub plan: String,
     pub changes: Vec<Change>,
+    /// Steps at or below which the plan names writes without knowing what they will be: people are asked there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open: Vec<StepPath>,
 }
 
 impl Cover {
     /// The change it has at a step.
     pub fn at(&self, step: &StepPath) -> Option<&Change> {
         self.changes.iter().find(|change| change.step == *step)
+    }
+
+    /// Whether the plan says that it could not know what is written at a step.
+    pub fn leaves_open(&self, step: &StepPath) -> bool {
+        self.open.iter().any(|open| step == open || step.is_below(open))
     }
 }
 
@@ -91,7 +102,7 @@ pub fn digest_of(subject: &Subject<'_>) -> String {
 
 /// A value as far as it is the same in every run: a sealed one is known by its fingerprint, and how it was encrypted
 /// says nothing of it.
-fn known(value: &Value) -> Json {
+pub(super) fn known(value: &Value) -> Json {
     let mut json = value.to_json();
     forget_ciphertext(&mut json, false);
     json
@@ -235,7 +246,20 @@ mod tests {
         let (step, uses) = (StepPath::new("s"), "u".to_owned());
         let (effect, repeat, summary) = (Effect::Write, Repeat::Once, String::new());
         let (before, after, reversible) = (Value::Null, Value::Null, Value::Null);
-        Change { step, uses, effect, repeat, digest, with, summary, before, after, reversible, maybe: false }
+        Change {
+            step,
+            uses,
+            effect,
+            repeat,
+            digest,
+            with,
+            summary,
+            before,
+            after,
+            reversible,
+            vague: false,
+            maybe: false,
+        }
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub(crate) struct Env<'a> {
     pub maybe: u32,
     /// In `on_failure` or `finally`, which a cancel doesn't stop.
     pub afterwards: bool,
+    /// In `on_failure` or `finally` of what failed or was stopped.
+    pub amiss: bool,
     /// When the time of what is being walked is up: of the run, of a step around, or of what runs afterwards.
     pub deadline: Option<Timestamp>,
     pub(super) holding: &'a Holding,
@@ -70,10 +72,11 @@ impl Env<'_> {
         }
     }
 
-    /// Rehearsal: notes that there may be writes here that can't be known.
-    pub(crate) fn find_unknown(&mut self) {
+    /// Rehearsal: notes that there may be writes at or below a step that can't be known.
+    pub(crate) fn find_unknown(&mut self, step: &StepPath) {
         if let Some(looking) = self.looking.as_mut().filter(|_| self.inside > 0) {
             looking.unknown = true;
+            looking.open.push(step.clone());
         }
     }
 

@@ -281,6 +281,9 @@ pub struct RunStarted {
     /// The plan it applies: it makes no other writes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cover: Option<Box<Cover>>,
+    /// Where that comes from; absent in runs without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Box<AppliedPlan>>,
     /// Rehearsal only, never in a store.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rehearsal: bool,
@@ -304,6 +307,16 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
+/// A saved plan that a run applies. Its text is a blob under the digest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppliedPlan {
+    /// `sha256:` over the bytes of the file.
+    pub digest: String,
+    pub made_at: Timestamp,
+    /// Who made it.
+    pub by: Actor,
+}
+
 /// A hold: while it is on, no write starts in any run of its store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
@@ -323,6 +336,16 @@ pub struct Queued {
     /// How many wait longer.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub ahead: u64,
+    /// Whether that run waits for this one, itself or over others: waiting for it would never end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub circle: bool,
+}
+
+impl Queued {
+    /// Whether it says the same: where the other run is by now is no news.
+    pub fn is_same(&self, other: &Queued) -> bool {
+        (self.run, self.ahead, self.circle) == (other.run, other.ahead, other.circle)
+    }
 }
 
 /// A file as it was when the run started.

@@ -16,7 +16,7 @@ use crate::engine::ids::StepPath;
 use crate::engine::outcome::{Failure, FailureKind, Outcome, RunOutcome};
 use crate::engine::undo::Undoing;
 use crate::runbook::model::Level;
-use crate::runbook::spec::Repeat;
+use crate::runbook::spec::{Effect, Repeat};
 use crate::script::value::{Map, Value};
 
 /// The state of a run as its events tell it.
@@ -40,10 +40,12 @@ pub struct Facts {
     pub leg: u32,
     /// When the run was taken over last.
     pub resumed_at: Timestamp,
+    /// Each time it was taken over: which event said so, and when.
+    pub resumed: Vec<(u64, Timestamp)>,
     /// How often a decision reopened the ended run.
     pub reopened: u32,
-    /// When a person last wanted another attempt of a step: limits of what is around it count anew from here.
-    pub decided_at: Timestamp,
+    /// The attempts people wanted, in order: limits of what is around such a step count anew from there.
+    pub wanted_again: Vec<WantedAgain>,
     /// When people were asked or a write was in doubt, and until when: neither uses up a limit.
     pub asked: Vec<Wait>,
     /// What people were asked to agree to.
@@ -72,6 +74,15 @@ pub struct Wait {
     pub from: Timestamp,
     /// When it was answered, ran out or was settled.
     pub until: Option<Timestamp>,
+}
+
+/// A person wants another attempt of a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedAgain {
+    pub step: StepPath,
+    /// When the step had begun: a limit that was up by then had stopped what it stops.
+    pub began: Timestamp,
+    pub at: Timestamp,
 }
 
 /// What is known of one step instance.
@@ -285,6 +296,27 @@ impl Facts {
         })
     }
 
+    /// Whether a write was not made because the plan that is applied doesn't have it so.
+    pub fn is_stale(&self) -> bool {
+        let stopped = |record: &Record| {
+            let error = record.finished.as_ref().and_then(|end| end.error.as_ref());
+            error.is_some_and(|error| error.kind == FailureKind::Stale)
+        };
+        self.steps.values().any(stopped)
+    }
+
+    /// Whether it has changed the world, as far as anybody knows: a write that was sent and not refused.
+    pub fn has_written(&self) -> bool {
+        let wrote = |record: &Record| {
+            let sent = record
+                .started
+                .as_ref()
+                .is_some_and(|started| started.intent.key.is_some() && started.intent.effect >= Effect::Write);
+            sent && record.finished.as_ref().is_none_or(|end| end.outcome != Outcome::Refused)
+        };
+        self.steps.values().any(wrote)
+    }
+
     /// Paths of all writes that may have happened.
     pub fn doubts(&self) -> impl Iterator<Item = (&StepPath, &Record)> {
         self.doubts.iter().filter_map(|path| self.steps.get_key_value(path))
@@ -329,6 +361,7 @@ impl Facts {
             Body::RunResumed { fence, .. } => {
                 self.leg += 1;
                 self.resumed_at = at;
+                self.resumed.push((event.seq, at));
                 self.fence = *fence;
                 self.paused = None;
             }
@@ -482,7 +515,9 @@ impl Facts {
                 record.ended_seq = event.seq;
                 self.stop_asking(step, at);
                 if *decision == Decision::Retry {
-                    self.decided_at = at;
+                    let began = self.step(step).and_then(|record| record.started.as_ref());
+                    let began = began.map_or(at, |started| started.first_at);
+                    self.wanted_again.push(WantedAgain { step: step.clone(), began, at });
                     self.forget_approvals(step, at);
                 }
             }

@@ -24,6 +24,8 @@ pub struct Previewed {
     pub found: Vec<Found>,
     /// Whether these are all.
     pub complete: bool,
+    /// Steps at or below which there may be others, which can't be known yet. Not all if they are very many.
+    pub open: Vec<StepPath>,
 }
 
 impl Previewed {
@@ -42,13 +44,15 @@ pub(super) struct Looking {
     pub found: Vec<Found>,
     /// Something there could not be known.
     pub unknown: bool,
+    /// The steps of which that is so.
+    pub open: Vec<StepPath>,
     /// The step has ended.
     pub over: bool,
 }
 
 impl Looking {
     pub(super) fn below(target: StepPath) -> Looking {
-        Looking { target, found: Vec::new(), unknown: false, over: false }
+        Looking { target, found: Vec::new(), unknown: false, open: Vec::new(), over: false }
     }
 
     /// What it found, with the words the driver had for each.
@@ -61,7 +65,8 @@ impl Looking {
         };
         let whole = self.target == StepPath::root();
         let over = if whole { facts.finished.is_some() } else { self.over };
-        let complete = over && !self.unknown && self.found.len() <= CHANGES_MAX;
-        Previewed { found: self.found.iter().map(worded).collect(), complete }
+        let all = whole || self.found.len() <= CHANGES_MAX;
+        let complete = over && !self.unknown && all;
+        Previewed { found: self.found.iter().map(worded).collect(), complete, open: self.open.clone() }
     }
 }

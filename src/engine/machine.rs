@@ -20,7 +20,8 @@ use crate::engine::change::Cover;
 pub(crate) use crate::engine::env::Env;
 use crate::engine::evaluate::Evaluator;
 use crate::engine::event::{
-    Actor, Body, Decision, ENGINE_SEMANTICS, EVENT_VERSION, Event, Hold, Planned, Previous, RunStarted, UndoStarted,
+    Actor, AppliedPlan, Body, Decision, ENGINE_SEMANTICS, EVENT_VERSION, Event, Hold, Planned, Previous, RunStarted,
+    UndoStarted,
 };
 use crate::engine::facts::{Facts, FoldError};
 use crate::engine::ids::StepPath;
@@ -290,6 +291,8 @@ pub struct Start {
     pub floors: Option<Box<Floors>>,
     /// See [`RunStarted::cover`].
     pub cover: Option<Box<Cover>>,
+    /// See [`RunStarted::plan`].
+    pub plan: Option<Box<AppliedPlan>>,
     pub rehearsal: bool,
 }
 
@@ -402,6 +405,11 @@ impl Machine {
         &self.facts
     }
 
+    /// The same, for keeps: a copy would take as long as a tenth of a run of many steps.
+    pub fn into_facts(self) -> Facts {
+        self.facts
+    }
+
     /// Says what to do at `now`. Calling it again without news decides nothing new.
     pub fn decide(&mut self, now: Timestamp) -> Decided {
         // Only what is still waited for is worth a look.
@@ -417,6 +425,7 @@ impl Machine {
             decided: Decided { events: std::mem::take(&mut self.recorded), ..Decided::default() },
             maybe: 0,
             afterwards: false,
+            amiss: false,
             deadline: None,
             holding: &self.holding,
             guards: Vec::new(),
@@ -587,6 +596,7 @@ fn before_start(
         timeout_ms: None,
         floors: start.floors,
         cover: start.cover,
+        plan: start.plan,
         rehearsal: start.rehearsal,
         store: None,
     };

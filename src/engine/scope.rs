@@ -153,17 +153,23 @@ impl StepResult {
                 )),
             ),
         };
+        // How it will end, and when, is as little known of a planned step as what it will give.
+        let known = |value: Value| if self.outcome == Outcome::Planned { unknown() } else { Readable::Value(value) };
         let error = self.error.as_ref().map_or(Value::Null, Failure::to_value);
         let started_at = self.started_at.map_or(Value::Null, |at| Value::Text(at.to_string()));
         let mut fields = BTreeMap::from([
             ("outcome".to_owned(), outcome),
             ("outputs".to_owned(), outputs),
-            ("error".to_owned(), Readable::Value(error)),
-            ("started_at".to_owned(), Readable::Value(started_at)),
-            ("ms".to_owned(), Readable::Value(Value::Int(i64::try_from(self.ms).unwrap_or(i64::MAX)))),
+            ("error".to_owned(), known(error)),
+            ("started_at".to_owned(), known(started_at)),
+            ("ms".to_owned(), known(Value::Int(i64::try_from(self.ms).unwrap_or(i64::MAX)))),
         ]);
         if let Some(outcomes) = &self.outcomes {
-            let words = outcomes.iter().map(|outcome| Value::from(outcome.word())).collect();
+            let word = |outcome: &Outcome| match outcome {
+                Outcome::Planned => Value::Unknown(Unknown { origin: self.path.to_string() }),
+                known => Value::from(known.word()),
+            };
+            let words = outcomes.iter().map(word).collect();
             fields.insert("outcomes".to_owned(), Readable::Value(Value::List(words)));
         }
         Readable::Map(fields)

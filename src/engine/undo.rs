@@ -122,6 +122,12 @@ impl Facts {
         self.undo_of_run().is_some_and(|undo| undo.end.is_none())
     }
 
+    /// Whether the ended run was taken back, as far as it can be.
+    pub fn is_undone(&self) -> bool {
+        let end = self.undo_of_run().and_then(|undo| undo.end.as_ref());
+        self.finished.is_some() && end.is_some_and(|end| end.outcome == UndoOutcome::Done)
+    }
+
     /// How taking the run back as a whole stands, if somebody began it.
     pub fn undo_of_run(&self) -> Option<&Undoing> {
         self.undos.get(&StepPath::root())
@@ -204,6 +210,7 @@ impl Facts {
             (self.cancelled, self.paused) = (None, None);
             self.leg += 1;
             self.resumed_at = at;
+            self.resumed.push((self.next_seq, at));
             self.fence = started.fence.unwrap_or(self.fence);
         }
         let undoing = Undoing {

@@ -135,11 +135,13 @@ pub enum Status {
     InDoubt,
     Stuck,
     Ended(RunOutcome),
+    /// It has ended, and what it changed was taken back since.
+    Undone,
 }
 
 impl Status {
     /// All of them.
-    pub const ALL: [Status; 9] = [
+    pub const ALL: [Status; 10] = [
         Status::Running,
         Status::Waiting,
         Status::Paused,
@@ -149,6 +151,7 @@ impl Status {
         Status::Ended(RunOutcome::Failed),
         Status::Ended(RunOutcome::Rejected),
         Status::Ended(RunOutcome::Cancelled),
+        Status::Undone,
     ];
 
     /// The word in the store and the terminal.
@@ -160,6 +163,7 @@ impl Status {
             Status::InDoubt => "in_doubt",
             Status::Stuck => "stuck",
             Status::Ended(outcome) => outcome.word(),
+            Status::Undone => "undone",
         }
     }
 
@@ -175,6 +179,7 @@ impl Status {
             Body::RunPaused { .. } => Some(Status::Paused),
             Body::UndoStarted(undo) if undo.by.is_none() => Some(Status::Running),
             Body::UndoFinished { by: None, outcome: UndoOutcome::Stuck, .. } => Some(Status::Stuck),
+            Body::UndoFinished { by: None, outcome: UndoOutcome::Done, .. } => Some(Status::Undone),
             Body::RunFinished { outcome, .. } => Some(Status::Ended(*outcome)),
             _ => None,
         })

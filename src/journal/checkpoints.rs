@@ -11,7 +11,7 @@ use crate::journal::chain::{Hash, Head};
 use crate::journal::checkpoint::{Checkpoint, Claim};
 use crate::journal::error::{Error, Failure};
 use crate::journal::key::StoreKey;
-use crate::journal::store::{Store, Terms};
+use crate::journal::store::{Store, Terms, snapshot};
 use crate::journal::{hold, read};
 
 /// Runs signed in one transaction on demand: tens of milliseconds in which drivers wait for their commits.
@@ -70,7 +70,7 @@ impl Store {
     /// # Errors
     /// What reading met.
     pub fn newest_checkpoint(&self) -> Result<Option<Checkpoint>, Error> {
-        self.read(newest)
+        self.glimpse(newest)
     }
 
     /// The checkpoint of a run's last event, if there is one.
@@ -78,9 +78,11 @@ impl Store {
     /// # Errors
     /// [`Error::NoRun`]; what reading met.
     pub fn checkpoint_of(&self, run: RunId) -> Result<Option<Checkpoint>, Error> {
-        self.read(|db| {
-            let (_, head) = read::row(db, run)?;
-            covering(db, run, head.seq)
+        self.glimpse(|db| {
+            snapshot(db, |db| {
+                let (_, head) = read::row(db, run)?;
+                covering(db, run, head.seq)
+            })
         })
     }
 }

@@ -4,6 +4,7 @@
 //! or left by a process that died. The row is confirmed in the transaction of `run.started` and goes in that of
 //! `run.finished`. Waiting is first come, first served; one who waits is only as real as their process.
 
+use std::collections::VecDeque;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -14,7 +15,7 @@ use crate::engine::ids::RunId;
 use crate::journal::error::{Error, Failure};
 use crate::journal::lease;
 use crate::journal::read;
-use crate::journal::store::{Store, Terms};
+use crate::journal::store::{Store, Terms, snapshot};
 use crate::journal::ticket::Ticket;
 
 /// What came of asking for a group.
@@ -36,7 +37,20 @@ pub struct Taker {
     pub since: Option<Timestamp>,
     /// How many come before us: those who wait longer.
     pub ahead: u64,
+    /// If waiting for it would never end: what it waits for, and who has that, until it comes back to us.
+    pub circle: Vec<Waiting>,
 }
+
+/// A run in the way of ours waits itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    pub run: RunId,
+    /// What it stands in line for.
+    pub group: String,
+}
+
+/// Runs that are looked at for a circle: each costs two reads, and a longer one ends by its limits.
+const CIRCLE_MAX: usize = 32;
 
 impl Store {
     /// Takes a group for a run that is driven under `fence`, unless another run holds it or somebody has waited
@@ -60,7 +74,7 @@ impl Store {
     /// What reading met.
     pub fn taker(&self, run: RunId, group: &str) -> Result<Option<Taker>, Error> {
         let dir = self.dir().to_owned();
-        self.read(|db| taker(db, &dir, run, group))
+        self.glimpse(|db| snapshot(db, |db| taker(db, &dir, run, group)))
     }
 
     /// Gives a group back before the run's end, and with it a place in line.
@@ -87,7 +101,7 @@ impl Store {
         target: Option<&str>,
         group: Option<&str>,
     ) -> Result<Option<Box<Previous>>, Error> {
-        self.read(|db| previous(db, runbook, target, group))
+        self.glimpse(|db| snapshot(db, |db| previous(db, runbook, target, group)))
     }
 }
 
@@ -98,8 +112,13 @@ fn claim(db: &Connection, dir: &Path, run: RunId, group: &str, queue: bool) -> R
         leave_line(db, run, group)?;
         return Ok(Claim::Kept);
     }
-    if let Some(busy) = taker(db, dir, run, group)? {
-        if queue {
+    if let Some(mut busy) = taker(db, dir, run, group)? {
+        if let (Some(holder), true) = (busy.run, queue) {
+            busy.circle = circle(db, dir, run, holder)?;
+        }
+        if !busy.circle.is_empty() {
+            leave_line(db, run, group)?;
+        } else if queue {
             db.prepare_cached(
                 "INSERT INTO queue (name, run, at) SELECT ?1, ?2, ?3
                  WHERE NOT EXISTS (SELECT 1 FROM queue WHERE name = ?1 AND run = ?2)",
@@ -133,7 +152,39 @@ fn taker(db: &Connection, dir: &Path, run: RunId, group: &str) -> Result<Option<
         return Ok(None);
     }
     let (run, since) = held.map_or((None, None), |(run, since)| (Some(run), Some(since)));
-    Ok(Some(Taker { run, since, ahead }))
+    Ok(Some(Taker { run, since, ahead, circle: Vec::new() }))
+}
+
+/// The way from `holder` back to `run` over what each of them waits for; empty if there is none. Asked where a claim
+/// is refused, in the one writing transaction, so of two that would wait for each other the second one is told.
+fn circle(db: &Connection, dir: &Path, run: RunId, holder: RunId) -> Result<Vec<Waiting>, Failure> {
+    let mut seen = vec![holder];
+    let mut ways: VecDeque<(RunId, Vec<Waiting>)> = VecDeque::from([(holder, Vec::new())]);
+    while let Some((waiting, way)) = ways.pop_front() {
+        // One whose process is gone waits for nobody.
+        if seen.len() > CIRCLE_MAX || !lease::is_awake(db, dir, waiting)? {
+            continue;
+        }
+        let mut select = db.prepare_cached(
+            "SELECT queue.name, groups.run FROM queue JOIN groups ON groups.name = queue.name
+             WHERE queue.run = ?1 ORDER BY ticket",
+        )?;
+        let rows =
+            select.query_map([waiting.uuid()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+        for (group, next) in rows.collect::<rusqlite::Result<Vec<_>>>()? {
+            let Ok(next) = next.parse::<RunId>() else { continue };
+            let mut way = way.clone();
+            way.push(Waiting { run: waiting, group });
+            if next == run {
+                return Ok(way);
+            }
+            if !seen.contains(&next) {
+                seen.push(next);
+                ways.push_back((next, way));
+            }
+        }
+    }
+    Ok(Vec::new())
 }
 
 /// The row of a group, whatever it is worth.

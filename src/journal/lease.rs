@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize};
 use crate::engine::event::Hold;
 use crate::engine::ids::RunId;
 use crate::journal::error::{Error, Failure};
-use crate::journal::store::{Store, Terms};
+use crate::journal::store::{Store, Terms, snapshot};
 use crate::journal::ticket::Ticket;
-use crate::journal::{dir, hold, schema};
+use crate::journal::{dir, hold};
 
 /// How long a holder may be silent before others take over: longer than any flush on a busy disk, short enough
 /// to wait for in an incident.
@@ -97,7 +97,10 @@ impl Drive {
     /// [`Error::Fenced`] if somebody took over; then nothing may be sent.
     pub fn check(&self) -> Result<Option<Hold>, Error> {
         let (run, fence) = (self.run, self.fence);
-        let (lease, hold) = self.store.read(|db| Ok((Lease::of(db, run)?, hold::on(db)?)))?;
+        if self.store.glimpse(|db| is_free_to_write(db, run, fence))? {
+            return Ok(None);
+        }
+        let (lease, hold) = self.store.glimpse(|db| snapshot(db, |db| Ok((Lease::of(db, run)?, hold::on(db)?))))?;
         match lease {
             Some(lease) if lease.fence == fence && lease.is_alive(monotonic_ms()) => Ok(hold),
             Some(lease) if lease.fence == fence => self.renew().wait().map(|()| hold),
@@ -107,10 +110,10 @@ impl Drive {
 }
 
 impl Drop for Drive {
-    /// Gives the run up. Nobody waits for the row: the next driver doesn't need it gone.
+    /// Gives the run up. If that fails, the next driver doesn't need the row gone.
     fn drop(&mut self) {
         let (run, fence) = (self.run, self.fence);
-        drop(self.store.write(run, Terms::RELAXED, move |db| release(db, run, fence)));
+        self.store.write(run, Terms::RELAXED, move |db| release(db, run, fence)).wait().ok();
     }
 }
 
@@ -123,14 +126,7 @@ impl Store {
     pub fn acquire(&self, run: RunId, holder: Holder) -> Result<Drive, Busy> {
         let lock = Lock::try_take(self.dir(), run)?;
         let locked = lock.is_some();
-        let taking = self.write(run, Terms::RELAXED, move |db| take(db, run, &holder, locked));
-        // Meanwhile, because who takes a run reads next.
-        drop(self.read(|db| {
-            schema::learn(db);
-            Ok(())
-        }));
-        let taken = taking.wait()?;
-        match taken {
+        match self.write(run, Terms::RELAXED, move |db| take(db, run, &holder, locked)).wait()? {
             Taken::Ours { fence } => Ok(Drive { store: self.clone(), run, fence, _lock: lock }),
             Taken::Theirs { holder } => Err(Busy::Held { holder: holder.map(Box::new) }),
         }
@@ -142,7 +138,7 @@ impl Store {
     /// # Errors
     /// What reading met.
     pub fn is_driven(&self, run: RunId) -> Result<bool, Error> {
-        match self.read(|db| Lease::of(db, run))? {
+        match self.glimpse(|db| Lease::of(db, run))? {
             // Taken over from a stalled process, which may have the lock still: only the lease tells.
             Some(lease) if !lease.locked => Ok(lease.is_alive(monotonic_ms())),
             _ => Lock::is_held(self.dir(), run),
@@ -154,7 +150,7 @@ impl Store {
     /// # Errors
     /// What reading met.
     pub fn holder(&self, run: RunId) -> Result<Option<Holder>, Error> {
-        Ok(self.read(|db| Lease::of(db, run))?.map(|lease| lease.holder))
+        Ok(self.glimpse(|db| Lease::of(db, run))?.map(|lease| lease.holder))
     }
 }
 
@@ -291,6 +287,17 @@ fn take(db: &Connection, run: RunId, holder: &Holder, locked: bool) -> Result<Ta
     // Kept with the run as well, because the lease goes when the run ends.
     db.prepare_cached("UPDATE runs SET fence = ?2 WHERE id = ?1")?.execute(params![run.uuid(), fence])?;
     Ok(Taken::Ours { fence })
+}
+
+/// Whether a living lease of `fence` is on the run and no hold: asked before every write, so in one statement.
+fn is_free_to_write(db: &Connection, run: RunId, fence: u64) -> Result<bool, Failure> {
+    let now = monotonic_ms();
+    Ok(db
+        .prepare_cached(
+            "SELECT 1 FROM leases WHERE run = ?1 AND fence = ?2 AND expires > ?3 AND expires <= ?4
+             AND NOT EXISTS (SELECT 1 FROM holds WHERE lifted_at IS NULL)",
+        )?
+        .exists(params![run.uuid(), fence, now, now + lease_ms()])?)
 }
 
 /// Makes sure that `fence` holds the run, with almost the whole lease ahead; or says who holds it instead.

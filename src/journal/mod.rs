@@ -1,4 +1,4 @@
-//! Durable events: one SQLite database a store, one writer thread, a hash chain a run.
+//! Durable events: one SQLite database a store, one connection that writes, a hash chain a run.
 //!
 //! Knows nothing of what events mean beyond what the list of runs shows; redaction happens before.
 
@@ -34,7 +34,7 @@ pub use append::{Append, Blob, Committed, Journal, Status};
 pub use chain::{Hash, digest};
 pub use checkpoint::Checkpoint;
 pub use error::Error;
-pub use groups::{Claim, Taker};
+pub use groups::{Claim, Taker, Waiting};
 pub use health::{Disk, Health, disk, sqlite_version};
 pub use hold::LastHold;
 pub use inbox::{PendingSignal, Signal, SignalId};

@@ -87,7 +87,7 @@ impl Store {
         };
         let key = self.key()?;
         // To free space is what it is for, so it may use what is kept for a full disk.
-        let terms = Terms { durable: true, reserve: true };
+        let terms = Terms { reserve: true, ..Terms::DURABLE };
         self.write(run, terms, move |db| {
             lease::extend(db, run, fence)?;
             let head = Head { seq: tombstone.events - 1, hash: tombstone.head };

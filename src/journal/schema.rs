@@ -26,6 +26,9 @@ const CHECKPOINT_PAGES: u32 = 256;
 /// What the log is cut back to after a burst made it long.
 const LOG_BYTES: u32 = 4 << 20;
 
+/// Statements a connection keeps compiled: all there are, because one costs as much to compile as to run ten times.
+const STATEMENTS_KEPT: usize = 128;
+
 /// "rera": tells our files from other databases.
 const APPLICATION_ID: i32 = 0x7265_7261;
 
@@ -196,27 +199,28 @@ pub(super) fn connect(file: &Path, access: Access) -> Result<Connection, Error> 
     let setup = || -> rusqlite::Result<Connection> {
         let db = Connection::open_with_flags(file, flags)?;
         db.busy_timeout(BUSY_TIMEOUT)?;
+        db.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         // Else every short command would pay a checkpoint and a deletion at its end.
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        // Else every execution of a statement on a table with a partial index compiles it anew, for the values it has now.
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
         match access {
             Access::Read => db.pragma_update(None, "query_only", true)?,
-            Access::Write => {
-                db.execute_batch(&format!(
-                    "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
-                     PRAGMA journal_size_limit = {LOG_BYTES}; PRAGMA temp_store = MEMORY;"
-                ))?;
-            }
+            Access::Write => permit_writes(&db)?,
         }
         Ok(db)
     };
     setup().map_err(|e| Error::sqlite(file, e))
 }
 
-/// Has a connection read the schema now, which its first query would wait for. An error is left to that query.
-pub(super) fn learn(db: &Connection) {
-    drop(db.prepare_cached("SELECT number FROM newest"));
+/// Sets a connection up that only read so far.
+pub(super) fn permit_writes(db: &Connection) -> rusqlite::Result<()> {
+    db.execute_batch(&format!(
+        "PRAGMA query_only = 0; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
+         PRAGMA journal_size_limit = {LOG_BYTES}; PRAGMA temp_store = MEMORY;"
+    ))
 }
 
 /// Opens the store in `dir`, creating or migrating it first if needed; gives the file and a read connection.

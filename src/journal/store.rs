@@ -2,8 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::SyncSender;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rusqlite::Connection;
@@ -18,7 +17,7 @@ use crate::journal::inbox::{self, PendingSignal};
 use crate::journal::key::StoreKey;
 use crate::journal::schema::{self, Access};
 use crate::journal::ticket::Ticket;
-use crate::journal::writer::{Job, Tally, Work, Writer};
+use crate::journal::writer::{Job, Tally, Writer};
 use crate::journal::{chain, read};
 
 pub(super) use crate::journal::writer::Terms;
@@ -26,30 +25,27 @@ pub(super) use crate::journal::writer::Terms;
 /// Idle read connections kept: more than a surface reads at once is opened and closed again.
 const READERS_KEPT: usize = 8;
 
-/// A journal on disk. Clones share one writer thread; several processes may have the same store open.
+/// A journal on disk. Clones share one writer; several processes may have the same store open.
 #[derive(Clone)]
 pub struct Store(Arc<Shared>);
 
 struct Shared {
     dir: PathBuf,
     file: PathBuf,
-    /// Reads while nobody else does, and counts the commits of all other connections.
-    kept: Mutex<Kept>,
-    /// For those who read at the same time.
+    /// For whatever reads more than a few rows.
     readers: Mutex<Vec<Connection>>,
-    writer: Mutex<Option<Writer>>,
+    writer: Arc<Writer>,
     /// Why nothing may be written, of a store that was opened only to be looked at.
     sealed: Option<Error>,
     key: OnceLock<StoreKey>,
     tally: Arc<Tally>,
 }
 
-/// The connection that is always there.
-struct Kept {
-    /// `None` once one was left in a state nobody can trust.
-    db: Option<Connection>,
-    /// How many there were before: what one has counted says nothing on the next.
-    before: u64,
+impl Drop for Shared {
+    /// What is queued is committed although nobody waits for it.
+    fn drop(&mut self) {
+        self.writer.stop();
+    }
 }
 
 /// What a driver is told of the world outside its run.
@@ -113,15 +109,15 @@ impl Store {
     }
 
     fn new(dir: &Path, file: PathBuf, reader: Connection, sealed: Option<Error>) -> Store {
+        let tally = Arc::new(Tally::default());
         Store(Arc::new(Shared {
             dir: dir.to_owned(),
+            writer: Writer::new(file.clone(), reader, Arc::clone(&tally)),
             file,
-            kept: Mutex::new(Kept { db: Some(reader), before: 0 }),
             readers: Mutex::new(Vec::new()),
-            writer: Mutex::new(None),
             sealed,
             key: OnceLock::new(),
-            tally: Arc::new(Tally::default()),
+            tally,
         }))
     }
 
@@ -151,29 +147,36 @@ impl Store {
         Ok(self.0.key.get_or_init(|| key).clone())
     }
 
-    /// A number that changes with every commit of anybody, also of other processes: a waiting driver looks at its
-    /// signals only when it does. A few microseconds.
+    /// A number that changes with every commit of anybody, also of other processes. `None` while somebody here commits,
+    /// when it would be out of date at once. A few microseconds.
     ///
     /// # Errors
     /// What reading met.
-    pub fn changed(&self) -> Result<u64, Error> {
-        self.read_on(&mut lock(&self.0.kept), version)
+    pub fn changed(&self) -> Result<Option<u64>, Error> {
+        let found = self.0.writer.glimpse(|db, opened| version(db, opened, &self.0.tally.requests));
+        found.transpose().map_err(|failure| failure.at(&self.0.file))
     }
 
-    /// What a driver has to know, if anybody has committed anything since it has `seen` the store; the driver itself
-    /// counts as somebody. One snapshot, because a driver asks at every step.
+    /// What a driver has to know, if anybody has committed anything since it has `seen` the store, but for appends of
+    /// this process: only drivers make those. One snapshot, because a driver asks at every step. A few microseconds.
     ///
     /// # Errors
     /// What reading met; then it is asked anew the next time.
     pub fn news(&self, run: RunId, seen: &mut Option<u64>) -> Result<Option<News>, Error> {
-        let (found, news) = self.read_on(&mut lock(&self.0.kept), |db, before| {
-            let found = version(db, before)?;
-            if *seen == Some(found) {
-                return Ok((found, None));
+        let all = |db: &Connection| Ok(News { hold: hold::last(db)?, signals: inbox::pending(db, run)? });
+        let looked = self.0.writer.glimpse(|db, opened| {
+            let version = || version(db, opened, &self.0.tally.told);
+            if seen.is_some() && *seen == Some(version()?) {
+                return Ok((*seen, None));
             }
-            Ok((found, Some(News { hold: hold::last(db)?, signals: inbox::pending(db, run)? })))
-        })?;
-        *seen = Some(found);
+            snapshot(db, |db| Ok((Some(version()?), Some(all(db)?))))
+        });
+        let (found, news) = match looked {
+            Some(looked) => looked.map_err(|failure: Failure| failure.at(&self.0.file))?,
+            // Somebody is just committing.
+            None => (None, Some(self.read_beside(all)?)),
+        };
+        *seen = found;
         Ok(news)
     }
 
@@ -210,12 +213,28 @@ impl Store {
         self.read(|db| read::lines(db, run, 0))
     }
 
-    /// Runs a query in one snapshot, on a connection that nobody else uses meanwhile.
+    /// Runs a query in one snapshot, on a connection that nobody else uses meanwhile and that no commit waits for.
     pub(super) fn read<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T, Error> {
-        // A command that does one thing at a time needs no second connection, and opening one reads the whole schema.
-        if let Ok(mut kept) = self.0.kept.try_lock() {
-            return self.read_on(&mut kept, |db, _| query(db));
+        let mut query = Some(query);
+        let mut once = |db: &Connection| query.take().map(|query| snapshot(db, query));
+        match self.0.writer.look_first(&mut once).flatten() {
+            Some(result) => result.map_err(|failure| failure.at(&self.0.file)),
+            None => self.read_beside(query.take().expect("it was not asked")),
         }
+    }
+
+    /// Runs a query of a few rows, on the writer's connection if nobody commits: it has read the schema already, and what
+    /// it wrote itself. What is more than one statement is in one snapshot only if it says so by [`snapshot`].
+    pub(super) fn glimpse<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T, Error> {
+        let mut query = Some(query);
+        let mut once = |db: &Connection| query.take().map(|query| query(db));
+        match self.0.writer.glimpse(|db, _| once(db)).flatten() {
+            Some(result) => result.map_err(|failure| failure.at(&self.0.file)),
+            None => self.read_beside(query.take().expect("it was not asked")),
+        }
+    }
+
+    fn read_beside<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T, Error> {
         let idle = lock(&self.0.readers).pop();
         let db = match idle {
             Some(db) => db,
@@ -232,43 +251,7 @@ impl Store {
         result
     }
 
-    fn read_on<T>(
-        &self,
-        kept: &mut Kept,
-        query: impl FnOnce(&Connection, u64) -> Result<T, Failure>,
-    ) -> Result<T, Error> {
-        let db = match kept.db.take() {
-            Some(db) => db,
-            None => {
-                kept.before += 1;
-                schema::connect(&self.0.file, Access::Read)?
-            }
-        };
-        let result = snapshot(&db, |db| query(db, kept.before)).map_err(|failure| failure.at(&self.0.file));
-        if db.is_autocommit() {
-            kept.db = Some(db);
-        }
-        result
-    }
-
-    /// Starts the writer ahead of the first request, so that its connection stands when that comes.
-    pub fn expect_writes(&self) {
-        if self.0.sealed.is_none() {
-            // Without it the first request is told why.
-            drop(self.queue());
-        }
-    }
-
-    fn queue(&self) -> Result<Option<SyncSender<Box<dyn Work>>>, Error> {
-        let mut writer = lock(&self.0.writer);
-        if writer.is_none() {
-            let started = Writer::spawn(self.0.file.clone(), self.0.tally.clone());
-            *writer = Some(started.map_err(|e| Error::os("starting the writer of", &self.0.file, e))?);
-        }
-        Ok(writer.as_ref().and_then(Writer::queue))
-    }
-
-    /// Queues a request for the writer thread, starting it if this is the first.
+    /// Queues a request for the writer.
     pub(super) fn write<T, F>(&self, run: RunId, terms: Terms, work: F) -> Ticket<T>
     where
         T: Send + 'static,
@@ -277,23 +260,15 @@ impl Store {
         if let Some(refused) = &self.0.sealed {
             return Ticket::ready(Err(refused.clone()));
         }
-        let queue = match self.queue() {
-            Ok(queue) => queue,
-            Err(error) => return Ticket::ready(Err(error)),
-        };
-        let (reply, ticket) = Ticket::pair();
-        match queue {
-            // If the thread is gone the job is dropped with its sender, and the ticket says so.
-            Some(queue) => drop(queue.send(Box::new(Job { run, terms, work, result: None, reply }))),
-            None => return Ticket::ready(Err(Error::Stopped)),
-        }
+        let (reply, ticket) = Ticket::of(Arc::clone(&self.0.writer));
+        self.0.writer.enter(Box::new(Job { run, terms, work, result: None, reply }));
         ticket
     }
 }
 
 impl Journal for Store {
     fn append(&self, append: Append) -> Ticket<Committed> {
-        let terms = Terms { durable: append.needs_a_flush(), reserve: append.starts_nothing() };
+        let terms = Terms { durable: append.needs_a_flush(), reserve: append.starts_nothing(), tells: false };
         failpoint::hit("journal.append.before");
         // An end is recorded also without a key that can be used; it can be signed later, and is told until then.
         let key = append.ends_its_run().then(|| self.key().ok()).flatten();
@@ -324,17 +299,22 @@ impl fmt::Debug for Store {
     }
 }
 
-fn snapshot<T>(db: &Connection, query: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T, Failure> {
+/// Runs a query of several statements in one snapshot.
+pub(super) fn snapshot<T>(
+    db: &Connection,
+    query: impl FnOnce(&Connection) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     db.prepare_cached("BEGIN")?.execute([])?;
     let result = query(db);
     db.prepare_cached("COMMIT")?.execute([])?;
     result
 }
 
-/// What this connection has counted of others' commits, told apart from what the ones `before` it had.
-fn version(db: &Connection, before: u64) -> Result<u64, Failure> {
-    let counted: u32 = db.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
-    Ok(before << u32::BITS | u64::from(counted))
+/// What this connection has counted of others' commits, and we of `ours`; told apart from what the connections before it
+/// had.
+fn version(db: &Connection, opened: u64, ours: &AtomicU64) -> Result<u64, Failure> {
+    let others: u32 = db.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
+    Ok((opened << 48).wrapping_add(ours.load(Ordering::Relaxed)).wrapping_add(u64::from(others)))
 }
 
 /// Nothing done under these locks can leave a half-made state behind, so a panic elsewhere doesn't matter.
@@ -351,8 +331,8 @@ mod tests {
     use crate::journal::testkit::{actor, append, note, start, store};
 
     #[test]
-    fn a_driver_is_told_what_is_new_once_and_again_after_any_commit() {
-        let (_base, store) = store();
+    fn a_driver_is_told_what_is_new_once_and_again_after_any_commit_but_an_append_here() {
+        let (base, store) = store();
         let drive = start(&store, "backend-down");
         let mut seen = None;
         let mut news = |store: &Store| store.news(drive.run(), &mut seen).unwrap();
@@ -363,7 +343,13 @@ mod tests {
         assert_eq!(news(&store).unwrap().signals.len(), 1);
         assert_eq!(news(&store), None);
         append(&store, &drive, vec![note(1)]).unwrap();
+        assert_eq!(news(&store), None, "nobody else did that");
+        // As another process, whose appends may be what a signal became.
+        let other = Store::open(&base.path().join("store")).unwrap();
+        append(&other, &drive, vec![note(2)]).unwrap();
         assert_eq!(news(&store).unwrap().signals.len(), 1, "until somebody consumes it");
+        other.signal(drive.run(), &cancel).wait().unwrap();
+        assert_eq!(news(&store).unwrap().signals.len(), 2);
     }
 
     #[test]
@@ -372,11 +358,25 @@ mod tests {
         let drive = start(&store, "backend-down");
         let mut seen = None;
         store.news(drive.run(), &mut seen).unwrap();
-        lock(&store.0.kept).db = None;
+        store.0.writer.glimpse(|db, _| db.execute_batch("BEGIN").unwrap());
+        assert!(store.0.writer.glimpse(|_, _| ()).is_none(), "a connection in a transaction was kept");
+        append(&store, &drive, vec![note(1)]).unwrap();
         assert!(store.news(drive.run(), &mut seen).unwrap().is_some());
-        let before = store.changed().unwrap();
-        lock(&store.0.kept).db = None;
-        assert_ne!(store.changed().unwrap(), before);
+    }
+
+    #[test]
+    fn a_driver_is_told_what_is_new_also_while_somebody_commits() {
+        let (_base, store) = store();
+        let drive = start(&store, "backend-down");
+        let mut seen = None;
+        let committing = store.0.writer.turn();
+        for _ in 0..2 {
+            assert!(store.news(drive.run(), &mut seen).unwrap().is_some());
+            drive.check().unwrap();
+        }
+        drop(committing);
+        assert!(store.news(drive.run(), &mut seen).unwrap().is_some());
+        assert!(store.news(drive.run(), &mut seen).unwrap().is_none());
     }
 
     #[test]
@@ -386,7 +386,7 @@ mod tests {
         let both = store
             .read(|_| Ok((store.runs(&Filter::default()).unwrap().len(), store.events(drive.run()).unwrap().len())));
         assert_eq!(both.unwrap(), (1, 1));
-        assert_eq!(lock(&store.0.readers).len(), 1, "kept for the next");
+        assert_eq!(lock(&store.0.readers).len(), 2, "kept for the next");
         append(&store, &drive, vec![note(1)]).unwrap();
         assert_eq!(store.events(drive.run()).unwrap().len(), 2);
     }

@@ -65,7 +65,7 @@ impl Store {
     }
 
     fn delete(&self, orphans: Vec<String>, ends: BTreeMap<u64, u64>) -> Result<Swept, Error> {
-        let terms = Terms { durable: true, reserve: true };
+        let terms = Terms { reserve: true, ..Terms::DURABLE };
         self.write(nobodys(), terms, move |db| {
             let mut named = Digests::new();
             look_at(db, &mut named, "SELECT body FROM inbox")?;

@@ -62,6 +62,7 @@ pub(super) fn started(run: RunId, runbook: &str) -> Event {
             timeout_ms: None,
             floors: None,
             cover: None,
+            plan: None,
             rehearsal: false,
             store: None,
         })),

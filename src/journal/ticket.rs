@@ -1,49 +1,53 @@
 //! The receipt for a queued write: a blocking caller waits on it, an async one awaits it.
 
+use std::fmt;
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
+use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
 
 use crate::journal::error::Error;
+use crate::journal::writer::Writer;
 
 /// The answer to a write, given after its commit. Dropping it doesn't take the write back.
 #[must_use = "a write is acknowledged only by its ticket"]
-#[derive(Debug)]
-pub struct Ticket<T>(oneshot::Receiver<Result<T, Error>>);
+pub struct Ticket<T> {
+    answer: oneshot::Receiver<Result<T, Error>>,
+    /// Where it is queued.
+    writer: Option<Arc<Writer>>,
+}
 
 impl<T> Ticket<T> {
-    pub(super) fn pair() -> (oneshot::Sender<Result<T, Error>>, Ticket<T>) {
-        let (sender, receiver) = oneshot::channel();
-        (sender, Ticket(receiver))
+    pub(super) fn of(writer: Arc<Writer>) -> (oneshot::Sender<Result<T, Error>>, Ticket<T>) {
+        let (sender, answer) = oneshot::channel();
+        (sender, Ticket { answer, writer: Some(writer) })
     }
 
     /// A ticket answered already.
     pub(super) fn ready(answer: Result<T, Error>) -> Ticket<T> {
-        let (sender, ticket) = Ticket::pair();
+        let (sender, receiver) = oneshot::channel();
         // The receiver is in hand, so this can't fail.
         sender.send(answer).ok();
-        ticket
+        Ticket { answer: receiver, writer: None }
     }
 
-    /// Blocks until the write is committed or has failed.
+    /// Commits on this thread what is queued, unless somebody else is just doing that, and gives what came of this
+    /// write.
     ///
-    /// Unlike the channel's own blocking receive this is allowed on a thread of an async runtime: an
-    /// engine thread may be one, and a flush is short.
+    /// It blocks for a flush, also on a thread of an async runtime: for those who have nothing else to do meanwhile.
     ///
     /// # Errors
     /// Whatever the write met; [`Error::Stopped`] if the writer is gone.
-    pub fn wait(self) -> Result<T, Error> {
-        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-        let mut context = Context::from_waker(&waker);
-        let mut ticket = pin!(self);
+    pub fn wait(mut self) -> Result<T, Error> {
         loop {
-            match ticket.as_mut().poll(&mut context) {
-                Poll::Ready(answer) => return answer,
-                Poll::Pending => std::thread::park(),
+            let turn = self.writer.as_ref().map(|writer| writer.turn());
+            match (self.answer.try_recv(), turn) {
+                (Ok(answer), _) => return answer,
+                (Err(TryRecvError::Empty), Some(turn)) => drop(turn.commit()),
+                (Err(_), _) => return Err(Error::Stopped),
             }
         }
     }
@@ -52,42 +56,75 @@ impl<T> Ticket<T> {
 impl<T> Future for Ticket<T> {
     type Output = Result<T, Error>;
 
+    /// Has another thread commit, so that this one can do something else.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match Pin::new(&mut self.0).poll(context) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(answer)) => Poll::Ready(answer),
-            Poll::Ready(Err(_)) => Poll::Ready(Err(Error::Stopped)),
+        let Ticket { answer, writer } = &mut *self;
+        loop {
+            match (Pin::new(&mut *answer).poll(context), &writer) {
+                (Poll::Ready(Ok(answer)), _) => return Poll::Ready(answer),
+                (Poll::Ready(Err(_)), _) => return Poll::Ready(Err(Error::Stopped)),
+                // No thread can be had: it blocks, which is better than never.
+                (Poll::Pending, Some(writer)) if !writer.summon() => drop(writer.turn().commit()),
+                (Poll::Pending, _) => return Poll::Pending,
+            }
         }
     }
 }
 
-struct Unpark(Thread);
+impl<T> Drop for Ticket<T> {
+    /// What nobody waits for is committed all the same, by somebody else.
+    fn drop(&mut self) {
+        if let (Err(TryRecvError::Empty), Some(writer)) = (self.answer.try_recv(), &self.writer) {
+            writer.summon();
+        }
+    }
+}
 
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
+impl<T> fmt::Debug for Ticket<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket").finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::append::{Append, Journal};
+    use crate::journal::testkit::{note, start, store};
 
     #[test]
     fn a_ticket_can_be_waited_for_on_a_thread_of_a_runtime() {
+        let (_base, store) = store();
+        let drive = start(&store, "backend-down");
+        let append = |seq| store.append(Append::events(drive.run(), drive.fence(), vec![note(seq)]));
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let (sender, ticket) = Ticket::pair();
-            let answer = std::thread::spawn(move || sender.send(Ok(7)));
-            assert_eq!(ticket.wait().unwrap(), 7);
-            answer.join().unwrap().unwrap();
+            assert_eq!(append(1).wait().unwrap().last_seq, 1);
+            assert_eq!(append(2).await.unwrap().last_seq, 2);
             assert_eq!(Ticket::ready(Ok(8)).await.unwrap(), 8);
         });
+        assert_eq!(Ticket::ready(Ok(8)).wait().unwrap(), 8);
+    }
+
+    #[test]
+    fn who_awaits_a_commit_does_not_block_others_of_its_thread() {
+        let (_base, store) = store();
+        let drive = start(&store, "backend-down");
+        let blocker = crate::journal::testkit::sql(&store);
+        blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let ticket = store.append(Append::events(drive.run(), drive.fence(), vec![note(1)]));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (answer, ()) = runtime.block_on(async {
+            // Polled after the ticket, which therefore gave the thread up while it could not be committed.
+            tokio::join!(biased; ticket, async { blocker.execute_batch("ROLLBACK").unwrap() })
+        });
+        assert_eq!(answer.unwrap().last_seq, 1);
     }
 
     #[test]
     fn a_writer_that_is_gone_is_an_error() {
-        let (sender, ticket) = Ticket::<()>::pair();
+        let (sender, receiver) = oneshot::channel();
+        let ticket = Ticket::<()> { answer: receiver, writer: None };
         drop(sender);
         assert!(matches!(ticket.wait(), Err(Error::Stopped)));
     }

@@ -1,14 +1,16 @@
-//! The one thread that writes: it takes what all runs have queued and commits it in one transaction.
+//! The one place that writes: whoever waits for a commit takes what all runs have queued and commits it in one
+//! transaction, the others wait for that.
 //!
 //! Knows nothing of events; what is queued is work on a connection. A flush costs the same for one
-//! request as for hundreds, and sixteen connections fighting for the lock are many times slower than one.
+//! request as for hundreds, and sixteen connections fighting for the lock are many times slower than one. Handing a
+//! commit to a thread and back costs two wake-ups, half as much as a flush, so a caller that has nothing else to do
+//! makes it; a thread does so only for those who must not block.
 
-use std::collections::BTreeMap;
-use std::io;
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
@@ -24,7 +26,7 @@ use crate::journal::{lease, read};
 /// Requests in one transaction: bounds how long the first of them waits and how far the log grows at once.
 const GROUP_MAX: usize = 512;
 
-/// Requests waiting; beyond it callers block, because a disk that slow won't be helped by more memory.
+/// Requests waiting; beyond it callers commit first, because a disk that slow won't be helped by more memory.
 const QUEUE_MAX: usize = 4096;
 
 /// What a request needs from its commit.
@@ -34,12 +36,14 @@ pub(super) struct Terms {
     pub(super) durable: bool,
     /// May use the space kept for a full disk.
     pub(super) reserve: bool,
+    /// May be news to a driver in this process: everything but what drivers append themselves.
+    pub(super) tells: bool,
 }
 
 impl Terms {
-    pub(super) const DURABLE: Terms = Terms { durable: true, reserve: false };
+    pub(super) const DURABLE: Terms = Terms { durable: true, reserve: false, tells: true };
     /// May be lost with the machine, because whoever relies on it is lost as well.
-    pub(super) const RELAXED: Terms = Terms { durable: false, reserve: false };
+    pub(super) const RELAXED: Terms = Terms { durable: false, reserve: false, tells: true };
 }
 
 /// A queued request.
@@ -91,73 +95,181 @@ impl<T: Send, F: FnMut(&Connection) -> Result<T, Failure> + Send> Work for Job<T
 pub(super) struct Tally {
     pub(super) flushes: AtomicU64,
     pub(super) requests: AtomicU64,
+    /// Requests that may be news to a driver.
+    pub(super) told: AtomicU64,
 }
 
-/// The running thread.
+/// What is queued, and the connection that commits it.
 pub(super) struct Writer {
-    queue: Option<SyncSender<Box<dyn Work>>>,
+    queue: Mutex<Queue>,
+    /// Tells the thread that somebody awaits what is queued.
+    summoned: Condvar,
+    committer: Mutex<Committer>,
+}
+
+#[derive(Default)]
+struct Queue {
+    requests: VecDeque<Box<dyn Work>>,
+    is_summoned: bool,
+    is_stopping: bool,
+    /// Started by the first who awaits.
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
-    pub(super) fn spawn(file: PathBuf, tally: Arc<Tally>) -> io::Result<Writer> {
-        let (queue, requests) = sync_channel(QUEUE_MAX);
-        let reserve = Reserve::beside(&file);
-        let committer =
-            Committer { file, db: None, relaxed: false, suspect: false, refused: BTreeMap::new(), reserve, tally };
-        let thread = std::thread::Builder::new().name("journal".into()).spawn(move || committer.serve(requests))?;
-        Ok(Writer { queue: Some(queue), thread: Some(thread) })
+    /// On a connection that only reads until the first commit.
+    pub(super) fn new(file: PathBuf, db: Connection, tally: Arc<Tally>) -> Arc<Writer> {
+        let committer = Committer {
+            reserve: None,
+            file,
+            db: Some(db),
+            writes: false,
+            relaxed: false,
+            suspect: false,
+            refused: BTreeMap::new(),
+            opened: 0,
+            tally,
+        };
+        let (queue, summoned, committer) = (Mutex::default(), Condvar::new(), Mutex::new(committer));
+        Arc::new(Writer { queue, summoned, committer })
     }
 
-    /// The queue; its receiver answers everything that was sent, also while stopping.
-    pub(super) fn queue(&self) -> Option<SyncSender<Box<dyn Work>>> {
-        self.queue.clone()
+    /// Queues a request, to be committed by whoever is next to wait for one, or by the thread if it is summoned.
+    pub(super) fn enter(&self, request: Box<dyn Work>) {
+        while lock(&self.queue).requests.len() >= QUEUE_MAX {
+            self.turn().commit();
+        }
+        lock(&self.queue).requests.push_back(request);
     }
-}
 
-impl Drop for Writer {
-    /// Lets the thread finish what is queued.
-    fn drop(&mut self) {
-        self.queue = None;
-        if let Some(thread) = self.thread.take() {
+    /// Waits until nobody else commits.
+    pub(super) fn turn(&self) -> Turn<'_> {
+        Turn { queue: &self.queue, committer: lock(&self.committer) }
+    }
+
+    /// A read on the connection that writes, with how often it was opened anew; `None` if it is in use or not to be
+    /// trusted. For a few rows only: commits wait for it.
+    pub(super) fn glimpse<T>(&self, query: impl FnOnce(&Connection, u64) -> T) -> Option<T> {
+        self.look(|_| true, query)
+    }
+
+    /// The same before anything was written: then it is a connection like any other, and needs no second one beside it.
+    pub(super) fn look_first<T>(&self, query: impl FnOnce(&Connection) -> T) -> Option<T> {
+        self.look(|committer| !committer.writes, |db, _| query(db))
+    }
+
+    fn look<T>(&self, may: impl FnOnce(&Committer) -> bool, query: impl FnOnce(&Connection, u64) -> T) -> Option<T> {
+        let mut committer = match self.committer.try_lock() {
+            Ok(committer) => committer,
+            Err(TryLockError::Poisoned(error)) => error.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        if !may(&committer) {
+            return None;
+        }
+        let db = committer.db.take()?;
+        let result = query(&db, committer.opened);
+        // One left inside a transaction would hold its snapshot for ever.
+        if db.is_autocommit() {
+            committer.db = Some(db);
+        }
+        Some(result)
+    }
+
+    /// Has the thread commit what is queued; false if there is none.
+    pub(super) fn summon(self: &Arc<Writer>) -> bool {
+        let mut queue = lock(&self.queue);
+        if queue.is_stopping {
+            return false;
+        }
+        if queue.thread.is_none() {
+            let writer = Arc::clone(self);
+            queue.thread = std::thread::Builder::new().name("journal".into()).spawn(move || writer.serve()).ok();
+        }
+        queue.is_summoned = true;
+        self.summoned.notify_one();
+        queue.thread.is_some()
+    }
+
+    /// Commits what is queued; the thread has ended then.
+    pub(super) fn stop(&self) {
+        let thread = {
+            let mut queue = lock(&self.queue);
+            queue.is_stopping = true;
+            queue.thread.take()
+        };
+        self.summoned.notify_one();
+        if let Some(thread) = thread {
             // A panic has been reported by its hook, and its callers got `Stopped`.
             thread.join().ok();
         }
+        while self.turn().commit() {}
     }
+
+    fn serve(&self) {
+        loop {
+            let mut queue = lock(&self.queue);
+            while !queue.is_summoned && !queue.is_stopping {
+                queue = self.summoned.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            }
+            if queue.is_stopping {
+                return;
+            }
+            queue.is_summoned = false;
+            drop(queue);
+            while self.turn().commit() {}
+        }
+    }
+}
+
+/// The right to commit, until dropped.
+pub(super) struct Turn<'a> {
+    queue: &'a Mutex<Queue>,
+    committer: MutexGuard<'a, Committer>,
+}
+
+impl Turn<'_> {
+    /// Commits what is queued, as far as it fits into one group; false if there was nothing.
+    pub(super) fn commit(mut self) -> bool {
+        let group: Vec<Box<dyn Work>> = {
+            let requests = &mut lock(self.queue).requests;
+            let count = requests.len().min(GROUP_MAX);
+            requests.drain(..count).collect()
+        };
+        if group.is_empty() {
+            return false;
+        }
+        // Who waits for this group may have no part in what failed. The connection goes with a panic, and with it
+        // everything that was not committed; the callers get `Stopped`.
+        catch_unwind(AssertUnwindSafe(|| self.committer.commit(group))).ok();
+        true
+    }
+}
+
+/// A panic leaves nothing half made behind: the queue is changed in one step, and the committer gives its connection up.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Committer {
     file: PathBuf,
     db: Option<Connection>,
+    /// Whether the connection is set up to write.
+    writes: bool,
+    /// Connections there were before this one: what one has counted says nothing on the next.
+    opened: u64,
     /// Whether the connection is set to commit without a flush.
     relaxed: bool,
     /// Set by a failed read, write or flush: the file must be settled and checked before the next commit.
     suspect: bool,
     /// Driven runs found damaged then; all others go on.
     refused: BTreeMap<RunId, Error>,
-    reserve: Reserve,
+    /// Looked for at the first commit.
+    reserve: Option<Reserve>,
     tally: Arc<Tally>,
 }
 
 impl Committer {
-    fn serve(mut self, requests: Receiver<Box<dyn Work>>) {
-        // While the first request is being made. What is wrong with the file, that request is told.
-        if let Ok(db) = self.reopen() {
-            schema::learn(&db);
-            self.db = Some(db);
-        }
-        while let Ok(first) = requests.recv() {
-            let mut group = vec![first];
-            while group.len() < GROUP_MAX {
-                match requests.try_recv() {
-                    Ok(next) => group.push(next),
-                    Err(_) => break,
-                }
-            }
-            self.commit(group);
-        }
-    }
-
     fn commit(&mut self, mut group: Vec<Box<dyn Work>>) {
         let mut outcome = self.attempt(&mut group);
         if let Err(Error::Full { .. }) = outcome {
@@ -168,7 +280,7 @@ impl Committer {
                 }
                 return;
             }
-            if group.iter().all(|work| work.terms().reserve) && self.reserve.release() {
+            if group.iter().all(|work| work.terms().reserve) && self.reserve().release() {
                 outcome = self.attempt(&mut group);
             }
         }
@@ -192,6 +304,10 @@ impl Committer {
             Some(db) => db,
             None => self.reopen()?,
         };
+        if !self.writes {
+            schema::permit_writes(&db).map_err(|e| Error::sqlite(&self.file, e))?;
+            self.writes = true;
+        }
         match self.transact(&db, group) {
             Ok(refusals) => {
                 self.db = Some(db);
@@ -211,11 +327,15 @@ impl Committer {
 
     fn transact(&mut self, db: &Connection, group: &mut [Box<dyn Work>]) -> Result<BTreeMap<usize, Error>, Error> {
         let file = self.file.clone();
-        let sql = |text: &str| db.execute_batch(text).map_err(|e| Error::sqlite(&file, e));
+        let sql = |text: &str| match db.prepare_cached(text).and_then(|mut statement| statement.execute([])) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Error::sqlite(&file, error)),
+        };
 
         let durable = group.iter().any(|work| work.terms().durable);
         if self.relaxed == durable {
-            sql(if durable { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" })?;
+            let pragma = if durable { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" };
+            db.execute_batch(pragma).map_err(|e| Error::sqlite(&file, e))?;
             self.relaxed = !durable;
         }
         sql("BEGIN IMMEDIATE")?;
@@ -235,7 +355,8 @@ impl Committer {
                 Ok(()) => sql("RELEASE request")?,
                 Err(failure) if failure.is_of_one_request() => {
                     if !alone {
-                        sql("ROLLBACK TO request; RELEASE request")?;
+                        sql("ROLLBACK TO request")?;
+                        sql("RELEASE request")?;
                     }
                     refusals.insert(i, failure.at(&self.file));
                 }
@@ -251,19 +372,26 @@ impl Committer {
         failpoint::hit("journal.commit.after");
 
         self.tally.requests.fetch_add(group.len() as u64, Ordering::Relaxed);
+        let told = group.iter().filter(|work| work.terms().tells).count();
+        self.tally.told.fetch_add(told as u64, Ordering::Relaxed);
         if durable {
             self.tally.flushes.fetch_add(1, Ordering::Relaxed);
-            self.reserve.refill();
+            self.reserve().refill();
         }
         Ok(refusals)
     }
 
-    /// Opens the connection. After a failure it first gets the log onto the disk by another way: a second flush
+    fn reserve(&mut self) -> &mut Reserve {
+        self.reserve.get_or_insert_with(|| Reserve::beside(&self.file))
+    }
+
+    /// Opens the connection anew. After a failure it first gets the log onto the disk by another way: a second flush
     /// of the same pages may claim success for what the kernel has already dropped, so they are copied into
     /// the database, flushed there, and the log starts anew.
     fn reopen(&mut self) -> Result<Connection, Error> {
         let db = schema::connect(&self.file, Access::Write)?;
-        self.relaxed = false;
+        self.opened += 1;
+        (self.writes, self.relaxed) = (true, false);
         if !self.suspect {
             return Ok(db);
         }
@@ -291,9 +419,9 @@ impl Committer {
 mod tests {
     use crate::engine::ids::RunId;
     use crate::journal::append::{Append, Journal};
-    use crate::journal::error::Error;
+    use crate::journal::error::{Error, Failure};
     use crate::journal::lease::Drive;
-    use crate::journal::store::Store;
+    use crate::journal::store::{Store, Terms};
     use crate::journal::testkit::{append, note, sql, start, store};
     use crate::journal::ticket::Ticket;
 
@@ -376,5 +504,48 @@ mod tests {
         drop(drive);
         drop(store);
         assert_eq!(Store::open(&base.path().join("store")).unwrap().events(run).unwrap().len(), 50);
+    }
+
+    #[test]
+    fn whoever_waits_and_whoever_awaits_are_both_served_whatever_the_order() {
+        let (_base, store) = store();
+        let drives: Vec<Drive> = (0..8).map(|_| start(&store, "backend-down")).collect();
+        std::thread::scope(|scope| {
+            for (i, drive) in drives.iter().enumerate() {
+                let store = &store;
+                scope.spawn(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                    for seq in 1..=40 {
+                        let ticket = store.append(Append::events(drive.run(), drive.fence(), vec![note(seq)]));
+                        let answer = match (i + seq as usize) % 3 {
+                            0 => runtime.block_on(ticket),
+                            1 => ticket.wait(),
+                            // Nobody waits for this one, but the next of its run follows it.
+                            _ => {
+                                drop(ticket);
+                                continue;
+                            }
+                        };
+                        assert_eq!(answer.unwrap().last_seq, seq);
+                    }
+                });
+            }
+        });
+        let runs: Vec<RunId> = drives.iter().map(Drive::run).collect();
+        drop(drives);
+        assert!(runs.iter().all(|run| store.events(*run).unwrap().len() == 41));
+    }
+
+    #[test]
+    fn a_request_that_panics_takes_nobody_with_it_but_its_group() {
+        let (_base, store) = store();
+        let drive = start(&store, "backend-down");
+        let broken = store.write(drive.run(), Terms::DURABLE, |db| -> Result<(), Failure> {
+            db.execute("DELETE FROM events", [])?;
+            panic!("a bug")
+        });
+        assert!(matches!(broken.wait(), Err(Error::Stopped)));
+        append(&store, &drive, vec![note(1)]).unwrap();
+        assert_eq!(store.events(drive.run()).unwrap().len(), 2);
     }
 }

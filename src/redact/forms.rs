@@ -99,6 +99,10 @@ fn encodings(text: &str, forms: &mut BTreeSet<String>) {
         let once = base64_core(text, alignment, &STANDARD_NO_PAD);
         // A basic-auth header inside a document that is base64 as a whole.
         forms.extend((0..3).map(|outer| base64_core(&once, outer, &STANDARD_NO_PAD)));
+        // In a query, and as PHP writes it into JSON.
+        forms.insert(once.replace('+', "%2B").replace('/', "%2F"));
+        forms.insert(once.replace('+', "%2b").replace('/', "%2f"));
+        forms.insert(once.replace('/', "\\/"));
         forms.insert(once);
         forms.insert(base64_core(text, alignment, &URL_SAFE_NO_PAD));
     }
@@ -118,16 +122,19 @@ fn encodings(text: &str, forms: &mut BTreeSet<String>) {
     forms.insert(hex.to_uppercase());
     forms.insert(hex);
     for mut escaped in escapes::json(text) {
-        for _ in 1..JSON_LEVELS {
+        for _ in 0..JSON_LEVELS {
             let deeper = escapes::json_plain(&escaped);
+            // Whoever wraps it last may be the one who writes `\/`.
+            forms.insert(escaped.replace('/', "\\/"));
             forms.insert(std::mem::replace(&mut escaped, deeper));
         }
-        forms.insert(escaped);
     }
-    forms.extend(escapes::shell(text));
-    forms.extend(escapes::debug(text));
-    forms.extend(escapes::markup(text));
-    forms.extend(escapes::quoted_printable(text));
+    let printed = [escapes::shell(text), escapes::debug(text), escapes::markup(text), escapes::quoted_printable(text)];
+    for form in printed.into_iter().flatten() {
+        // The log of a command, a page or a mail, as an API gives it.
+        forms.insert(escapes::json_plain(&form));
+        forms.insert(form);
+    }
 }
 
 /// The characters of a base64 text that depend on the secret alone, when `alignment` bytes (modulo 3)

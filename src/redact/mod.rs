@@ -3,6 +3,7 @@
 //! Every door (journal, transcript, log, terminal) has one [`Redactor`] in front. It knows declared
 //! secrets only, and only the transformations listed in [`forms`].
 
+mod filter;
 mod forms;
 mod gaps;
 mod needles;

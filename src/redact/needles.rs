@@ -1,18 +1,30 @@
 //! The search for all forms of all secrets at once, over whole text or over a stream.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
+use crate::redact::filter::{Filter, HEAD, SHORT_BYTES_MAX};
 use crate::redact::gaps::{self, Run, Squeezed};
+
+/// Bytes of a long text that are looked at together: what is made of them stays in the processor's caches, and in memory that
+/// is handed out again at once.
+const SLICE_BYTES: usize = 64 * 1024;
 
 /// All texts to look for, compiled.
 #[derive(Default)]
 pub(super) struct Needles {
-    automaton: Option<AhoCorasick>,
-    /// What each pattern is, by its number in the automaton, and its bytes; sorted by the bytes.
+    /// Passes over what holds nothing.
+    filter: Filter,
+    /// Searches the rest for the short patterns; built when there first is some.
+    automaton: OnceLock<AhoCorasick>,
+    /// The bytes of each pattern and what it is; sorted by the bytes.
     patterns: Vec<(Vec<u8>, Kind)>,
+    /// The numbers of the short ones, by their numbers in the automaton.
+    short: Vec<usize>,
     longest: usize,
 }
 
@@ -38,8 +50,9 @@ pub(super) struct Carry {
 }
 
 /// The result of a scan: what to write for the first `consumed` bytes.
-pub(super) struct Scanned {
-    pub written: Vec<u8>,
+pub(super) struct Scanned<'t> {
+    /// Borrowed if nothing was taken out.
+    pub written: Cow<'t, [u8]>,
     pub consumed: usize,
     pub carry: Carry,
 }
@@ -51,19 +64,53 @@ impl Needles {
             forms.iter().map(|(form, name)| (form.clone().into_bytes(), Kind::Secret(name.clone()))).collect();
         patterns.extend(forms.values().map(|name| (marker(name).into_bytes(), Kind::Marker)));
         let patterns: Vec<(Vec<u8>, Kind)> = patterns.into_iter().collect();
-        let automaton = AhoCorasick::builder()
-            .match_kind(MatchKind::Standard)
-            .build(patterns.iter().map(|(bytes, _)| bytes))
-            .expect("secrets are far smaller than the 2 GiB an automaton can hold");
         let longest = patterns.iter().map(|(bytes, _)| bytes.len()).max().unwrap_or(0);
-        Needles { automaton: Some(automaton), patterns, longest }
+        let filter = Filter::new(patterns.iter().map(|(bytes, _)| bytes.as_slice()));
+        let short = (0..patterns.len()).filter(|number| patterns[*number].0.len() <= SHORT_BYTES_MAX).collect();
+        Needles { filter, automaton: OnceLock::new(), patterns, short, longest }
     }
 
-    /// Whether anything of `text` would be replaced; cheap when not.
-    pub(super) fn touches(&self, text: &[u8]) -> bool {
-        let Some(automaton) = &self.automaton else { return false };
-        automaton.is_match(text)
-            || gaps::squeeze(text, Run::default(), true).is_some_and(|squeezed| automaton.is_match(&squeezed.bytes))
+    fn automaton(&self) -> &AhoCorasick {
+        self.automaton.get_or_init(|| {
+            AhoCorasick::builder()
+                .match_kind(MatchKind::Standard)
+                .build(self.short.iter().map(|number| &self.patterns[*number].0))
+                .expect("secrets are far smaller than the 2 GiB an automaton can hold")
+        })
+    }
+
+    /// Every place in `text` where a pattern stands, also where they overlap.
+    fn found<'n>(&'n self, text: &[u8], mut each: impl FnMut(Range<usize>, &'n Kind)) {
+        let regions = self.filter.regions(text);
+        for region in regions.short {
+            for found in self.automaton().find_overlapping_iter(&text[region.clone()]) {
+                let kind = &self.patterns[self.short[found.pattern().as_usize()]].1;
+                each(region.start + found.start()..region.start + found.end(), kind);
+            }
+        }
+        for start in regions.long {
+            let rest = &text[start..];
+            let first = self.patterns.partition_point(|(bytes, _)| bytes[..HEAD] < rest[..HEAD]);
+            for (bytes, kind) in self.patterns[first..].iter().take_while(|(bytes, _)| bytes[..HEAD] == rest[..HEAD]) {
+                if bytes.len() > SHORT_BYTES_MAX && rest.starts_with(bytes) {
+                    each(start..start + bytes.len(), kind);
+                }
+            }
+        }
+    }
+
+    /// The names of the secrets in `text`, with gaps or without.
+    pub(super) fn names(&self, text: &[u8]) -> BTreeSet<&str> {
+        let mut names = BTreeSet::new();
+        let squeezed = gaps::squeeze(text, Run::default(), true);
+        for text in [Some(text), squeezed.as_ref().map(|squeezed| squeezed.bytes.as_slice())].into_iter().flatten() {
+            self.found(text, |_, kind| {
+                if let Kind::Secret(name) = kind {
+                    names.insert(name.as_str());
+                }
+            });
+        }
+        names
     }
 
     /// Where the last bytes of `text` begin that are the beginning of a form and not all of it, at least `bytes_min` of
@@ -78,26 +125,46 @@ impl Needles {
         })
     }
 
+    /// `text` without secrets; borrowed if there was none.
+    pub(super) fn redact<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
+        let mut redacted: Option<Vec<u8>> = None;
+        let (mut at, mut carry, mut take) = (0, Carry::default(), SLICE_BYTES);
+        while at < text.len() {
+            let end = text.len().min(at + take);
+            let scanned = self.scan(&text[at..end], carry, end == text.len());
+            if scanned.consumed == 0 {
+                // A pattern that is longer than the slice may have begun.
+                take *= 2;
+                continue;
+            }
+            let whole = matches!(scanned.written, Cow::Borrowed(_)) && scanned.written.len() == scanned.consumed;
+            if redacted.is_some() || !whole {
+                redacted.get_or_insert_with(|| text[..at].to_vec()).extend_from_slice(&scanned.written);
+            }
+            (at, carry, take) = (at + scanned.consumed, scanned.carry, SLICE_BYTES);
+        }
+        redacted.map_or(Cow::Borrowed(text), Cow::Owned)
+    }
+
     /// Redacts `text`. Unless it has `ended`, the last bytes are kept back if what they are depends on
     /// what follows.
-    pub(super) fn scan(&self, text: &[u8], carry: Carry, ended: bool) -> Scanned {
-        let Some(automaton) = &self.automaton else {
-            return Scanned { written: text.to_vec(), consumed: text.len(), carry: Carry::default() };
-        };
+    pub(super) fn scan<'t>(&self, text: &'t [u8], carry: Carry, ended: bool) -> Scanned<'t> {
+        if self.patterns.is_empty() {
+            return Scanned { written: Cow::Borrowed(text), consumed: text.len(), carry: Carry::default() };
+        }
         let mut secrets: Vec<(Range<usize>, &str)> = Vec::new();
         let mut markers: Vec<Range<usize>> = Vec::new();
-        for found in automaton.find_overlapping_iter(text) {
-            match &self.patterns[found.pattern().as_usize()].1 {
-                Kind::Secret(name) => secrets.push((found.range(), name)),
-                Kind::Marker => markers.push(found.range()),
-            }
-        }
+        self.found(text, |range, kind| match kind {
+            Kind::Secret(name) => secrets.push((range, name)),
+            Kind::Marker => markers.push(range),
+        });
         let squeezed = gaps::squeeze(text, carry.run, ended);
-        for found in squeezed.iter().flat_map(|squeezed| automaton.find_overlapping_iter(&squeezed.bytes)) {
-            let Some(squeezed) = &squeezed else { break };
-            if let Kind::Secret(name) = &self.patterns[found.pattern().as_usize()].1 {
-                secrets.push((squeezed.origin(found.start())..squeezed.origin(found.end() - 1) + 1, name));
-            }
+        if let Some(squeezed) = &squeezed {
+            self.found(&squeezed.bytes, |range, kind| {
+                if let Kind::Secret(name) = kind {
+                    secrets.push((squeezed.origin(range.start)..squeezed.origin(range.end - 1) + 1, name));
+                }
+            });
         }
         if carry.shielded > 0 {
             markers.push(0..carry.shielded);
@@ -107,21 +174,9 @@ impl Needles {
         secrets.sort_by(|(a, an), (b, bn)| (a.start, b.end, an).cmp(&(b.start, a.end, bn)));
         markers.sort_by_key(|marker| marker.start);
 
-        let mut written = Vec::with_capacity(consumed);
-        let mut at = carry.covered.min(consumed);
-        let mut range_end = carry.covered;
-        for (range, name) in secrets {
-            if range.start >= consumed || overlaps_any(&markers, &range) {
-                continue;
-            }
-            if range.start >= range_end {
-                written.extend_from_slice(&text[at..range.start]);
-                written.extend_from_slice(marker(name).as_bytes());
-            }
-            range_end = range_end.max(range.end);
-            at = range_end.min(consumed);
-        }
-        written.extend_from_slice(&text[at..consumed]);
+        // What begins inside a marker, or is to be looked at again, is left alone.
+        secrets.retain(|(range, _)| range.start < consumed && !overlaps_any(&markers, range));
+        let (written, range_end) = replaced(&text[..consumed], carry.covered, &secrets);
         let shielded = markers.iter().filter(|marker| marker.start < consumed).map(|marker| marker.end).max();
         let carry = Carry {
             covered: range_end.saturating_sub(consumed),
@@ -150,7 +205,13 @@ impl Needles {
     /// The first place where a pattern may have begun whose end isn't there; the end if there is none.
     fn begun(&self, text: &[u8]) -> usize {
         let first = self.first_open(text);
-        (first..text.len()).find(|start| self.begins_a_pattern(&text[*start..])).unwrap_or(text.len())
+        // Most tails are told by their first bytes.
+        let heads = text.len().saturating_sub(HEAD - 1);
+        let mut open = (first..text.len()).filter(|start| {
+            *start >= heads
+                || self.filter.longest_at(&text[*start..]).is_some_and(|longest| longest > text.len() - start)
+        });
+        open.find(|start| self.begins_a_pattern(&text[*start..])).unwrap_or(text.len())
     }
 
     fn first_open(&self, text: &[u8]) -> usize {
@@ -162,6 +223,27 @@ impl Needles {
         let at = self.patterns.partition_point(|(bytes, _)| bytes.as_slice() <= tail);
         self.patterns.get(at).is_some_and(|(bytes, _)| bytes.starts_with(tail))
     }
+}
+
+/// `text` with a marker for each of `secrets`, sorted by where they begin, and where the last of them ends. Of its first
+/// bytes, `covered` belong to one whose marker has been written.
+fn replaced<'t>(text: &'t [u8], covered: usize, secrets: &[(Range<usize>, &str)]) -> (Cow<'t, [u8]>, usize) {
+    if secrets.is_empty() {
+        return (Cow::Borrowed(&text[covered.min(text.len())..]), covered);
+    }
+    let mut written = Vec::with_capacity(text.len());
+    let mut at = covered.min(text.len());
+    let mut range_end = covered;
+    for (range, name) in secrets {
+        if range.start >= range_end {
+            written.extend_from_slice(&text[at..range.start]);
+            written.extend_from_slice(marker(name).as_bytes());
+        }
+        range_end = range_end.max(range.end);
+        at = range_end.min(text.len());
+    }
+    written.extend_from_slice(&text[at..]);
+    (Cow::Owned(written), range_end)
 }
 
 /// Whether `range` shares a byte with one of `sorted`, which don't overlap each other: a marker has one `[`,

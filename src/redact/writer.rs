@@ -27,7 +27,7 @@ impl<W: Write> RedactingWriter<W> {
     /// # Errors
     /// Those of the inner writer.
     pub fn finish(mut self) -> io::Result<W> {
-        self.advance(true)?;
+        self.end()?;
         let mut inner = self.inner.take().expect("only `finish` takes it, and it consumes the writer");
         inner.flush()?;
         Ok(inner)
@@ -39,19 +39,35 @@ impl<W: Write> RedactingWriter<W> {
         self.held.len()
     }
 
-    fn advance(&mut self, ended: bool) -> io::Result<()> {
-        let Some(inner) = &mut self.inner else { return Ok(()) };
-        let scanned = self.redactor.needles().scan(&self.held, self.carry, ended);
-        self.held.drain(..scanned.consumed);
+    /// Writes what is decided of `text`, which is all there is, and gives how much that is.
+    fn advance(&mut self, text: &[u8], ended: bool) -> io::Result<usize> {
+        let Some(inner) = &mut self.inner else { return Ok(text.len()) };
+        let scanned = self.redactor.needles().scan(text, self.carry, ended);
         self.carry = scanned.carry;
-        inner.write_all(&scanned.written)
+        inner.write_all(&scanned.written)?;
+        Ok(scanned.consumed)
+    }
+
+    /// Writes all that was held back.
+    fn end(&mut self) -> io::Result<()> {
+        let held = std::mem::take(&mut self.held);
+        self.advance(&held, true).map(drop)
     }
 }
 
 impl<W: Write> Write for RedactingWriter<W> {
     fn write(&mut self, chunk: &[u8]) -> io::Result<usize> {
-        self.held.extend_from_slice(chunk);
-        self.advance(false)?;
+        // Most of the time nothing is held back, and the chunk is looked at where it lies.
+        if self.held.is_empty() {
+            let consumed = self.advance(chunk, false)?;
+            self.held.extend_from_slice(&chunk[consumed..]);
+        } else {
+            let mut held = std::mem::take(&mut self.held);
+            held.extend_from_slice(chunk);
+            let consumed = self.advance(&held, false)?;
+            held.drain(..consumed);
+            self.held = held;
+        }
         Ok(chunk.len())
     }
 
@@ -66,7 +82,7 @@ impl<W: Write> Write for RedactingWriter<W> {
 impl<W: Write> Drop for RedactingWriter<W> {
     fn drop(&mut self) {
         // Who cares for errors calls `finish`.
-        let _ = self.advance(true);
+        let _ = self.end();
         let _ = self.flush();
     }
 }

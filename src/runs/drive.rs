@@ -10,7 +10,7 @@ use crate::drivers::pinned::{pin, pin_file, unpin};
 use crate::drivers::rehearsal::rehearse;
 use crate::drivers::vault::Vault;
 use crate::drivers::watch::{Foreground, Why};
-use crate::engine::event::{Actor, Event};
+use crate::engine::event::{Actor, Event, PinnedFile};
 use crate::engine::facts::{Facts, RunState};
 use crate::engine::ids::RunId;
 use crate::engine::look_ahead::Previewed;
@@ -28,6 +28,7 @@ use crate::runs::ground::Ground;
 use crate::runs::identity::only_people;
 use crate::runs::look::start_of;
 use crate::runs::people::{DecideRequest, settle};
+use crate::runs::plan::Applies;
 use crate::runs::start::{Prepared, secrets_of};
 use crate::runs::typed::{check_optional, check_text, check_value};
 use crate::script::limits::STACK_BYTES;
@@ -93,8 +94,8 @@ impl Runs {
     pub fn start(&self, prepared: Prepared, mut foreground: Foreground) -> Result<Begun, RunsError> {
         self.may_start(&prepared, &foreground.actor)?;
         let store = self.store()?;
-        store.expect_writes();
-        let run = RunId::new(uuid::Uuid::now_v7());
+        let applies = prepared.applies.clone();
+        let run = applies.as_ref().map_or_else(|| RunId::new(uuid::Uuid::now_v7()), |applies| applies.run);
         let ground = self.ground()?;
         let (roster, single) = (ground.roster(), ground.settings.people.is_single_operator());
         let redactor = self.redactor.clone();
@@ -104,6 +105,8 @@ impl Runs {
         let (mut start, texts) = self.begin(&prepared, run, &ground, &foreground, &redactor, false)?;
         let sandbox = sandbox(&prepared.program)?;
         let drive = Arc::new(store.acquire(run, holder(&foreground.actor))?);
+        // Whoever holds the run now is the only one who can begin it.
+        applies.as_ref().map_or(Ok(()), |applies| self.may_apply(applies))?;
         let program = Arc::clone(&prepared.program);
         on_engine_thread(move || {
             start.fence = drive.fence();
@@ -131,8 +134,17 @@ impl Runs {
     ///
     /// # Errors
     /// If it can't begin.
-    pub fn rehearse(&self, prepared: Prepared, mut foreground: Foreground) -> Result<Rehearsed, RunsError> {
-        let run = RunId::new(uuid::Uuid::now_v7());
+    pub fn rehearse(&self, prepared: &Prepared, foreground: Foreground) -> Result<Rehearsed, RunsError> {
+        self.rehearse_as(RunId::new(uuid::Uuid::now_v7()), prepared, foreground)
+    }
+
+    /// The same as the run that would have this name.
+    pub(super) fn rehearse_as(
+        &self,
+        run: RunId,
+        prepared: &Prepared,
+        mut foreground: Foreground,
+    ) -> Result<Rehearsed, RunsError> {
         let ground = self.ground()?;
         // What a rehearsal keeps goes with it.
         let redactor = self.redactor.clone();
@@ -141,7 +153,7 @@ impl Runs {
         let key = StoreKey::existing(&self.state_dir)?.unwrap_or_else(StoreKey::ephemeral);
         let vault = Arc::new(Vault::in_memory(key, run, &redactor).beside(open));
         let world = self.world(&prepared.program, &prepared.settings, &ground, None, &vault)?;
-        let (start, _) = self.begin(&prepared, run, &ground, &foreground, &redactor, true)?;
+        let (start, _) = self.begin(prepared, run, &ground, &foreground, &redactor, true)?;
         let sandbox = sandbox(&prepared.program)?;
         let program = Arc::clone(&prepared.program);
         on_engine_thread(move || {
@@ -293,6 +305,17 @@ impl Runs {
         self.state_dir.join(crate::journal::KEY_FILE)
     }
 
+    /// The files that a prepared start depends on, and their texts.
+    pub(super) fn pinned(&self, prepared: &Prepared) -> (Vec<PinnedFile>, Vec<Blob>) {
+        let (mut files, mut texts) = pin(&prepared.program, prepared.target_source.as_ref());
+        if let Some(source) = &self.project().source {
+            let (file, text) = pin_file(FileKind::Project, &source.shown, source);
+            files.push(file);
+            texts.push(text);
+        }
+        (files, texts)
+    }
+
     /// What a run is started with, and the texts it is pinned to. Nothing of it holds the value of a secret.
     fn begin(
         &self,
@@ -306,13 +329,9 @@ impl Runs {
         check_value(redactor, "an input", &Value::Map(prepared.inputs.clone()))?;
         check_optional(redactor, "the reason", prepared.reason.as_deref())?;
         check_optional(redactor, "the name of the incident", prepared.incident.as_deref())?;
-        let (mut files, mut texts) = pin(&prepared.program, prepared.target_source.as_ref());
+        let (files, mut texts) = self.pinned(prepared);
+        texts.extend(prepared.applies.as_ref().map(Applies::blob));
         let project = self.project().source.as_ref();
-        if let Some(source) = project {
-            let (file, text) = pin_file(FileKind::Project, &source.shown, source);
-            files.push(file);
-            texts.push(text);
-        }
         let target = prepared.target_source.as_ref().map(|(_, source)| source);
         let sources = prepared.program.files.iter().map(|file| &file.source).chain(target).chain(project);
         for source in sources {
@@ -335,7 +354,8 @@ impl Runs {
             group: None,
             previous: None,
             floors: Some(&prepared.settings.policy.floors).filter(|floors| !floors.is_empty()).cloned().map(Box::new),
-            cover: None,
+            cover: prepared.applies.as_ref().map(|applies| Box::new(applies.cover.clone())),
+            plan: prepared.applies.as_ref().map(|applies| Box::new(applies.plan.clone())),
             rehearsal,
         };
         Ok((start, texts))

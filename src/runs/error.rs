@@ -24,8 +24,10 @@ pub struct RunsError {
 pub enum ErrorKind {
     /// The request itself is wrong.
     Usage,
-    /// A runbook, target or project file has problems.
+    /// A runbook, target, project file or plan has problems.
     Invalid,
+    /// What a plan was made for is no longer so.
+    Stale,
     NotFound,
     /// Whoever asks may not do it, or can't prove who they are.
     NotAllowed,
@@ -69,15 +71,23 @@ impl From<JournalError> for RunsError {
         let kind = match &error {
             JournalError::Damaged { .. } | JournalError::DamagedFile { .. } => ErrorKind::Damaged,
             JournalError::NoRun { .. } => ErrorKind::NotFound,
+            // It did in the moment between the look at it and the word to it.
+            JournalError::Ended { .. } => ErrorKind::Usage,
             JournalError::Full { .. } => ErrorKind::Full,
             JournalError::Os { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => ErrorKind::Full,
             JournalError::GroupTaken { .. } => ErrorKind::Busy,
+            // Somebody else has taken the run since.
+            JournalError::Fenced { .. } | JournalError::Conflict { .. } => ErrorKind::Busy,
             _ => ErrorKind::Storage,
         };
         let said = RunsError::new(kind, error.to_string());
         match error {
             JournalError::Damaged { .. } => said.hint("`rerail verify` says what is damaged; other runs stay usable"),
             JournalError::DamagedFile { .. } => said.hint("`rerail verify` says what is damaged"),
+            JournalError::Ended { run } => said.hint(format!("see how:  rerail show {run}")),
+            JournalError::Fenced { run, .. } | JournalError::Conflict { run, .. } => {
+                said.hint(format!("follow it:  rerail show {run} --follow"))
+            }
             _ if kind == ErrorKind::Full => said.hint("make room on that disk, then do the same again"),
             _ => said,
         }

@@ -62,13 +62,13 @@ impl Runs {
             // Asked before the events are read: a driver that has left has committed what it will.
             let driven = store.is_driven(run.run)?;
             match store.changed() {
-                Ok(changed) if seen == Some(changed) => {}
+                Ok(Some(changed)) if seen == Some(changed) => {}
                 Ok(changed) => {
                     let events = store.events_from(run.run, facts.next_seq)?;
                     for event in &events {
                         facts.apply(event).map_err(|error| RunsError::new(ErrorKind::Damaged, error.to_string()))?;
                     }
-                    seen = Some(changed);
+                    seen = changed;
                     if !events.is_empty() {
                         watcher.events(&events, &facts);
                     }

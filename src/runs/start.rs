@@ -11,6 +11,7 @@ use crate::runbook::settings::Target;
 use crate::runbook::source::Source;
 use crate::runbook::spec::Effect;
 use crate::runs::error::{ErrorKind, RunsError};
+use crate::runs::plan::Applies;
 use crate::runs::{Runs, inputs};
 use crate::script::value::Map;
 
@@ -42,6 +43,8 @@ pub struct Prepared {
     pub effects: Vec<Effect>,
     /// Every step that may change something, in order.
     pub changes: Vec<Change>,
+    /// The plan it applies.
+    pub(super) applies: Option<Applies>,
     pub(super) settings: Target,
     pub(super) target_source: Option<(String, Arc<Source>)>,
 }
@@ -60,6 +63,11 @@ impl Runs {
     /// # Errors
     /// What is wrong with it, all at once where that can be said.
     pub fn prepare(&self, request: &StartRequest) -> Result<Prepared, RunsError> {
+        self.prepare_with(request, None)
+    }
+
+    /// The same with inputs that are typed and complete already.
+    pub(super) fn prepare_with(&self, request: &StartRequest, inputs: Option<Map>) -> Result<Prepared, RunsError> {
         let (program, problems) = self.check(&request.runbook)?;
         let Some(program) = program else {
             return Err(RunsError::invalid(&format!("runbook `{}`", request.runbook), problems));
@@ -72,8 +80,13 @@ impl Runs {
                 (settings, Some((name, source)))
             }
         };
-        let file = request.inputs_file.as_ref().map(|(shown, text)| inputs::read_file(shown, text)).transpose()?;
-        let inputs = inputs::complete(&program.runbook, &request.inputs, file, &settings)?;
+        let inputs = match inputs {
+            Some(inputs) => inputs,
+            None => {
+                let file = request.inputs_file.as_ref().map(|(shown, text)| inputs::read_file(shown, text));
+                inputs::complete(&program.runbook, &request.inputs, file.transpose()?, &settings)?
+            }
+        };
         self.secrets_have_sources(&program, &settings, request.target.as_deref())?;
         Ok(Prepared {
             effects: program.effects.clone(),
@@ -83,6 +96,7 @@ impl Runs {
             target: target_source.as_ref().map(|(name, _)| name.clone()),
             reason: request.reason.clone(),
             incident: request.incident.clone(),
+            applies: None,
             settings,
             target_source,
             program: Arc::new(program),

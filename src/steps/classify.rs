@@ -233,6 +233,29 @@ mod tests {
             prop_assert!(outcomes[1..].iter().all(|outcome| *outcome != Outcome::Refused));
         }
 
+        /// However far it came, and whatever the answer would have been.
+        #[test]
+        fn without_a_whole_answer_nothing_is_done(evidence in evidence()) {
+            let cut = match evidence {
+                Evidence::Broken { .. } => true,
+                Evidence::Answered { cut, .. } => cut.is_some(),
+            };
+            for nature in [Nature::Read, Nature::Write] {
+                prop_assert!(!cut || classify(nature, &evidence).outcome != Outcome::Done);
+            }
+        }
+
+        /// The same exchange, broken before its status line and then cut off behind it: what is known only grows by
+        /// what the status says, and never into proof that nothing happened unless it says no.
+        #[test]
+        fn a_status_line_turns_doubt_into_a_no_only_by_saying_no(kind in kind(), status in any::<u16>()) {
+            let before = classify(Nature::Write, &Evidence::Broken { progress: Progress::Connected, kind }).outcome;
+            prop_assert_eq!(before, Outcome::InDoubt);
+            let after = classify(Nature::Write, &answered(status, Some(kind), None, Expected::Unsaid)).outcome;
+            let says_no = (400..500).contains(&status) && ![408, 409, 425].contains(&status);
+            prop_assert_eq!(after == Outcome::Refused, says_no);
+        }
+
         /// A status that does not say no can't become proof that nothing happened.
         #[test]
         fn a_write_is_refused_only_by_a_no_or_by_no_connection(evidence in evidence()) {

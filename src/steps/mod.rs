@@ -24,6 +24,7 @@ mod http_probe;
 mod http_request;
 mod human_ask;
 mod names;
+mod places;
 mod postgres;
 mod postgres_query;
 mod redis_ping;
@@ -48,6 +49,8 @@ mod trust;
 
 use std::future::Future;
 use std::pin::Pin;
+
+pub use places::places_of;
 
 use crate::engine::outcome::Attempt;
 use crate::runbook::spec::ActionSpec;

@@ -173,7 +173,7 @@ fn run(before: &Facts, after: &Facts) -> Vec<Change> {
         Map::from([
             ("runbook".to_owned(), text(started.map(|started| started.runbook.as_str()))),
             ("target".to_owned(), text(started.and_then(|started| started.target.as_deref()))),
-            ("status".to_owned(), text(Some(summary::status_words(facts.state().word())))),
+            ("status".to_owned(), text(Some(summary::status_words(summary::status(facts))))),
         ])
     };
     of_maps(&of(before), &of(after))

@@ -57,6 +57,7 @@ fn approvals(story: &mut Story, evil: &str, actor: &Actor) {
         before: evil.into(),
         after: evil.into(),
         reversible: evil.into(),
+        vague: false,
         maybe: true,
     };
     let request = ApprovalRequested {

@@ -83,7 +83,7 @@ fn head(page: &mut Markup, started: &RunStarted, facts: &Facts) {
     };
     let incident = started.incident.as_ref().map(|incident| format!("{}: ", clipped(incident))).unwrap_or_default();
     page.element("h1", &format!("{incident}{}", clipped(&started.title)));
-    page.tag("\n<p><span class=\"status ").tag(tone).tag("\">").text(summary::status_words(state.word()));
+    page.tag("\n<p><span class=\"status ").tag(tone).tag("\">").text(summary::status_words(summary::status(facts)));
     page.tag("</span>");
     if let Some(message) = facts.finished.as_ref().and_then(|end| end.message.as_deref()) {
         page.tag(" ").text(&clipped(message));

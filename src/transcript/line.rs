@@ -192,6 +192,11 @@ pub fn header(started: &RunStarted) -> Vec<Line> {
     if let Some(reason) = &started.reason {
         drawn.push(Line::new().add(Tone::Dim, &format!("  reason: {reason}")));
     }
+    if let Some(plan) = &started.plan {
+        let digest = crate::engine::approvals::short(&plan.digest);
+        let text = format!("  applies plan {digest}, made {} by {}", words::date_time(plan.made_at), person(&plan.by));
+        drawn.push(Line::new().add(Tone::Dim, &text));
+    }
     drawn
 }
 

@@ -42,7 +42,7 @@ fn head(page: &mut String, started: &RunStarted, facts: &Facts) {
     put(page, &format!("# {incident}{}\n", prose(&started.title)));
     let mut rows = vec![
         ("Run", code(&format!("{}/{}", started.runbook, started.run))),
-        ("Status", prose(summary::status_words(facts.state().word()))),
+        ("Status", prose(summary::status_words(summary::status(facts)))),
         ("Started", words::date_time(facts.started_at)),
     ];
     match &facts.finished {

@@ -17,6 +17,7 @@ pub mod markdown;
 pub mod markup;
 pub mod picture;
 pub mod plan;
+pub mod saved;
 #[cfg(test)]
 pub(crate) mod story;
 pub mod summary;

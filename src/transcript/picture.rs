@@ -96,7 +96,7 @@ pub fn draw(page: &mut Markup, events: &[Event], facts: &Facts, style: Style) {
 
 fn title(facts: &Facts) -> String {
     let Some(started) = &facts.started else { return String::new() };
-    let status = summary::status_words(facts.state().word());
+    let status = summary::status_words(summary::status(facts));
     let incident = started.incident.as_ref().map(|incident| format!("{incident}: ")).unwrap_or_default();
     format!("{incident}{} ({}/{}), {status}", started.title, started.runbook, started.run)
 }

@@ -72,6 +72,7 @@ impl Story {
             timeout_ms: None,
             floors: None,
             cover: None,
+            plan: None,
             rehearsal: false,
             root: None,
             store: None,

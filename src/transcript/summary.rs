@@ -24,6 +24,11 @@ pub fn status_words(word: &str) -> &str {
     }
 }
 
+/// Where a run stands in one word, as listings have it: of one that was taken back, that it was.
+pub fn status(facts: &Facts) -> &'static str {
+    if facts.is_undone() { "undone" } else { facts.state().word() }
+}
+
 /// Findings, worst first; those of one level in the order they were made.
 pub fn ranked(facts: &Facts) -> Vec<&Finding> {
     let mut ranked: Vec<&Finding> = facts.findings.iter().collect();

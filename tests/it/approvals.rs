@@ -632,7 +632,7 @@ fn a_run_that_applies_a_plan_makes_no_other_write() {
     let mut scenario = group();
     let planned = scenario.run();
     let changes = open(&planned).request.changes.clone();
-    scenario.cover = Some(Box::new(Cover { plan: "sha256:1".into(), changes: changes.clone() }));
+    scenario.cover = Some(Box::new(Cover { plan: "sha256:1".into(), changes: changes.clone(), open: vec![] }));
     let ended = approve(scenario.run(), ben());
     assert_eq!((ended.end().outcome, ended.world.count("http.request")), (RunOutcome::Success, 2));
     replays(&scenario, &ended);
@@ -647,7 +647,7 @@ fn a_run_that_applies_a_plan_makes_no_other_write() {
     replays(&drifted, &ended);
 
     let mut lacking = scenario.clone();
-    lacking.cover = Some(Box::new(Cover { plan: "sha256:1".into(), changes: changes[..1].to_vec() }));
+    lacking.cover = Some(Box::new(Cover { plan: "sha256:1".into(), changes: changes[..1].to_vec(), open: vec![] }));
     let ended = approve(lacking.run(), ben());
     let error = ended.end().error.as_ref().unwrap();
     assert_eq!(error.message, "the plan has no write at `two`: http.request");
@@ -695,7 +695,7 @@ fn what_is_taken_back_asks_as_any_other_write_and_each_time_anew() {
     let planned = scenario.run();
     let changes = open(&planned).request.changes.clone();
     // A plan that is applied is not about what takes it back.
-    scenario.cover = Some(Box::new(Cover { plan: "sha256:1".into(), changes }));
+    scenario.cover = Some(Box::new(Cover { plan: "sha256:1".into(), changes, open: vec![] }));
     let done = approve(scenario.run(), ben());
     assert_eq!(done.end().outcome, RunOutcome::Success);
     let undo = Signal::Undo { actor: person("ana", &["oncall"]), reason: None, fence: 2 };

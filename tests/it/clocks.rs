@@ -1,6 +1,7 @@
 //! Limits in time where several things go on: what stops their clocks, and what they come to.
 
-use rerail::engine::event::Decision;
+use jiff::SignedDuration;
+use rerail::engine::event::{Body, Decision, Event};
 use rerail::engine::machine::Signal;
 use rerail::engine::outcome::{FailureKind, RunOutcome};
 use rerail::script::value::{Map, Value};
@@ -173,4 +174,107 @@ outputs: { status: '${{ steps.look.outputs.status }}' }
     let end = cut.end();
     assert_eq!(end.failed_step.as_ref().unwrap().as_str(), "up");
     assert!(end.error.as_ref().unwrap().message.starts_with("`until` was not met within 1m; last seen: "));
+}
+
+#[test]
+fn a_retry_in_finally_gives_no_new_time_to_what_was_over_before() {
+    // Shrunk from the generated case 2017466.
+    let scenario = Scenario::new(
+        "steps:
+  - id: outer
+    within: 7s
+    steps:
+      - id: inner
+        within: 13s
+        steps:
+          - { id: nap, uses: time.sleep, with: { duration: 14s } }
+finally:
+  - { id: unknown, uses: http.request, with: { url: https://a.example.com, method: POST } }
+  - { id: said, script: '[steps.outer.outcome, steps.inner.outcome]' }
+",
+    )
+    .answers("finally/unknown", [in_doubt(), ok(json!({}))]);
+    let ended = scenario.run().decide("finally/unknown", Decision::Retry, Map::new());
+    assert_eq!(ended.outputs("finally/said").to_plain(), json!(["failed", "cancelled"]));
+    assert_eq!(ended.end().failed_step.as_ref().unwrap().as_str(), "outer");
+}
+
+#[test]
+fn a_retry_gives_new_time_to_what_is_around_it() {
+    let scenario = Scenario::new(
+        "steps:
+  - id: around
+    within: 7s
+    steps:
+      - { id: nap, uses: time.sleep, with: { duration: 5s } }
+      - { id: look, uses: http.probe, with: { url: https://a.example.com }, retry: { attempts: 2, delay: 1s } }
+      - { id: after, uses: time.sleep, with: { duration: 6s } }
+",
+    )
+    .answers("look", [refused(), refused(), ok(json!({}))]);
+    let ended = scenario.run().decide("look", Decision::Retry, Map::new());
+    assert_eq!(ended.outcomes(), "nap done, look done, after done");
+}
+
+#[test]
+fn what_the_time_of_a_run_had_stopped_stays_so_when_its_clean_up_is_taken_up_again() {
+    let scenario = Scenario::new(
+        "timeout: 10s
+steps:
+  - { id: nap, uses: time.sleep, with: { duration: 8s } }
+  - { id: cut, uses: time.sleep, with: { duration: 8s } }
+  - { id: never, uses: run.note, with: { text: noted } }
+finally:
+  - { id: unknown, uses: http.request, with: { url: https://a.example.com, method: POST } }
+",
+    )
+    .answers("finally/unknown", [in_doubt(), ok(json!({}))]);
+    let expected = "nap done, cut cancelled, finally/unknown done";
+    for decision in [Decision::Done, Decision::Retry] {
+        let mut open = scenario.run();
+        let keep = open.run.events.len();
+        open.run.crash(keep, ana()).unwrap();
+        let ended = open.decide("finally/unknown", decision, Map::new());
+        assert_eq!(ended.outcomes(), expected, "{decision:?}");
+        let end = ended.end();
+        assert_eq!((end.outcome, end.failed_step.as_ref().unwrap().as_str()), (RunOutcome::Failed, "cut"));
+    }
+}
+
+#[test]
+fn nothing_of_the_main_steps_begins_in_the_middle_of_a_clean_up_that_is_taken_up_again() {
+    // The look that was under way when the time was up ended by itself: no step says that anything was stopped.
+    let main = "
+  - { id: look, uses: http.probe, with: { url: https://a.example.com } }
+  - { id: never, uses: http.request, with: { url: https://a.example.com/never, method: POST } }
+";
+    let clean_up = "  - { id: unknown, uses: http.request, with: { url: https://a.example.com, method: POST } }\n";
+    let plain = format!("timeout: 10s\nsteps:{main}finally:\n{clean_up}");
+    let action = format!("steps:{main}finally:\n{clean_up}");
+    let calls = "steps:\n  - { id: called, uses: own, timeout: 10s }\n";
+    let scenarios =
+        [("", Scenario::new(&plain)), ("called/", Scenario::with_actions(calls, &[("own", action.as_str())]))];
+    for (inside, scenario) in scenarios {
+        let unknown = format!("{inside}finally/unknown");
+        let scenario = scenario
+            .answers("http.probe", [ok(json!({}))])
+            .answers(&unknown, [in_doubt(), ok(json!({}))])
+            .answers("http.request", [ok(json!({}))]);
+        let (mut run, mut world) = (scenario.start(), scenario.world.clone());
+        let looks =
+            |event: &Event| matches!(&event.body, Body::StepStarted(intent) if intent.step.as_str().ends_with("look"));
+        while !run.events.iter().any(looks) {
+            let one_more = run.events.len() + 1;
+            run.drive(&mut world, one_more);
+        }
+        run.now = run.now.checked_add(SignedDuration::from_secs(11)).unwrap();
+        let waits = run.drive(&mut world, usize::MAX);
+        let mut open = Ended { run, world, waits };
+        let keep = open.run.events.len();
+        open.run.crash(keep, ana()).unwrap();
+        let ended = open.decide(&unknown, Decision::Retry, Map::new());
+        assert_eq!(ended.world.count("http.request"), 2, "{inside}: {}", ended.outcomes());
+        assert_eq!(ended.end().outcome, RunOutcome::Failed, "{inside}");
+        assert_eq!(ended.end().error.as_ref().unwrap().kind, FailureKind::Timeout, "{inside}");
+    }
 }

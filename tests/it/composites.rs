@@ -559,3 +559,25 @@ fn answers_of_one_millisecond_that_came_after_one_another_are_replayed_so() {
     assert_eq!(ended.facts().finished.as_ref().map(|end| end.outcome), Some(RunOutcome::Success));
     replay(scenario.program, scenario.sandbox, &ended.run.events).expect("the same decisions");
 }
+
+#[test]
+fn a_round_that_finishes_the_runbook_does_not_hide_one_that_failed() {
+    // Shrunk from the generated case 4002392: whoever walked from the start went on, whoever had walked on did not.
+    let scenario = Scenario::new(
+        "steps:
+  - id: all
+    foreach: [0, 1, 2]
+    script: |
+      if each.value == 0 { throw \"no\" }
+      run::finish(#{ message: \"enough\" });
+    continue_on_failure: true
+  - { id: after, uses: run.note, with: { text: noted } }
+",
+    );
+    let ended = scenario.run();
+    assert_eq!(
+        ended.outcomes(),
+        "all failed, all[0] failed, all[1] done, all[1]/run.finish#1 done, after done",
+        "and no further round begins"
+    );
+}

@@ -5,9 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use crate::pty::{CTRL_C, Pty};
 use base64::Engine as _;
-use expectrl::Expect;
-use expectrl::process::unix::WaitStatus;
 
 /// What must never be seen anywhere, in the forms it could be written in.
 const SECRETS: [&str; 2] = ["demo-platform-token-of-a-world-on-loopback", "demo-session-secret-of-a-world-on-loopback"];
@@ -145,42 +144,31 @@ fn machines_get_one_object() {
     assert_eq!(run["outputs"]["healed"], true);
 }
 
-fn at_a_terminal(tmp: &Path) -> expectrl::session::OsSession {
+fn at_a_terminal(tmp: &Path) -> Pty {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rerail"));
-    command.env_clear().env("TMPDIR", tmp).env("HOME", tmp).env("LANG", "C.UTF-8").env("TERM", "xterm").arg("demo");
-    let mut session = expectrl::Session::spawn(command).unwrap();
-    session.set_expect_timeout(Some(std::time::Duration::from_secs(30)));
-    session
-}
-
-fn exit_code(session: &expectrl::session::OsSession) -> Option<i32> {
-    match session.get_process().wait().unwrap() {
-        WaitStatus::Exited(_, code) => Some(code),
-        _ => None,
-    }
+    command.env("TMPDIR", tmp).env("HOME", tmp).env("LANG", "C.UTF-8").arg("demo");
+    Pty::start(&command, 80)
 }
 
 #[test]
 fn at_a_terminal_it_asks_once_and_a_yes_heals() {
     let tmp = tempfile::tempdir().unwrap();
     let mut session = at_a_terminal(tmp.path());
-    session.expect("Start demo on demo?").unwrap();
-    session.send_line("y").unwrap();
-    session.expect("The backend is well again").unwrap();
-    session.expect("Try next:").unwrap();
-    session.expect(expectrl::Eof).unwrap();
-    assert_eq!(exit_code(&session), Some(0));
+    session.expect("Start demo on demo?");
+    session.send("y\n");
+    session.expect("The backend is well again");
+    session.expect("Try next:");
+    assert_eq!(session.exit_code(), 0);
 }
 
 #[test]
 fn at_a_terminal_a_no_changes_nothing() {
     let tmp = tempfile::tempdir().unwrap();
     let mut session = at_a_terminal(tmp.path());
-    session.expect("Start demo on demo?").unwrap();
-    session.send_line("n").unwrap();
-    session.expect("nothing was changed").unwrap();
-    session.expect(expectrl::Eof).unwrap();
-    assert_eq!(exit_code(&session), Some(15));
+    session.expect("Start demo on demo?");
+    session.send("n\n");
+    session.expect("nothing was changed");
+    assert_eq!(session.exit_code(), 15);
     assert!(files(&left_behind(tmp.path())).is_empty());
 }
 
@@ -188,12 +176,11 @@ fn at_a_terminal_a_no_changes_nothing() {
 fn ctrl_c_stops_the_repair_and_says_so() {
     let tmp = tempfile::tempdir().unwrap();
     let mut session = at_a_terminal(tmp.path());
-    session.expect("Start demo on demo?").unwrap();
-    session.send_line("y").unwrap();
+    session.expect("Start demo on demo?");
+    session.send("y\n");
     // It polls now: the time it has been at it, of all it may take.
-    session.expect("of 0:30").unwrap();
-    session.send(expectrl::ControlCode::EndOfText).unwrap();
-    session.expect("stopping after what is running").unwrap();
-    session.expect(expectrl::Eof).unwrap();
-    assert_eq!(exit_code(&session), Some(15));
+    session.expect("of 0:30");
+    session.send(CTRL_C);
+    session.expect("stopping after what is running");
+    assert_eq!(session.exit_code(), 15);
 }

@@ -208,6 +208,7 @@ fn start(run: RunId) -> Start {
         previous: None,
         floors: None,
         cover: None,
+        plan: None,
         rehearsal: false,
     }
 }

@@ -28,7 +28,12 @@ const CALL: &str = "steps:\n  - { id: x, uses: runbook, with: { name: alone } }\
 
 fn busy(ahead: u64) -> Standing {
     let run = RunId::new("01938f5e-7b00-7000-8000-00000000beef".parse().unwrap());
-    Standing::Busy(Queued { run: Some(run), said: "is held by rollback/beef, at step 4 of 9".to_owned(), ahead })
+    Standing::Busy(Queued {
+        run: Some(run),
+        said: "is held by rollback/beef, at step 4 of 9".to_owned(),
+        ahead,
+        circle: false,
+    })
 }
 
 fn told(mut scenario: Scenario, said: impl Into<VecDeque<Standing>>) -> Scenario {

@@ -191,6 +191,12 @@ fn the_readme_says_what_happens() {
 }
 
 #[test]
+fn the_page_about_plans_says_what_happens() {
+    let typed = carry_out("docs/plans.md", "site");
+    assert!(typed >= 8, "only {typed} commands about plans were found");
+}
+
+#[test]
 fn the_tutorial_says_what_happens() {
     let typed = carry_out("docs/tutorial.md", "site");
     assert!(typed >= 10, "only {typed} commands of the tutorial were found");

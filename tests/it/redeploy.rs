@@ -98,7 +98,7 @@ impl Place {
             Body::StepFinished(finished) if finished.step.as_str() != "deploy" => Some(finished.planned?.summary),
             _ => None,
         };
-        runs.rehearse(prepared, unseen()).unwrap().events.into_iter().filter_map(planned).collect()
+        runs.rehearse(&prepared, unseen()).unwrap().events.into_iter().filter_map(planned).collect()
     }
 
     /// Everything in the store, as bytes.

@@ -157,6 +157,7 @@ impl Scenario {
             previous: None,
             floors: self.floors.clone(),
             cover: self.cover.clone(),
+            plan: None,
             rehearsal: false,
         };
         let now: Timestamp = NOW.parse().unwrap();

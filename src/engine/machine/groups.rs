@@ -42,12 +42,12 @@ impl Machine {
             Standing::Busy(queued) => {
                 let before = self.facts.step(&step).and_then(|record| record.queued.as_ref());
                 // Where the holder is changes with each of its steps; who it is, and how many come first, is news.
-                if before.is_some_and(|before| before.run == queued.run && before.ahead == queued.ahead) {
+                if before.is_some_and(|before| before.is_same(&queued)) {
                     return false;
                 }
                 match wanted.if_busy {
-                    IfBusy::Wait => Body::ConcurrencyWaiting { step, group, queued },
-                    IfBusy::Refuse | IfBusy::Attach => Body::ConcurrencyBusy { step, group, queued },
+                    IfBusy::Wait if !queued.circle => Body::ConcurrencyWaiting { step, group, queued },
+                    _ => Body::ConcurrencyBusy { step, group, queued },
                 }
             }
         };

@@ -121,13 +121,18 @@ impl BookTask {
             return progress;
         }
         let budget = self.budget(env);
-        env.aside(budget, |env| self.block.advance(env, &mut self.scope))
+        let around = env.amiss;
+        env.amiss |= self.broken.is_some() || self.cut;
+        let progress = env.aside(budget, |env| self.block.advance(env, &mut self.scope));
+        env.amiss = around;
+        progress
     }
 
-    /// When the time of the main steps is up.
+    /// When the time of the main steps is up: counted anew from each restart in them.
     fn until(&self, env: &Env, limit_ms: Option<u64>) -> Option<Timestamp> {
         let facts = &*env.facts;
-        let since = facts.started_at.max(facts.resumed_at).max(facts.decided_at);
+        limit_ms?;
+        let since = facts.started_at.max(limits::resumed_in(facts, &self.base));
         limits::until(facts, Inside::Below(&self.base), since, limit_ms)
     }
 

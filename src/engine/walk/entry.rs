@@ -27,7 +27,7 @@ pub(crate) fn enter(env: &mut Env, path: &StepPath, scope: &Scope) -> Progress<O
         return Progress::Ended(Some(limits::stopped(env, path, limits::Inside::Below(path))));
     }
     let queued = env.facts.step(path).and_then(|record| record.queued.as_ref());
-    if let (Some(queued), true) = (queued, concurrency.if_busy != IfBusy::Wait) {
+    if let Some(queued) = queued.filter(|queued| queued.circle || concurrency.if_busy != IfBusy::Wait) {
         let message = format!("`{group}` {}; nothing of `{}` was started", queued.said, scope.runbook.name);
         let failure = Failure::transient(FailureKind::Busy, message);
         return Progress::Ended(Some(Attempt {

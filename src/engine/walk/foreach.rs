@@ -87,7 +87,9 @@ impl ForeachTask {
         // Where it was stopped is no place where it broke: a limit that is up is the loop's own failure.
         let stopped = |broken: &Broken| broken.outcome == Outcome::Cancelled || rounds.is_cut_short();
         let broken_at = rounds.broken.as_ref().filter(|broken| !stopped(broken)).map(|broken| broken.step.clone());
-        let (finish, maybe_over) = (rounds.finish.take(), rounds.maybe_over);
+        // A round that finishes the runbook does so unless another one is broken.
+        let finish = rounds.finish.take().filter(|_| attempt.outcome.lets_the_run_go_on());
+        let maybe_over = rounds.maybe_over;
         step::end(env, &path, attempt, None, End { ms: None, broken_at });
         let end = over(env, &path).unwrap_or_else(|| StepEnd::plain(StepResult::bare(&path, Outcome::Failed)));
         Progress::Ended(StepEnd { finish, maybe_over, ..end })
@@ -135,7 +137,7 @@ impl ForeachTask {
             }
             if let Some(unknown) = unknown {
                 if env.program.effect_of(step).changes_the_world() {
-                    env.find_unknown();
+                    env.find_unknown(&self.path);
                 }
                 return Err(Box::new(self.planned(env, &unknown)));
             }

@@ -62,6 +62,12 @@ impl Terms {
         })
     }
 
+    /// What a plan asks for where it could not know a change: whoever applies it, or anybody else, looks at it now.
+    fn of_open_plan() -> Terms {
+        let message = "the plan could not know this change before".to_owned();
+        Terms { message, ..Terms::of_policy(&Need { by: Vec::new(), all: false, count: 1, self_ok: true }) }
+    }
+
     /// What a target asks for.
     fn of_policy(need: &Need) -> Terms {
         Terms {
@@ -124,16 +130,25 @@ pub(crate) fn of_write(env: &mut Env, scope: &Scope, write: &Write<'_>) -> Gate 
         env.find(found);
         return Gate::Open;
     }
-    if let Some(attempt) = stale(env, &change) {
-        return Gate::Ends(attempt);
+    match planned(env, &change) {
+        Covered::Yes => asked(env, write.path, change),
+        Covered::No(why) => Gate::Ends(rejected(FailureKind::Stale, why)),
+        Covered::Asks => {
+            let guard = Guard { path: write.path.clone(), terms: Arc::new(Terms::of_open_plan()), policy: false };
+            behind(env, Some(guard), |env| asked(env, write.path, change))
+        }
     }
+}
+
+/// Whether all who are asked have agreed to a write.
+fn asked(env: &mut Env, path: &StepPath, change: Change) -> Gate {
     let missing = missing(env, &change, &needs(env));
     if missing.is_empty() {
         return Gate::Open;
     }
     // What is asked around it, or was, comes first.
     let around: Vec<StepPath> = env.guards.iter().map(|guard| guard.path.clone()).collect();
-    for gate in around.iter().filter(|gate| *gate != write.path) {
+    for gate in around.iter().filter(|gate| *gate != path) {
         let Some(approval) = env.facts.approvals.at(gate) else { continue };
         let Some(then) = approval.request.changes.iter().find(|then| then.step == change.step) else { continue };
         let same = then.digest == change.digest;
@@ -149,7 +164,7 @@ pub(crate) fn of_write(env: &mut Env, scope: &Scope, write: &Write<'_>) -> Gate 
     }
     let void_around = around.iter().find(|gate| {
         let state = env.facts.approvals.at(gate).map(|approval| &approval.state);
-        *gate != write.path && matches!(state, Some(ApprovalState::Void { .. }))
+        *gate != path && matches!(state, Some(ApprovalState::Void { .. }))
     });
     if let Some(gate) = void_around {
         let gate = gate.clone();
@@ -158,7 +173,7 @@ pub(crate) fn of_write(env: &mut Env, scope: &Scope, write: &Write<'_>) -> Gate 
             return ask(env, &gate, seen);
         }
     }
-    at_write(env, write.path, change)
+    at_write(env, path, change)
 }
 
 /// Asks at the write itself.
@@ -185,7 +200,7 @@ fn at_write(env: &mut Env, path: &StepPath, change: Change) -> Gate {
         policy: env.guards.iter().any(|guard| guard.policy),
         change: Change { summary, maybe: false, ..change },
     };
-    ask(env, path, Previewed { found: vec![found], complete: true })
+    ask(env, path, Previewed { found: vec![found], complete: true, open: Vec::new() })
 }
 
 /// Whether a composite may begin: what is inside is shown and agreed to first.
@@ -238,9 +253,12 @@ fn missing(env: &Env, change: &Change, needs: &[Need]) -> Vec<Need> {
 fn change_of(env: &Env, scope: &Scope, write: &Write<'_>) -> Change {
     let plan = scope.runbook.plan.as_ref();
     let evaluator = env.evaluator(scope, None);
-    let part = |template: Option<&crate::runbook::snippet::Template>| {
+    let mut vague = false;
+    let mut part = |template: Option<&crate::runbook::snippet::Template>| {
         let value = template.and_then(|template| evaluator.shown(template).ok()).unwrap_or_default();
-        if value.unknown().is_some() { Value::Null } else { value }
+        let unknown = value.unknown().is_some();
+        vague |= unknown;
+        if unknown { Value::Null } else { value }
     };
     let before = part(plan.and_then(|plan| plan.before.as_ref()));
     let after = part(plan.and_then(|plan| plan.after.as_ref()));
@@ -258,23 +276,61 @@ fn change_of(env: &Env, scope: &Scope, write: &Write<'_>) -> Change {
         before,
         after,
         reversible,
+        vague,
         maybe: env.maybe > 0,
     }
 }
 
-/// The end of a write that the plan this run applies doesn't have.
-fn stale(env: &Env, change: &Change) -> Option<Attempt> {
-    let cover = env.facts.started.as_ref()?.cover.as_ref()?;
+/// What the plan that is applied says of a write.
+enum Covered {
+    /// It has it, or is not about such writes.
+    Yes,
+    /// It names the place, and could not know the change.
+    Asks,
+    /// It doesn't have it, and why that stops the run.
+    No(String),
+}
+
+/// Whether the plan this run applies has this write.
+fn planned(env: &Env, change: &Change) -> Covered {
+    let Some(cover) = env.facts.started.as_ref().and_then(|started| started.cover.as_ref()) else {
+        return Covered::Yes;
+    };
     // What only tells people is not what a plan is about; what takes it back is planned by itself.
     if change.effect < Effect::Write || change.step.is_undo() {
-        return None;
+        return Covered::Yes;
     }
-    let message = match cover.at(&change.step) {
-        Some(then) if then.digest == change.digest => return None,
+    // What was found out of date before its first write must not become a change of its own.
+    if env.amiss && env.facts.is_stale() && !env.facts.has_written() {
+        return Covered::No(
+            "the plan was out of date before anything was changed: there is nothing to put right".to_owned(),
+        );
+    }
+    let then = cover.at(&change.step);
+    // How a failure is cleaned up after depends on the failure, which nobody could plan: the plan names the places,
+    // and pins the text.
+    if env.amiss || then.is_some_and(|then| is_the_planned(env, then, change)) {
+        return Covered::Yes;
+    }
+    if cover.leaves_open(&change.step) {
+        return Covered::Asks;
+    }
+    Covered::No(match then {
         Some(then) => format!("this write is not the one of the plan: {}", differs(then, change)),
         None => format!("the plan has no write at `{}`: {}", change.step, change.uses),
-    };
-    Some(rejected(FailureKind::Stale, message))
+    })
+}
+
+/// Whether a write is the planned one. What an action announces of it may have been unknown then, as far as it is told
+/// by reads behind an earlier write: what is sent is the same all the same.
+fn is_the_planned(env: &Env, then: &Change, now: &Change) -> bool {
+    if then.digest == now.digest || !then.vague {
+        return then.digest == now.digest;
+    }
+    let as_then = |then: &Value, now: &Value| if then.is_null() { Value::Null } else { now.clone() };
+    let (before, after) = (as_then(&then.before, &now.before), as_then(&then.after, &now.after));
+    let subject = Subject { texts: &env.texts, uses: &now.uses, with: &now.with, before: &before, after: &after };
+    change::digest_of(&subject) == then.digest
 }
 
 fn differs(then: &Change, now: &Change) -> String {

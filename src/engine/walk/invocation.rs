@@ -324,7 +324,7 @@ impl Invocation {
             };
         }
         if unknown {
-            env.find_unknown();
+            env.find_unknown(&self.path);
             return Gate::Open;
         }
         let (effect, repeat, with) = (prepared.effect, prepared.repeat, &prepared.with);

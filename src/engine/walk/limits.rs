@@ -9,6 +9,7 @@ use crate::engine::facts::{Facts, Record};
 use crate::engine::ids::StepPath;
 use crate::engine::machine::Env;
 use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
+use crate::engine::reopen::AFTERWARDS;
 use crate::engine::walk::leaf::after;
 use crate::script::value::Value;
 
@@ -22,6 +23,11 @@ pub(crate) enum Inside<'a> {
 }
 
 impl Inside<'_> {
+    /// Whether a step is inside, or is the composite itself.
+    fn reaches(self, step: &StepPath) -> bool {
+        self.holds(step) || matches!(self, Inside::Below(path) if path == step)
+    }
+
     fn holds(self, step: &StepPath) -> bool {
         match self {
             Inside::Below(path) => step.is_below(path),
@@ -35,23 +41,46 @@ impl Inside<'_> {
 pub(crate) fn of(env: &Env, path: &StepPath, inside: Inside) -> Option<Timestamp> {
     let record = env.facts.step(path)?;
     let started = record.started.as_ref()?;
-    let attempt = started.at.max(env.facts.resumed_at).max(env.facts.decided_at);
     // The attempt that is over has no say in the one that is about to begin.
     let timeout_ms = started.intent.timeout_ms.filter(|_| record.resend.is_none());
-    let attempt = until(env.facts, inside, attempt, timeout_ms);
+    let since = timeout_ms.map(|_| started.at.max(resumed_in(env.facts, path)));
+    let attempt = since.and_then(|since| until(env.facts, inside, since, timeout_ms));
     [attempt, within(env, path, inside)].into_iter().flatten().min()
+}
+
+/// When the run was taken over last while the main steps of a runbook or action ran: a restart in what runs after
+/// them gives no new time to what was stopped before.
+pub(crate) fn resumed_in(facts: &Facts, book: &StepPath) -> Timestamp {
+    let blocks = AFTERWARDS.map(|block| book.join(block));
+    let over = blocks.iter().flat_map(|block| facts.below(block)).map(|(_, record)| record.seq).min();
+    let before = facts.resumed.iter().rev().find(|(seq, _)| over.is_none_or(|over| *seq < over));
+    before.map_or(Timestamp::UNIX_EPOCH, |(_, at)| *at)
 }
 
 /// When the time of a whole step is up, over all its attempts and restarts.
 pub(crate) fn within(env: &Env, path: &StepPath, inside: Inside) -> Option<Timestamp> {
     let started = env.facts.step(path)?.started.as_ref()?;
-    until(env.facts, inside, started.first_at.max(env.facts.decided_at), started.intent.within_ms)
+    until(env.facts, inside, started.first_at, started.intent.within_ms)
 }
 
 /// When `limit_ms` counted from `since` are used up, without the time in which somebody was asked or a write was in
 /// doubt inside; `None` while that is so, and without a limit.
+///
+/// It counts anew from when a person wants another attempt of a step inside, but not if it was up before that step
+/// had begun: then the step is one that runs afterwards, and what was stopped stays so.
 pub(crate) fn until(facts: &Facts, inside: Inside, since: Timestamp, limit_ms: Option<u64>) -> Option<Timestamp> {
-    let mut end = after(since, Duration::from_millis(limit_ms?));
+    let limit = Duration::from_millis(limit_ms?);
+    let mut since = since;
+    for again in facts.wanted_again.iter().filter(|again| inside.reaches(&again.step)) {
+        if again.at > since && counted(facts, inside, since, limit).is_none_or(|end| again.began < end) {
+            since = again.at;
+        }
+    }
+    counted(facts, inside, since, limit)
+}
+
+fn counted(facts: &Facts, inside: Inside, since: Timestamp, limit: Duration) -> Option<Timestamp> {
+    let mut end = after(since, limit);
     let mut counted = since;
     for wait in facts.asked.iter().filter(|wait| inside.holds(&wait.step)) {
         if wait.from >= end {

@@ -98,7 +98,7 @@ impl ScriptTask {
                 }
                 Evaluated::Unknown(unknown) => {
                     if effect_of(env.program, snippet).changes_the_world() {
-                        env.find_unknown();
+                        env.find_unknown(path);
                     }
                     let outputs = Value::Unknown(Unknown { origin: path.to_string() });
                     let planned = Planned {

@@ -29,7 +29,10 @@ impl SettleTask {
     pub(crate) fn advance(&mut self, env: &mut Env, settle: &Settle, path: &StepPath) -> Progress<()> {
         let Some(record) = env.facts.step(path) else { return Progress::Ended(()) };
         let attempt = record.attempt().unwrap_or(1);
-        let budget = after(record.finished_at.unwrap_or(env.now).max(env.facts.resumed_at), AFTERWARDS_BUDGET);
+        // From when it begins to look: however late that is, it looks before a person is asked.
+        let reads = path.join("settle");
+        let began = env.facts.below(&reads).filter_map(|(_, read)| Some(read.started.as_ref()?.first_at)).min();
+        let budget = after(began.unwrap_or(env.now).max(env.facts.resumed_at), AFTERWARDS_BUDGET);
         let end = match env.aside(budget, |env| self.block.advance(env, &mut self.scope)) {
             Progress::Pending => return Progress::Pending,
             Progress::Ended(end) => end,

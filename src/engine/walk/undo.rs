@@ -30,7 +30,7 @@ impl UndoTask {
         let limit_ms = env.facts.started.as_ref().and_then(|started| started.timeout_ms);
         let limit_ms = limit_ms.filter(|_| !env.is_rehearsal());
         let Some(undo) = env.facts.undo_of_run() else { return };
-        let since = undo.started_at.max(env.facts.resumed_at).max(env.facts.decided_at);
+        let since = undo.started_at.max(env.facts.resumed_at);
         let limit = limits::until(env.facts, limits::Inside::Below(&StepPath::root()), since, limit_ms);
         if let Progress::Pending = env.limited(limit, |env| self.advance(env)) {
             env.until_limit(limit);

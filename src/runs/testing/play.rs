@@ -99,6 +99,7 @@ impl Runs {
             previous: None,
             floors: floors.cloned().map(Box::new),
             cover: None,
+            plan: None,
             rehearsal: false,
         };
         let failed = |failure: Failure| cant("can't begin", &failure.message);

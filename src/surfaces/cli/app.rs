@@ -1,17 +1,16 @@
 //! From arguments to an exit code: parse, dispatch, show the error once.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::FromArgMatches;
-
-use crate::surfaces::cli::args::{Cli, Command, Output, command};
+use crate::surfaces::cli::args::{Cli, Command, Output};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{
-    actions, answer, approvals, approve, cancel, check, checkpoint, complete, completions, cores, demo, describe, diff,
-    doctor, eval, explain, export, graph, hold, list, logging, man, new, note, pause, prune, record, replay, resume,
-    run, runs, schema, secrets, show, take, test, token, undo, verify, version,
+    actions, answer, apply, approvals, approve, cancel, check, checkpoint, complete, completions, cores, demo,
+    describe, diff, doctor, eval, explain, export, graph, hold, list, logging, man, new, note, panics, pause, plan,
+    prune, record, replay, resume, run, runs, schema, secrets, show, take, test, token, undo, verify, version,
 };
 
 /// Runs the command line of this process.
@@ -19,8 +18,8 @@ pub fn main() -> ExitCode {
     if complete::answer() {
         return Exit::SUCCESS.into();
     }
-    let parsed = command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
-    let cli = match parsed {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::read(&args) {
         Ok(cli) => cli,
         Err(error) => {
             // Also `--help` and `--version`; a closed pipe is no error.
@@ -30,6 +29,7 @@ pub fn main() -> ExitCode {
     };
     cores::forbid();
     let session = Session::new(&cli.globals);
+    panics::tell(session.ui.redactor());
     if let Err(why) = logging::start(session.ui.redactor()) {
         session.ui.error(&why);
         return Exit::USAGE.into();
@@ -56,6 +56,8 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
     }
     match command {
         Command::Run(args) => run::run(session, args),
+        Command::Plan(args) => plan::plan(session, args),
+        Command::Apply(args) => apply::apply(session, args),
         Command::Resume(args) => resume::resume(session, args),
         Command::Take(args) => take::take(session, args),
         Command::Undo(args) => undo::undo(session, args),

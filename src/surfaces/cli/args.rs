@@ -1,14 +1,15 @@
 //! The command line: global flags and the tree of commands.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
-    actions, answer, approvals, approve, cancel, check, checkpoint, completions, describe, diff, doctor, eval, explain,
-    export, graph, hold, list, man, new, note, pause, prune, record, replay, resume, run, runs, schema, secrets, show,
-    take, test, token, undo, verify,
+    actions, answer, apply, approvals, approve, cancel, check, checkpoint, completions, describe, diff, doctor, eval,
+    explain, export, graph, hold, list, man, new, note, pause, plan, prune, record, replay, resume, run, runs, schema,
+    secrets, show, take, test, token, undo, verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
@@ -19,6 +20,35 @@ pub struct Cli {
     pub globals: Globals,
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Reads a command line, with the name of the program in front.
+    ///
+    /// # Errors
+    /// What is to be printed, also for `--help` and `--version`.
+    pub fn read(args: &[OsString]) -> Result<Cli, clap::Error> {
+        if let Some(cli) = Cli::read_run(args) {
+            return Ok(cli);
+        }
+        Cli::from_arg_matches(&command().try_get_matches_from(args)?)
+    }
+
+    /// Reads the start of a runbook; `None` for everything else, also for a wrong one.
+    ///
+    /// To build, copy and drop the whole tree of commands takes longer than a flush, and starts are what alerts and
+    /// scripts wait for. Whatever this accepts means the same to the whole tree: `run` stands where a command stands.
+    fn read_run(args: &[OsString]) -> Option<Cli> {
+        if !args.iter().any(|arg| arg == "run") {
+            return None;
+        }
+        let run = run::RunArgs::augment_args(clap::Command::new("run"));
+        let root = Globals::augment_args(clap::Command::new("rerail")).subcommand(run).subcommand_required(true);
+        let matches = root.try_get_matches_from(args).ok()?;
+        let (_, of_run) = matches.subcommand()?;
+        let globals = Globals::from_arg_matches(&matches).ok()?;
+        Some(Cli { globals, command: Command::Run(run::RunArgs::from_arg_matches(of_run).ok()?) })
+    }
 }
 
 /// Flags of every command.
@@ -93,6 +123,10 @@ pub enum Colour {
 pub enum Command {
     /// Start a runbook
     Run(run::RunArgs),
+    /// Rehearse a runbook and save what it would do, to be applied as it stands
+    Plan(plan::PlanArgs),
+    /// Do exactly what a saved plan says, or nothing
+    Apply(apply::ApplyArgs),
     /// Take a run up again, with a decision about a step if it needs one
     Resume(resume::ResumeArgs),
     /// Take a run over from whoever drives it
@@ -113,7 +147,7 @@ pub enum Command {
     Runs(runs::RunsArgs),
     /// Show a run: its steps, where it stands, what can be done
     Show(show::ShowArgs),
-    /// Compare two runs
+    /// Compare two runs, or a saved plan and a run
     Diff(diff::DiffArgs),
     /// Write a run out: a postmortem, a page, a picture, its events
     Export(export::ExportArgs),
@@ -173,7 +207,7 @@ pub enum Command {
 
 /// Commands as `rerail --help` groups them.
 const GROUPS: [(&str, &[&str]); 5] = [
-    ("Run", &["run", "resume", "take", "undo", "pause", "cancel", "hold"]),
+    ("Run", &["run", "plan", "apply", "resume", "take", "undo", "pause", "cancel", "hold"]),
     ("Look", &["list", "describe", "runs", "show", "diff", "export", "graph", "verify", "checkpoint"]),
     ("Decide", &["approvals", "approve", "reject", "answer", "note"]),
     ("Author", &["new", "check", "test", "record", "replay", "actions", "schema", "eval"]),
@@ -208,6 +242,35 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         command().debug_assert();
+    }
+
+    #[test]
+    fn a_start_is_read_as_the_whole_tree_reads_it() {
+        let line = |text: &str| -> Vec<OsString> { text.split_whitespace().map(OsString::from).collect() };
+        for (text, is_start) in [
+            ("rerail run backend-down", true),
+            ("rerail --state-dir run run run -i a=1 -i b=2 -y --json", true),
+            ("rerail -q run x --incident INC-1 --reason late -o yaml --as ana", true),
+            ("rerail run x --dry-run -v --color never", true),
+            ("rerail show run", false),
+            ("rerail --as run runs", false),
+            ("rerail run x -q -v", false),
+            ("rerail run", false),
+            ("rerail run --help", false),
+            ("rerail --version run x", false),
+            ("rerail run x --no-such-flag", false),
+            ("rerail", false),
+        ] {
+            let args = line(text);
+            let whole = command().try_get_matches_from(&args).and_then(|found| Cli::from_arg_matches(&found));
+            let start = Cli::read_run(&args);
+            assert_eq!(start.is_some(), is_start, "{text}");
+            match (start, whole) {
+                (Some(start), whole) => assert_eq!(format!("{start:?}"), format!("{:?}", whole.unwrap()), "{text}"),
+                (None, Ok(whole)) => assert!(!matches!(whole.command, Command::Run(_)), "{text}"),
+                (None, Err(error)) => assert_eq!(Cli::read(&args).unwrap_err().to_string(), error.to_string()),
+            }
+        }
     }
 
     #[test]

@@ -1,15 +1,21 @@
-//! `rerail diff`: what was different between two runs.
+//! `rerail diff`: what was different between two runs, or between a saved plan and a run.
+
+use std::path::Path;
 
 use clap::Args;
+use serde_json::json;
 
+use crate::runs::Runs;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
+use crate::surfaces::cli::plan;
 use crate::surfaces::cli::session::Session;
 use crate::transcript::diff::Diff;
+use crate::transcript::{Line, Tone, saved};
 
 #[derive(Args, Debug)]
 pub struct DiffArgs {
-    /// The run to compare with
+    /// The run to compare with, or the file of a saved plan
     #[arg(value_name = "RUN")]
     before: String,
     /// The run that is compared
@@ -24,6 +30,9 @@ pub struct DiffArgs {
 pub fn diff(session: &Session, args: &DiffArgs) -> Result<Exit, CliError> {
     let ui = &session.ui;
     let runs = session.runs()?;
+    if plan::is_plan(Path::new(&args.before)) {
+        return with_plan(session, &runs, args);
+    }
     let (before, after) = (runs.find(&args.before)?, runs.find(&args.after)?);
     let diff = Diff::of(&runs.facts(&before)?, &runs.facts(&after)?);
     match ui.human() {
@@ -31,4 +40,20 @@ pub fn diff(session: &Session, args: &DiffArgs) -> Result<Exit, CliError> {
         false => ui.result_json(&diff.to_json()),
     }
     Ok(if args.exit_code && !diff.is_empty() { Exit::DIFFERENT } else { Exit::SUCCESS })
+}
+
+/// What a plan says, and what became of it in a run, whether that applied it or not.
+fn with_plan(session: &Session, runs: &Runs, args: &DiffArgs) -> Result<Exit, CliError> {
+    let ui = &session.ui;
+    let text = plan::read(Path::new(&args.before))?;
+    let plan = runs.read_plan(&args.before, &text)?;
+    let facts = runs.facts(&runs.find(&args.after)?)?;
+    let drift = saved::against(&plan, &facts, &runs.reads_of(&facts)?);
+    let equal = drift.writes.is_empty() && drift.reads.is_empty();
+    match ui.human() {
+        true if equal => ui.result(&Line::of(Tone::Good, "all that the plan says was done, and nothing else")),
+        true => saved::drift(&drift, ui.marks).iter().for_each(|line| ui.result(line)),
+        false => ui.result_json(&json!({ "equal": equal, "moved": saved::drift_json(&drift) })),
+    }
+    Ok(if args.exit_code && !equal { Exit::DIFFERENT } else { Exit::SUCCESS })
 }

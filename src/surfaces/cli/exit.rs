@@ -16,7 +16,7 @@ impl Exit {
     pub const TOOL_FAILED: Exit = Exit(1);
     /// Wrong usage; nothing was started.
     pub const USAGE: Exit = Exit(2);
-    /// A runbook, action, target or project file has problems.
+    /// A runbook, action, target, project file or plan has problems.
     pub const INVALID: Exit = Exit(3);
     /// Not allowed, or nothing proves who acts; nothing was done.
     pub const NOT_ALLOWED: Exit = Exit(4);
@@ -36,13 +36,13 @@ impl Exit {
     pub const CANCELLED: Exit = Exit(15);
     /// Outcome unknown: a write was sent and its result never came back.
     pub const IN_DOUBT: Exit = Exit(16);
-    /// The world is not as the plan that is applied says: the run stopped before the write.
+    /// A plan is out of date: nothing was started, or the run stopped before a write that the plan doesn't have.
     pub const STALE: Exit = Exit(17);
     /// Somebody else drives the run or holds its group, or all writes are on hold.
     pub const BUSY: Exit = Exit(18);
     /// The run is paused: somebody asked for it, or it can't be recorded or decided for now. Or it is stuck: an undo failed.
     pub const PAUSED: Exit = Exit(19);
-    /// `run --dry-run --detailed-exitcode`: the plan would change something.
+    /// `run --dry-run --detailed-exitcode`, `plan --detailed-exitcode`: the plan would change something.
     pub const PLAN_CHANGES: Exit = Exit(20);
     /// `diff --exit-code`: the runs differ.
     pub const DIFFERENT: Exit = Exit(21);
@@ -58,7 +58,7 @@ impl Exit {
         (Exit::SUCCESS, "success; for a run: every step is done"),
         (Exit::TOOL_FAILED, "the tool itself failed: input or output, journal, a bug"),
         (Exit::USAGE, "wrong usage; nothing was started"),
-        (Exit::INVALID, "a runbook, action, target or project file has problems"),
+        (Exit::INVALID, "a runbook, action, target, project file or plan has problems"),
         (Exit::NOT_ALLOWED, "not allowed, or nothing proves who acts; nothing was done"),
         (Exit::DAMAGED, "the journal is not what was written"),
         (Exit::STEP_FAILED, "a step failed"),
@@ -68,10 +68,10 @@ impl Exit {
         (Exit::REJECTED, "a person rejected it, or nobody answered in time"),
         (Exit::CANCELLED, "the run was cancelled"),
         (Exit::IN_DOUBT, "outcome unknown: a write was sent and its result never came back"),
-        (Exit::STALE, "the world is not as the plan that is applied says: stopped before the write"),
+        (Exit::STALE, "a plan is out of date: nothing was started, or stopped before the write"),
         (Exit::BUSY, "somebody else drives the run or holds its group, or all writes are on hold"),
         (Exit::PAUSED, "the run is paused, or stuck after an undo that failed: it can be taken up again"),
-        (Exit::PLAN_CHANGES, "--dry-run --detailed-exitcode: the plan would change something"),
+        (Exit::PLAN_CHANGES, "--detailed-exitcode: the plan would change something"),
         (Exit::DIFFERENT, "diff --exit-code, replay: the runs differ"),
         (Exit::HUNG_UP, "the terminal went away; the run can be resumed"),
         (Exit::INTERRUPTED, "interrupted"),
@@ -102,6 +102,7 @@ impl Exit {
         match kind {
             ErrorKind::Usage | ErrorKind::NotFound => Exit::USAGE,
             ErrorKind::Invalid => Exit::INVALID,
+            ErrorKind::Stale => Exit::STALE,
             ErrorKind::NotAllowed => Exit::NOT_ALLOWED,
             ErrorKind::Busy => Exit::BUSY,
             ErrorKind::Interrupted(parting) => parting.map_or(Exit::INTERRUPTED, Exit::of_parting),

@@ -163,6 +163,8 @@ fn prepare() -> bool {
     let Ok(found) = tcgetattr(stdin) else { return false };
     let mut wanted = found.clone();
     wanted.local_modes -= LocalModes::ICANON | LocalModes::ECHO;
+    // At Ctrl-C the terminal would throw away what was just written: that it was heard, or the end of the run.
+    wanted.local_modes |= LocalModes::NOFLSH;
     // Enter stays what it is for a prompt that comes after it was pressed.
     wanted.input_modes -= InputModes::ICRNL;
     // A read takes what is there and never waits: waiting is done by poll, which ends with the run.

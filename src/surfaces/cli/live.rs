@@ -40,8 +40,10 @@ pub struct Live {
     gate: Gate,
     /// The question the window was last marked for.
     called: Option<StepPath>,
+    /// Whether this is a log whose silence is broken, once there is something to wait for.
+    listens: bool,
     /// Ends the moving lines, or the heartbeat, when dropped.
-    _pulse: Option<Sender<()>>,
+    pulse: Option<Sender<()>>,
     _keys: Option<Keys>,
 }
 
@@ -59,24 +61,29 @@ impl Live {
         let logs = !ui.watched && !streams;
         let detail = if logs && ui.detail == Detail::Steps { Detail::Events } else { ui.detail };
         let moves = ui.watched && !streams && ui.detail != Detail::Quiet;
-        let pulse = match (moves, logs && detail == Detail::Events) {
-            (true, _) => {
-                ui.begin_area();
-                ui.show_progress(Progress::Busy);
-                pulse(ui, &board, TURN_EVERY, turn)
-            }
-            (false, true) => pulse(ui, &board, LISTEN_EVERY, listen),
-            (false, false) => None,
-        };
+        let mut pulse = None;
+        if moves {
+            ui.begin_area();
+            ui.show_progress(Progress::Busy);
+            pulse = beats(ui, &board, TURN_EVERY, turn);
+        }
         Live {
             ui: Arc::clone(ui),
             style: Style { marks: ui.marks, detail },
             questions,
             gate: gate.clone(),
             called: None,
-            _pulse: pulse,
+            listens: !moves && logs && detail == Detail::Events,
+            pulse,
             _keys: if moves && ui.reads_keys { keys(ui, &board, gate, control) } else { None },
             board,
+        }
+    }
+
+    /// Has the heartbeat of a log begin: a run that never waits needs no thread for it.
+    fn listen(&mut self) {
+        if self.listens && self.pulse.is_none() {
+            self.pulse = beats(&self.ui, &self.board, LISTEN_EVERY, listen);
         }
     }
 
@@ -134,6 +141,7 @@ impl Watcher for Live {
     }
 
     fn waiting(&mut self, waits: &Waits, facts: &Facts) {
+        self.listen();
         lock(&self.board).begin(facts);
         self.call(waits.questions.first().or(waits.approvals.first()), facts);
         let asks_here = !waits.questions.is_empty() || !waits.approvals.is_empty();
@@ -164,6 +172,7 @@ impl Watcher for Live {
     }
 
     fn in_line(&mut self, line: &InLine) {
+        self.listen();
         let text = in_line(line);
         self.ui.remark(&text);
         lock(&self.board).stand(text, Timestamp::now());
@@ -183,7 +192,7 @@ impl Drop for Live {
 type Beat = fn(&Ui, &mut Board, usize);
 
 /// Beats until the sender is dropped. Without the thread lines that stay are all there is.
-fn pulse(ui: &Arc<Ui>, board: &Arc<Mutex<Board>>, every: Duration, beat: Beat) -> Option<Sender<()>> {
+fn beats(ui: &Arc<Ui>, board: &Arc<Mutex<Board>>, every: Duration, beat: Beat) -> Option<Sender<()>> {
     let (stop, stopped) = std::sync::mpsc::channel();
     let (ui, board) = (Arc::clone(ui), Arc::clone(board));
     let work = move || {

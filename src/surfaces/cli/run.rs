@@ -23,8 +23,9 @@ use crate::transcript::{Line, Plan, Tone, jsonl};
 /// Bytes of `--inputs`: values for a runbook, not a data set.
 const INPUTS_BYTES_MAX: u64 = 1024 * 1024;
 
+/// What is to be done, and to what: of `run` and `plan`.
 #[derive(Args, Debug)]
-pub struct RunArgs {
+pub struct Asked {
     /// Runbook by name, or by path if it has a `/` or ends in `.yaml`
     #[arg(value_name = "RUNBOOK")]
     runbook: String,
@@ -37,6 +38,35 @@ pub struct RunArgs {
     /// The target to run against: values, secrets and rules of targets/NAME.yaml
     #[arg(long, value_name = "NAME")]
     target: Option<String>,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// The incident this belongs to, for the record
+    #[arg(long, value_name = "ID")]
+    incident: Option<String>,
+}
+
+impl Asked {
+    /// The same as the door takes it.
+    ///
+    /// # Errors
+    /// If the file of inputs can't be read.
+    pub fn request(&self) -> Result<StartRequest, CliError> {
+        Ok(StartRequest {
+            runbook: self.runbook.clone(),
+            inputs: self.input.clone(),
+            inputs_file: self.inputs.as_ref().map(|path| read_inputs(path)).transpose()?,
+            target: self.target.clone(),
+            reason: self.reason.clone(),
+            incident: self.incident.clone(),
+        })
+    }
+}
+
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    #[command(flatten)]
+    asked: Asked,
     /// Rehearse: reads are real, nothing is changed or recorded
     #[arg(long)]
     dry_run: bool,
@@ -49,12 +79,6 @@ pub struct RunArgs {
     /// Confirm destructive changes by naming the target (the runbook, if there is no target)
     #[arg(long, value_name = "NAME")]
     confirm: Option<String>,
-    /// Why, for the record
-    #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
-    /// The incident this belongs to, for the record
-    #[arg(long, value_name = "ID")]
-    incident: Option<String>,
 }
 
 /// Splits `key=value`.
@@ -68,25 +92,14 @@ pub fn pair(text: &str) -> Result<(String, String), String> {
 /// Starts or rehearses a runbook.
 pub fn run(session: &Session, args: RunArgs) -> Result<Exit, CliError> {
     let runs = session.runs()?;
-    let request = StartRequest {
-        runbook: args.runbook,
-        inputs: args.input,
-        inputs_file: args.inputs.map(|path| read_inputs(&path)).transpose()?,
-        target: args.target,
-        reason: args.reason,
-        incident: args.incident,
-    };
-    let prepared = runs.prepare(&request)?;
-    if !prepared.warnings.is_empty() {
-        session.ui.progress_text(&render(&prepared.warnings, session.ui.colours_progress()));
-        session.ui.progress_text("");
-    }
+    let prepared = runs.prepare(&args.asked.request()?)?;
+    warn(session, &prepared);
     if args.dry_run {
         return rehearse(session, &runs, prepared, args.detailed_exitcode);
     }
     let actor = session.actor(&runs)?;
     runs.may_start(&prepared, &actor)?;
-    let consent = consent(session, &prepared, args.yes, args.confirm.as_deref())?;
+    let consent = consent(session, &prepared, args.yes, args.confirm.as_deref(), Listing::Shown)?;
     if let Some(exit) = consent.refused(&session.ui, "nothing was started") {
         return Ok(exit);
     }
@@ -106,13 +119,38 @@ fn read_inputs(path: &str) -> Result<(String, String), CliError> {
     Ok((path.to_owned(), text))
 }
 
+/// Says what the check warns of.
+pub fn warn(session: &Session, prepared: &Prepared) {
+    if !prepared.warnings.is_empty() {
+        session.ui.progress_text(&render(&prepared.warnings, session.ui.colours_progress()));
+        session.ui.progress_text("");
+    }
+}
+
+/// Whether steps that may change something are listed before the question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listing {
+    Shown,
+    /// A plan, which says more, was shown.
+    Planned,
+}
+
 /// Asks once, after listing what may be changed; before this nothing has happened.
-fn consent(session: &Session, prepared: &Prepared, yes: bool, confirm: Option<&str>) -> Result<Consent, CliError> {
+///
+/// # Errors
+/// If nobody can be asked.
+pub fn consent(
+    session: &Session,
+    prepared: &Prepared,
+    yes: bool,
+    confirm: Option<&str>,
+    listing: Listing,
+) -> Result<Consent, CliError> {
     let ui = &session.ui;
     let worst = prepared.effects.iter().max().copied().unwrap_or(Effect::Pure);
     let name = &prepared.program.runbook.name;
     let place = prepared.target.as_ref().unwrap_or(name);
-    if worst >= Effect::Notify && ui.human() {
+    if worst >= Effect::Notify && ui.human() && listing == Listing::Shown {
         ui.progress(&Line::of(Tone::Strong, name).add(Tone::Plain, " may do more than look:"));
         for change in &prepared.changes {
             ui.progress(&change_line(change, ui.marks));
@@ -157,7 +195,7 @@ pub fn rehearse(session: &Session, runs: &Runs, prepared: Prepared, detailed: bo
     let (_, control) = tokio::sync::mpsc::unbounded_channel();
     let actor = session.actor(runs)?;
     let foreground = Foreground { watcher: Box::new(Unwatched), control, attended: false, actor };
-    let rehearsed = runs.rehearse(prepared, foreground)?;
+    let rehearsed = runs.rehearse(&prepared, foreground)?;
     let plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
     show_plan(ui, &plan, &rehearsed);
     Ok(if detailed && plan.changes_something() { Exit::PLAN_CHANGES } else { Exit::SUCCESS })

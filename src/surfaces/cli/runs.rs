@@ -22,7 +22,7 @@ const LIMIT_DEFAULT: u32 = 50;
 
 #[derive(Args, Debug)]
 pub struct RunsArgs {
-    /// Only runs of this status: running, waiting, paused, in_doubt, stuck, success, failed, rejected, cancelled
+    /// Only runs of this status: running, waiting, paused, in_doubt, stuck, success, failed, rejected, cancelled, undone
     #[arg(long, value_name = "STATUS", value_parser = status)]
     status: Option<Status>,
     /// Only runs of this runbook

@@ -9,6 +9,7 @@ use crate::runs::{Fitness, ListedSecret};
 use crate::surfaces::cli::doctor::{self, word};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
+use crate::surfaces::cli::secret_set::{self, SetArgs};
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::table;
 
@@ -24,6 +25,8 @@ enum SecretsCommand {
     List(ListArgs),
     /// Read the secrets of a target, and say whether a run could; values are never shown
     Check(CheckArgs),
+    /// Write a secret into its file, from a prompt or from standard input
+    Set(SetArgs),
 }
 
 #[derive(Args, Debug)]
@@ -48,6 +51,7 @@ pub fn secrets(session: &Session, args: &SecretsArgs) -> Result<Exit, CliError> 
     match &args.command {
         SecretsCommand::List(args) => list(session, args),
         SecretsCommand::Check(args) => check(session, args),
+        SecretsCommand::Set(args) => secret_set::set(session, args),
     }
 }
 

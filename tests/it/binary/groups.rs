@@ -59,6 +59,14 @@ impl Fix {
         db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
     }
 
+    /// How many runs have recorded that they wait.
+    fn waits_recorded(&self) -> u64 {
+        let db = Connection::open(self.place.state().join("journal.db")).unwrap();
+        db.busy_timeout(super::kit::PATIENCE).unwrap();
+        let count = "SELECT count(DISTINCT run) FROM timeline WHERE type = 'concurrency.waiting'";
+        db.query_row(count, [], |row| row.get(0)).unwrap()
+    }
+
     /// One that stands in line behind `before` others.
     fn waits(&self, me: &str, before: u64) -> Living {
         let living = self.starts(me);
@@ -462,4 +470,63 @@ steps:
         place.assert_journal_is_whole(&format!("killed at point {k}"));
     }
     assert!(held >= 2 && between >= 1, "{held} times held, {between} times claimed and not yet recorded");
+}
+
+/// Takes one group, looks, and takes another one.
+const PAIR: &str = "
+inputs: { base: { type: url }, me: { type: string }, first: { type: string }, second: { type: string } }
+steps:
+  - { id: one, uses: runbook, with: { name: hold, inputs: { group: '${{ inputs.first }}' } } }
+  - { id: look, uses: http.probe, with: { url: '${{ inputs.base }}/held/${{ inputs.me }}', timeout: 1m } }
+  - { id: two, uses: runbook, with: { name: hold, inputs: { group: '${{ inputs.second }}' } } }
+";
+
+#[test]
+fn runs_that_would_wait_for_each_other_for_ever_do_not_and_the_last_one_is_told_why() {
+    let hold = "
+inputs: { group: { type: string } }
+concurrency: { group: '${{ inputs.group }}', if_busy: wait }
+steps:
+  - { id: say, uses: run.note, with: { text: 'has ${{ inputs.group }}' } }
+";
+    for circle in [&["a", "b"][..], &["a", "b", "c"]] {
+        let fix = Fix { place: Place::new().runbook("hold", hold).runbook("pair", PAIR), gate: Gate::serve() };
+        let mut living: Vec<(&str, Living)> = Vec::new();
+        for (at, me) in circle.iter().enumerate() {
+            let next = circle[(at + 1) % circle.len()];
+            let inputs = [fix.gate.input(), format!("me={me}"), format!("first=g-{me}"), format!("second=g-{next}")];
+            let mut args = vec!["run", "pair", "--yes"];
+            args.extend(inputs.iter().flat_map(|input| ["-i", input.as_str()]));
+            living.push((me, Living::start(&fix.place, &args)));
+            fix.gate.arrived(me);
+        }
+        // One after the other comes to its second group, which the next one has.
+        let (last, waiting) = circle.split_last().unwrap();
+        for (in_line, me) in (1..).zip(waiting) {
+            fix.gate.opens(me);
+            until("it stands in line", || fix.rows("queue") == in_line);
+            until("it says so", || fix.waits_recorded() == in_line);
+        }
+        fix.gate.opens(last);
+        let (_, told) = living.pop().unwrap();
+        let mut said = told.ends().exits(10).says(&[
+            "`g-a` is held by pair/",
+            "at step 3 of 3, `two`",
+            "it waits for `g-b`, held by",
+            "held by this run, so neither would ever go on",
+            "nothing of `hold` was started",
+        ]);
+        for (me, _) in &living {
+            let group = format!("it waits for `g-{}`", circle[circle.iter().position(|one| one == me).unwrap() + 1]);
+            said = said.says(&[&group]);
+        }
+        let step = |facts: &rerail::engine::facts::Facts| facts.step(&"two".into()).and_then(|two| two.end().cloned());
+        let end = step(&fix.place.facts()).unwrap();
+        assert_eq!((end.outcome.word(), end.error.unwrap().kind.word()), ("refused", "busy"));
+        for (_, other) in living.into_iter().rev() {
+            other.ends().exits(0);
+        }
+        assert_eq!((fix.rows("groups"), fix.rows("queue")), (0, 0));
+        fix.place.assert_journal_is_whole("after a circle of groups");
+    }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::killing::{Again, Answers, Met, Work, Write, assert_nothing_shown_is_lost, run_args};
+use super::killing::{
+    Again, Answers, Met, Random, Work, Write, assert_nothing_shown_is_lost, rand_of_the_clock, run_args,
+};
 use super::kit::{Living, from_env};
 
 /// Reads, writes of each kind of repeat, a poll, a script with a write, an action's worth of everything.
@@ -218,21 +220,4 @@ fn killed_at_random(work: &Work, rounds: u64, seed: u64, random: &mut Random) {
         place.assert_journal_is_whole(&when);
     }
     eprintln!("{kills} kills in {runs} runs");
-}
-
-/// Something else each time, where no seed is given.
-fn rand_of_the_clock() -> u32 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos()
-}
-
-/// xorshift: good enough to pick a moment.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
 }

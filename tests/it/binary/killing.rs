@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use rerail::engine::event::{Body, Decision, Event};
+use rerail::engine::event::{Body, Decision, Event, Verdict};
 use rerail::engine::facts::{Facts, RunState};
 use rerail::engine::ids::StepPath;
 use rerail::runbook::spec::Effect;
@@ -103,8 +103,13 @@ pub struct Met {
 
 impl Work {
     pub fn world(&self) -> (Place, Ledger) {
+        self.world_at(|| ())
+    }
+
+    /// The same with a server that does `first` before each answer.
+    pub fn world_at(&self, first: impl Fn() + Send + Sync + 'static) -> (Place, Ledger) {
         let place = self.files.iter().fold(Place::new(), |place, (path, text)| place.file(path, text));
-        (place.runbook("work", self.runbook), serve(self.writes))
+        (place.runbook("work", self.runbook), serve(self.writes, first))
     }
 
     fn write(&self, step: &str) -> &'static Write {
@@ -222,13 +227,22 @@ impl Work {
         for write in self.writes {
             let Write { path, body, again, .. } = *write;
             let is_decision = |event: &&Event| {
-                matches!(&event.body, Body::OutcomeSet { step, decision: Decision::NotDone | Decision::Retry, .. }
-                    if step.as_str() == path)
+                match &event.body {
+                    Body::OutcomeSet { step, decision: Decision::NotDone | Decision::Retry, .. } => {
+                        step.as_str() == path
+                    }
+                    // A look that found nothing decides as well.
+                    Body::StepSettled { step, verdict: Verdict::NotHappened, .. } => step.as_str() == path,
+                    _ => false,
+                }
             };
             let decided = events.iter().filter(is_decision).count();
+            let asked = events
+                .iter()
+                .filter(|event| matches!(&event.body, Body::OutcomeSet { step, .. } if step.as_str() == path));
             let sent: Vec<_> = ledger.writes().into_iter().filter(|request| request.body == body).collect();
             if again != Again::Asked {
-                assert!(decided == 0, "{when}: a person was asked about `{path}`, which can be found out");
+                assert!(asked.count() == 0, "{when}: a person was asked about `{path}`, which can be found out");
             }
             if again == Again::Keyed {
                 assert!(sent.windows(2).all(|two| two[0] == two[1]), "{when}: not the same bytes again: {sent:?}");
@@ -337,9 +351,10 @@ fn is_acknowledged(event: &Event, facts: &Facts) -> bool {
 }
 
 /// A server that does what the writes say of it, and tells how often each came in.
-fn serve(writes: &'static [Write]) -> Ledger {
+fn serve(writes: &'static [Write], first: impl Fn() + Send + Sync + 'static) -> Ledger {
     let seen: Vec<AtomicUsize> = writes.iter().map(|_| AtomicUsize::new(0)).collect();
     Ledger::serve(move |request, stream| {
+        first();
         let at = |body: &str| writes.iter().position(|write| write.body == body);
         if let Some(index) = request.path.strip_prefix(SEEN).and_then(at) {
             return answer(stream, &json!({ "count": seen[index].load(Ordering::SeqCst) }));
@@ -359,4 +374,21 @@ fn serve(writes: &'static [Write]) -> Ledger {
 
 pub fn run_args<'a>(input: &'a str, form: &'a str) -> [&'a str; 7] {
     ["run", "work", "-i", input, "--yes", "-o", form]
+}
+
+/// Something else each time, where no seed is given.
+pub fn rand_of_the_clock() -> u32 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos()
+}
+
+/// xorshift: good enough to pick a moment.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
 }

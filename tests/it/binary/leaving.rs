@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::gate::Gate;
 use super::kit::{Living, PATIENCE, Place, until};
+use crate::pty::Pty;
 
 /// A write, a held look, a held write, a last write.
 const SLOW: &str = "
@@ -214,15 +215,12 @@ fn at_a_terminal_a_held_run_waits_and_goes_on_by_itself() {
     gate.opens("look");
     gate.opens("write");
     place.ask(&["hold", "on", "--reason", "database upgrade"]).exits(0);
-    let mut command = place.rerail(&["run", "slow", "-i", &gate.input(), "--yes"]);
-    command.env("TERM", "xterm").stdin(Stdio::inherit());
-    let mut session = expectrl::Session::spawn(command).unwrap();
-    session.set_expect_timeout(Some(PATIENCE));
-    expectrl::Expect::expect(&mut session, "database upgrade").unwrap();
+    let mut session = Pty::start(&place.rerail(&["run", "slow", "-i", &gate.input(), "--yes"]), 80);
+    session.expect("database upgrade");
     assert_eq!(gate.ledger.times("first"), 0);
     place.ask(&["hold", "off"]).exits(0);
-    expectrl::Expect::expect(&mut session, "success").unwrap();
-    expectrl::Expect::expect(&mut session, expectrl::Eof).unwrap();
+    session.expect("success");
+    assert_eq!(session.exit_code(), 0);
     each_once(&gate);
 }
 

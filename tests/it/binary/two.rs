@@ -1,13 +1,12 @@
 //! Two processes on one store, and the signals a person sends to one.
 
-use expectrl::Expect as _;
-use expectrl::process::unix::WaitStatus;
 use rerail::engine::event::Body;
 use rustix::process::Signal;
 use serde_json::json;
 
 use super::gate::Gate;
-use super::kit::{Living, PATIENCE, Place, Said, until};
+use super::kit::{Living, Place, Said, until};
+use crate::pty::Pty;
 
 /// A write, a held look, a held write, a last write; and `finally`.
 const SLOW: &str = "
@@ -159,15 +158,11 @@ fn an_answer_from_another_process_reaches_the_one_at_the_terminal() {
     place.ask(&["resume", "@last"]).exits(0);
     assert_eq!(gate.ledger.times("not yet"), 1);
 
-    let mut command = place.rerail(&["run", "ask", "-i", &gate.input(), "--yes"]);
-    command.env("TERM", "xterm").stdin(std::process::Stdio::inherit());
-    let mut session = expectrl::Session::spawn(command).unwrap();
-    session.set_expect_timeout(Some(PATIENCE));
-    session.expect("Is it fixed?").unwrap();
+    let mut session = Pty::start(&place.rerail(&["run", "ask", "-i", &gate.input(), "--yes"]), 80);
+    session.expect("Is it fixed?");
     place.ask(&["answer", "@last", "answer=yes, it is"]).exits(0);
-    session.expect("success").unwrap();
-    session.expect(expectrl::Eof).unwrap();
-    assert!(matches!(session.get_process().wait().unwrap(), WaitStatus::Exited(_, 0)));
+    session.expect("success");
+    assert_eq!(session.exit_code(), 0);
     assert_eq!(gate.ledger.times("yes, it is"), 1);
 }
 

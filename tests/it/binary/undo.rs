@@ -238,7 +238,12 @@ fn a_half_done_run_is_taken_back_as_far_as_it_came() {
     said.exits(10);
     place.ask(&["undo", "@last", "--yes"]).exits(0).says(&["taken back"]);
     assert_eq!(sent(&ledger)[3..], ["DELETE /hosts/7", "DELETE /records/7"]);
-    assert_eq!(place.json(&["show", "@last"])["status"], "failed", "it ended as it had");
+    let shown = place.json(&["show", "@last"]);
+    assert_eq!((&shown["status"], &shown["outcome"]), (&json!("undone"), &json!("failed")), "it ended as it had");
+    assert_eq!(place.json(&["runs", "--status", "undone"])[0]["run"], shown["run"]);
+    assert_eq!(place.json(&["runs", "--status", "failed"]), json!([]));
+    place.ask(&["runs"]).exits(0).says(&["undone"]);
+    place.ask(&["export", "@last"]).exits(0).says(&["| Status | undone |"]);
     place.ask(&["undo", "@last", "--yes"]).exits(0).says(&["nothing left to take back"]);
 }
 
@@ -254,10 +259,15 @@ fn a_stuck_run_holds_its_group_until_what_is_left_is_settled() {
     place.ask(&["cancel", &run]).exits(2).says(&["stuck"]);
     place.ask(&["resume", &run]).exits(2).says(&["rerail undo"]);
     place.ask(&["runs", "--status", "stuck"]).exits(0).says(&[&run]);
+    assert_eq!(place.json(&["show", &run])["status"], "stuck");
     place.ask(&["undo", &run, "--yes"]).exits(19);
     assert_eq!(sent(&ledger)[3..], ["DELETE /hosts/7", "DELETE /hosts/7"]);
     place.ask(&["resume", &run, "--set-outcome", "undo/host=done", "--reason", "removed by hand"]).exits(0);
     assert_eq!(sent(&ledger)[5..], ["DELETE /records/7"]);
+    assert_eq!(
+        (place.json(&["show", &run])["status"].clone(), place.json(&["runs"])[0]["status"].clone()),
+        (json!("undone"), json!("undone"))
+    );
     place.ask(&["run", "release", "-i", &input, "--yes"]).exits(0);
     place.ask(&["undo", &run, "--yes"]).exits(2);
     place.assert_journal_is_whole("taken back by hand");

@@ -3,8 +3,6 @@
 
 use std::time::Duration;
 
-use expectrl::process::unix::WaitStatus;
-use expectrl::{Eof, Expect as _, Session};
 use rerail::engine::change::{Change, digest_of_all};
 use rerail::engine::event::{ApprovalRequested, Body, EVENT_VERSION, Event};
 use rerail::engine::ids::StepPath;
@@ -16,6 +14,7 @@ use serde_json::json;
 
 use crate::cli::kit::{Backend, Done, Place};
 use crate::cli::people::{As, Team};
+use crate::pty::Pty;
 
 /// Longer than any of it takes, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -59,6 +58,7 @@ fn asks(place: &Place, asks: &Asks) -> (String, String) {
         before: Value::from("a: 0"),
         after: Value::from("a: 1"),
         reversible: Value::Null,
+        vague: false,
         maybe: false,
     }];
     let by = asks.by.iter().map(|name| (*name).to_owned()).collect();
@@ -254,25 +254,18 @@ fn who_is_alone_approves_for_themselves_and_the_record_says_so() {
 
 /// A command of a person at a terminal: what is asked, what they type, and its exit code.
 #[track_caller]
-fn at_a_terminal(mut command: std::process::Command, question: &str, types: &str) -> i32 {
-    command.stdin(std::process::Stdio::inherit()).env("TERM", "xterm-256color");
-    let mut session = Session::spawn(command).unwrap();
-    session.get_process_mut().set_window_size(160, 40).unwrap();
-    session.set_expect_timeout(Some(PATIENCE));
-    session.expect(question).unwrap();
-    session.send(format!("{types}\r")).unwrap();
-    session.expect(Eof).unwrap();
-    match session.get_process().wait().unwrap() {
-        WaitStatus::Exited(_, code) => code,
-        other => panic!("ended otherwise: {other:?}"),
-    }
+fn at_a_terminal(command: &std::process::Command, question: &str, types: &str) -> i32 {
+    let mut session = Pty::start(command, 160);
+    session.expect(question);
+    session.send(format!("{types}\r"));
+    session.exit_code()
 }
 
 #[test]
 fn at_a_terminal_a_person_is_asked_and_anything_but_a_yes_leaves_it_waiting() {
     let (team, run, _) = waiting(&ONCALL);
     let answer =
-        |types| at_a_terminal(As(&team, "ben").command(&["approve", &run]), "Approve exactly this change?", types);
+        |types| at_a_terminal(&As(&team, "ben").command(&["approve", &run]), "Approve exactly this change?", types);
     assert_eq!((answer(""), answer("n")), (15, 15));
     assert_eq!(As(&team, "ben").run(&["approvals", "--mine", "--json"]).expect(0).json()[0]["run"], run);
     assert_eq!(answer("y"), 0);
@@ -284,7 +277,7 @@ fn at_a_terminal_who_is_alone_types_the_name_of_the_run() {
     let (place, backend) = (Place::new(), Backend::start());
     place.run(&["run", "fix", "-i", &backend.input(), "--yes", "--no-input"]).expect(13);
     let (run, _) = asks(&place, &Asks { single: true, ..ONCALL });
-    let answer = |types: &str| at_a_terminal(place.command(&["approve", &run]), "approve your own change", types);
+    let answer = |types: &str| at_a_terminal(&place.command(&["approve", &run]), "approve your own change", types);
     assert_eq!((answer("y"), answer(""), answer(&run)), (2, 15, 0));
     assert!(place.run(&["show", &run]).expect(0).out.contains("not taken up yet: approval of `set`"));
 }

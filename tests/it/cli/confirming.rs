@@ -1,19 +1,10 @@
 //! A write that needs an approval, where nobody but its operator is configured: confirmed at a terminal, or from
 //! another command.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
-
-use std::process::Stdio;
-use std::time::Duration;
-
-use expectrl::process::unix::WaitStatus;
-use expectrl::session::OsSession;
-use expectrl::{Eof, Expect, Regex, Session};
+use expectrl::Regex;
 
 use crate::cli::kit::{Backend, Done, Place};
-
-/// Longer than any of it takes, also on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::pty::{CTRL_C, Pty};
 
 const GUARDED: &str = r#"
 version: 1
@@ -35,21 +26,8 @@ fn place() -> (Place, Backend) {
     (place, backend)
 }
 
-fn open(place: &Place, args: &[&str]) -> OsSession {
-    let mut command = place.command(args);
-    command.stdin(Stdio::inherit()).env("TERM", "xterm-256color");
-    let mut session = Session::spawn(command).unwrap();
-    session.get_process_mut().set_window_size(140, 40).unwrap();
-    session.set_expect_timeout(Some(PATIENCE));
-    session
-}
-
-fn exit_code(mut session: OsSession) -> i32 {
-    session.expect(Eof).unwrap();
-    match session.get_process().wait().unwrap() {
-        WaitStatus::Exited(_, code) => code,
-        other => panic!("ended otherwise: {other:?}"),
-    }
+fn open(place: &Place, args: &[&str]) -> Pty {
+    Pty::start(&place.command(args), 140)
 }
 
 /// What a run that waits asks its operator to agree to.
@@ -72,16 +50,16 @@ fn whoever_is_alone_types_the_name_of_the_run() {
     let (place, backend) = place();
     // What is said to the start answers no approval.
     let mut terminal = open(&place, &["run", "guarded", "--yes", "-i", &backend.input()]);
-    terminal.expect("nobody else is configured").unwrap();
-    terminal.expect("Set it on 127.0.0.1?").unwrap();
-    terminal.expect("POST http://127.0.0.1").unwrap();
-    let asked = terminal.expect(Regex("Type `([0-9a-z]{6})` to do so")).unwrap();
+    terminal.expect("nobody else is configured");
+    terminal.expect("Set it on 127.0.0.1?");
+    terminal.expect("POST http://127.0.0.1");
+    let asked = terminal.expect(Regex("Type `([0-9a-z]{6})` to do so"));
     let run = String::from_utf8(asked.get(1).unwrap().to_vec()).unwrap();
     assert_eq!(backend.posted(), 0);
-    terminal.send(format!("{run}\r")).unwrap();
-    terminal.expect("self-approved, nobody else configured").unwrap();
-    terminal.expect("success").unwrap();
-    assert_eq!((exit_code(terminal), backend.posted()), (0, 1));
+    terminal.send(format!("{run}\r"));
+    terminal.expect("self-approved, nobody else configured");
+    terminal.expect("success");
+    assert_eq!((terminal.exit_code(), backend.posted()), (0, 1));
     let why = place.run(&["show", "--why", "set"]).expect(0).out;
     assert!(why.contains("self-approved, nobody else configured") && why.contains("POST http://127.0.0.1"), "{why}");
 }
@@ -91,13 +69,13 @@ fn another_word_leaves_it_waiting() {
     let (place, backend) = place();
     // What is said to the start answers no approval.
     let mut terminal = open(&place, &["run", "guarded", "--yes", "-i", &backend.input()]);
-    terminal.expect("to do so").unwrap();
-    terminal.send("yes\r").unwrap();
-    terminal.expect("not approved, and it still waits").unwrap();
+    terminal.expect("to do so");
+    terminal.send("yes\r");
+    terminal.expect("not approved, and it still waits");
     assert_eq!(backend.posted(), 0);
-    terminal.send("\u{3}").unwrap();
-    terminal.expect("cancelled").unwrap();
-    assert_eq!((exit_code(terminal), backend.posted()), (15, 0));
+    terminal.send(CTRL_C);
+    terminal.expect("cancelled");
+    assert_eq!((terminal.exit_code(), backend.posted()), (15, 0));
 }
 
 #[test]

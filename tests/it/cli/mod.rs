@@ -12,6 +12,7 @@ mod follow;
 mod help;
 mod kit;
 mod people;
+mod plans;
 mod recording;
 mod runs;
 mod terminal;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use rerail::drivers::mock::{MockRun, MockWorld};
-use rerail::engine::event::{Body, Decision};
+use rerail::engine::event::{Actor, Body, Decision};
 use rerail::engine::facts::Facts;
 use rerail::engine::ids::StepPath;
 use rerail::engine::machine::{Signal, Waits};
@@ -55,7 +55,7 @@ fn read(case: &Case) -> Result<Scenario, String> {
 }
 
 /// The case as a scenario.
-fn scenario(case: &Case) -> Result<Scenario, String> {
+pub fn scenario(case: &Case) -> Result<Scenario, String> {
     let mut scenario = read(case)?;
     for (path, call) in ast::calls(case) {
         scenario = scenario.answers(&path, call.answers.iter().map(|answer| attempt(*answer)));
@@ -84,7 +84,14 @@ pub fn attempt(answer: Answer) -> Attempt {
 /// # Errors
 /// If it has no end.
 pub fn drive(case: &Case, show: &mut dyn FnMut(&MockRun, &Scenario)) -> Result<Played, String> {
-    let scenario = scenario(case)?;
+    drive_as(case, scenario(case)?, show)
+}
+
+/// The same as another scenario than the case alone makes.
+///
+/// # Errors
+/// If it has no end.
+pub fn drive_as(case: &Case, scenario: Scenario, show: &mut dyn FnMut(&MockRun, &Scenario)) -> Result<Played, String> {
     let mut world = scenario.world.clone();
     let mut run = scenario.start();
     let decisions: BTreeMap<String, &Call> = ast::calls(case).into_iter().collect();
@@ -176,6 +183,13 @@ fn settle(run: &mut MockRun, waits: &Waits, calls: &BTreeMap<String, &Call>) -> 
         let signal =
             Signal::Decide { step: step.clone(), decision, outputs, actor: ana(), reason: "looked".to_owned() };
         run.machine.signal(signal, run.now);
+        return Ok(());
+    }
+    let asked =
+        run.facts().approvals.open().next().map(|open| (open.request.step.clone(), open.request.change.clone()));
+    if let Some((step, change)) = asked {
+        let actor = Actor::person("ben", "test", vec![]);
+        run.machine.signal(Signal::Approve { step, change, actor, at: None, shown: None }, run.now);
         return Ok(());
     }
     match waits.expires {

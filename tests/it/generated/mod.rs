@@ -11,6 +11,7 @@ mod fit;
 mod generate;
 mod matrix;
 mod model;
+mod plans;
 mod properties;
 mod report;
 mod shrink;

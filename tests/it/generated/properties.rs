@@ -19,7 +19,7 @@ const ONE_OF: u64 = 5;
 /// Of so many cases one is killed after each of its events.
 const KILLED_ONE_OF: u64 = 25;
 
-fn some_cases() -> impl Iterator<Item = Case> {
+pub fn some_cases() -> impl Iterator<Item = Case> {
     (0..cases().div_ceil(ONE_OF)).map(|number| generate::case(first_seed() + number))
 }
 
@@ -99,7 +99,7 @@ fn resumed_from_any_prefix_a_run_ends_as_if_nothing_had_happened() {
 }
 
 /// The case in a world that always answers the same, so that nothing hangs on how often it is asked.
-fn steady(case: &Case) -> Case {
+pub fn steady(case: &Case) -> Case {
     let mut case = case.clone();
     case.interrupt = Interrupt::None;
     // A doubt stops the clocks around it, and a killed process leaves one where there was none.

@@ -65,6 +65,7 @@ pub fn started(run: RunId) -> Event {
             timeout_ms: None,
             floors: None,
             cover: None,
+            plan: None,
             rehearsal: false,
             store: None,
         })),

@@ -1,10 +1,13 @@
 //! Journals of every released format are read for ever.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
 use rerail::engine::event::Body;
+use rerail::engine::facts::Facts;
 use rerail::journal::{Append, Claim, Filter, Journal, Status, Store, verify, verify_against};
+use rerail::transcript::summary;
 
 use super::kit::{event, holder, new_run};
 
@@ -37,6 +40,51 @@ fn version_4_is_read_whole_with_its_signatures_and_its_tombstone() {
     let tombstone = store.tombstone(&newest.claim.run.uuid()).unwrap().unwrap();
     assert_eq!((tombstone.store.number, tombstone.reason.as_str()), (2, "an example of pruning"));
     assert_eq!((newest.claim.number, newest.claim.store), (4, store.key().unwrap().public()));
+}
+
+/// Approvals of each kind of end, undos that stuck and that didn't, groups that were waited for, a take-over.
+#[test]
+fn version_4_is_read_whole_with_what_people_said_and_what_was_taken_back() {
+    let base = tempfile::tempdir().unwrap();
+    let store = restored("v4-people", &base.path().join("store"));
+    let report = verify(&store, None).unwrap();
+    assert!(report.is_clean() && report.remarks.is_empty(), "{report:?}");
+    let mut told = BTreeMap::new();
+    let mut statuses = BTreeMap::new();
+    for row in store.runs(&Filter::default()).unwrap() {
+        let events = store.events(row.run).unwrap();
+        let words: Vec<_> = events.iter().map(|event| event.body.word()).collect();
+        told.insert(row.runbook.clone(), words.join(" "));
+        statuses.insert(row.runbook.clone(), row.status.word());
+        let facts = Facts::fold(&events).unwrap();
+        assert_eq!(summary::status(&facts), row.status.word(), "{}", row.runbook);
+        for (event, line) in events.iter().zip(store.lines(row.run).unwrap()) {
+            assert_eq!(serde_json::to_string(event).unwrap(), line.json, "written again as it was read");
+        }
+    }
+    let ends = [
+        ("ask", "rejected"),
+        ("busy", "success"),
+        ("kept-out", "success"),
+        ("made", "undone"),
+        ("reject", "rejected"),
+        ("self", "failed"),
+        ("waits", "success"),
+    ];
+    assert_eq!(statuses.iter().map(|(name, status)| (name.as_str(), *status)).collect::<Vec<_>>(), ends);
+    for (runbook, words) in [
+        ("ask", &["requested", "given", "void", "reminded", "expired"].map(|word| format!("approval.{word}"))[..]),
+        ("reject", &["approval.rejected".to_owned()]),
+        ("made", &["undo.started step.started step.finished undo.finished undo.started".to_owned()]),
+        ("self", &["undo.started step.started step.finished undo.finished step.finished run.finished".to_owned()]),
+        ("waits", &["concurrency.waiting".to_owned(), "concurrency.claimed".to_owned()]),
+        ("kept-out", &["concurrency.busy".to_owned()]),
+        ("busy", &["run.paused run.resumed run.taken".to_owned()]),
+    ] {
+        for word in words {
+            assert!(told[runbook].contains(word.as_str()), "{runbook}: no `{word}` in {}", told[runbook]);
+        }
+    }
 }
 
 #[test]

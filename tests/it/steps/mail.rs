@@ -93,7 +93,16 @@ impl Post {
         self.world_at(self.server.address.port(), security, login)
     }
 
+    /// By STARTTLS with a login, whose secrets `redactor` learns.
+    fn world_with(&self, redactor: &Redactor) -> World {
+        self.world_of(self.server.address.port(), Security::Starttls, true, redactor.clone())
+    }
+
     fn world_at(&self, port: u16, security: Security, login: bool) -> World {
+        self.world_of(port, security, login, Redactor::new())
+    }
+
+    fn world_of(&self, port: u16, security: Security, login: bool, redactor: Redactor) -> World {
         let login = login.then(|| Login { user: "rerail".into(), password_secret: "SMTP_PASSWORD".into() });
         let smtp = Smtp { host: "localhost".into(), port, security, login };
         let mail = Mail { smtp, from: "ops@example.com".into(), allow_domains: vec!["example.com".into()] };
@@ -103,7 +112,7 @@ impl Post {
             settings: Settings { mail: Some(mail), ..Settings::default() },
             secrets: BTreeMap::from([("SMTP_PASSWORD".to_owned(), secret)]),
             ca: Some(self.authority.path()),
-            redactor: Redactor::new(),
+            redactor,
             ..WorldSettings::default()
         })
         .gated(|| Ok(()))
@@ -282,6 +291,21 @@ async fn a_reply_that_says_no_before_the_dot_is_a_refusal() {
             assert!(!post.log.secured().contains("Subject:"), "{verb}: no message left");
         }
     }
+}
+
+#[tokio::test]
+async fn a_server_that_repeats_the_password_is_quoted_without_it() {
+    // Beside the text, the very bytes of AUTH PLAIN.
+    let post =
+        Post::with(&[("MAIL", Act::Say("550 5.7.8 AG5vdC1hLXJlYWwtcGFzc3dvcmQ= not-a-real-password is wrong"))]).await;
+    let redactor = Redactor::new();
+    let world = post.world_with(&redactor);
+    let attempt = perform(&hurried(&world, 2000), "email.send", &letter(json!({}))).await;
+    let said = attempt.failure.expect("it was refused").message;
+    assert!(said.contains(PASSWORD), "the server's words are quoted: {said}");
+    let redacted = redactor.redact(&said);
+    assert!(redacted.contains("550") && redacted.contains("[redacted:SMTP_PASSWORD] is wrong"), "{redacted}");
+    assert!(!redacted.contains("LWEtcmVhbC1wYXNzd29y"), "{redacted}");
 }
 
 #[tokio::test]

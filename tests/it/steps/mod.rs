@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test whose world can't be set up has failed")]
 
+mod binding;
 mod chat;
 mod exec;
 mod faults;
@@ -13,4 +14,5 @@ mod postgres;
 mod redis;
 mod requests;
 mod secrets;
+mod settling;
 mod tls;
