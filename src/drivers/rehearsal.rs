@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::drivers::clock::now;
+use crate::drivers::overlay::Overlay;
 use crate::drivers::perform::{Performer, guarded, look, performer};
 use crate::drivers::seal::Wanted;
 use crate::drivers::signals::clean_attempt;
 use crate::drivers::vault::Vault;
 use crate::drivers::watch::{Control, Foreground};
 use crate::engine::evaluate::quote;
-use crate::engine::event::{Body, Event, Planned};
-use crate::engine::facts::Facts;
+use crate::engine::event::{Event, Planned};
 use crate::engine::look_ahead::Previewed;
 use crate::engine::machine::{Completion, Machine, Perform, REVEAL, Signal};
 use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
@@ -37,13 +37,11 @@ pub async fn rehearse(
 ) -> (Vec<Event>, Machine) {
     let mut events = Vec::new();
     let mut at = now();
-    // After the first planned write the world is not as the run would find it.
-    let mut wrote = false;
+    let mut overlay = Overlay::default();
     let eyes = Eyes { world: &world, redactor: &redactor, vault };
     loop {
         let decided = machine.decide(at);
-        // A write the engine itself had to plan, because not even its arguments are known, counts as well.
-        wrote |= decided.events.iter().any(|event| plans_a_write(event, machine.facts()));
+        overlay.hear(&decided.events, machine.facts());
         foreground.watcher.events(&decided.events, machine.facts());
         events.extend(decided.events);
         if decided.waits.finished.is_some() || decided.waits.paused.is_some() {
@@ -60,7 +58,7 @@ pub async fn rehearse(
                 let actor = foreground.actor.clone();
                 machine.signal(Signal::Cancel { actor, reason: Some("Ctrl-C".to_owned()) }, at);
             }
-            let completion = come_to(perform, looked, &eyes, &mut wrote);
+            let completion = come_to(perform, looked, &eyes, &mut overlay);
             machine.complete(&perform.step, completion);
         }
         let Some(next) = next_moment(&decided.perform, decided.waits.until, at) else { break };
@@ -73,11 +71,11 @@ pub async fn rehearse(
 /// it ends the look it is at.
 pub async fn look_ahead(mut machine: Machine, world: World, redactor: Redactor, vault: Arc<Vault>) -> Previewed {
     let mut at = now();
-    let mut wrote = false;
+    let mut overlay = Overlay::default();
     let eyes = Eyes { world: &world, redactor: &redactor, vault: &vault };
     loop {
         let decided = machine.decide(at);
-        wrote |= decided.events.iter().any(|event| plans_a_write(event, machine.facts()));
+        overlay.hear(&decided.events, machine.facts());
         let over = decided.waits.looked_ahead || decided.waits.finished.is_some() || decided.waits.paused.is_some();
         if over {
             break;
@@ -92,7 +90,7 @@ pub async fn look_ahead(mut machine: Machine, world: World, redactor: Redactor, 
                 }
                 _ => None,
             };
-            let completion = come_to(perform, looked, &eyes, &mut wrote);
+            let completion = come_to(perform, looked, &eyes, &mut overlay);
             machine.complete(&perform.step, completion);
         }
         let Some(next) = next_moment(&decided.perform, decided.waits.until, at) else { break };
@@ -129,23 +127,36 @@ fn is_looked_at(perform: &Perform) -> bool {
 }
 
 /// What an effect comes to here: a look as it was, a write as it would be.
-fn come_to(perform: &Perform, looked: Option<Looked>, eyes: &Eyes, wrote: &mut bool) -> Completion {
+fn come_to(perform: &Perform, looked: Option<Looked>, eyes: &Eyes, overlay: &mut Overlay) -> Completion {
     if perform.uses == REVEAL {
         return plain(perform, eyes.vault.reveal(perform));
     }
     match (performer(perform), looked) {
         (Ok(Performer::Write(write)), _) => {
-            *wrote = true;
-            planned(perform, eyes.redactor.redact(&write.plan(eyes.world, &perform.args)).into_owned())
+            overlay.write(perform, write, eyes.world);
+            let summary = eyes.redactor.redact(&write.plan(eyes.world, &perform.args)).into_owned();
+            // As one text: a secret of several lines is found only whole.
+            let detail = write.detail(eyes.world, &perform.args).join("\n");
+            let detail = eyes.redactor.redact(&detail).lines().map(str::to_owned).collect();
+            let completion = planned(perform, summary);
+            let planned = completion.planned.map(|planned| Planned { detail, ..planned });
+            Completion { planned, ..completion }
         }
         (Ok(Performer::Read(_)), _) if perform.uses == GENERATE => planned(perform, "generated at apply".to_owned()),
-        (Ok(Performer::Read(_)), Some(looked)) => {
-            let mut result = looked.seen;
+        (Ok(Performer::Read(read)), Some(looked)) => {
+            let left = overlay.read(perform, read, eyes.world).filter(|_| !perform.poll);
+            let as_planned = left.is_some();
+            let mut result = left.map_or(looked.seen, Attempt::done);
             eyes.vault.seal_attempt(&Wanted::of(perform), &mut result);
             clean_attempt(&mut result, eyes.redactor);
             let seen = format!("now: {}", seen(&result));
             let ms = u64::try_from(looked.took.as_millis()).unwrap_or(u64::MAX);
-            match (*wrote, perform.poll) {
+            if as_planned {
+                let said = Planned { summary: seen.replacen("now", "as planned", 1), ..Planned::default() };
+                let result = Attempt { outcome: Outcome::Planned, ..result };
+                return Completion { planned: Some(said), ms, ..plain(perform, result) };
+            }
+            match (overlay.wrote(), perform.poll) {
                 (true, _) => planned(perform, seen),
                 (false, true) => Completion {
                     planned: Some(Planned { summary: seen, ..Planned::default() }),
@@ -186,12 +197,6 @@ async fn look_or_stop(
             },
         }
     }
-}
-
-fn plans_a_write(event: &Event, facts: &Facts) -> bool {
-    let Body::StepFinished(finished) = &event.body else { return false };
-    let started = facts.step(&finished.step).and_then(|record| record.started.as_ref());
-    finished.outcome == Outcome::Planned && started.is_some_and(|started| started.intent.effect.changes_the_world())
 }
 
 fn plain(perform: &Perform, result: Attempt) -> Completion {

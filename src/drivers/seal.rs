@@ -22,6 +22,8 @@ const VALUES_MAX: usize = 1_000;
 const BYTES_MAX: usize = 64 * 1024;
 /// Characters of a name: it is shown wherever the value is.
 const NAME_CHARS_MAX: usize = 64;
+/// What a GraphQL server was asked for.
+const DATA: &str = "data";
 /// Outputs that quote the answer in words of ours or the server's.
 const QUOTING: [&str; 2] = ["error", "errors"];
 
@@ -84,13 +86,13 @@ impl Vault {
             return;
         }
         let Value::Map(mut outputs) = std::mem::take(&mut attempt.outputs) else { return };
-        let (found, missing) = find(spec, sealing.as_ref(), &wanted.reveal, &outputs);
+        let done = attempt.outcome == Outcome::Done;
+        let (found, missing) = find(spec, sealing.as_ref(), &wanted.reveal, &outputs, done);
         let parts = || found.secrets.values().filter(|secret| !secret.copy);
         let names_and_texts = parts().map(|secret| (secret.name.as_str(), secret.text.as_str()));
         let learned = within_limits(parts()).and_then(|()| self.learn(names_and_texts));
         self.release(found.revealed.iter().map(String::as_str));
 
-        let done = attempt.outcome == Outcome::Done;
         let sealed = learned.and_then(|()| {
             found.secrets.iter().try_for_each(|(place, secret)| {
                 let sealed = self.seal(&secret.name, &secret.text, secret.copy)?;
@@ -171,6 +173,7 @@ fn find<'s>(
     sealing: Option<&'s Sealing>,
     reveal: &[String],
     outputs: &Map,
+    done: bool,
 ) -> (Found, Option<&'s SealedPath>) {
     let mut found = Found::default();
     let paths: &[SealedPath] = match sealing {
@@ -182,6 +185,10 @@ fn find<'s>(
         let mut at = vec![Segment::Key(path.output.clone())];
         let value = outputs.get(&path.output);
         let there = value.is_some_and(|value| {
+            // A server that answers with errors has left the data out, and what it says of that is no part of it.
+            if !done && path.output == DATA && *value == Value::Null {
+                return true;
+            }
             reach(value, &path.steps, &mut at, &mut |value, at| leaves(value, at, false, &mut found.secrets))
         });
         if !there {

@@ -30,6 +30,9 @@ pub struct Change {
     pub with: Map,
     /// One line for people.
     pub summary: String,
+    /// What stands below it, a line each: see [`crate::engine::event::Planned::detail`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub detail: Vec<String>,
     /// What the action around it announces, as its `plan` words it.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub before: Value,
@@ -254,6 +257,7 @@ mod tests {
             digest,
             with,
             summary,
+            detail: vec![],
             before,
             after,
             reversible,

@@ -529,6 +529,9 @@ pub struct UndoStarted {
 pub struct Planned {
     /// `would POST https://… (not sent)`, `now: 502 in 40 ms`.
     pub summary: String,
+    /// What people want to see before they agree, a line each: a diff, the size of what would be sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub detail: Vec<String>,
     /// What an action's `plan` says of the change; absent where it says nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<PlannedChange>,

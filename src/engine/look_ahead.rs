@@ -59,8 +59,11 @@ impl Looking {
     pub(super) fn come_to(&self, facts: &Facts) -> Previewed {
         let worded = |found: &Found| {
             let end = facts.step(&found.change.step).and_then(|record| record.finished.as_ref());
-            let summary = end.and_then(|end| end.planned.as_ref()).map(|planned| planned.summary.clone());
-            let change = Change { summary: summary.unwrap_or_default(), ..found.change.clone() };
+            let (summary, detail) = end
+                .and_then(|end| end.planned.as_ref())
+                .map(|planned| (planned.summary.clone(), planned.detail.clone()))
+                .unwrap_or_default();
+            let change = Change { summary, detail, ..found.change.clone() };
             Found { change, ..found.clone() }
         };
         let whole = self.target == StepPath::root();

@@ -32,6 +32,7 @@ pub mod policy;
 pub mod problem;
 pub mod program;
 pub mod providers;
+mod railway;
 pub mod reach;
 pub mod reader;
 pub mod render;

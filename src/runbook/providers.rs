@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use crate::runbook::nearest::did_you_mean;
 use crate::runbook::node::{Entry, Node, NodeKind, Style};
 use crate::runbook::problem::Problem;
+use crate::runbook::railway;
 use crate::runbook::reader::{Fields, Keys, Reader};
 use crate::runbook::scalar::{Core, core};
 use crate::runbook::types::parse_duration;
@@ -16,18 +17,26 @@ use crate::script::secret::{Part, SecretText};
 use crate::script::value::{Map, Value};
 
 /// What a target can say how to do. `run.providers` always has all of them: `()` where the target is silent.
-pub const PROVIDERS: [&str; 1] = ["redeploy"];
+pub const PROVIDERS: [&str; 2] = [REDEPLOY, RAILWAY];
+
+const REDEPLOY: &str = "redeploy";
+const RAILWAY: &str = "railway";
+/// A place may be left out where there is one, or one of this name.
+const MAIN: &str = "main";
 
 pub(super) const LIST: Keys = Keys { what: "list of providers", known: &PROVIDERS, later: &[], foreign: &[] };
 pub(super) const PROVIDER: Keys = Keys {
     what: "provider",
-    known: &["use", "url", "method", "headers", "json", "idempotency", "argv", "env", "timeout", "wait"],
+    known: &["use", "url", "method", "headers", "json", "idempotency", "argv", "env", "place", "timeout", "wait"],
     later: &[],
     foreign: &[("body", "write `json`"), ("command", "write `argv`")],
 };
 /// Keys of one provider alone.
 const WEBHOOK_ONLY: [&str; 5] = ["url", "method", "headers", "json", "idempotency"];
 const COMMAND_ONLY: [&str; 2] = ["argv", "env"];
+const RAILWAY_ONLY: [&str; 1] = ["place"];
+/// Keys of those that send or run one thing.
+const CALL_ONLY: [&str; 1] = ["timeout"];
 pub(super) const IDEMPOTENCY: Keys =
     Keys { what: "list of idempotency settings", known: &["header", "window"], later: &[], foreign: &[] };
 pub(super) const WAIT: Keys = Keys {
@@ -40,11 +49,11 @@ pub(super) const WAIT: Keys = Keys {
 /// What actions replace by the name of the service, in every setting that holds no secret.
 const SERVICE: &str = "{service}";
 /// Those that there are.
-pub(super) const USES: [&str; 2] = [WEBHOOK_WORD, COMMAND_WORD];
+pub(super) const USES: [&str; 3] = [WEBHOOK_WORD, COMMAND_WORD, RAILWAY];
 const WEBHOOK_WORD: &str = "webhook";
 const COMMAND_WORD: &str = "command";
 /// Providers of the language that come later.
-const LATER: [&str; 3] = ["railway", "vercel", "github"];
+const LATER: [&str; 2] = ["vercel", "github"];
 /// Methods that change something.
 pub(super) const METHODS: [(&str, &str); 3] = [("POST", "POST"), ("PUT", "PUT"), ("PATCH", "PATCH")];
 
@@ -52,33 +61,71 @@ pub(super) const METHODS: [(&str, &str); 3] = [("POST", "POST"), ("PUT", "PUT"),
 pub(super) fn read_providers(reader: &mut Reader, node: &Node, secrets: &BTreeSet<String>) -> Map {
     let mut read = Map::new();
     let Some(fields) = reader.fields(node, &LIST) else { return read };
-    for name in PROVIDERS {
-        let Some(node) = fields.get(name) else { continue };
-        if let Some(provider) = (Providing { reader, secrets }).provider(node) {
+    let mut providing = Providing { reader, secrets };
+    let places = fields.get(RAILWAY).map(|node| railway::read(&mut providing, node));
+    let redeploy = fields.get(REDEPLOY).and_then(|node| {
+        let provider = providing.provider(node)?;
+        providing.place_is_there(node, &provider, &places);
+        Some(provider)
+    });
+    for (name, provider) in [(REDEPLOY, redeploy), (RAILWAY, places.flatten())] {
+        if let Some(provider) = provider {
             read.insert(name.to_owned(), Value::Map(provider));
         }
     }
     read
 }
 
-struct Providing<'a> {
-    reader: &'a mut Reader,
+/// A reader that knows which secrets there are.
+pub(super) struct Providing<'a> {
+    pub(super) reader: &'a mut Reader,
     secrets: &'a BTreeSet<String>,
 }
 
 impl Providing<'_> {
+    /// Says if a deployment goes to a place that `railway` doesn't name. What is wrong with `railway` is told already.
+    fn place_is_there(&mut self, node: &Node, provider: &Map, places: &Option<Option<Map>>) {
+        let Some(place) = provider.get("place").and_then(Value::as_text) else { return };
+        let span = self.reader.first_line(node.span);
+        let (message, help) = match places {
+            Some(None) => return,
+            None => (
+                "`use: railway` needs places to deploy to".to_owned(),
+                "name them beside `redeploy`: `railway: { backend: { project: …, environment: …, token: … } }`"
+                    .to_owned(),
+            ),
+            Some(Some(places)) if places.contains_key(place) => return,
+            Some(Some(places)) if place.is_empty() && (places.len() == 1 || places.contains_key(MAIN)) => return,
+            Some(Some(places)) => {
+                let names: Vec<&str> = places.keys().map(String::as_str).collect();
+                let message = if place.is_empty() {
+                    "`place` is not here, and `railway` names several".to_owned()
+                } else {
+                    format!("`railway` names no place {}", quoted(place))
+                };
+                (message, format!("there are {}", names.join(" and ")))
+            }
+        };
+        let problem = Problem::error("E0107", &self.reader.source, span, message);
+        self.reader.push(problem.label("no such place").help(help));
+    }
+
     fn provider(&mut self, node: &Node) -> Option<Map> {
         let fields = self.reader.fields(node, &PROVIDER)?;
         let NodeKind::Map(entries) = &node.kind else { return None };
         let word = self.reader.required(&fields, "use").and_then(|node| self.reader.text(node, "`use`"))?;
         let read = match word.value.as_str() {
             WEBHOOK_WORD => {
-                self.misplaced(&fields, &COMMAND_ONLY, WEBHOOK_WORD);
+                self.misplaced(&fields, &[&COMMAND_ONLY[..], &RAILWAY_ONLY].concat(), WEBHOOK_WORD);
                 self.webhook(&fields)
             }
             COMMAND_WORD => {
-                self.misplaced(&fields, &WEBHOOK_ONLY, COMMAND_WORD);
+                self.misplaced(&fields, &[&WEBHOOK_ONLY[..], &RAILWAY_ONLY].concat(), COMMAND_WORD);
                 self.command(&fields)
+            }
+            RAILWAY => {
+                self.misplaced(&fields, &[&WEBHOOK_ONLY[..], &COMMAND_ONLY, &CALL_ONLY].concat(), RAILWAY);
+                self.on_railway(&fields)
             }
             later if LATER.contains(&later) => {
                 self.reader.later(word.span, &format!("use: {later}"));
@@ -163,6 +210,15 @@ impl Providing<'_> {
         Some(map([("argv", Value::List(argv)), ("env", env?), ("timeout", timeout?), ("wait", wait?)]))
     }
 
+    fn on_railway(&mut self, fields: &Fields<'_>) -> Option<Map> {
+        let place = match fields.get("place") {
+            None => Some(String::new()),
+            Some(node) => self.reader.text(node, "`place`").map(|place| place.value),
+        };
+        let wait = fields.get("wait").map_or(Some(Value::Null), |node| self.wait(node));
+        Some(map([("place", Value::Text(place?)), ("wait", wait?)]))
+    }
+
     fn idempotency(&mut self, node: &Node) -> Option<Value> {
         let fields = self.reader.fields(node, &IDEMPOTENCY)?;
         let header = self.reader.required(&fields, "header").and_then(|node| self.reader.text(node, "`header`"));
@@ -217,7 +273,7 @@ impl Providing<'_> {
     }
 
     /// An address with a host that can be read, unless a secret hides it.
-    fn url(&mut self, node: &Node) -> Option<Value> {
+    pub(super) fn url(&mut self, node: &Node) -> Option<Value> {
         let value = self.value(node, "`url`")?;
         let good = match &value {
             Value::Text(text) => url::Url::parse(text)
@@ -248,7 +304,7 @@ impl Providing<'_> {
     }
 
     /// Any value, in whose texts `${{ secrets.NAME }}` may stand.
-    fn value(&mut self, node: &Node, thing: &str) -> Option<Value> {
+    pub(super) fn value(&mut self, node: &Node, thing: &str) -> Option<Value> {
         match &node.kind {
             NodeKind::Scalar(scalar) if scalar.text.contains("${{") => self.secret_text(node, &scalar.text, thing),
             NodeKind::List(items) => {
@@ -353,11 +409,31 @@ mod tests {
     }
 
     #[test]
+    fn a_place_on_railway_is_one_that_is_named() {
+        let place = |name: &str| format!("{name}: {{ project: p, environment: e, token: \"${{{{ secrets.KEY }}}}\" }}");
+        let codes = |railway: &str, redeploy: &str| {
+            read(&format!("{{ use: railway{redeploy} }}\n  railway: {{ {railway} }}")).1
+        };
+        let (one, other, main) = (place("one"), place("other"), place("main"));
+        let two = format!("{one}, {other}");
+        assert_eq!(codes(&one, ""), Vec::<&str>::new());
+        assert_eq!(codes(&format!("{one}, {main}"), ""), Vec::<&str>::new());
+        assert_eq!(codes(&two, ", place: other"), Vec::<&str>::new());
+        assert_eq!(codes(&two, ""), ["E0107"]);
+        assert_eq!(codes(&two, ", place: third"), ["E0107"]);
+        assert_eq!(codes(&one, ", url: https://a.example.com"), ["E0115"]);
+        assert_eq!(codes(&one, ", timeout: 5s"), ["E0115"]);
+        assert!(!codes("one: {}", "").contains(&"E0107"), "one mistake is told once");
+    }
+
+    #[test]
     fn mistakes_are_told() {
         for (text, code) in [
             ("webhook", "E0107"),
             ("{ url: https://a.example.com }", "E0106"),
-            ("{ use: railway }", "E0108"),
+            ("{ use: vercel }", "E0108"),
+            ("{ use: railway }", "E0107"),
+            ("{ use: webhook, url: https://a.example.com, place: a }", "E0115"),
             ("{ use: webhok, url: https://a.example.com }", "E0107"),
             ("{ use: webhook }", "E0106"),
             ("{ use: webhook, url: a.example.com }", "E0107"),

@@ -18,6 +18,9 @@ use crate::steps::{Entry, Pending, Primitive, Write};
 /// they take it need seconds.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Lines of a message that are shown before it is sent.
+const SHOWN_LINES_MAX: usize = 12;
+
 struct EmailSend;
 
 /// The catalog's line.
@@ -89,6 +92,14 @@ impl Write for EmailSend {
             Ok(()) => plan,
             Err(failure) => format!("{plan}; would be refused: {}", failure.message),
         }
+    }
+
+    fn detail(&self, _world: &World, args: &Map) -> Vec<String> {
+        let text = args.get("text").map(Value::to_string).unwrap_or_default();
+        let mut lines: Vec<String> = text.lines().take(SHOWN_LINES_MAX).map(str::to_owned).collect();
+        let left = text.lines().count() - lines.len();
+        lines.extend((left > 0).then(|| format!("… {left} more lines")));
+        lines
     }
 
     fn perform<'a>(&'a self, world: &'a World, args: &'a Map, key: &'a str) -> Pending<'a> {

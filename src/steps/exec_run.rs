@@ -104,6 +104,16 @@ impl Write for ExecRun {
         }
     }
 
+    fn detail(&self, _world: &World, args: &Map) -> Vec<String> {
+        let names = |name: &str| match given(args, name) {
+            Some(Value::Map(map)) if !map.is_empty() => {
+                Some(format!("{name}: {}", map.keys().map(String::as_str).collect::<Vec<_>>().join(", ")))
+            }
+            _ => None,
+        };
+        ["env", "files"].into_iter().filter_map(names).collect()
+    }
+
     fn perform<'a>(&'a self, world: &'a World, args: &'a Map, _key: &'a str) -> Pending<'a> {
         Box::pin(async move { execute(world, args, Nature::Write).await.unwrap_or_else(Attempt::refused) })
     }

@@ -13,6 +13,7 @@ use crate::runbook::types::Type;
 use crate::script::hex::hex;
 use crate::script::value::{Map, Value};
 use crate::steps::args::{int, invalid, text};
+use crate::steps::file_write::{place_name, plain};
 use crate::steps::regular_file;
 use crate::steps::schema::{body, defaulted, output, required, sealed};
 use crate::steps::world::World;
@@ -65,6 +66,24 @@ target."
 impl Read for FileRead {
     fn perform<'a>(&'a self, world: &'a World, args: &'a Map) -> Pending<'a> {
         Box::pin(async move { look(world, args).await.unwrap_or_else(Attempt::refused) })
+    }
+
+    fn place(&self, world: &World, args: &Map) -> Option<String> {
+        plain(&world.shared.project.join(text(args, "path").ok()?)).map(|whole| place_name(&whole))
+    }
+
+    fn with(&self, args: &Map, content: &Value) -> Option<Value> {
+        let Value::Text(text) = content else { return None };
+        let kept = int(args, "max_bytes", TEXT_BYTES_MAX).ok().and_then(|bytes| usize::try_from(bytes).ok())?;
+        // Where it would be cut it is looked at when it is there.
+        (text.len() <= kept).then(|| {
+            Value::map([
+                ("text", Value::from(text.as_str())),
+                ("truncated", Value::from(false)),
+                ("size", Value::from(i64::try_from(text.len()).unwrap_or(i64::MAX))),
+                ("sha256", Value::from(hex(&Sha256::digest(text.as_bytes())))),
+            ])
+        })
     }
 }
 

@@ -4,7 +4,7 @@
 //! outside, also not one that is swapped in between.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
@@ -17,7 +17,10 @@ use crate::script::value::{Map, Value};
 use crate::steps::args::{given, invalid, optional_text, text};
 use crate::steps::schema::{defaulted, output, required};
 use crate::steps::world::World;
-use crate::steps::{Entry, Pending, Primitive, Write};
+use crate::steps::{Entry, Pending, Primitive, Write, line_diff};
+
+/// Bytes of a file whose differences are shown: a larger one is compared by other means.
+const SHOWN_BYTES_MAX: usize = 64 * 1024;
 
 /// Permissions unless told otherwise: what a run writes is nobody else's business.
 const MODE: &str = "0600";
@@ -75,6 +78,25 @@ impl Write for FileWrite {
             Ok(None) => format!("create {path} with {size}"),
             Err(error) => format!("would be refused: {path}: {error}"),
         }
+    }
+
+    fn detail(&self, world: &World, args: &Map) -> Vec<String> {
+        let (Some(Value::Text(after)), Ok(place)) =
+            (given(args, "text"), text(args, "path").and_then(|path| Place::find(world, path)))
+        else {
+            return Vec::new();
+        };
+        if after.len() > SHOWN_BYTES_MAX {
+            return Vec::new();
+        }
+        let before = place.open().map_err(|_| Hidden).and_then(|directory| shown(world, &directory, &place.name));
+        before.map_or_else(|Hidden| Vec::new(), |before| line_diff::lines(&before, after))
+    }
+
+    fn leaves(&self, world: &World, args: &Map) -> Option<(String, Value)> {
+        let place = Place::find(world, text(args, "path").ok()?).ok()?;
+        let content = given(args, "text").filter(|text| matches!(text, Value::Text(_)))?;
+        Some((place_name(&place.whole), content.clone()))
     }
 
     fn perform<'a>(&'a self, world: &'a World, args: &'a Map, _key: &'a str) -> Pending<'a> {
@@ -175,8 +197,13 @@ impl Place {
     }
 }
 
+/// What a file is called where a rehearsal remembers what is planned for it.
+pub(super) fn place_name(whole: &Path) -> String {
+    format!("file {}", whole.display())
+}
+
 /// `path` without `.`; `None` if it has `..` or isn't text.
-fn plain(path: &Path) -> Option<PathBuf> {
+pub(super) fn plain(path: &Path) -> Option<PathBuf> {
     path.to_str().filter(|text| !text.contains('\0'))?;
     let usable = path.components().all(|part| !matches!(part, Component::ParentDir));
     usable.then(|| path.components().filter(|part| !matches!(part, Component::CurDir)).collect())
@@ -184,6 +211,26 @@ fn plain(path: &Path) -> Option<PathBuf> {
 
 struct Existing {
     size: i64,
+}
+
+/// What stands in a file is not to be shown, or can't be.
+struct Hidden;
+
+/// The text that would be replaced; empty if there is none yet.
+fn shown(world: &World, directory: &OwnedFd, name: &str) -> Result<String, Hidden> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match rustix::fs::openat(directory, name, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(rustix::io::Errno::NOENT) => return Ok(String::new()),
+        Err(_) => return Err(Hidden),
+    };
+    let metadata = file.metadata().map_err(|_| Hidden)?;
+    if !metadata.is_file() || metadata.len() > SHOWN_BYTES_MAX as u64 || world.shared.secrets.is_kept_in(&metadata) {
+        return Err(Hidden);
+    }
+    let mut text = String::new();
+    file.take(SHOWN_BYTES_MAX as u64).read_to_string(&mut text).map_err(|_| Hidden)?;
+    Ok(text)
 }
 
 /// The file of this name, if there is one; anything but a regular file is an error.

@@ -14,7 +14,7 @@ use crate::steps::classify::{Evidence, Expected, Nature, classify};
 use crate::steps::http::answer::Answer;
 use crate::steps::http::exchange::send;
 use crate::steps::http::expect::Expect;
-use crate::steps::http::message::{READ_METHODS, build, header, method, shown};
+use crate::steps::http::message::{READ_METHODS, build, header, method, sent_body, shown};
 use crate::steps::schema::{body, choice, defaulted, optional, output, required, sealed};
 use crate::steps::world::World;
 use crate::steps::{Entry, Pending, Primitive, Read, Write};
@@ -117,6 +117,10 @@ impl Write for HttpRequest {
             Some((name, value)) => format!("{name} {value}"),
         };
         format!("{method} {url} ({body})")
+    }
+
+    fn detail(&self, world: &World, args: &Map) -> Vec<String> {
+        sent_body(world, args).into_iter().collect()
     }
 
     fn perform<'a>(&'a self, world: &'a World, args: &'a Map, key: &'a str) -> Pending<'a> {

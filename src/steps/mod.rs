@@ -23,6 +23,7 @@ mod graphql_query;
 mod http_probe;
 mod http_request;
 mod human_ask;
+mod line_diff;
 mod names;
 mod places;
 mod postgres;
@@ -39,6 +40,7 @@ mod schema;
 mod secret_command;
 mod secret_compare;
 mod secret_generate;
+mod secret_host;
 mod secrets;
 mod smtp;
 mod tcp_connect;
@@ -54,7 +56,7 @@ pub use places::places_of;
 
 use crate::engine::outcome::Attempt;
 use crate::runbook::spec::ActionSpec;
-use crate::script::value::Map;
+use crate::script::value::{Map, Value};
 use crate::steps::world::World;
 
 /// The primitive whose answer a rehearsal must not make up.
@@ -67,6 +69,16 @@ pub type Pending<'a> = Pin<Box<dyn Future<Output = Attempt> + Send + 'a>>;
 pub trait Read: Send + Sync {
     /// Performs one attempt with checked, typed arguments. Ends by itself before the world's deadline.
     fn perform<'a>(&'a self, world: &'a World, args: &'a Map) -> Pending<'a>;
+
+    /// The place it looks at, if a planned write of that place tells what it will give: as in [`Write::leaves`].
+    fn place(&self, _world: &World, _args: &Map) -> Option<String> {
+        None
+    }
+
+    /// What it gives if this stands at its place; nothing if that can't be told.
+    fn with(&self, _args: &Map, _content: &Value) -> Option<Value> {
+        None
+    }
 }
 
 /// Changes something outside: a write or a message.
@@ -74,6 +86,17 @@ pub trait Write: Send + Sync {
     /// Says in one line what it would do, without doing it: `POST https://… (12 bytes of JSON)`. May look
     /// at local files, never at the network.
     fn plan(&self, world: &World, args: &Map) -> String;
+
+    /// What people want to see below that line before they agree: a diff, the size of what is sent. Under the same
+    /// rule, and without the value of a secret.
+    fn detail(&self, _world: &World, _args: &Map) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The place it changes, and what will stand there; nothing if that can't be known beforehand.
+    fn leaves(&self, _world: &World, _args: &Map) -> Option<(String, Value)> {
+        None
+    }
 
     /// Performs one attempt. Calls [`World::gate`] directly before the first byte leaves.
     fn perform<'a>(&'a self, world: &'a World, args: &'a Map, key: &'a str) -> Pending<'a>;

@@ -131,6 +131,9 @@ fn one(change: &Change, marks: Marks) -> Vec<Line> {
         .add(Tone::Warn, maybe)
         .add(Tone::Plain, &format!("{said}{moves}{undo}"));
     let mut drawn = vec![line];
+    for text in &change.detail {
+        drawn.extend(Line::block(Tone::Plain, text, INDENT + 2));
+    }
     for (name, value) in change.with.iter().take(ARGUMENTS_MAX) {
         let text = format!("{name}: {}", words::quoted(value));
         drawn.extend(Line::block(Tone::Dim, &text, INDENT + 2));

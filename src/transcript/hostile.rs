@@ -54,6 +54,7 @@ fn approvals(story: &mut Story, evil: &str, actor: &Actor) {
         digest: evil.into(),
         with,
         summary: evil.into(),
+        detail: vec![evil.into()],
         before: evil.into(),
         after: evil.into(),
         reversible: evil.into(),

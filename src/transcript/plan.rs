@@ -12,7 +12,7 @@ use crate::engine::undo::Undoing;
 use crate::runbook::locate::undone_by;
 use crate::runbook::model::{Block, walk};
 use crate::runbook::program::Program;
-use crate::runbook::spec::Effect;
+use crate::runbook::spec::{Effect, Repeat};
 use crate::script::value::Value;
 use crate::transcript::line;
 use crate::transcript::summary;
@@ -63,9 +63,13 @@ pub struct Row {
     pub word: String,
     pub what: String,
     pub said: String,
+    /// What stands below it: a diff, the size of what would be sent.
+    pub detail: Vec<String>,
     pub maybe: bool,
     /// An `undo` takes it back.
     pub undo: bool,
+    /// Of a change: whether it may be sent again.
+    pub repeat: Option<Repeat>,
     /// Who would have to agree, and within what time.
     pub approval: Option<String>,
     pub may_call: Vec<String>,
@@ -131,8 +135,10 @@ impl Plan {
                     word: String::new(),
                     what: String::new(),
                     said: format!("skipped: `{condition}` is false"),
+                    detail: Vec::new(),
                     maybe: false,
                     undo: false,
+                    repeat: None,
                     approval: None,
                     may_call: Vec::new(),
                 }),
@@ -206,8 +212,10 @@ impl Plan {
             word: word.to_owned(),
             what: line::what(intent),
             said,
+            detail: planned.map(|planned| planned.detail.clone()).unwrap_or_default(),
             maybe,
             undo,
+            repeat: changes.then_some(intent.repeat),
             approval: planned.and_then(|planned| planned.approval.clone()),
             may_call: planned.map(|planned| planned.may_call.clone()).unwrap_or_default(),
         });
@@ -333,6 +341,8 @@ impl Plan {
                     "summary": row.said,
                     "maybe": row.maybe,
                     "undo": row.undo,
+                    "repeat": row.repeat,
+                    "detail": row.detail,
                     "approval": row.approval,
                     "may_call": row.may_call,
                 })
@@ -375,6 +385,9 @@ impl Row {
             .add(Tone::Dim, if self.undo { "   undo: yes" } else { "" });
         let mut lines = vec![line];
         let indent = " ".repeat(4 + NAME_WIDTH + EFFECT_WIDTH);
+        for text in &self.detail {
+            lines.extend(Line::block(Tone::Dim, text, indent.len()));
+        }
         if let Some(approval) = &self.approval {
             lines.push(Line::of(Tone::Plain, &indent).add(Tone::Warn, &format!("approval: {approval}")));
         }

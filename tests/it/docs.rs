@@ -19,11 +19,12 @@ use crate::readme::{Block, PORT, blocks, document, serve, type_in, write_file};
 
 const LANGUAGE: &str = "docs/language.md";
 const PEOPLE: &str = "docs/approvals.md";
+const RAILWAY: &str = "docs/providers/railway.md";
 const TESTING: &str = "docs/testing.md";
 
 /// The documents under test; each must stand here.
-const DOCUMENTS: [&str; 7] =
-    [PEOPLE, LANGUAGE, "docs/plans.md", "docs/promises.md", "docs/secrets.md", TESTING, "docs/tutorial.md"];
+const DOCUMENTS: [&str; 8] =
+    [PEOPLE, LANGUAGE, RAILWAY, "docs/plans.md", "docs/promises.md", "docs/secrets.md", TESTING, "docs/tutorial.md"];
 
 /// Writes the examples of a document as one project, fragments as runbooks around them; gives those with a path.
 fn project(name: &str, home: &Path) -> Vec<Block> {
@@ -80,6 +81,26 @@ fn what_is_said_of_people_passes_the_check_and_names_every_key() {
                 assert!(text.contains(&format!("`{key}`")), "{PEOPLE} lacks `{key}`");
             }
         }
+    }
+}
+
+#[test]
+fn what_is_said_of_railway_passes_the_check_and_names_every_key_and_action() {
+    let home = tempfile::tempdir().unwrap();
+    assert_eq!(project(RAILWAY, home.path()).len(), 3);
+    let (printed, code) = type_in("rerail check --deny warnings", home.path());
+    assert_eq!(code, 0, "{printed}");
+    let text = document(RAILWAY);
+    let (printed, _) = type_in("rerail schema target", home.path());
+    let schema: Value = serde_json::from_str(&printed).unwrap();
+    let keys = schema.pointer("/definitions/railway_place/properties").and_then(Value::as_object);
+    let keys = keys.expect("the schema has it").keys().cloned();
+    let actions = files_below("stdlib/railway").into_iter().filter_map(|path| {
+        let stem = path.strip_suffix(".yaml")?.rsplit('/').next()?;
+        Some(format!("railway.{stem}"))
+    });
+    for word in keys.chain(actions) {
+        assert!(text.contains(&format!("`{word}`")), "{RAILWAY} lacks `{word}`");
     }
 }
 

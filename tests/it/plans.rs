@@ -8,6 +8,7 @@ use rerail::engine::machine::Signal;
 use rerail::engine::outcome::{FailureKind, RunOutcome};
 use serde_json::json;
 
+use crate::cli::kit::Place;
 use crate::scenario::{Ended, Scenario, ana, failed, ok, refused};
 
 fn rehearsed(scenario: &Scenario) -> Previewed {
@@ -229,4 +230,48 @@ plan: { summary: 'do ${{ inputs.n }}', before: '${{ steps.look.outputs.status }}
         change.digest = change.digest.replace(|digit: char| digit.is_ascii_digit(), "0");
     }
     assert_eq!(kind(&other.run()), FailureKind::Stale);
+}
+
+/// A shipped runbook that may write, in a world in which it does.
+fn writing(name: &str) -> Scenario {
+    let path = format!("{}/runbooks/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).unwrap();
+    match name {
+        "demo" => Scenario::shipped(name, &text)
+            .input("base_url", "http://a.example.com")
+            .input("platform_url", "http://p.example.com")
+            .answers("health", [ok(json!({ "ok": false, "status": 502 }))])
+            .answers("service", [ok(json!({ "status": 200, "json": { "restarts": 3, "status": "crashed" } }))])
+            .answers("logs", [ok(json!({ "json": { "lines": ["SESSION_SECRET is not defined"] } }))])
+            .answers("variables", [ok(json!({ "json": { "PORT": "80" } }))])
+            .answers("set", [ok(json!({ "status": 200 }))])
+            .answers("redeploy", [ok(json!({ "status": 201, "json": { "id": "d1" } }))])
+            .answers("healthy", [ok(json!({ "ok": true, "status": 200 }))])
+            .answers("after", [ok(json!({ "json": { "restarts": 0, "status": "active" } }))]),
+        _ => panic!("`{name}` writes, and has no world here"),
+    }
+}
+
+#[test]
+fn the_plan_of_every_shipped_runbook_that_writes_has_all_it_writes() {
+    let place = Place::new();
+    let listed = place.run(&["list", "--json"]).expect(0).json();
+    let may_write = |listed: &&serde_json::Value| {
+        let effects = listed["effects"].as_array().unwrap();
+        listed["origin"] == "embedded" && effects.iter().any(|effect| effect == "write" || effect == "destructive")
+    };
+    let mut written = 0;
+    for name in listed.as_array().unwrap().iter().filter(may_write).map(|listed| listed["name"].as_str().unwrap()) {
+        let scenario = writing(name);
+        let ended = applying(scenario.clone()).run();
+        assert_eq!(ended.end().outcome, RunOutcome::Success, "{name}: {}", ended.outcomes());
+        let made = ended.run.events.iter().filter(|event| match &event.body {
+            Body::StepStarted(intent) => intent.key.is_some(),
+            _ => false,
+        });
+        let (made, planned) = (made.count(), rehearsed(&scenario));
+        assert!(made > 0 && made == planned.found.len() && planned.complete, "{name}: {planned:?}");
+        written += made;
+    }
+    assert!(written >= 2, "only {written} writes of shipped runbooks were planned");
 }

@@ -175,7 +175,12 @@ fn a_webhook_is_called_once_and_the_service_waited_for() {
     assert!(backend.heard().is_empty(), "a rehearsal sends nothing");
 
     let left = place.run();
-    let all = [("provider", Value::from("webhook")), ("status", Value::Int(202)), ("healthy", Value::Bool(true))];
+    let all = [
+        ("provider", Value::from("webhook")),
+        ("status", Value::Int(202)),
+        ("deployment", Value::Null),
+        ("healthy", Value::Bool(true)),
+    ];
     assert_eq!(outputs(&left), &Value::map(all));
     assert_eq!(backend.heard(), [(format!("Bearer {KEY}"), body.to_string())]);
     assert!(!place.stored().contains(KEY));
@@ -216,7 +221,12 @@ fn a_command_runs_by_its_line() {
     assert_eq!(planned, [format!("run `sh -c echo backend $KEY >> deployed` in {}", root.display())]);
     assert!(!root.join("deployed").exists(), "a rehearsal runs nothing");
     let left = place.run();
-    let all = [("provider", Value::from("command")), ("status", Value::Int(0)), ("healthy", Value::Null)];
+    let all = [
+        ("provider", Value::from("command")),
+        ("status", Value::Int(0)),
+        ("deployment", Value::Null),
+        ("healthy", Value::Null),
+    ];
     assert_eq!(outputs(&left), &Value::map(all));
     assert_eq!(std::fs::read_to_string(root.join("deployed")).unwrap(), format!("backend {KEY}\n"));
     assert!(!place.stored().contains(KEY));
@@ -243,5 +253,5 @@ fn without_a_provider_it_says_what_is_missing() {
     let place = Place::new("", SCRIPT);
     let (runs, prepared) = place.prepared(None);
     let left = runs.start(prepared, unseen()).unwrap().left().unwrap();
-    assert!(error(&left).contains("name a provider (webhook or command)"), "{}", error(&left));
+    assert!(error(&left).contains("name a provider (webhook, command or railway)"), "{}", error(&left));
 }

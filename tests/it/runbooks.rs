@@ -57,7 +57,12 @@ impl Place {
         self.dir.path().join("project")
     }
 
-    fn runs(&self) -> Runs {
+    /// Everything: the project and the store.
+    pub fn root(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn runs(&self) -> Runs {
         let project = Project { root: Some(self.project()), ..Project::default() };
         Runs::open(self.dir.path().join("state"), project, Redactor::new())
     }
@@ -285,7 +290,7 @@ fn every_shipped_runbook_passes_the_check_without_a_warning() {
         assert!(problems.is_empty(), "{name}:\n{}", render(&problems, false));
         let effects = program.unwrap().effects;
         let writes = effects.iter().any(|effect| *effect > Effect::Read);
-        assert_eq!(writes, name == "demo", "{name} may {effects:?}");
+        assert_eq!(writes, ["crash-loop", "demo"].contains(&name.as_str()), "{name} may {effects:?}");
     }
 }
 

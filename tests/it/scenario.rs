@@ -136,6 +136,12 @@ impl Scenario {
         self
     }
 
+    /// Other answers for a step path than it had.
+    pub fn world_says(mut self, at: &str, attempts: impl IntoIterator<Item = Attempt>) -> Scenario {
+        self.world.answers.remove(at);
+        self.answers(at, attempts)
+    }
+
     pub fn person(mut self, step: &str, answer: &str) -> Scenario {
         self.world.people.insert(step.into(), Value::from(answer));
         self

@@ -177,6 +177,24 @@ fn an_action_step_opens_what_it_reveals_and_no_secret_of_the_target() {
 }
 
 #[test]
+fn what_a_server_says_in_the_place_of_data_can_be_read() {
+    let redactor = Redactor::new();
+    let answer = |outcome: fn(Failure) -> Attempt| {
+        let outputs = json!({ "data": null, "errors": [{ "message": "Not Authorized" }], "status": 200, "ms": 1 });
+        outcome(Failure::new(FailureKind::Status, "Not Authorized")).with_outputs(Value::from_data(&outputs))
+    };
+    let mut no = answer(Attempt::failed);
+    vault(&redactor).seal_attempt(&wanted("graphql.query", json!(["data.variables"]), &[]), &mut no);
+    assert_eq!(no.failure.unwrap().message, "Not Authorized");
+    assert!(no.outputs.to_json().to_string().contains("Not Authorized"), "{:?}", no.outputs);
+    // One that is done without what was to be sealed is sealed whole, as ever.
+    let mut odd = answer(Attempt::failed);
+    (odd.outcome, odd.failure) = (Outcome::Done, None);
+    vault(&redactor).seal_attempt(&wanted("graphql.query", json!(["data.variables"]), &[]), &mut odd);
+    assert!(odd.failure.unwrap().message.contains("matches nothing"));
+}
+
+#[test]
 fn more_than_can_be_searched_for_is_a_failure_that_keeps_nothing() {
     for (count, bytes, outcome) in
         [(VALUES_MAX - 1, 8, Outcome::Done), (VALUES_MAX + 1, 8, Outcome::Failed), (2, BYTES_MAX, Outcome::Failed)]

@@ -194,11 +194,11 @@ fn at_write(env: &mut Env, path: &StepPath, change: Change) -> Gate {
     let Some(mut seen) = env.preview(path) else { return Gate::Wait };
     // The look ahead is for the words; the change itself is what stands here.
     let summary = seen.found.drain(..).find(|found| found.change.digest == change.digest);
-    let summary = summary.map(|found| found.change.summary).unwrap_or_default();
+    let (summary, detail) = summary.map(|found| (found.change.summary, found.change.detail)).unwrap_or_default();
     let found = Found {
         needs: needs(env),
         policy: env.guards.iter().any(|guard| guard.policy),
-        change: Change { summary, maybe: false, ..change },
+        change: Change { summary, detail, maybe: false, ..change },
     };
     ask(env, path, Previewed { found: vec![found], complete: true, open: Vec::new() })
 }
@@ -273,6 +273,7 @@ fn change_of(env: &Env, scope: &Scope, write: &Write<'_>) -> Change {
         digest,
         with: write.with.clone(),
         summary: String::new(),
+        detail: Vec::new(),
         before,
         after,
         reversible,

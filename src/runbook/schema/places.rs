@@ -2,7 +2,7 @@
 
 use crate::runbook::schema::form::{Form, words};
 use crate::runbook::schema::table::{Definition, row};
-use crate::runbook::{commands, mail, people, policy, providers};
+use crate::runbook::{commands, mail, people, policy, providers, railway};
 
 const EFFECTS: [&str; 4] = words(&commands::EFFECTS);
 const REPEATS: [&str; 2] = words(&commands::REPEATS);
@@ -54,7 +54,26 @@ pub(super) const PROVIDERS: Definition = Definition {
     required: &[],
     one_of: &[],
     needs: &[],
-    rows: &[row("redeploy", Form::Map("provider"), "How a service is deployed again, for the action `redeploy`.")],
+    rows: &[
+        row("redeploy", Form::Map("provider"), "How a service is deployed again, for the action `redeploy`."),
+        row("railway", Form::Maps("railway_place"), "Where on Railway services are, by a name of your own."),
+    ],
+};
+
+pub(super) const RAILWAY_PLACE: Definition = Definition {
+    name: "railway_place",
+    doc: "One environment of a project on Railway, and what may look into it.",
+    keys: &railway::PLACE,
+    required: &["project", "environment"],
+    one_of: &["token", "project_token"],
+    needs: &[],
+    rows: &[
+        row("project", Form::Text, "Id of the project."),
+        row("environment", Form::Text, "Name or id of the environment, such as production."),
+        row("token", Form::Text, "A secret: the token of an account or workspace."),
+        row("project_token", Form::Text, "A secret: the token of this project and environment."),
+        row("api", Form::Text, "Address of the API; Railway's own without it."),
+    ],
 };
 
 pub(super) const PROVIDER: Definition = Definition {
@@ -62,13 +81,13 @@ pub(super) const PROVIDER: Definition = Definition {
     doc: "One way to do it. `{service}` stands for the service; secrets are named as in expressions, nothing else is evaluated.",
     keys: &providers::PROVIDER,
     required: &["use"],
-    one_of: &["url", "argv"],
+    one_of: &[],
     needs: &[],
     rows: &[
         row(
             "use",
             Form::Words(&providers::USES),
-            "webhook: send a request; command: run a program that `allow.exec` names.",
+            "webhook: send a request; command: run a program that `allow.exec` names; railway: deploy at a place of `railway`.",
         ),
         row("url", Form::Text, "Where the webhook is; may be a secret."),
         row("method", Form::Words(&METHODS), "How it is called; POST without it."),
@@ -77,6 +96,7 @@ pub(super) const PROVIDER: Definition = Definition {
         row("idempotency", Form::Map("idempotency"), "Under which key the other side drops a second request."),
         row("argv", Form::Texts, "Program and arguments, a word each."),
         row("env", Form::Any, "Variables of its environment; values may hold secrets."),
+        row("place", Form::Text, "Which place of `railway`; the only one, or `main`, without it."),
         row("timeout", Form::Duration, "How long the call may take; 30s without it."),
         row("wait", Form::Map("wait"), "What must answer before it counts as deployed."),
     ],

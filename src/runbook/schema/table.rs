@@ -417,7 +417,7 @@ const ALLOW: Definition = Definition {
 };
 
 /// All of them. Three are files, and each of those stands alone.
-pub(super) const DEFINITIONS: [&Definition; 42] = [
+pub(super) const DEFINITIONS: [&Definition; 43] = [
     &RUNBOOK,
     &OUTPUT,
     &INPUT,
@@ -441,6 +441,7 @@ pub(super) const DEFINITIONS: [&Definition; 42] = [
     &places::SECRET_COMMAND,
     &places::PROVIDERS,
     &places::PROVIDER,
+    &places::RAILWAY_PLACE,
     &places::IDEMPOTENCY,
     &places::WAIT,
     &places::MAIL,

@@ -2,9 +2,11 @@
 
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use crate::engine::outcome::Failure;
+use crate::script::hex::hex;
 use crate::script::value::{Map, Value};
 use crate::steps::args::{given, invalid, map, text};
 use crate::steps::world::World;
@@ -25,6 +27,9 @@ const RESERVED_HEADERS: [&str; 10] = [
     "trailer",
     "expect",
 ];
+
+/// Digits of a digest that people compare by eye.
+const DIGEST_DIGITS: usize = 12;
 
 /// A request ready to be sent. Holds secrets: it is neither printed nor kept.
 pub(in crate::steps) struct Message {
@@ -89,6 +94,18 @@ fn body(world: &World, host: &str, args: &Map) -> Result<Option<(&'static str, V
         ("form", other) => return Err(invalid("form", &format!("expected map, got {}", other.kind()))),
         (name, other) => return Err(invalid(name, &format!("expected string, got {}", other.kind()))),
     }))
+}
+
+/// The size and digest of the body that `args` describe, for people who compare it with what they know; nothing if
+/// there is none, or it holds a secret, whose value a digest would give to whoever tries.
+pub(in crate::steps) fn sent_body(world: &World, args: &Map) -> Option<String> {
+    let hides = |name: &str| given(args, name).is_some_and(|value| value.has_secret() || value.unknown().is_some());
+    if ["json", "form", "text"].into_iter().any(hides) {
+        return None;
+    }
+    let (kind, bytes) = body(world, "", args).ok()??;
+    let digest = hex(&Sha256::digest(&bytes));
+    Some(format!("body: {} bytes of {kind}, sha256 {}…", bytes.len(), &digest[..DIGEST_DIGITS]))
 }
 
 fn form(fields: &Map) -> String {

@@ -10,7 +10,7 @@ mod groups;
 mod hostile;
 mod kill;
 mod killing;
-pub mod kit;
+pub(crate) mod kit;
 mod leak;
 mod leaving;
 mod modes;

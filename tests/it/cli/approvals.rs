@@ -55,6 +55,7 @@ fn asks(place: &Place, asks: &Asks) -> (String, String) {
         digest: format!("sha256:{:064x}", asks.url.len()),
         with,
         summary: "POST the variables".into(),
+        detail: vec![],
         before: Value::from("a: 0"),
         after: Value::from("a: 1"),
         reversible: Value::Null,

@@ -10,7 +10,7 @@ mod evidence;
 mod exports;
 mod follow;
 mod help;
-mod kit;
+pub mod kit;
 mod people;
 mod plans;
 mod recording;

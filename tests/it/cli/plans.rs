@@ -297,3 +297,85 @@ steps:
     let shown = place.run(&["show", "--json"]).expect(0);
     assert!(!shown.out.contains("obviously-fake"), "{}", shown.out);
 }
+
+#[test]
+fn a_rehearsal_shows_what_would_be_different_and_what_later_reads_would_find() {
+    let place = project();
+    place.file("out/app.conf", "port = 80\nhost = a\n");
+    place.file(
+        "runbooks/configure.yaml",
+        r#"version: 1
+title: Configure it
+owner: platform
+reviewed: 2026-11-01
+steps:
+  - id: change
+    uses: file.write
+    with: { path: ./out/app.conf, text: "port = 8080\nhost = a\n" }
+  - id: seen
+    uses: file.read
+    with: { path: out/app.conf }
+  - id: other
+    uses: file.read
+    with: { path: in/wanted.txt }
+  - id: copy
+    uses: file.write
+    with: { path: out/copy.conf, text: "${{ steps.seen.outputs.text }}" }
+  - id: told
+    uses: http.request
+    with: { method: POST, url: "http://127.0.0.1:9/told", json: { a: 1 } }
+    continue_on_failure: true
+  - id: forgotten
+    uses: file.read
+    with: { path: out/app.conf }
+"#,
+    );
+    let plan = place.run(&["run", "configure", "--dry-run", "--json"]).expect(0).json();
+    let row = |step: &str| {
+        let rows = plan["steps"].as_array().unwrap().iter();
+        rows.clone().find(|row| row["step"] == step).unwrap_or_else(|| panic!("no {step} in {plan}")).clone()
+    };
+    assert_eq!(row("change")["detail"], json!(["- port = 80", "+ port = 8080"]));
+    assert_eq!((&row("change")["repeat"], &row("told")["repeat"]), (&json!("repeatable"), &json!("once")));
+    assert!(row("seen")["summary"].as_str().unwrap().starts_with("as planned: "), "{}", row("seen"));
+    assert!(row("other")["summary"].as_str().unwrap().starts_with("now: "), "{}", row("other"));
+    // What it would write is known, because what it reads is.
+    assert_eq!(row("copy")["detail"], json!(["+ port = 8080", "+ host = a"]));
+    assert_eq!(row("told")["detail"], json!(["body: 7 bytes of application/json, sha256 015abd7f5cc5…"]));
+    // Nobody knows what a request does to a file.
+    assert!(row("forgotten")["summary"].as_str().unwrap().starts_with("now: "), "{}", row("forgotten"));
+    assert_eq!((plan["complete"].as_bool(), plan["unknown"].as_u64()), (Some(true), Some(0)));
+    assert_eq!(written(&place, "app.conf").as_deref(), Some("port = 80\nhost = a\n"));
+}
+
+#[test]
+fn what_may_not_happen_leaves_nothing_to_read_and_a_diff_shows_no_secret() {
+    let place = project();
+    place.file("token.txt", "obviously-fake-token-1234");
+    place.file("out/old.txt", "obviously-fake-token-1234\nthe rest\n");
+    place.file("targets/here.yaml", "version: 1\ntitle: Here\nsecrets:\n  TOKEN: { from: file, path: token.txt }\n");
+    place.file(
+        "runbooks/configure.yaml",
+        r#"version: 1
+title: Configure it
+owner: platform
+reviewed: 2026-11-01
+secrets: [TOKEN]
+steps:
+  - id: first
+    uses: file.write
+    with: { path: out/old.txt, text: "new" }
+  - id: maybe
+    if: steps.first.outcome == "done"
+    uses: file.write
+    with: { path: out/old.txt, text: "newer" }
+  - id: seen
+    uses: file.read
+    with: { path: out/old.txt }
+"#,
+    );
+    let done = place.run(&["run", "configure", "--dry-run", "--target", "here"]).expect(0);
+    assert!(!done.out.contains("obviously-fake") && !done.err.contains("obviously-fake"), "{}{}", done.out, done.err);
+    assert!(done.out.contains("- the rest") && done.out.contains("+ new"), "{}", done.out);
+    assert!(!done.out.contains("as planned"), "{}", done.out);
+}

@@ -4,6 +4,7 @@
 //! engine runs its YAML, the model its tree, and both must tell the same story. `RERAIL_SEED` is the first
 //! number, `RERAIL_GENERATED` how many; a failing case is cut down and printed with its number.
 
+mod agreed;
 mod ast;
 mod calls;
 mod compare;
@@ -11,11 +12,13 @@ mod fit;
 mod generate;
 mod matrix;
 mod model;
+mod people;
 mod plans;
 mod properties;
 mod report;
 mod shrink;
 mod steps;
+mod taken;
 mod yaml;
 
 use std::collections::BTreeMap;

@@ -11,7 +11,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value as Json, json};
 
 use super::search::{Search, canary, html};
-use super::sinks::{ask, sweep};
+use super::sinks::{ask, plan, sweep};
 use crate::binary::kit::{Ledger, Place, Request};
 use crate::servers::refused_port;
 
@@ -173,7 +173,8 @@ fn server() -> Ledger {
 fn runbook(base: &str) -> String {
     let refused = refused_port();
     let names: Vec<String> = values().into_keys().collect();
-    let mut text = format!("secrets: [{}]\nsteps:", names.join(", "));
+    let mut text =
+        format!("inputs: {{ fails: {{ type: bool, default: true }} }}\nsecrets: [{}]\nsteps:", names.join(", "));
     for (slot, _) in ECHOES {
         let id = slot.to_lowercase();
         let fails = if slot == "C16" { "\n    continue_on_failure: true" } else { "" };
@@ -226,7 +227,7 @@ fn runbook(base: &str) -> String {
     uses: human.ask
     with: { text: 'Is this right: ${{ steps.c01.outputs.text }}', choices: ['yes, it is', 'no'] }
   - id: failed
-    assert: [{ that: steps.c01.outputs.status == 418, else: 'it said ${{ steps.c08.outputs.text }}' }]
+    assert: [{ that: steps.c01.outputs.status == 418 || !inputs.fails, else: 'it said ${{ steps.c08.outputs.text }}' }]
 outputs: { said: '${{ steps.said.outputs }}', headers: '${{ steps.c17.outputs.headers }}' }
 "#
         .replace("BASE", base)
@@ -273,6 +274,10 @@ fn what_comes_back_is_seen_in_no_sink() {
     let place = place.file("targets/here.yaml", target);
 
     ask(&place, &search, &["run", "echoes", "--target", "here", "--dry-run", "-o", "json"]).exits(0);
+    assert!(
+        plan(&place, &search, &["echoes", "--target", "here", "-i", "fails=false"]),
+        "there is a plan to look into"
+    );
     let hook = |body: &str| body.contains("it said");
     assert!(!ledger.entries().iter().any(|request| hook(&request.body)), "a rehearsal posts nothing");
     ask(&place, &search, &["run", "echoes", "--target", "here", "--yes", "--verbose"]).exits(13);

@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value as Json, json};
 
 use super::search::{Search, canary, forms};
-use super::sinks::{ask, sweep};
+use super::sinks::{ask, plan, sweep};
 use crate::binary::kit::{Ledger, Place, Request};
 use crate::house::{files_below, root};
 
@@ -151,19 +151,22 @@ fn place(values: &BTreeMap<String, String>, more: &str) -> Place {
     place.file("targets/here.yaml", format!("{target}{more}"))
 }
 
-/// Rehearses and runs it, and looks everywhere. Nothing may keep it from running.
+/// Plans, rehearses and runs it, and looks everywhere. Nothing may keep it from running. Whether there was a plan to look
+/// into.
 #[track_caller]
-fn run(place: &Place, search: &Search, name: &str, inputs: &[String]) {
+fn run(place: &Place, search: &Search, name: &str, inputs: &[String]) -> bool {
     let mut args = vec!["run", name, "--target", "here"];
     for input in inputs {
         args.extend(["-i", input.as_str()]);
     }
+    let planned = plan(place, search, &args[1..]);
     for mode in [&["--dry-run"][..], &["--yes", "--confirm", "here", "--verbose"]] {
         let said = ask(place, search, &[&args, mode].concat());
         let began = !matches!(said.code(), None | Some(1..=5));
         assert!(began, "{name} never ran: {} {}", said.stdout, said.stderr);
     }
     sweep(place, search);
+    planned
 }
 
 fn inputs(of: &Shipped, base: &str, database: u16) -> Vec<String> {
@@ -175,13 +178,14 @@ fn inputs(of: &Shipped, base: &str, database: u16) -> Vec<String> {
 
 #[test]
 fn no_shipped_runbook_shows_a_secret_wherever_servers_repeat_it() {
-    let mut sent = 0;
+    let (mut sent, mut planned) = (0, 0);
     for path in yaml_below("runbooks") {
         let runbook = shipped(&path, "runbooks");
         let (ledger, (port, heard)) = (server(), database());
         let values = values(&runbook.secrets);
         let search = Search::of(&values);
-        run(&place(&values, ""), &search, &runbook.name, &inputs(&runbook, &ledger.url, port));
+        let given = inputs(&runbook, &ledger.url, port);
+        planned += usize::from(run(&place(&values, ""), &search, &runbook.name, &given));
         let all: String = ledger.entries().into_iter().map(|request| request.head + request.body.as_str()).collect();
         let all = all + heard.lock().unwrap().as_str();
         for (name, value) in &values {
@@ -191,7 +195,7 @@ fn no_shipped_runbook_shows_a_secret_wherever_servers_repeat_it() {
             sent += 1;
         }
     }
-    assert!(sent >= 3, "{sent} secrets were sent");
+    assert!(sent >= 3 && planned >= 3, "{sent} secrets were sent, {planned} plans saved");
 }
 
 #[test]

@@ -26,7 +26,7 @@ const LOOKS: &[&[&str]] = &[
     &["export", "@last", "--format", "md"],
 ];
 
-/// Commands that write a file, which comes last. One that is new, such as for a saved plan, gets a line.
+/// Commands that write a file about the last run, which comes last. One that is new gets a line; saved plans: [`plan`].
 const WRITES: &[&[&str]] = &[
     &["export", "@last", "--format", "md", "--out", "run.md"],
     &["export", "@last", "--format", "html", "--out", "run.html"],
@@ -42,6 +42,20 @@ pub fn ask(place: &Place, search: &Search, args: &[&str]) -> Said {
     search.assert_clean(&format!("standard output of {}", said.args), said.stdout.as_bytes());
     search.assert_clean(&format!("standard error of {}", said.args), said.stderr.as_bytes());
     said
+}
+
+/// Saves a plan, which is a file that people hand to others; `args` are the runbook, its target and inputs. Whether there
+/// is one: a rehearsal that doesn't end well leaves none.
+#[track_caller]
+pub fn plan(place: &Place, search: &Search, args: &[&str]) -> bool {
+    let out = place.beside("out");
+    std::fs::create_dir_all(&out).unwrap();
+    let file = out.join("plan.json");
+    let name = file.display().to_string();
+    let said = ask(place, search, &[&["plan"], args, &["--out", name.as_str()]].concat());
+    assert_eq!(file.exists(), said.code() == Some(0), "{} {}", said.stdout, said.stderr);
+    disk(place, search);
+    file.exists()
 }
 
 /// Looks into everything there is after a run, steps one by one as well.

@@ -1,0 +1,10 @@
+//! Railway: the actions and runbooks of `stdlib/railway`, against a Railway on loopback.
+
+mod actions;
+mod crash_loop;
+mod documents;
+mod faults;
+mod killed;
+mod kit;
+mod modules;
+mod program;

@@ -1,0 +1,185 @@
+//! The endpoint: documents are validated against the schema and executed as the specification says, so that a field or
+//! argument that doesn't exist, or a variable of the wrong type, is told as the real one tells it.
+
+use std::sync::{Arc, LazyLock};
+
+use apollo_compiler::resolvers::{Execution, FieldError, ObjectValue, ResolveInfo, ResolvedValue};
+use apollo_compiler::response::JsonMap;
+use apollo_compiler::validation::Valid;
+use apollo_compiler::{ExecutableDocument, Schema};
+use serde_json::{Value as Json, json};
+
+use super::state::State;
+use crate::binary::kit::Request;
+use crate::world::faults::Answer;
+
+/// What the simulator speaks.
+pub const SCHEMA: &str = include_str!("schema.graphql");
+/// Entries of a connection that are given without `first`, as there.
+const PAGE: usize = 100;
+
+/// Answers one call, and does what it asks for.
+pub fn answer(state: &mut State, request: &Request) -> Answer {
+    if request.method != "POST" {
+        return refused(405, "POST only", "BAD_REQUEST");
+    }
+    let Ok(body) = serde_json::from_str::<Json>(&request.body) else {
+        return refused(400, "the body is no JSON", "BAD_REQUEST");
+    };
+    let schema = schema(state);
+    let text = body["query"].as_str().unwrap_or_default();
+    let document = match ExecutableDocument::parse_and_validate(&schema, text, "document.graphql") {
+        Ok(document) => document,
+        Err(wrong) => return invalid(state, &wrong.errors.to_string()),
+    };
+    let operation = match document.operations.get(body["operationName"].as_str()) {
+        Ok(operation) => operation,
+        Err(wrong) => return invalid(state, &wrong.message().to_string()),
+    };
+    let fields: Vec<String> = operation.root_fields(&document).map(|field| field.name.to_string()).collect();
+    state.calls.push(fields.join("+"));
+    if state.limit.is_some_and(|limit| state.calls.len() > limit) {
+        return Answer::json(429, r#"{"errors":[{"message":"Too Many Requests"}]}"#).header("Retry-After", "0");
+    }
+    let mut variables = body["variables"].clone();
+    if variables.is_null() {
+        variables = json!({});
+    }
+    let Ok(variables) = serde_json::from_value::<JsonMap>(variables) else {
+        return invalid(state, "variables is no object");
+    };
+    let may = state.token_of(request.header("authorization"), request.header("project-access-token"));
+    // Mutations run one after the other; the state is ours alone for the whole call.
+    let root = Root {
+        kind: if operation.is_mutation() { "Mutation" } else { "Query" },
+        state: std::sync::Mutex::new(state),
+        may,
+    };
+    let done =
+        Execution::new(&schema, &document).operation(operation).raw_variable_values(&variables).execute_sync(&root);
+    match done {
+        Err(wrong) => refused(400, &wrong.message().to_string(), "BAD_USER_INPUT"),
+        Ok(answer) => {
+            let mut answer = serde_json::to_value(answer).expect("an answer is JSON");
+            for error in answer["errors"].as_array_mut().into_iter().flatten() {
+                error["extensions"] = json!({ "code": "INTERNAL_SERVER_ERROR" });
+                error["traceId"] = json!("trace-example");
+            }
+            Answer::json(200, answer.to_string())
+        }
+    }
+}
+
+/// What it speaks today, read once.
+fn schema(state: &State) -> Arc<Valid<Schema>> {
+    static USUAL: LazyLock<Arc<Valid<Schema>>> = LazyLock::new(|| read(SCHEMA));
+    match state.schema() {
+        Some(changed) => read(&changed),
+        None => Arc::clone(&USUAL),
+    }
+}
+
+fn read(text: &str) -> Arc<Valid<Schema>> {
+    Arc::new(Schema::parse_and_validate(text, "schema.graphql").expect("the simulator's schema is one"))
+}
+
+fn invalid(state: &mut State, why: &str) -> Answer {
+    state.calls.push("invalid".to_owned());
+    refused(400, why, "GRAPHQL_VALIDATION_FAILED")
+}
+
+fn refused(status: u16, message: &str, code: &str) -> Answer {
+    let errors = json!({ "errors": [{ "message": message, "extensions": { "code": code } }] });
+    Answer::json(status, errors.to_string())
+}
+
+/// The names and problems of documents, told by a schema: none if all fit.
+pub fn faults_of(schema: &Valid<Schema>, documents: &[(String, String)]) -> Vec<String> {
+    let faults = documents.iter().filter_map(|(name, text)| {
+        let wrong = ExecutableDocument::parse_and_validate(schema, text, name).err()?;
+        Some(format!("{name}: {}", wrong.errors))
+    });
+    faults.collect()
+}
+
+struct Root<'s> {
+    kind: &'static str,
+    state: std::sync::Mutex<&'s mut State>,
+    may: Option<super::Token>,
+}
+
+impl ObjectValue for Root<'_> {
+    fn type_name(&self) -> &str {
+        self.kind
+    }
+
+    fn resolve_field<'a>(&'a self, info: &'a ResolveInfo<'a>) -> Result<ResolvedValue<'a>, FieldError> {
+        let arguments = serde_json::to_value(info.arguments()).expect("arguments are JSON");
+        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let value = match &self.may {
+            Some(token) => state.resolve(info.field_name(), &arguments, token),
+            None => Err("Not Authorized".to_owned()),
+        };
+        let page = state.page;
+        value.map(|value| shaped(value, info, page)).map_err(|message| FieldError { message })
+    }
+}
+
+/// A value of the state as one of the field's type.
+fn shaped<'a>(value: Json, info: &ResolveInfo<'a>, page: usize) -> ResolvedValue<'a> {
+    let of = info.field_definition().ty.inner_named_type();
+    if !info.schema().types.get(of).is_some_and(|of| of.is_object()) {
+        return ResolvedValue::leaf(value);
+    }
+    let value = match value {
+        Json::Array(all) if of.ends_with("Connection") => {
+            paged(&all, &serde_json::to_value(info.arguments()).expect("arguments are JSON"), page)
+        }
+        other => other,
+    };
+    let node = |json: Json| match json {
+        Json::Null => ResolvedValue::null(),
+        json => ResolvedValue::object(Node { of: of.to_string(), json, page }),
+    };
+    match value {
+        Json::Array(items) => ResolvedValue::List(Box::new(
+            items.into_iter().map(move |item| Ok(node(item))).collect::<Vec<_>>().into_iter(),
+        )),
+        one => node(one),
+    }
+}
+
+fn paged(all: &[Json], arguments: &Json, most: usize) -> Json {
+    let from = arguments["after"].as_str().map_or(0, |after| after.parse::<usize>().map_or(0, |after| after + 1));
+    let first = arguments["first"].as_u64().map_or(PAGE, |first| usize::try_from(first).unwrap_or(PAGE)).min(most);
+    let shown: Vec<(usize, &Json)> = all.iter().enumerate().skip(from).take(first).collect();
+    let edges: Vec<Json> = shown.iter().map(|(at, node)| json!({ "cursor": at.to_string(), "node": node })).collect();
+    let last = shown.last().map(|(at, _)| *at);
+    json!({
+        "edges": edges,
+        "pageInfo": {
+            "endCursor": last.map(|at| at.to_string()),
+            "hasNextPage": last.is_some_and(|at| at + 1 < all.len()),
+        },
+    })
+}
+
+/// An object of the state; its fields are called as in the schema.
+struct Node {
+    of: String,
+    json: Json,
+    page: usize,
+}
+
+impl ObjectValue for Node {
+    fn type_name(&self) -> &str {
+        &self.of
+    }
+
+    fn resolve_field<'a>(&'a self, info: &'a ResolveInfo<'a>) -> Result<ResolvedValue<'a>, FieldError> {
+        match self.json.get(info.field_name()) {
+            Some(value) => Ok(shaped(value.clone(), info, self.page)),
+            None => Err(self.unknown_field_error(info)),
+        }
+    }
+}
