@@ -58,6 +58,10 @@ pub fn test(session: &Session, args: &TestArgs) -> Result<Exit, CliError> {
     }
     let request = TestRequest { paths, filter: args.filter.clone(), exit_of: |facts, why| Exit::of_run(facts, why).0 };
     let suite = runs.test(&request)?;
+    if let Some(filter) = args.filter.as_ref().filter(|_| suite.results.is_empty() && suite.problems.is_empty()) {
+        // A word that is misspelt must not look like tests that pass.
+        return Err(CliError::usage(format!("no test has `{filter}` in its name")));
+    }
     let updated = if args.update { update(&suite)? } else { Vec::new() };
     if ui.human() {
         show(session, args, &suite);
@@ -66,9 +70,6 @@ pub fn test(session: &Session, args: &TestArgs) -> Result<Exit, CliError> {
         }
     } else {
         ui.result_json(&as_json(&suite, args));
-    }
-    if suite.results.is_empty() && suite.problems.is_empty() && ui.human() {
-        ui.remark("no tests");
     }
     Ok(exit(&suite, args))
 }

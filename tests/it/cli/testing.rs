@@ -367,7 +367,8 @@ fn tests_are_chosen_by_name() {
     assert_eq!(names(&["runbooks"]), ["first", "second"]);
     assert_eq!(names(&["./runbooks/book.yaml"]), ["first", "second"]);
     assert_eq!(names(&[]), ["first", "second"]);
-    assert!(names(&["-k", "third"]).is_empty());
+    let none = place.run(&["test", "-k", "third"]).expect(2);
+    assert!(none.err.contains("no test has `third` in its name"), "{}", none.err);
     place.run(&["test", "look"]).expect(2);
     place.run(&["test", "none.test.yaml"]).expect(2);
 }
