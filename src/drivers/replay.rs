@@ -351,6 +351,9 @@ fn without_times(body: &Body) -> String {
         Body::StepFinished(finished) => {
             finished.ms = 0;
         }
+        // Counted from the moment of the decision, which may be a millisecond before that of the event.
+        Body::AskAsked { expires, .. } => *expires = None,
+        Body::ApprovalRequested(request) => request.expires = Timestamp::UNIX_EPOCH,
         _ => {}
     }
     serde_json::to_string(&body).unwrap_or_default()

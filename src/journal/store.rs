@@ -299,11 +299,14 @@ impl fmt::Debug for Store {
     }
 }
 
-/// Runs a query of several statements in one snapshot.
+/// Runs a query of several statements in one snapshot: its own, or the one it is asked in.
 pub(super) fn snapshot<T>(
     db: &Connection,
     query: impl FnOnce(&Connection) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
+    if !db.is_autocommit() {
+        return query(db);
+    }
     db.prepare_cached("BEGIN")?.execute([])?;
     let result = query(db);
     db.prepare_cached("COMMIT")?.execute([])?;
@@ -362,6 +365,18 @@ mod tests {
         assert!(store.0.writer.glimpse(|_, _| ()).is_none(), "a connection in a transaction was kept");
         append(&store, &drive, vec![note(1)]).unwrap();
         assert!(store.news(drive.run(), &mut seen).unwrap().is_some());
+    }
+
+    #[test]
+    fn what_is_asked_in_one_snapshot_is_answered_also_while_somebody_commits() {
+        let (_base, store) = store();
+        let drive = start(&store, "backend-down");
+        let ask = || store.glimpse(|db| snapshot(db, |db| Ok(read::load(db, drive.run())?.len())));
+        let alone = ask().unwrap();
+        let committing = store.0.writer.turn();
+        assert_eq!(ask().unwrap(), alone);
+        drop(committing);
+        assert_eq!(ask().unwrap(), alone);
     }
 
     #[test]

@@ -232,8 +232,8 @@ plan: { summary: 'do ${{ inputs.n }}', before: '${{ steps.look.outputs.status }}
     assert_eq!(kind(&other.run()), FailureKind::Stale);
 }
 
-/// A shipped runbook that is planned beside the world it is tested in.
-const ELSEWHERE: [&str; 1] = ["crash-loop"];
+/// Shipped runbooks that are planned beside the world they are tested in.
+const ELSEWHERE: [&str; 2] = ["crash-loop", "rollback-backend"];
 
 /// A shipped runbook that may write, in a world in which it does.
 fn writing(name: &str) -> Scenario {

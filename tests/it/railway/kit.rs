@@ -5,8 +5,11 @@ use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
 use base64::Engine as _;
+use rerail::engine::change::{Change, difference};
 use rerail::engine::facts::Facts;
 use rerail::engine::ids::StepPath;
+use rerail::engine::plan::SavedPlan;
+use rerail::runbook::spec::Effect;
 use rerail::script::value::Value;
 use serde_json::{Value as Json, json};
 
@@ -196,4 +199,23 @@ fn files_below(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let paths = entries.map(|entry| entry.unwrap().path());
     paths.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+}
+
+/// The number of writes a run made; the plan has each of them, with these arguments.
+pub fn covered(plan: &SavedPlan, facts: &Facts) -> usize {
+    let cover = plan.cover("sha256:1");
+    let mut written = 0;
+    for (path, record) in &facts.steps {
+        let Some(intent) = record.started.as_ref().map(|started| &started.intent) else { continue };
+        if intent.key.is_none() || intent.effect < Effect::Write {
+            continue;
+        }
+        written += 1;
+        let same = cover.at(path).is_some_and(|then| {
+            let now = Change { with: intent.with.clone(), ..then.clone() };
+            difference(then, &now).is_empty()
+        });
+        assert!(same || cover.leaves_open(path), "the plan lacks `{path}`: {:?}", cover.at(path));
+    }
+    written
 }
