@@ -66,6 +66,8 @@ pub enum From {
     File { path: String },
     /// A credential that systemd gives the service.
     Systemd { name: String },
+    /// A key of the kernel's keyring; only some builds can read it.
+    Keyring { name: String },
     /// What a command prints, once a run; one trailing newline is taken off.
     Command { argv: Vec<String> },
 }
@@ -77,6 +79,7 @@ impl From {
             From::Env { .. } => "env",
             From::File { .. } => "file",
             From::Systemd { .. } => "systemd",
+            From::Keyring { .. } => "keyring",
             From::Command { .. } => "command",
         }
     }
@@ -102,9 +105,7 @@ pub(super) const SECRET: Keys = Keys {
     later: &[],
     foreign: &[("value", "a secret's text never stands in a file: `from: env` or `from: file`")],
 };
-pub(super) const SOURCES: [&str; 4] = ["env", "file", "command", "systemd"];
-/// A source that no build has: it takes a desktop's session, and a runbook has to work without one.
-const KEYRING: &str = "keyring";
+pub(super) const SOURCES: [&str; 5] = ["env", "file", "command", "systemd", "keyring"];
 
 /// Reads a project file. With an error among the problems, what is returned is not to be used.
 pub fn read_settings(source: &Arc<Source>) -> (Settings, Vec<Problem>) {
@@ -221,17 +222,23 @@ fn secret(reader: &mut Reader, name: &str, node: &Node) -> Option<SecretSource> 
             reader.name(&credential, credential_fault);
             From::Systemd { name: credential.value }
         }
+        "keyring" => {
+            misplaced(reader, &["path", "argv"]);
+            let key = match fields.get("name") {
+                Some(node) => reader.text(node, "`name`")?,
+                None => Spanned::new(name.to_owned(), from.span),
+            };
+            reader.name(&key, path_fault);
+            From::Keyring { name: key.value }
+        }
         "command" => {
             misplaced(reader, &["name", "path"]);
             let node = reader.required(&fields, "argv")?;
             From::Command { argv: argv(reader, node)? }
         }
         word => {
-            let help = match word {
-                KEYRING => "this build has no keyring: use `from: file`, `from: systemd` or `from: command`".to_owned(),
-                word => did_you_mean(word, SOURCES)
-                    .unwrap_or_else(|| "a secret comes from env, file, command or systemd".to_owned()),
-            };
+            let help = did_you_mean(word, SOURCES)
+                .unwrap_or_else(|| "a secret comes from env, file, command, systemd or keyring".to_owned());
             let message = format!("unknown source of a secret {}", quoted(word));
             let span = reader.first_line(from.span);
             reader.push(Problem::error("E0107", &reader.source, span, message).label("not a source").help(help));
@@ -331,6 +338,8 @@ mod tests {
         assert_eq!(read("from: command, argv: [pass, show, a b]"), (Some(command), vec![]));
         assert_eq!(read("from: systemd"), (Some(From::Systemd { name: "A_TOKEN".into() }), vec![]));
         assert_eq!(read("from: systemd, name: a-token"), (Some(From::Systemd { name: "a-token".into() }), vec![]));
+        assert_eq!(read("from: keyring"), (Some(From::Keyring { name: "A_TOKEN".into() }), vec![]));
+        assert_eq!(read("from: keyring, name: 'a/b c'"), (Some(From::Keyring { name: "a/b c".into() }), vec![]));
         for (fields, code) in [
             ("from: command", "E0106"),
             ("from: command, argv: []", "E0107"),
@@ -341,19 +350,14 @@ mod tests {
             ("from: systemd, path: a", "E0115"),
             ("from: systemd, name: ../a", "E0105"),
             ("from: systemd, name: ..", "E0105"),
-            ("from: keyring", "E0107"),
+            ("from: keyring, path: a", "E0115"),
+            ("from: keyring, name: ' '", "E0105"),
+            ("from: keyring, name: \"a\\0b\"", "E0105"),
             ("from: sytemd", "E0107"),
         ] {
             assert_eq!(read(fields).1, [code], "{fields}");
         }
         assert_eq!(target("version: 1\npolcy: {}\n").1, ["E0103"]);
-    }
-
-    #[test]
-    fn a_keyring_is_refused_with_what_to_use_instead() {
-        let (_, problems) =
-            read_target(&Source::new("targets/here.yaml", "version: 1\nsecrets: { A: { from: keyring } }\n"));
-        assert!(problems[0].help.as_ref().unwrap().contains("no keyring"), "{problems:?}");
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub use error::{ErrorKind, RunsError};
 pub use evidence::{Prunable, Pruned};
 pub use follow::{Followed, Parted};
 pub use identity::Caller;
-pub use keep_secret::SecretFile;
+pub use keep_secret::{Kept, SecretPlace};
 pub use people::{DecideRequest, Delivered};
 pub use plan::{LASTS_MAX as PLAN_LASTS_MAX, Made, PreparedApply};
 pub use plan_file::PLAN_BYTES_MAX;

@@ -23,6 +23,7 @@ mod graphql_query;
 mod http_probe;
 mod http_request;
 mod human_ask;
+pub mod keyring;
 mod line_diff;
 mod names;
 mod places;

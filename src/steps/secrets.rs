@@ -14,7 +14,7 @@ use crate::runbook::commands::Commands;
 use crate::runbook::settings::{From, SecretSource};
 use crate::script::value::Map;
 use crate::steps::egress::host_matches;
-use crate::steps::{regular_file, secret_command};
+use crate::steps::{keyring, regular_file, secret_command};
 
 /// Bytes of a secret's file: certificates with their chains fit, a wrong path to a log does not.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
@@ -82,6 +82,11 @@ impl Secrets {
                 })?;
                 self.read_file(name, &path, &format!("the systemd credential {credential}"))?
             }
+            From::Keyring { name: key } => {
+                let told = |why: &str| refused(name, &format!("comes from {}, {why}", keyring_key(key)));
+                let bytes = keyring::read(key).map_err(|why| told(&why))?;
+                without_newline(String::from_utf8(bytes).map_err(|_| told("which is not UTF-8"))?)
+            }
             From::Command { argv } => self.print(name, argv)?,
         };
         if value.is_empty() {
@@ -99,7 +104,7 @@ impl Secrets {
         let paths = self.sources.values().filter_map(|source| match &source.from {
             From::File { path } => Some(self.project.join(path)),
             From::Systemd { name } => credential_path(name),
-            From::Env { .. } | From::Command { .. } => None,
+            From::Env { .. } | From::Keyring { .. } | From::Command { .. } => None,
         });
         paths
             .filter_map(|path| std::fs::metadata(path).ok())
@@ -170,8 +175,14 @@ fn place(from: &From) -> String {
         From::Env { name } => format!("comes from the environment variable {name}"),
         From::File { path } => format!("comes from {path}"),
         From::Systemd { name } => format!("comes from the systemd credential {name}"),
+        From::Keyring { name } => format!("comes from {}", keyring_key(name)),
         From::Command { argv } => format!("comes from the command `{}`", argv.join(" ")),
     }
+}
+
+/// A key, in words.
+fn keyring_key(name: &str) -> String {
+    format!("the key {name} of the kernel's keyring")
 }
 
 fn refused(name: &str, problem: &str) -> Failure {

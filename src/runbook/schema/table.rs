@@ -377,9 +377,9 @@ const SECRET: Definition = Definition {
         row(
             "from",
             Form::Words(&settings::SOURCES),
-            "env: a variable of the environment; file: a file's text; command: what a command prints; systemd: a credential.",
+            "env: a variable of the environment; file: a file's text; command: what a command prints; systemd: a credential; keyring: a key of the kernel's.",
         ),
-        row("name", Form::Text, "The variable or credential, if it isn't named like the secret."),
+        row("name", Form::Text, "The variable, credential or key, if it isn't named like the secret."),
         row("path", Form::Text, "The file; one newline at its end is taken off."),
         row("argv", Form::Texts, "The command, without a shell; `allow.secret_commands` of rerail.yaml must list it."),
         row("hosts", Form::Texts, "Hosts it may be sent to; every allowed one without it."),

@@ -1,5 +1,5 @@
-//! `rerail secrets set`: a value goes from a prompt that doesn't show it, or from standard input, into the file its target
-//! names. Never through an argument, which every process of the machine and the shell's history could read.
+//! `rerail secrets set`: a value goes from a prompt that doesn't show it, or from standard input, into the file or key its
+//! target names. Never through an argument, which every process of the machine and the shell's history could read.
 
 use std::io::{IsTerminal as _, Read as _};
 
@@ -7,6 +7,7 @@ use clap::Args;
 use inquire::{InquireError, Password, PasswordDisplayMode};
 use serde_json::json;
 
+use crate::runs::Kept;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
@@ -38,7 +39,7 @@ pub fn set(session: &Session, args: &SetArgs) -> Result<Exit, CliError> {
         .hint("treat the one that was typed as known, and use another"));
     }
     let runs = session.runs()?;
-    let file = runs.secret_file(&args.target, &args.secret)?;
+    let place = runs.secret_place(&args.target, &args.secret)?;
     let value = match std::io::stdin().is_terminal() {
         true if ui.asks => asked(&args.secret)?,
         true => {
@@ -46,15 +47,25 @@ pub fn set(session: &Session, args: &SetArgs) -> Result<Exit, CliError> {
         }
         false => piped()?,
     };
-    runs.keep_secret(&args.secret, &file, &value)?;
-    let done = if file.exists { "replaced" } else { "written" };
-    if !ui.human() {
-        ui.result_json(&json!({ "secret": args.secret, "path": file.path, "replaced": file.exists }));
-        return Ok(Exit::SUCCESS);
-    }
-    ui.remark(&format!("{done}: `{}`, for its owner alone", file.path.display()));
-    if !file.shown.starts_with('/') {
-        ui.hint(&format!("`{}` lies in the project: keep it out of version control", file.shown));
+    runs.keep_secret(&args.secret, &place, &value)?;
+    let done = if place.exists { "replaced" } else { "written" };
+    match &place.kept {
+        Kept::File { path, .. } if !ui.human() => {
+            ui.result_json(&json!({ "secret": args.secret, "path": path, "replaced": place.exists }));
+        }
+        Kept::Key { name } if !ui.human() => {
+            ui.result_json(&json!({ "secret": args.secret, "key": name, "replaced": place.exists }));
+        }
+        Kept::File { path, shown } => {
+            ui.remark(&format!("{done}: `{}`, for its owner alone", path.display()));
+            if !shown.starts_with('/') {
+                ui.hint(&format!("`{shown}` lies in the project: keep it out of version control"));
+            }
+        }
+        Kept::Key { name } => {
+            ui.remark(&format!("{done}: the key {name} of the kernel's keyring"));
+            ui.hint("it is gone when this machine is started again");
+        }
     }
     Ok(Exit::SUCCESS)
 }

@@ -25,7 +25,7 @@ enum SecretsCommand {
     List(ListArgs),
     /// Read the secrets of a target, and say whether a run could; values are never shown
     Check(CheckArgs),
-    /// Write a secret into its file, from a prompt or from standard input
+    /// Write a secret into its file or key, from a prompt or from standard input
     Set(SetArgs),
 }
 
@@ -114,7 +114,7 @@ fn to_json(secret: &ListedSecret) -> serde_json::Value {
 /// Where exactly a secret comes from.
 fn place(from: &From) -> String {
     match from {
-        From::Env { name } | From::Systemd { name } => name.clone(),
+        From::Env { name } | From::Systemd { name } | From::Keyring { name } => name.clone(),
         From::File { path } => path.clone(),
         From::Command { argv } => argv.join(" "),
     }

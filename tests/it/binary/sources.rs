@@ -1,4 +1,4 @@
-//! Where secrets come from: commands, systemd credentials, and what `rerail secrets` says of them all.
+//! Where secrets come from: commands, systemd credentials, the kernel's keyring, and what `rerail secrets` says of them all.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -95,6 +95,80 @@ fn a_credential_of_systemd_is_read_and_a_step_can_not_show_it() {
     assert_eq!(heard.matches(TOKEN).count(), 2, "{heard}");
     let said = place.ask(&["run", "read", "--target", "here"]);
     assert!(said.code() != Some(0) && !said.stdout.contains(TOKEN), "{said:?}");
+}
+
+#[cfg(not(feature = "keyring"))]
+#[test]
+fn a_build_without_a_keyring_says_so_wherever_one_is_needed() {
+    let ledger = server();
+    let place = place(&ledger.url, "from: keyring, name: the-token", "");
+    // The target means the same to every build.
+    place.ask(&["check", "send", "here"]).exits(0);
+    assert_eq!(place.json(&["secrets", "list"])[0]["place"], json!("the-token"));
+    for (args, code) in [
+        (vec!["run", "send", "--target", "here"], 2),
+        (vec!["secrets", "check", "--target", "here"], 1),
+        (vec!["secrets", "set", "TOKEN", "--target", "here"], 2),
+    ] {
+        let said = place.ask(&args).exits(code);
+        let said = format!("{}{}", said.stdout, said.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+        for part in ["the key the-token of the kernel's keyring", "no keyring", "--features keyring", "`from: file`"] {
+            assert!(said.contains(part), "{args:?}: {said}");
+        }
+    }
+    assert_eq!(ledger.bytes(), 0);
+}
+
+#[cfg(feature = "keyring")]
+#[test]
+fn a_secret_goes_into_the_keyring_and_from_there_to_its_host() {
+    let Key(key) = &Key(format!("rerail-test-binary-{}", std::process::id()));
+    let ledger = server();
+    let place = place(&ledger.url, &format!("from: keyring, name: {key}, hosts: [127.0.0.1]"), "");
+    let missing = place.ask(&["run", "send", "--target", "here"]);
+    if missing.stderr.contains("lets no program use it") {
+        eprintln!("NOT TESTED: {}", missing.stderr);
+        return;
+    }
+    assert!(missing.exits(2).stderr.contains("which is not there"));
+    let set = |value: &str| {
+        let mut command = place.rerail(&["secrets", "set", "TOKEN", "--target", "here"]);
+        command.stdin(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), value.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for (value, done) in [("an-older-value-example\n", "written"), (TOKEN, "replaced")] {
+        let (code, said) = set(value);
+        assert!(code == Some(0) && said.contains(&format!("{done}: the key {key}")), "{said}");
+        assert!(!said.contains(value.trim()), "{said}");
+    }
+    // Each of the commands below is a process of its own, as the one that wrote it was.
+    place.ask(&["secrets", "check", "--target", "here"]).exits(0).says(&["16 to 63 bytes"]);
+    place.ask(&["run", "send", "--target", "here"]).exits(0);
+    let heard: String = ledger.entries().into_iter().map(|request| request.head).collect();
+    assert_eq!(heard.matches(TOKEN).count(), 2, "{heard}");
+    let (code, said) = set(&"k1y".repeat(11_000));
+    assert!(code == Some(2) && said.contains("holds at most 32767 bytes, got 33000"), "{said}");
+    place.ask(&["secrets", "check", "--target", "here"]).exits(0).says(&["16 to 63 bytes"]);
+}
+
+/// Takes a key out again whatever becomes of a test: it would stay until the machine's next start.
+#[cfg(feature = "keyring")]
+struct Key(String);
+
+#[cfg(feature = "keyring")]
+impl Drop for Key {
+    fn drop(&mut self) {
+        use linux_keyutils::{KeyRing, KeyRingIdentifier};
+        let own = KeyRing::from_special_id(KeyRingIdentifier::Thread, true);
+        let found = own.and_then(|own| {
+            own.link_keyring_id(KeyRingIdentifier::User)?;
+            own.search(&self.0)
+        });
+        found.and_then(|key| key.invalidate()).ok();
+    }
 }
 
 #[test]

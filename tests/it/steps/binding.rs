@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use tokio::net::UdpSocket;
 
 use crate::steps::kit::{Server, answer, args, hurried, perform};
+use crate::steps::mail::{PASSWORD, Post, Script};
 
 const TOKEN: &str = "tok-fake-0123456789-example";
 
@@ -289,5 +290,34 @@ async fn every_step_that_logs_in_asks_where_the_secret_may_go() {
                 );
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_mail_server_gets_no_password_that_is_bound_to_another() {
+    let login = rerail::script::secret::base64(&format!("\0rerail\0{PASSWORD}"));
+    // (what the password is bound to, whether it goes to `localhost`)
+    for (hosts, goes) in [
+        (vec!["mail.example.com"], false),
+        // The same machine, but not what somebody agreed to.
+        (vec!["127.0.0.1"], false),
+        (vec!["*.localhost"], false),
+        (vec!["localhost.example.com", "xlocalhost"], false),
+        (vec!["mail.example.com", "localhost"], true),
+    ] {
+        let post = Post::start(Script::default()).await;
+        let world = post.world_bound_to(&hosts);
+        let attempt = post.send(&hurried(&world, 3000), json!({})).await;
+        if goes {
+            assert_eq!(attempt.outcome, Outcome::Done, "{hosts:?}: {:?}", attempt.failure);
+            assert!(post.log.secured().contains(&format!("AUTH PLAIN {login}\r\n")), "{}", post.log.secured());
+            continue;
+        }
+        let failure = attempt.failure.unwrap_or_else(|| panic!("{hosts:?}: not refused"));
+        assert_eq!((attempt.outcome, failure.kind), (Outcome::Refused, FailureKind::Secret), "{}", failure.message);
+        let says = format!("is bound to {} and does not go to localhost", hosts.join(", "));
+        assert!(failure.message.contains(&says), "{}", failure.message);
+        let heard = format!("{}{}", post.log.plain(), post.log.secured());
+        assert_eq!((post.server.connections(), heard.as_str()), (0, ""), "{hosts:?}: nobody is bothered");
     }
 }

@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use crate::services::Mailbox;
 use crate::steps::kit::{Authority, Server, args, hurried, perform};
 
-const PASSWORD: &str = "not-a-real-password";
+pub const PASSWORD: &str = "not-a-real-password";
 
 /// What a server does at a verb instead of what it should.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +33,7 @@ enum Act {
 
 /// A server by its deviations; verbs are CONNECT EHLO STARTTLS AUTH MAIL RCPT DATA DOT.
 #[derive(Clone, Default)]
-struct Script {
+pub struct Script {
     acts: BTreeMap<&'static str, Act>,
     /// Replies to the second recipient only.
     second: Option<&'static str>,
@@ -43,30 +43,31 @@ struct Script {
 
 /// Lines that came before TLS and inside it.
 #[derive(Clone, Default)]
-struct Log {
+pub struct Log {
     plain: Arc<Mutex<String>>,
     secured: Arc<Mutex<String>>,
 }
 
 impl Log {
-    fn plain(&self) -> String {
+    pub fn plain(&self) -> String {
         self.plain.lock().unwrap().clone()
     }
 
-    fn secured(&self) -> String {
+    pub fn secured(&self) -> String {
         self.secured.lock().unwrap().clone()
     }
 }
 
-struct Post {
-    server: Server,
-    log: Log,
+/// A mail server of ours at `localhost`, and a project that sends by it.
+pub struct Post {
+    pub server: Server,
+    pub log: Log,
     authority: Authority,
     project: TempDir,
 }
 
 impl Post {
-    async fn start(script: Script) -> Post {
+    pub async fn start(script: Script) -> Post {
         let log = Log::default();
         let authority = Authority::for_localhost();
         let (acceptor, heard) = (authority.acceptor(), log.clone());
@@ -95,18 +96,24 @@ impl Post {
 
     /// By STARTTLS with a login, whose secrets `redactor` learns.
     fn world_with(&self, redactor: &Redactor) -> World {
-        self.world_of(self.server.address.port(), Security::Starttls, true, redactor.clone())
+        self.world_of(self.server.address.port(), Security::Starttls, true, redactor.clone(), &["localhost"])
+    }
+
+    /// By STARTTLS with a login, whose password is bound to these hosts.
+    pub fn world_bound_to(&self, hosts: &[&str]) -> World {
+        self.world_of(self.server.address.port(), Security::Starttls, true, Redactor::new(), hosts)
     }
 
     fn world_at(&self, port: u16, security: Security, login: bool) -> World {
-        self.world_of(port, security, login, Redactor::new())
+        self.world_of(port, security, login, Redactor::new(), &["localhost"])
     }
 
-    fn world_of(&self, port: u16, security: Security, login: bool, redactor: Redactor) -> World {
+    fn world_of(&self, port: u16, security: Security, login: bool, redactor: Redactor, hosts: &[&str]) -> World {
         let login = login.then(|| Login { user: "rerail".into(), password_secret: "SMTP_PASSWORD".into() });
         let smtp = Smtp { host: "localhost".into(), port, security, login };
         let mail = Mail { smtp, from: "ops@example.com".into(), allow_domains: vec!["example.com".into()] };
-        let secret = SecretSource { from: From::File { path: "password".into() }, hosts: vec!["localhost".into()] };
+        let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+        let secret = SecretSource { from: From::File { path: "password".into() }, hosts };
         World::new(WorldSettings {
             project: self.project.path().into(),
             settings: Settings { mail: Some(mail), ..Settings::default() },
@@ -118,7 +125,7 @@ impl Post {
         .gated(|| Ok(()))
     }
 
-    async fn send(&self, world: &World, more: serde_json::Value) -> Attempt {
+    pub async fn send(&self, world: &World, more: serde_json::Value) -> Attempt {
         let attempt = perform(world, "email.send", &letter(more)).await;
         let said = format!("{} {}", attempt.failure.as_ref().map_or("", |failure| &failure.message), attempt.outputs);
         assert!(!said.contains(PASSWORD), "{said}");
