@@ -6,11 +6,11 @@ use clap::Args;
 use serde_json::json;
 
 use crate::engine::plan::Drift;
-use crate::runs::{Foreground, PreparedApply};
+use crate::runs::PreparedApply;
 use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
-use crate::surfaces::cli::run::{Listing, Unwatched, consent};
+use crate::surfaces::cli::run::{Listing, consent, unheard};
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{foreground, plan};
 use crate::transcript::{Plan, saved};
@@ -45,10 +45,7 @@ pub fn apply(session: &Session, args: ApplyArgs) -> Result<Exit, CliError> {
     }
     let actor = session.actor(&runs)?;
     runs.may_start(&apply.prepared, &actor)?;
-    // A rehearsal hears nobody: Ctrl-C ends the process, and there is nothing to put in order.
-    let (_, control) = tokio::sync::mpsc::unbounded_channel();
-    let looking = Foreground { watcher: Box::new(Unwatched), control, attended: false, actor: actor.clone() };
-    let (rehearsed, drift) = runs.rehearse_apply(&apply, looking)?;
+    let (rehearsed, drift) = runs.rehearse_apply(&apply, unheard(actor.clone()))?;
     if !drift.writes.is_empty() {
         return refuse(session, &apply, &drift);
     }

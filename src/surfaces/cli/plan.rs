@@ -9,11 +9,11 @@ use serde_json::json;
 
 use crate::engine::plan::SavedPlan;
 use crate::runbook::types::parse_duration;
-use crate::runs::{Foreground, Made, PLAN_BYTES_MAX, PLAN_LASTS_MAX, Why};
+use crate::runs::{Made, PLAN_BYTES_MAX, PLAN_LASTS_MAX, Why};
 use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
-use crate::surfaces::cli::run::{Asked, Unwatched, plan_json, show_plan, warn};
+use crate::surfaces::cli::run::{Asked, plan_json, show_plan, unheard, warn};
 use crate::surfaces::cli::session::Session;
 use crate::transcript::{Plan, saved};
 
@@ -48,10 +48,7 @@ pub fn plan(session: &Session, args: PlanArgs) -> Result<Exit, CliError> {
     let request = args.asked.request()?;
     let prepared = runs.prepare(&request)?;
     warn(session, &prepared);
-    // A rehearsal hears nobody: Ctrl-C ends the process, and there is nothing to put in order.
-    let (_, control) = tokio::sync::mpsc::unbounded_channel();
-    let actor = session.actor(&runs)?;
-    let foreground = Foreground { watcher: Box::new(Unwatched), control, attended: false, actor };
+    let foreground = unheard(session.actor(&runs)?);
     let Made { rehearsed, plan: made } = runs.plan(&prepared, &request.runbook, args.expires, foreground)?;
     let plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
     let Some((saved_plan, text)) = made else {

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use clap::Args;
 
-use crate::engine::event::Event;
+use crate::engine::event::{Actor, Event};
 use crate::engine::facts::Facts;
 use crate::engine::machine::Waits;
 use crate::runbook::problem::render;
@@ -191,11 +191,7 @@ pub fn change_line(change: &Change, marks: crate::transcript::Marks) -> Line {
 /// If the rehearsal can't begin.
 pub fn rehearse(session: &Session, runs: &Runs, prepared: Prepared, detailed: bool) -> Result<Exit, CliError> {
     let ui = &session.ui;
-    // A rehearsal hears nobody: Ctrl-C ends the process, and there is nothing to put in order.
-    let (_, control) = tokio::sync::mpsc::unbounded_channel();
-    let actor = session.actor(runs)?;
-    let foreground = Foreground { watcher: Box::new(Unwatched), control, attended: false, actor };
-    let rehearsed = runs.rehearse(&prepared, foreground)?;
+    let rehearsed = runs.rehearse(&prepared, unheard(session.actor(runs)?))?;
     let plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
     show_plan(ui, &plan, &rehearsed);
     Ok(if detailed && plan.changes_something() { Exit::PLAN_CHANGES } else { Exit::SUCCESS })
@@ -225,8 +221,14 @@ pub fn plan_json(plan: &Plan, rehearsed: &Rehearsed) -> serde_json::Value {
     json
 }
 
+/// A rehearsal hears nobody: Ctrl-C ends the process, and there is nothing to put in order.
+pub fn unheard(actor: Actor) -> Foreground {
+    let (_, control) = tokio::sync::mpsc::unbounded_channel();
+    Foreground { watcher: Box::new(Unwatched), control, attended: false, actor }
+}
+
 /// A plan is shown whole at its end.
-pub struct Unwatched;
+struct Unwatched;
 
 impl Watcher for Unwatched {
     fn events(&mut self, _: &[Event], _: &Facts) {}
