@@ -7,10 +7,12 @@ mod folder;
 mod library;
 mod new;
 mod place;
+mod replace;
 mod test_files;
 
 pub use error::ProjectError;
 pub use folder::Origin;
 pub use library::{Listed, Project};
 pub use new::{NewError, first_runbook, new_file, new_project};
+pub use replace::replace;
 pub use test_files::{TestText, is_test};

@@ -1,10 +1,11 @@
 //! Writes a secret where its target reads it from: into a file, or a key of the kernel's keyring. The other sources are
 //! not ours to write.
 
-use std::io::Write as _;
+use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use crate::project::replace;
 use crate::redact::weakness;
 use crate::runbook::settings::From;
 use crate::runs::Runs;
@@ -86,7 +87,7 @@ impl Runs {
                 return keyring::replace(key, value.as_bytes()).map_err(|why| key_unwritable(key, &why));
             }
         };
-        replace(path, value.as_bytes()).map_err(|error| {
+        replace(path, value.as_bytes(), Permissions::from_mode(0o600)).map_err(|error| {
             let said = unwritable(shown, &error.to_string());
             match path.parent().filter(|parent| !parent.exists()) {
                 Some(parent) => said.hint(format!("make its directory:  mkdir -p -m 700 {}", parent.display())),
@@ -117,18 +118,6 @@ fn elsewhere(name: &str, whence: &str, hint: &str) -> RunsError {
 
 fn key_unwritable(key: &str, why: &str) -> RunsError {
     RunsError::new(ErrorKind::Usage, format!("the secret is kept in the key {key} of the kernel's keyring, {why}"))
-}
-
-/// All of it or nothing, never for anybody else to read.
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Unguessable and 0600 from the start.
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o600))?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    std::fs::File::open(directory)?.sync_all()
 }
 
 fn unwritable(shown: &str, why: &str) -> RunsError {

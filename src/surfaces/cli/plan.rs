@@ -1,6 +1,8 @@
 //! `rerail plan`: a rehearsal that is written down, to be looked at by others and applied later.
 
-use std::io::{Read, Write};
+use std::fs::Permissions;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -8,6 +10,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use crate::engine::plan::SavedPlan;
+use crate::project::replace;
 use crate::runbook::types::parse_duration;
 use crate::runs::{Made, PLAN_BYTES_MAX, PLAN_LASTS_MAX, Why};
 use crate::surfaces::cli::args::Output;
@@ -111,13 +114,8 @@ pub fn is_plan(path: &Path) -> bool {
 
 /// Whole or not at all, readable by its owner: what was read for it is in it.
 fn write(path: &Path, text: &str) -> Result<(), CliError> {
-    let shown = path.display().to_string();
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let failed = |error: &std::io::Error| CliError::io("writing", &shown, error);
-    let mut file = tempfile::NamedTempFile::new_in(directory).map_err(|error| failed(&error))?;
-    file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(|error| failed(&error))?;
-    file.persist(path).map_err(|error| failed(&error.error))?;
-    Ok(())
+    replace(path, text.as_bytes(), Permissions::from_mode(0o600))
+        .map_err(|error| CliError::io("writing", &path.display().to_string(), &error))
 }
 
 /// The text of a plan.

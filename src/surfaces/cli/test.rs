@@ -1,13 +1,12 @@
 //! `rerail test`: test files of runbooks and actions, run in a world that only answers.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use clap::Args;
 use serde_json::{Value as Json, json};
 use similar::{ChangeTag, TextDiff};
 
-use crate::project::is_test;
+use crate::project::{is_test, replace};
 use crate::runbook::problem::{Problem, has_errors, render};
 use crate::runs::{Coverage, Failed, Suite, TestRequest, TestResult, Verdict};
 use crate::surfaces::cli::error::CliError;
@@ -254,12 +253,7 @@ fn update(suite: &Suite) -> Result<Vec<String>, CliError> {
         let of_file = suite.results.iter().filter(|result| result.path == path).flat_map(failed);
         let failures: Vec<Failed> = of_file.collect();
         let Some(text) = Failed::updated(&failures) else { continue };
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let written = tempfile::NamedTempFile::new_in(folder).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.as_file().set_permissions(std::fs::metadata(path)?.permissions())?;
-            file.persist(path).map_err(|error| error.error)
-        });
+        let written = std::fs::metadata(path).and_then(|found| replace(path, text.as_bytes(), found.permissions()));
         written.map_err(|error| CliError::io("writing", shown, &error))?;
         updated.push(shown.to_owned());
     }
