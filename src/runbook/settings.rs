@@ -198,15 +198,19 @@ fn secret(reader: &mut Reader, name: &str, node: &Node) -> Option<SecretSource> 
             reader.error("E0115", entry.key.span, message, "belongs to another source");
         }
     };
+    // What it is called there, unless the file says so: as here.
+    let named = |reader: &mut Reader, fault: fn(&str) -> Option<String>| {
+        let named = match fields.get("name") {
+            Some(node) => reader.text(node, "`name`")?,
+            None => Spanned::new(name.to_owned(), from.span),
+        };
+        reader.name(&named, fault);
+        Some(named.value)
+    };
     let from = match from.value.as_str() {
         "env" => {
             misplaced(reader, &["path", "argv"]);
-            let variable = match fields.get("name") {
-                Some(node) => reader.text(node, "`name`")?,
-                None => Spanned::new(name.to_owned(), from.span),
-            };
-            reader.name(&variable, variable_fault);
-            From::Env { name: variable.value }
+            From::Env { name: named(reader, variable_fault)? }
         }
         "file" => {
             misplaced(reader, &["name", "argv"]);
@@ -215,21 +219,11 @@ fn secret(reader: &mut Reader, name: &str, node: &Node) -> Option<SecretSource> 
         }
         "systemd" => {
             misplaced(reader, &["path", "argv"]);
-            let credential = match fields.get("name") {
-                Some(node) => reader.text(node, "`name`")?,
-                None => Spanned::new(name.to_owned(), from.span),
-            };
-            reader.name(&credential, credential_fault);
-            From::Systemd { name: credential.value }
+            From::Systemd { name: named(reader, credential_fault)? }
         }
         "keyring" => {
             misplaced(reader, &["path", "argv"]);
-            let key = match fields.get("name") {
-                Some(node) => reader.text(node, "`name`")?,
-                None => Spanned::new(name.to_owned(), from.span),
-            };
-            reader.name(&key, path_fault);
-            From::Keyring { name: key.value }
+            From::Keyring { name: named(reader, path_fault)? }
         }
         "command" => {
             misplaced(reader, &["name", "path"]);
