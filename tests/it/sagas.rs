@@ -254,16 +254,23 @@ fn killed_before_or_after_every_effect_each_thing_is_made_and_taken_back_once() 
     for (name, scenario) in shapes() {
         let whole = undo(scenario.run());
         let expected: Vec<String> = whole.world.calls.iter().map(|(path, ..)| path.clone()).collect();
-        for keep in 1..whole.run.events.len() {
-            for performed in [false, true] {
-                let case = format!("{name}: killed at event {keep}, performed: {performed}");
-                let ended = killed(&scenario, keep, performed);
-                assert_taken_back(&ended, &scenario, &case);
-                assert_eq!(world(&ended, ""), BTreeSet::new(), "{case}");
-                for path in &expected {
-                    assert_eq!(times(&ended, path), 1, "{case}: `{path}`");
-                }
+        at_every_kill(name, &scenario, &whole, |ended, case| {
+            for path in &expected {
+                assert_eq!(times(ended, path), 1, "{case}: `{path}`");
             }
+        });
+    }
+}
+
+/// Kills it at each of the events it has as a whole, before and after what is under way: nothing is left of it.
+fn at_every_kill(name: &str, scenario: &Scenario, whole: &Ended, also: impl Fn(&Ended, &str)) {
+    for keep in 1..whole.run.events.len() {
+        for performed in [false, true] {
+            let case = format!("{name}: killed at event {keep}, performed: {performed}");
+            let ended = killed(scenario, keep, performed);
+            assert_taken_back(&ended, scenario, &case);
+            assert_eq!(world(&ended, ""), BTreeSet::new(), "{case}");
+            also(&ended, &case);
         }
     }
 }
@@ -284,14 +291,8 @@ fn a_run_that_takes_itself_back_and_is_killed_leaves_nothing_behind_either() {
             whole.outputs("on_failure/back").get("undone").map(|list| list.to_json().as_array().unwrap().len()),
             Some(3)
         );
-        for keep in 1..whole.run.events.len() {
-            for performed in [false, true] {
-                let case = format!("{name}: killed at event {keep}, performed: {performed}");
-                let ended = killed(&scenario, keep, performed);
-                assert_taken_back(&ended, &scenario, &case);
-                assert_eq!(world(&ended, ""), BTreeSet::new(), "{case}");
-                assert_eq!(ended.world.calls.len(), whole.world.calls.len(), "{case}");
-            }
-        }
+        at_every_kill(name, &scenario, &whole, |ended, case| {
+            assert_eq!(ended.world.calls.len(), whole.world.calls.len(), "{case}");
+        });
     }
 }
