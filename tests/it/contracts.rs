@@ -3,6 +3,7 @@
 
 use boon::{Compiler, Schemas};
 use percent_encoding::percent_decode_str;
+use rerail::world::http::Request;
 use serde_json::{Map, Value as Json, json};
 
 use crate::services::skipped;
@@ -16,41 +17,10 @@ const UNDESCRIBED: [(&str, &str); 1] = [
 /// Headers that OpenAPI leaves to other parts of a description.
 const NO_PARAMETERS: [&str; 3] = ["accept", "authorization", "content-type"];
 
-/// A request as it was sent.
-#[derive(Clone, Debug)]
-pub struct Asked {
-    pub method: String,
-    /// With its query.
-    pub path: String,
-    pub headers: Vec<(String, String)>,
-    pub body: String,
-}
-
-impl Asked {
-    pub fn new(method: &str, path: &str) -> Asked {
-        Asked { method: method.to_owned(), path: path.to_owned(), headers: Vec::new(), body: String::new() }
-    }
-
-    pub fn header(mut self, name: &str, value: &str) -> Asked {
-        self.headers.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    pub fn json(mut self, body: &Json) -> Asked {
-        self.body = body.to_string();
-        self.header("Content-Type", "application/json")
-    }
-
-    fn head(&self, name: &str) -> Option<&str> {
-        let mut named = self.headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
-        named.next().map(|(_, value)| value.as_str())
-    }
-}
-
 /// Each of these requests is in a description, a file below `RERAIL_CONTRACTS`, and is as it says. Says loudly that
 /// nothing was compared where that folder is missing.
 #[track_caller]
-pub fn assert_described(description: &str, requests: &[Asked]) {
+pub fn assert_described(description: &str, requests: &[Request]) {
     assert!(!requests.is_empty(), "there is nothing to compare with {description}");
     let Some(folder) = std::env::var_os("RERAIL_CONTRACTS") else {
         skipped(&format!("RERAIL_CONTRACTS names no folder with {description}"));
@@ -75,7 +45,7 @@ impl Description {
     }
 
     /// What is wrong with a request, a line each.
-    fn faults(&self, asked: &Asked) -> Vec<String> {
+    fn faults(&self, asked: &Request) -> Vec<String> {
         let (path, query) = asked.path.split_once('?').unwrap_or((&asked.path, ""));
         let what = format!("{} {path}", asked.method);
         let Some(template) = self.template(&asked.method, path) else {
@@ -167,7 +137,7 @@ impl Description {
         (!fits).then(|| format!("`{}` is {value:?}, which its schema refuses", parameter.name))
     }
 
-    fn of_body(&self, place: &str, asked: &Asked) -> Vec<String> {
+    fn of_body(&self, place: &str, asked: &Request) -> Vec<String> {
         let described = self.document.pointer(&format!("{place}/requestBody")).map(|_| {
             let place = self.followed(format!("{place}/requestBody"));
             let is_required = self.document.pointer(&place).is_some_and(|body| body["required"] == true);
@@ -181,7 +151,7 @@ impl Description {
         if asked.body.is_empty() {
             return if is_required { vec!["a body is required".to_owned()] } else { Vec::new() };
         }
-        let media = asked.head("content-type").unwrap_or_default();
+        let media = asked.header("content-type").unwrap_or_default();
         let media = media.split(';').next().unwrap_or_default().trim();
         let place = format!("{place}/content/{}/schema", escaped(media));
         if self.document.pointer(&place).is_none() {
@@ -276,10 +246,10 @@ struct Parameter {
     schema: Option<String>,
 }
 
-fn of_head(parameters: &[Parameter], asked: &Asked) -> Vec<String> {
+fn of_head(parameters: &[Parameter], asked: &Request) -> Vec<String> {
     let missing = parameters.iter().filter(|parameter| {
         let is_parameter = !NO_PARAMETERS.contains(&parameter.name.to_lowercase().as_str());
-        parameter.within == "header" && parameter.is_required && is_parameter && asked.head(&parameter.name).is_none()
+        parameter.within == "header" && parameter.is_required && is_parameter && asked.header(&parameter.name).is_none()
     });
     missing.map(|parameter| format!("the header `{}` is required", parameter.name)).collect()
 }
@@ -307,6 +277,25 @@ fn admit_null(at: &mut Json) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn bare(method: &str, path: &str) -> Request {
+        let head = format!("{method} {path} HTTP/1.1\r\n");
+        Request { method: method.to_owned(), path: path.to_owned(), head, body: String::new() }
+    }
+
+    fn with(mut asked: Request, header: &str) -> Request {
+        asked.head.push_str(&format!("{header}\r\n"));
+        asked
+    }
+
+    fn typed(mut asked: Request, media: &str, body: &Json) -> Request {
+        asked.body = body.to_string();
+        with(asked, &format!("Content-Type: {media}"))
+    }
+
+    fn sent(method: &str, path: &str, body: &Json) -> Request {
+        typed(bare(method, path), "application/json", body)
+    }
 
     fn description() -> Description {
         Description::new(json!({
@@ -343,11 +332,11 @@ mod tests {
     fn a_request_as_it_is_described_has_no_fault() {
         let whole = json!({ "name": "a", "note": null, "parts": [{ "size": 1 }], "labels": { "any": "b" } });
         let fine = [
-            Asked::new("GET", "/things/t_1?limit=5&team=a"),
-            Asked::new("GET", "/things/newest"),
-            Asked::new("PUT", "/things/t_1").json(&whole),
-            Asked::new("GET", "/v7/deployments?meta-step=a"),
-            Asked::new("POST", "/mails").header("idempotency-key", "k").json(&json!({})),
+            bare("GET", "/things/t_1?limit=5&team=a"),
+            bare("GET", "/things/newest"),
+            sent("PUT", "/things/t_1", &whole),
+            bare("GET", "/v7/deployments?meta-step=a"),
+            with(sent("POST", "/mails", &json!({})), "idempotency-key: k"),
         ];
         for asked in fine {
             assert_eq!(description().faults(&asked), Vec::<String>::new(), "{asked:?}");
@@ -361,52 +350,50 @@ mod tests {
         let again =
             json!({ "name": "shop", "deploymentId": "dpl_1", "target": "production", "meta": { "runId": "1" } });
         let vercel = [
-            Asked::new("GET", "/v10/projects/prj_1/env?teamId=team_1"),
-            Asked::new("POST", "/v10/projects/prj_1/env?teamId=team_1&upsert=true").json(&variable),
-            Asked::new("GET", "/v7/deployments?projectId=prj_1&limit=20&meta-stepId=a"),
-            Asked::new("POST", "/v13/deployments?forceNew=1").json(&again),
-            Asked::new("POST", "/v10/projects/prj_1/promote/dpl_1").json(&json!({})),
-            Asked::new("GET", "/v4/aliases/shop.example.com?teamId=team_1"),
+            bare("GET", "/v10/projects/prj_1/env?teamId=team_1"),
+            sent("POST", "/v10/projects/prj_1/env?teamId=team_1&upsert=true", &variable),
+            bare("GET", "/v7/deployments?projectId=prj_1&limit=20&meta-stepId=a"),
+            sent("POST", "/v13/deployments?forceNew=1", &again),
+            sent("POST", "/v10/projects/prj_1/promote/dpl_1", &json!({})),
+            bare("GET", "/v4/aliases/shop.example.com?teamId=team_1"),
         ];
         assert_described("vercel/vercel-reduced.openapi.json", &vercel);
         let mail = json!({ "from": "a@example.com", "to": ["b@example.com"], "subject": "a", "text": "b" });
-        let resend = [Asked::new("POST", "/emails").header("Idempotency-Key", "k").json(&mail)];
+        let resend = [with(sent("POST", "/emails", &mail), "Idempotency-Key: k")];
         assert_described("resend/resend.openapi.json", &resend);
         let dispatch = json!({ "ref": "main", "inputs": { "step": "a" } });
-        let github = [Asked::new("POST", "/repos/o/r/actions/workflows/deploy.yml/dispatches").json(&dispatch)];
+        let github = [sent("POST", "/repos/o/r/actions/workflows/deploy.yml/dispatches", &dispatch)];
         assert_described("github/github-actions-reduced.openapi.json", &github);
-        let mut snapshot =
-            Asked::new("POST", "/api/atlas/v2/groups/32b6e34b3d91647abb20e7b8/clusters/Cluster0/backup/snapshots");
-        snapshot = snapshot.json(&json!({ "description": "a", "retentionInDays": 7 }));
-        snapshot.headers[0].1 = "application/vnd.atlas.2023-01-01+json".to_owned();
+        let path = "/api/atlas/v2/groups/32b6e34b3d91647abb20e7b8/clusters/Cluster0/backup/snapshots";
+        let body = json!({ "description": "a", "retentionInDays": 7 });
+        let snapshot = typed(bare("POST", path), "application/vnd.atlas.2023-01-01+json", &body);
         assert_described("atlas/atlas-backups-reduced.openapi.json", &[snapshot]);
     }
 
     #[test]
     fn each_mistake_is_told() {
-        let put = |body: Json| Asked::new("PUT", "/things/t_1").json(&body);
-        let mut typed = put(json!({ "name": "a" }));
-        typed.headers[0].1 = "text/plain".to_owned();
+        let put = |body: Json| sent("PUT", "/things/t_1", &body);
+        let plain = typed(bare("PUT", "/things/t_1"), "text/plain", &json!({ "name": "a" }));
         let wrong = [
-            (Asked::new("GET", "/thing/t_1"), "no such operation"),
-            (Asked::new("GET", "/things/"), "no such operation"),
-            (Asked::new("DELETE", "/things/t_1"), "no such operation"),
-            (Asked::new("GET", "/things/t_1/parts"), "no such operation"),
-            (Asked::new("GET", "/things/x?team=a"), "`id` is \"x\""),
-            (Asked::new("GET", "/things/t_1?limit=5"), "`team` is required"),
-            (Asked::new("GET", "/things/t_1?team=a&limit=11"), "`limit` is \"11\""),
-            (Asked::new("GET", "/things/t_1?team=a&limit=many"), "`limit` is \"many\""),
-            (Asked::new("GET", "/things/t_1?team=a&teem=a"), "`teem` is not described"),
-            (Asked::new("GET", "/things/newest?meta-step=a"), "`meta-step` is not described"),
-            (Asked::new("PUT", "/things/t_1"), "a body is required"),
+            (bare("GET", "/thing/t_1"), "no such operation"),
+            (bare("GET", "/things/"), "no such operation"),
+            (bare("DELETE", "/things/t_1"), "no such operation"),
+            (bare("GET", "/things/t_1/parts"), "no such operation"),
+            (bare("GET", "/things/x?team=a"), "`id` is \"x\""),
+            (bare("GET", "/things/t_1?limit=5"), "`team` is required"),
+            (bare("GET", "/things/t_1?team=a&limit=11"), "`limit` is \"11\""),
+            (bare("GET", "/things/t_1?team=a&limit=many"), "`limit` is \"many\""),
+            (bare("GET", "/things/t_1?team=a&teem=a"), "`teem` is not described"),
+            (bare("GET", "/things/newest?meta-step=a"), "`meta-step` is not described"),
+            (bare("PUT", "/things/t_1"), "a body is required"),
             (put(json!({ "note": "a" })), "missing propert"),
             (put(json!({ "name": 1 })), "want string"),
             (put(json!({ "name": "a", "nmae": "b" })), "`.nmae` of the body"),
             (put(json!({ "name": "a", "parts": [{ "sise": 1 }] })), "`.parts[].sise` of the body"),
             (put(json!({ "name": "a", "labels": { "any": 1 } })), "want string"),
-            (typed, "\"text/plain\" is not described"),
-            (Asked::new("POST", "/mails"), "`Idempotency-Key` is required"),
-            (Asked::new("POST", "/mails").header("Idempotency-Key", "k").json(&json!({ "a": 1 })), "no body"),
+            (plain, "\"text/plain\" is not described"),
+            (bare("POST", "/mails"), "`Idempotency-Key` is required"),
+            (with(sent("POST", "/mails", &json!({ "a": 1 })), "Idempotency-Key: k"), "no body"),
         ];
         for (asked, says) in wrong {
             let faults = description().faults(&asked);
