@@ -5,6 +5,7 @@
 
 pub mod http;
 pub mod railway;
+pub mod vercel;
 
 use crate::world::http::{Answer, Request};
 
