@@ -20,11 +20,21 @@ use crate::readme::{Block, PORT, blocks, document, serve, type_in, write_file};
 const LANGUAGE: &str = "docs/language.md";
 const PEOPLE: &str = "docs/approvals.md";
 const RAILWAY: &str = "docs/providers/railway.md";
+const VERCEL: &str = "docs/providers/vercel.md";
 const TESTING: &str = "docs/testing.md";
 
 /// The documents under test; each must stand here.
-const DOCUMENTS: [&str; 8] =
-    [PEOPLE, LANGUAGE, RAILWAY, "docs/plans.md", "docs/promises.md", "docs/secrets.md", TESTING, "docs/tutorial.md"];
+const DOCUMENTS: [&str; 9] = [
+    PEOPLE,
+    LANGUAGE,
+    RAILWAY,
+    VERCEL,
+    "docs/plans.md",
+    "docs/promises.md",
+    "docs/secrets.md",
+    TESTING,
+    "docs/tutorial.md",
+];
 
 /// Writes the examples of a document as one project, fragments as runbooks around them; gives those with a path.
 fn project(name: &str, home: &Path) -> Vec<Block> {
@@ -101,6 +111,23 @@ fn what_is_said_of_railway_passes_the_check_and_names_every_key_and_action() {
     });
     for word in keys.chain(actions) {
         assert!(text.contains(&format!("`{word}`")), "{RAILWAY} lacks `{word}`");
+    }
+}
+
+#[test]
+fn what_is_said_of_vercel_passes_the_check_and_names_every_setting_and_action() {
+    let home = tempfile::tempdir().unwrap();
+    assert_eq!(project(VERCEL, home.path()).len(), 3);
+    let (printed, code) = type_in("rerail check --deny warnings", home.path());
+    assert_eq!(code, 0, "{printed}");
+    let text = document(VERCEL);
+    let actions = files_below("stdlib/vercel").into_iter().filter_map(|path| {
+        let stem = path.strip_suffix(".yaml")?.rsplit('/').next()?;
+        Some(format!("vercel.{stem}"))
+    });
+    let settings = ["project", "token", "team", "domain", "api"].map(str::to_owned);
+    for word in actions.chain(settings) {
+        assert!(text.contains(&format!("`{word}`")), "{VERCEL} lacks `{word}`");
     }
 }
 

@@ -47,4 +47,5 @@ mod shipped;
 mod steps;
 mod tmpfs;
 mod undo;
+mod vercel;
 mod world;
