@@ -206,7 +206,8 @@ fn no_shipped_action_shows_a_secret_wherever_servers_repeat_it() {
         let search = Search::of(&values);
         let webhook = format!(
             "providers:\n  redeploy:\n    use: webhook\n    url: {0}/hooks/{{service}}\n    headers: {{ Authorization: 'Bearer ${{{{ secrets.DEPLOY_TOKEN }}}}' }}\n    \
-             json: {{ token: '${{{{ secrets.DEPLOY_TOKEN }}}}' }}\n    wait: {{ url: {0}/ill/health, status: 200, delay: 1ms, every: 1ms, within: 5s }}\n",
+             json: {{ token: '${{{{ secrets.DEPLOY_TOKEN }}}}' }}\n    wait: {{ url: {0}/ill/health, status: 200, delay: 1ms, every: 1ms, within: 5s }}\n  \
+             account: {{ main: {{ email: probe@example.com, password: '${{{{ secrets.DEPLOY_TOKEN }}}}' }} }}\n",
             ledger.url
         );
         let given: Vec<String> = inputs(&action, &ledger.url, 5432)
@@ -215,10 +216,10 @@ fn no_shipped_action_shows_a_secret_wherever_servers_repeat_it() {
             .map(|(name, value)| {
                 format!(
                     "{name}: {}",
-                    if ["list", "map"].contains(&action.inputs[name].0.as_str()) {
-                        value.to_owned()
-                    } else {
-                        format!("'{value}'")
+                    match action.inputs[name].0.as_str() {
+                        "list" | "map" => value.to_owned(),
+                        "secret" => "'${{ secrets.DEPLOY_TOKEN }}'".to_owned(),
+                        _ => format!("'{value}'"),
                     }
                 )
             })
