@@ -51,8 +51,13 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
-    if session.ui.output == Output::Sarif && !matches!(command, Command::Check(_)) {
-        return Err(CliError::usage("only `check` writes SARIF").hint("the others take `-o json` and `-o jsonl`"));
+    let only = match session.ui.output {
+        Output::Sarif if !matches!(command, Command::Check(_)) => Some("only `check` writes SARIF"),
+        Output::Junit if !matches!(command, Command::Test(_)) => Some("only `test` writes JUnit XML"),
+        _ => None,
+    };
+    if let Some(only) = only {
+        return Err(CliError::usage(only).hint("the others take `-o json` and `-o jsonl`"));
     }
     match command {
         Command::Run(args) => run::run(session, args),

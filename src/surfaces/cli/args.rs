@@ -107,6 +107,8 @@ pub enum Output {
     Yaml,
     /// SARIF 2.1.0, from `check` only
     Sarif,
+    /// JUnit XML, from `test` only
+    Junit,
 }
 
 /// When to use colour.

@@ -31,6 +31,7 @@ pub mod follow;
 pub mod foreground;
 pub mod graph;
 pub mod hold;
+pub mod junit;
 pub mod keys;
 pub mod list;
 pub mod live;

@@ -10,6 +10,7 @@ mod evidence;
 mod exports;
 mod follow;
 mod help;
+mod junit;
 pub mod kit;
 mod people;
 mod plans;
