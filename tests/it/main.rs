@@ -24,6 +24,7 @@ mod generated;
 mod groups;
 mod hold;
 mod house;
+mod incidents;
 mod journal;
 mod layering;
 mod leaks;

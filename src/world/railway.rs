@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::{Value as Json, json};
 
-use crate::world::faults::{Answer, Fault};
+use crate::world::http::Answer;
 
 /// References that stand for each other are given up on here.
 const RENDER_DEPTH: usize = 8;
@@ -64,11 +64,10 @@ pub struct State {
     pub tokens: Vec<Token>,
     /// Seconds, one for each call.
     pub now: i64,
-    /// Fields of each call, in order.
-    pub calls: Vec<String>,
+    /// Calls so far.
+    pub calls: usize,
     /// What was done, how often: `set`, `set NAME`, `unset NAME`, `deploy`, `redeploy`, `restart`, `rollback`.
     pub effects: BTreeMap<String, usize>,
-    pub faults: BTreeMap<usize, Fault>,
     /// Calls after which everything is one too many.
     pub limit: Option<usize>,
     /// Entries of a page at most, whatever is asked for.
@@ -99,9 +98,8 @@ impl State {
             projects,
             tokens,
             now: 0,
-            calls: Vec::new(),
+            calls: 0,
             effects: BTreeMap::new(),
-            faults: BTreeMap::new(),
             limit: None,
             page: 100,
             slow: 1,
@@ -112,19 +110,6 @@ impl State {
             beside: None,
             made: 0,
         }
-    }
-
-    /// The schema as it is today, if it is another than the usual one.
-    pub fn schema(&self) -> Option<String> {
-        if self.vanished.is_empty() && self.newer.is_empty() {
-            return None;
-        }
-        let lines = super::SCHEMA.lines().filter(|line| !self.vanished.contains(&line.trim()));
-        let mut text: String = lines.map(|line| format!("{line}\n")).collect();
-        for (before, more) in &self.newer {
-            text = text.replace(before, &format!("{before}{more}"));
-        }
-        Some(text)
     }
 
     /// Who calls.
