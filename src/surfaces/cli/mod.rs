@@ -20,6 +20,7 @@ mod cores;
 pub mod demo;
 pub mod describe;
 pub mod diff;
+mod docs;
 pub mod doctor;
 pub mod error;
 pub mod eval;

@@ -3,6 +3,7 @@
 mod approvals;
 mod asking;
 mod authoring;
+mod catalogue;
 mod commands;
 mod completions;
 mod confirming;
