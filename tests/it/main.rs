@@ -12,6 +12,7 @@ mod checks;
 mod cli;
 mod clocks;
 mod composites;
+mod contracts;
 mod crash;
 mod database_down;
 mod demo;
