@@ -41,6 +41,7 @@ fn of_type(ty: &str, base: &str) -> String {
         "duration" => "1s".to_owned(),
         "list" => format!("[\"{base}\"]"),
         "map" => "{\"a\": \"b\"}".to_owned(),
+        "secret" => "${{ secrets.DEPLOY_TOKEN }}".to_owned(),
         _ => "backend".to_owned(),
     }
 }
@@ -215,7 +216,7 @@ fn no_shipped_action_shows_a_secret_wherever_servers_repeat_it() {
             .map(|(name, value)| {
                 format!(
                     "{name}: {}",
-                    if ["list", "map"].contains(&action.inputs[name].0.as_str()) {
+                    if ["list", "map", "int", "float", "bool"].contains(&action.inputs[name].0.as_str()) {
                         value.to_owned()
                     } else {
                         format!("'{value}'")
