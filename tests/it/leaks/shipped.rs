@@ -41,6 +41,7 @@ fn of_type(ty: &str, base: &str) -> String {
         "duration" => "1s".to_owned(),
         "list" => format!("[\"{base}\"]"),
         "map" => "{\"a\": \"b\"}".to_owned(),
+        "secret" => "${{ secrets.DEPLOY_TOKEN }}".to_owned(),
         _ => "backend".to_owned(),
     }
 }
@@ -217,7 +218,7 @@ fn no_shipped_action_shows_a_secret_wherever_servers_repeat_it() {
                 format!(
                     "{name}: {}",
                     match action.inputs[name].0.as_str() {
-                        "list" | "map" => value.to_owned(),
+                        "list" | "map" | "int" | "float" | "bool" => value.to_owned(),
                         "secret" => "'${{ secrets.DEPLOY_TOKEN }}'".to_owned(),
                         _ => format!("'{value}'"),
                     }
