@@ -6,6 +6,7 @@ mod documents;
 mod faults;
 mod killed;
 mod kit;
+mod left;
 mod modules;
 mod others;
 mod program;
