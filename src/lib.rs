@@ -13,3 +13,4 @@ pub mod script;
 pub mod steps;
 pub mod surfaces;
 pub mod transcript;
+pub mod world;

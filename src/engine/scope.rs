@@ -228,8 +228,10 @@ impl Scope {
     fn run(&self, facts: &Facts) -> Value {
         let Some(started) = &facts.started else { return Value::Null };
         let text = |text: &Option<String>| text.as_deref().map_or(Value::Null, Value::from);
-        let provider = |name: &&str| ((*name).to_owned(), started.providers.get(*name).cloned().unwrap_or_default());
-        let providers = PROVIDERS.iter().map(provider).collect();
+        let mut providers = started.providers.clone();
+        for name in PROVIDERS {
+            providers.entry(name.to_owned()).or_default();
+        }
         let broken = self.failure.as_ref();
         let outcome = self.ending.map_or(Value::Null, |ending| Value::from(ending.word()));
         Value::map([

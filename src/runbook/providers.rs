@@ -12,15 +12,18 @@ use crate::runbook::railway;
 use crate::runbook::reader::{Fields, Keys, Reader};
 use crate::runbook::scalar::{Core, core};
 use crate::runbook::types::parse_duration;
-use crate::runbook::words::{quoted, secret_fault, variable_fault};
+use crate::runbook::words::{quoted, secret_fault, snake_case_fault, variable_fault};
 use crate::script::secret::{Part, SecretText};
 use crate::script::value::{Map, Value};
 
-/// What a target can say how to do. `run.providers` always has all of them: `()` where the target is silent.
+/// What the reader knows the settings of. `run.providers` always has them: `()` where the target is silent. What other
+/// names say, `run.providers.get("vercel")`, is for their actions to check.
 pub const PROVIDERS: [&str; 2] = [REDEPLOY, RAILWAY];
 
 const REDEPLOY: &str = "redeploy";
 const RAILWAY: &str = "railway";
+/// The setting of any provider that is an address.
+const API: &str = "api";
 /// A place may be left out where there is one, or one of this name.
 const MAIN: &str = "main";
 
@@ -60,8 +63,14 @@ pub(super) const METHODS: [(&str, &str); 3] = [("POST", "POST"), ("PUT", "PUT"),
 /// Reads `providers`. `secrets` are those the target has a source for.
 pub(super) fn read_providers(reader: &mut Reader, node: &Node, secrets: &BTreeSet<String>) -> Map {
     let mut read = Map::new();
-    let Some(fields) = reader.fields(node, &LIST) else { return read };
+    let Some((fields, others)) = reader.fields_and_names(node, &LIST) else { return read };
     let mut providing = Providing { reader, secrets };
+    for entry in others {
+        let named = providing.reader.name(&entry.key, snake_case_fault);
+        if let Some(places) = providing.places_of(entry).filter(|_| named) {
+            read.insert(entry.key.value.clone(), Value::Map(places));
+        }
+    }
     let places = fields.get(RAILWAY).map(|node| railway::read(&mut providing, node));
     let redeploy = fields.get(REDEPLOY).and_then(|node| {
         let provider = providing.provider(node)?;
@@ -108,6 +117,50 @@ impl Providing<'_> {
         };
         let problem = Problem::error("E0107", &self.reader.source, span, message);
         self.reader.push(problem.label("no such place").help(help));
+    }
+
+    /// Places by name of a provider that only its actions know: a map of settings each.
+    fn places_of(&mut self, provider: &Entry) -> Option<Map> {
+        let thing = format!("`{}`", provider.key.value);
+        let entries = self.reader.map(&provider.value, &thing);
+        if entries.is_empty() && matches!(&provider.value.kind, NodeKind::Map(_)) {
+            let span = self.reader.first_line(provider.key.span);
+            let problem = Problem::error("E0106", &self.reader.source, span, format!("{thing} names no place"));
+            let help =
+                format!("such as `{}: {{ main: {{ token: \"${{{{ secrets.TOKEN }}}}\" }} }}`", provider.key.value);
+            self.reader.push(problem.label("no place, no settings").help(help));
+        }
+        let mut places = Map::new();
+        for entry in entries {
+            let named = self.reader.name(&entry.key, snake_case_fault);
+            if let Some(place) = self.settings(entry).filter(|_| named) {
+                places.insert(entry.key.value.clone(), Value::Map(place));
+            }
+        }
+        // One that is wrong is told; whoever asks for it by name should not be told that it isn't there.
+        (!places.is_empty() && places.len() == entries.len()).then_some(places)
+    }
+
+    fn settings(&mut self, place: &Entry) -> Option<Map> {
+        let entries = match &place.value.kind {
+            NodeKind::Map(entries) => entries,
+            _ => {
+                self.reader.wrong(&place.value, &format!("the place `{}`", place.key.value), "a map of settings");
+                return None;
+            }
+        };
+        let read: Vec<_> = entries
+            .iter()
+            .map(|entry| {
+                let named = self.reader.name(&entry.key, snake_case_fault);
+                let value = match entry.key.value.as_str() {
+                    API => self.url(&entry.value),
+                    name => self.value(&entry.value, &format!("`{name}`")),
+                };
+                Some((entry.key.value.clone(), value.filter(|_| named)?))
+            })
+            .collect();
+        read.into_iter().collect()
     }
 
     fn provider(&mut self, node: &Node) -> Option<Map> {
@@ -424,6 +477,35 @@ mod tests {
         assert_eq!(codes(&one, ", url: https://a.example.com"), ["E0115"]);
         assert_eq!(codes(&one, ", timeout: 5s"), ["E0115"]);
         assert!(!codes("one: {}", "").contains(&"E0107"), "one mistake is told once");
+    }
+
+    #[test]
+    fn a_provider_nobody_has_heard_of_has_places_with_settings() {
+        let read = |others: &str| read(&format!("{{ use: webhook, url: https://a.example.com }}\n  {others}"));
+        let (providers, codes) = read(
+            "vercel: { main: { project: shop, team: 7, api: \"http://127.0.0.1:1\", token: \"${{ secrets.KEY }}\", domains: [a.example.com] } }",
+        );
+        assert_eq!(codes, Vec::<&str>::new());
+        let main = providers["vercel"].get("main").unwrap();
+        assert_eq!(main.get("token"), Some(&Value::Secret(SecretText::named("KEY"))));
+        assert_eq!((main.get("team"), main.get("project")), (Some(&Value::Int(7)), Some(&Value::from("shop"))));
+        assert_eq!(main.get("domains"), Some(&Value::List(vec!["a.example.com".into()])));
+        for (text, code) in [
+            ("vercel: {}", "E0106"),
+            ("vercel: main", "E0107"),
+            ("vercel: { main: token }", "E0107"),
+            ("Vercel: { main: { a: b } }", "E0105"),
+            ("vercel: { Main: { a: b } }", "E0105"),
+            ("vercel: { main: { A: b } }", "E0105"),
+            ("vercel: { main: { api: vercel } }", "E0107"),
+            ("vercel: { main: { token: \"${{ secrets.GONE }}\" } }", "E0208"),
+            ("vercel: { main: { token: \"${{ inputs.token }}\" } }", "E0107"),
+            ("railwy: { main: { a: b } }", "E0103"),
+        ] {
+            let (providers, codes) = read(text);
+            assert_eq!(codes, [code], "{text}");
+            assert_eq!(providers.keys().collect::<Vec<_>>(), ["redeploy"], "{text}");
+        }
     }
 
     #[test]

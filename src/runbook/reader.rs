@@ -156,6 +156,26 @@ impl Reader {
         Some(fields)
     }
 
+    /// The fields of a map that has names of the author's own beside the known keys, and those entries. A name that is all
+    /// but a known key is a mistake.
+    pub fn fields_and_names<'n>(&mut self, node: &'n Node, keys: &Keys) -> Option<(Fields<'n>, Vec<&'n Entry>)> {
+        let NodeKind::Map(entries) = &node.kind else {
+            self.wrong(node, &one(keys.what), "a map");
+            return None;
+        };
+        let mut fields = Fields { entries, span: node.span, what: keys.what, meant: vec![], strange: node.flawed };
+        let mut names = Vec::new();
+        for entry in entries.iter().filter(|entry| !keys.known.contains(&entry.key.value.as_str())) {
+            if nearest(&entry.key.value, keys.known.iter().copied()).is_some() {
+                fields.strange = true;
+                fields.meant.extend(self.unknown_key(entry, keys));
+            } else {
+                names.push(entry);
+            }
+        }
+        Some((fields, names))
+    }
+
     /// Says that a key is unknown; gives the known one that was probably meant.
     fn unknown_key(&mut self, entry: &Entry, keys: &Keys) -> Option<&'static str> {
         if self.is_full() {

@@ -380,7 +380,14 @@ impl<'a> Checker<'a> {
                 self.field(field, snippet.locate(Some(*position)), "`run.previous`", &PREVIOUS_FIELDS);
             }
             ("providers", Some((provider, position))) => {
-                self.field(provider, snippet.locate(Some(*position)), "`run.providers`", &PROVIDERS);
+                let span = snippet.locate(Some(*position));
+                if did_you_mean(provider, PROVIDERS).is_some() {
+                    self.field(provider, span, "`run.providers`", &PROVIDERS);
+                } else if !PROVIDERS.contains(&provider.as_str()) {
+                    let message = format!("`run.providers` need not have `{provider}`");
+                    let help = format!("`run.providers.get(\"{provider}\")` is `()` where the target doesn't name it");
+                    self.push(self.error("E0209", span, message, "may be missing").help(help));
+                }
             }
             _ => {}
         }

@@ -12,7 +12,7 @@ use crate::runbook::types::Type;
 use crate::runbook::words::NAME_CHARS_MAX;
 
 /// `inputs`, ids, arguments.
-const SNAKE: &str = "^[a-z][a-z0-9_]*$";
+pub(super) const SNAKE: &str = "^[a-z][a-z0-9_]*$";
 /// Runbooks.
 const KEBAB: &str = "^[a-z0-9]+(-[a-z0-9]+)*$";
 /// People and roles.

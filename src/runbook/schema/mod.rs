@@ -15,7 +15,8 @@ use serde_json::{Map, Value as Json, json};
 use crate::runbook::lower_steps::{GOES_WITH, OF_FOREACH};
 use crate::runbook::lower_whole::BELONGS;
 use crate::runbook::model::Kind;
-use crate::runbook::schema::form::argument;
+use crate::runbook::schema::form::{SNAKE, argument};
+use crate::runbook::schema::places::PROVIDERS;
 use crate::runbook::schema::table::{DEFINITIONS, Definition, PROJECT, RUNBOOK, STEP, TARGET, closure};
 use crate::runbook::spec::ActionSpec;
 
@@ -114,6 +115,12 @@ fn written(definition: &Definition) -> Json {
         "required": definition.required,
         "additionalProperties": false,
     });
+    if definition.name == PROVIDERS.name {
+        // Of the author's own: places by name, with settings that only its actions know.
+        let place = json!({ "type": "object", "propertyNames": { "pattern": SNAKE } });
+        let places = json!({ "type": "object", "minProperties": 1, "propertyNames": { "pattern": SNAKE }, "additionalProperties": place });
+        object["additionalProperties"] = places;
+    }
     if !definition.one_of.is_empty() {
         let ways: Vec<Json> = definition.one_of.iter().map(|key| json!({ "required": [key] })).collect();
         object["oneOf"] = Json::Array(ways);

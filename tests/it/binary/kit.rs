@@ -1,5 +1,7 @@
 //! The real binary in a project and a store of its own, and a server that remembers every byte it was sent.
 
+pub use rerail::world::http::Request;
+
 pub use crate::services::skipped;
 
 use std::collections::BTreeMap;
@@ -274,28 +276,6 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     while !holds() {
         assert!(began.elapsed() < PATIENCE, "never happened: {what}");
         std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// One request as it came in; complete only if head and body did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
-    pub method: String,
-    pub path: String,
-    pub head: String,
-    pub body: String,
-}
-
-impl Request {
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.head.lines().find_map(|line| {
-            let (key, value) = line.split_once(':')?;
-            key.eq_ignore_ascii_case(name).then(|| value.trim())
-        })
-    }
-
-    pub fn is_write(&self) -> bool {
-        !matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS")
     }
 }
 

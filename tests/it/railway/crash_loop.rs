@@ -5,7 +5,7 @@ use rerail::runbook::model::Level;
 use rerail::script::value::Value;
 use serde_json::json;
 
-use super::kit::{assert_no_secret_below, broken, covered, error, fixed, given, inputs, output, place};
+use super::kit::{assert_no_secret_below, broken, error, fixed, given, output, place};
 use crate::runbooks::{ended, levels, outcome};
 use crate::world::railway::{Railway, State};
 
@@ -50,18 +50,6 @@ fn a_crash_loop_is_found_fixed_and_verified_in_one_run() {
     );
     assert!(facts.findings[1].say.contains("DATABASE_PUBLIC_URL goes there instead"), "{:?}", facts.findings);
     assert_eq!(facts.findings[2].suggest.as_ref().unwrap().runbook, "verify-deployment");
-    assert_no_secret_below(place.root());
-}
-
-#[test]
-fn the_plan_of_the_fix_has_every_write_of_its_run() {
-    let railway = Railway::serve(broken(false));
-    let place = place(&railway);
-    let plan = place.plan("crash-loop", &inputs(&railway));
-    assert_eq!((railway.effects("set"), railway.effects("deploy")), (0, 0), "a plan writes nothing");
-    let facts = ended(fixed(&railway, &place, &[]));
-    assert_eq!(outcome(&facts), RunOutcome::Success, "{:?}", facts.finished);
-    assert!(covered(&plan, &facts) >= 2, "it sets and deploys");
     assert_no_secret_below(place.root());
 }
 

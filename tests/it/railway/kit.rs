@@ -3,16 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
-use base64::Engine as _;
-use rerail::engine::change::{Change, difference};
 use rerail::engine::facts::Facts;
 use rerail::engine::ids::StepPath;
-use rerail::engine::plan::SavedPlan;
-use rerail::runbook::spec::Effect;
 use rerail::script::value::Value;
 use serde_json::{Value as Json, json};
 
+use crate::incidents::sweep::Needles;
 use crate::runbooks::Place;
 use crate::world::railway::{Project, Railway, Service, State, Token, id};
 
@@ -178,44 +174,15 @@ pub fn assert_no_secret_below(folder: &std::path::Path) {
     }
 }
 
-/// All forms of all secrets that are looked for.
-static NEEDLES: LazyLock<AhoCorasick> = LazyLock::new(|| {
-    let forms = secrets().into_iter().flat_map(|secret| {
-        let json = json!(secret).to_string();
-        let encoded = base64::engine::general_purpose::STANDARD_NO_PAD.encode(&secret);
-        let percent = percent_encoding::utf8_percent_encode(&secret, percent_encoding::NON_ALPHANUMERIC).to_string();
-        [secret, json.trim_matches('"').to_owned(), encoded[..encoded.len() - 2].to_owned(), percent]
-    });
-    AhoCorasick::new(forms).unwrap()
-});
+static NEEDLES: LazyLock<Needles> = LazyLock::new(|| Needles::new(&secrets()));
 
 #[track_caller]
 pub fn assert_no_secret(what: &str, bytes: &[u8]) {
-    let found = NEEDLES.find(bytes).map(|found| String::from_utf8_lossy(&bytes[found.range()]).into_owned());
-    assert_eq!(found, None, "{what} holds a secret");
+    NEEDLES.assert_none(what, bytes);
 }
 
 fn files_below(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let paths = entries.map(|entry| entry.unwrap().path());
     paths.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
-}
-
-/// The number of writes a run made; the plan has each of them, with these arguments.
-pub fn covered(plan: &SavedPlan, facts: &Facts) -> usize {
-    let cover = plan.cover("sha256:1");
-    let mut written = 0;
-    for (path, record) in &facts.steps {
-        let Some(intent) = record.started.as_ref().map(|started| &started.intent) else { continue };
-        if intent.key.is_none() || intent.effect < Effect::Write {
-            continue;
-        }
-        written += 1;
-        let same = cover.at(path).is_some_and(|then| {
-            let now = Change { with: intent.with.clone(), ..then.clone() };
-            difference(then, &now).is_empty()
-        });
-        assert!(same || cover.leaves_open(path), "the plan lacks `{path}`: {:?}", cover.at(path));
-    }
-    written
 }

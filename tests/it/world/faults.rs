@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::net::{Shutdown, TcpStream};
 
+use rerail::world::http::Answer;
+
 /// What happens to one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -44,16 +46,16 @@ impl Fault {
         match self {
             Fault::Unheard | Fault::LostAnswer => close(stream),
             Fault::CutAnswer => {
-                let bytes = answer.bytes();
+                let bytes = bytes(answer);
                 stream.write_all(&bytes[..bytes.len() - answer.body.len() / 2 - 1]).ok();
                 close(stream);
             }
             // Zero, so that a test waits as long as the runbook's own delay.
-            Fault::TooMany => Answer::json(429, "{}").header("Retry-After", "0").write(stream),
-            Fault::BrokenBefore => Answer::json(500, "{}").write(stream),
-            Fault::BrokenAfter => Answer::json(504, "{}").write(stream),
+            Fault::TooMany => write(&Answer::json(429, "{}").header("Retry-After", "0"), stream),
+            Fault::BrokenBefore => write(&Answer::json(500, "{}"), stream),
+            Fault::BrokenAfter => write(&Answer::json(504, "{}"), stream),
             Fault::Page => {
-                Answer { status: 200, headers: Vec::new(), body: "<html>one moment</html>".into() }.write(stream)
+                write(&Answer { status: 200, headers: Vec::new(), body: "<html>one moment</html>".into() }, stream);
             }
         }
     }
@@ -64,35 +66,15 @@ fn close(stream: &TcpStream) {
     stream.shutdown(Shutdown::Both).ok();
 }
 
-/// An answer over HTTP.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: String,
+/// Sends an answer; whether anybody is still there to read it is not the server's business.
+pub fn write(answer: &Answer, stream: &mut TcpStream) {
+    stream.write_all(&bytes(answer)).ok();
 }
 
-impl Answer {
-    pub fn json(status: u16, body: impl Into<String>) -> Answer {
-        let headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
-        Answer { status, headers, body: body.into() }
+fn bytes(answer: &Answer) -> Vec<u8> {
+    let mut head = format!("HTTP/1.1 {} Example\r\nContent-Length: {}\r\n", answer.status, answer.body.len());
+    for (name, value) in &answer.headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
     }
-
-    pub fn header(mut self, name: &str, value: impl Into<String>) -> Answer {
-        self.headers.push((name.to_owned(), value.into()));
-        self
-    }
-
-    /// Whether anybody is still there to read it is not the server's business.
-    pub fn write(&self, stream: &mut TcpStream) {
-        stream.write_all(&self.bytes()).ok();
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        let mut head = format!("HTTP/1.1 {} Example\r\nContent-Length: {}\r\n", self.status, self.body.len());
-        for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        format!("{head}\r\n{}", self.body).into_bytes()
-    }
+    format!("{head}\r\n{}", answer.body).into_bytes()
 }

@@ -9,9 +9,8 @@ use apollo_compiler::validation::Valid;
 use apollo_compiler::{ExecutableDocument, Schema};
 use serde_json::{Value as Json, json};
 
-use super::state::State;
-use crate::binary::kit::Request;
-use crate::world::faults::Answer;
+use rerail::world::http::{Answer, Request};
+use rerail::world::railway::{State, Token};
 
 /// What the simulator speaks.
 pub const SCHEMA: &str = include_str!("schema.graphql");
@@ -30,15 +29,14 @@ pub fn answer(state: &mut State, request: &Request) -> Answer {
     let text = body["query"].as_str().unwrap_or_default();
     let document = match ExecutableDocument::parse_and_validate(&schema, text, "document.graphql") {
         Ok(document) => document,
-        Err(wrong) => return invalid(state, &wrong.errors.to_string()),
+        Err(wrong) => return invalid(&wrong.errors.to_string()),
     };
     let operation = match document.operations.get(body["operationName"].as_str()) {
         Ok(operation) => operation,
-        Err(wrong) => return invalid(state, &wrong.message().to_string()),
+        Err(wrong) => return invalid(&wrong.message().to_string()),
     };
-    let fields: Vec<String> = operation.root_fields(&document).map(|field| field.name.to_string()).collect();
-    state.calls.push(fields.join("+"));
-    if state.limit.is_some_and(|limit| state.calls.len() > limit) {
+    state.calls += 1;
+    if state.limit.is_some_and(|limit| state.calls > limit) {
         return Answer::json(429, r#"{"errors":[{"message":"Too Many Requests"}]}"#).header("Retry-After", "0");
     }
     let mut variables = body["variables"].clone();
@@ -46,7 +44,7 @@ pub fn answer(state: &mut State, request: &Request) -> Answer {
         variables = json!({});
     }
     let Ok(variables) = serde_json::from_value::<JsonMap>(variables) else {
-        return invalid(state, "variables is no object");
+        return invalid("variables is no object");
     };
     let may = state.token_of(request.header("authorization"), request.header("project-access-token"));
     // Mutations run one after the other; the state is ours alone for the whole call.
@@ -70,21 +68,37 @@ pub fn answer(state: &mut State, request: &Request) -> Answer {
     }
 }
 
+/// The fields at the root of what a request asks for; `invalid` if that can't be told.
+pub fn called(state: &State, request: &Request) -> String {
+    let fields = || {
+        let body: Json = serde_json::from_str(&request.body).ok()?;
+        let document =
+            ExecutableDocument::parse_and_validate(&schema(state), body["query"].as_str()?, "document.graphql").ok()?;
+        let operation = document.operations.get(body["operationName"].as_str()).ok()?;
+        Some(operation.root_fields(&document).map(|field| field.name.to_string()).collect::<Vec<_>>().join("+"))
+    };
+    fields().unwrap_or_else(|| "invalid".to_owned())
+}
+
 /// What it speaks today, read once.
 fn schema(state: &State) -> Arc<Valid<Schema>> {
     static USUAL: LazyLock<Arc<Valid<Schema>>> = LazyLock::new(|| read(SCHEMA));
-    match state.schema() {
-        Some(changed) => read(&changed),
-        None => Arc::clone(&USUAL),
+    if state.vanished.is_empty() && state.newer.is_empty() {
+        return Arc::clone(&USUAL);
     }
+    let lines = SCHEMA.lines().filter(|line| !state.vanished.contains(&line.trim()));
+    let mut text: String = lines.map(|line| format!("{line}\n")).collect();
+    for (before, more) in &state.newer {
+        text = text.replace(before, &format!("{before}{more}"));
+    }
+    read(&text)
 }
 
 fn read(text: &str) -> Arc<Valid<Schema>> {
     Arc::new(Schema::parse_and_validate(text, "schema.graphql").expect("the simulator's schema is one"))
 }
 
-fn invalid(state: &mut State, why: &str) -> Answer {
-    state.calls.push("invalid".to_owned());
+fn invalid(why: &str) -> Answer {
     refused(400, why, "GRAPHQL_VALIDATION_FAILED")
 }
 
@@ -105,7 +119,7 @@ pub fn faults_of(schema: &Valid<Schema>, documents: &[(String, String)]) -> Vec<
 struct Root<'s> {
     kind: &'static str,
     state: std::sync::Mutex<&'s mut State>,
-    may: Option<super::Token>,
+    may: Option<Token>,
 }
 
 impl ObjectValue for Root<'_> {

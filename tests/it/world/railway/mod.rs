@@ -1,63 +1,98 @@
-//! Railway: projects with services, variables, deployments and logs behind a strict GraphQL endpoint, and the backend that
-//! runs there, all at one address.
-//!
-//! Time is counted in calls: each one is a second later than the one before, and deployments move by being looked at.
+//! Railway behind its GraphQL endpoint, as strict as the real one, and the backend that runs there, all at one address.
 
 mod api;
-mod state;
 
-use std::net::TcpStream;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
+use std::sync::MutexGuard;
 
-use crate::binary::kit::{Ledger, Request};
-use crate::world::faults::{Answer, Fault};
+use rerail::world::Platform;
+use rerail::world::http::{Answer, Request};
+pub use rerail::world::railway::{Project, Service, State, Token, id};
 
 pub use api::{SCHEMA, faults_of};
-pub use state::{Project, Service, State, Token, id};
+
+use crate::world::faults::Fault;
+use crate::world::served::{Calls, Served};
 
 /// Where the API is.
 const API: &str = "/graphql/v2";
+/// Where the backend is.
+const APP: &str = "/app";
+
+/// A state whose documents are validated and executed as the specification says.
+pub struct Strict(State);
+
+impl Deref for Strict {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.0
+    }
+}
+
+impl DerefMut for Strict {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.0
+    }
+}
+
+impl Platform for Strict {
+    fn called(&self, request: &Request) -> Option<String> {
+        request.path.starts_with(API).then(|| api::called(&self.0, request))
+    }
+
+    fn answer(&mut self, request: &Request) -> Answer {
+        self.0.now += 1;
+        match request.path.strip_prefix(APP) {
+            Some(path) => self.0.app(&request.method, path, request.header("origin")),
+            None if request.path.starts_with(API) => api::answer(&mut self.0, request),
+            None => Answer::json(404, "{}"),
+        }
+    }
+}
 
 /// A Railway with a broken backend in it.
-pub struct Railway {
-    ledger: Ledger,
-    state: Arc<Mutex<State>>,
-}
+pub struct Railway(Served<Strict>);
 
 impl Railway {
     pub fn serve(state: State) -> Railway {
-        let state = Arc::new(Mutex::new(state));
-        let shared = Arc::clone(&state);
-        let ledger = Ledger::serve(move |request, stream| {
-            let mut state = shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            answer(&mut state, request, stream);
-        });
-        Railway { ledger, state }
+        Railway::with(state, &Calls::default())
+    }
+
+    /// One platform of a world of several.
+    pub fn with(state: State, calls: &Calls) -> Railway {
+        Railway(Served::with(Strict(state), calls))
     }
 
     /// Address of the API.
     pub fn api(&self) -> String {
-        format!("{}{API}", self.ledger.url)
+        format!("{}{API}", self.0.url())
     }
 
     /// Address of the backend that runs there.
     pub fn app(&self) -> String {
-        format!("{}/app", self.ledger.url)
+        format!("{}{APP}", self.0.url())
     }
 
-    pub fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    pub fn state(&self) -> MutexGuard<'_, Strict> {
+        self.0.state()
     }
 
     /// Breaks the n-th call to the API, from 0.
     pub fn breaks(self, call: usize, fault: Fault) -> Railway {
-        self.state().faults.insert(call, fault);
+        self.0.calls().breaks(call, fault);
         self
     }
 
     /// What was asked of the API, in order: the fields of each call.
     pub fn calls(&self) -> Vec<String> {
-        self.state().calls.clone()
+        self.0.calls().names()
+    }
+
+    /// The same list, for whoever breaks calls later.
+    pub fn list(&self) -> &Calls {
+        self.0.calls()
     }
 
     /// How often this was done.
@@ -65,28 +100,13 @@ impl Railway {
         self.state().effects.get(of).copied().unwrap_or_default()
     }
 
+    /// All that was done, how often.
+    pub fn all_effects(&self) -> BTreeMap<String, usize> {
+        self.state().effects.clone()
+    }
+
     /// Waits until all that was sent by processes that are gone now has been heard.
     pub fn settle(&self) {
-        self.ledger.settle();
-    }
-}
-
-fn answer(state: &mut State, request: &Request, stream: &mut TcpStream) {
-    state.now += 1;
-    if !request.path.starts_with(API) {
-        return match request.path.strip_prefix("/app") {
-            Some(path) => state.app(&request.method, path, request.header("origin")).write(stream),
-            None => Answer::json(404, "{}").write(stream),
-        };
-    }
-    let fault = state.faults.get(&state.calls.len()).copied();
-    if fault.is_some_and(|fault| !fault.is_heard()) {
-        state.calls.push(format!("{:?}", fault.unwrap_or(Fault::Unheard)));
-        return fault.unwrap_or(Fault::Unheard).show(stream, &Answer::json(200, "{}"));
-    }
-    let answered = api::answer(state, request);
-    match fault {
-        Some(fault) => fault.show(stream, &answered),
-        None => answered.write(stream),
+        self.0.settle();
     }
 }

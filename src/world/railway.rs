@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::{Value as Json, json};
 
-use crate::world::faults::{Answer, Fault};
+use crate::world::http::Answer;
 
 /// References that stand for each other are given up on here.
 const RENDER_DEPTH: usize = 8;
@@ -40,6 +40,8 @@ pub struct Service {
     /// Newest first.
     pub deployments: Vec<Deployment>,
     pub domains: Vec<String>,
+    /// The port its domains lead to, where somebody has set one.
+    pub port: Option<u16>,
 }
 
 #[derive(Clone, Debug)]
@@ -64,11 +66,10 @@ pub struct State {
     pub tokens: Vec<Token>,
     /// Seconds, one for each call.
     pub now: i64,
-    /// Fields of each call, in order.
-    pub calls: Vec<String>,
+    /// Calls so far.
+    pub calls: usize,
     /// What was done, how often: `set`, `set NAME`, `unset NAME`, `deploy`, `redeploy`, `restart`, `rollback`.
     pub effects: BTreeMap<String, usize>,
-    pub faults: BTreeMap<usize, Fault>,
     /// Calls after which everything is one too many.
     pub limit: Option<usize>,
     /// Entries of a page at most, whatever is asked for.
@@ -99,9 +100,8 @@ impl State {
             projects,
             tokens,
             now: 0,
-            calls: Vec::new(),
+            calls: 0,
             effects: BTreeMap::new(),
-            faults: BTreeMap::new(),
             limit: None,
             page: 100,
             slow: 1,
@@ -112,19 +112,6 @@ impl State {
             beside: None,
             made: 0,
         }
-    }
-
-    /// The schema as it is today, if it is another than the usual one.
-    pub fn schema(&self) -> Option<String> {
-        if self.vanished.is_empty() && self.newer.is_empty() {
-            return None;
-        }
-        let lines = super::SCHEMA.lines().filter(|line| !self.vanished.contains(&line.trim()));
-        let mut text: String = lines.map(|line| format!("{line}\n")).collect();
-        for (before, more) in &self.newer {
-            text = text.replace(before, &format!("{before}{more}"));
-        }
-        Some(text)
     }
 
     /// Who calls.
@@ -169,8 +156,8 @@ impl State {
             }
             "domains" => {
                 let (project, service) = self.of(input, token)?;
-                let domains = &self.projects[project].services[service].domains;
-                let shown = domains.iter().map(|domain| json!({ "domain": domain, "targetPort": null }));
+                let of = &self.projects[project].services[service];
+                let shown = of.domains.iter().map(|domain| json!({ "domain": domain, "targetPort": of.port }));
                 Ok(json!({ "serviceDomains": shown.collect::<Json>(), "customDomains": [] }))
             }
             "deployments" => {
@@ -441,7 +428,9 @@ impl State {
         let (project, service) = self.place_of("backend");
         let service = &self.projects[project].services[service];
         let runs = service.deployments.iter().find(|one| one.status == "SUCCESS" && one.instances == ["RUNNING"]);
-        let Some(runs) = runs.filter(|one| one.log.last().is_some_and(|line| line.starts_with("listening"))) else {
+        let port = service.port.map(|port| port.to_string()).unwrap_or_default();
+        let listens = |line: &String| line.starts_with("listening") && line.ends_with(&port);
+        let Some(runs) = runs.filter(|one| one.log.last().is_some_and(listens)) else {
             return Answer::json(502, r#"{"status":"error","code":502,"message":"Application failed to respond"}"#);
         };
         let allowed = runs.snapshot.get("ALLOWED_ORIGINS").cloned().unwrap_or_default();
