@@ -8,3 +8,4 @@ pub mod kit;
 mod modules;
 pub mod others;
 mod program;
+mod wire;
