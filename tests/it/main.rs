@@ -40,6 +40,7 @@ mod redeploy;
 mod runbooks;
 mod sagas;
 mod scenario;
+mod scenarios_of_demo;
 mod schema;
 mod servers;
 mod services;

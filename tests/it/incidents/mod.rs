@@ -2,6 +2,7 @@
 //! go wrong on the way. A file for each; [`sweep`] is what all of them have to stand.
 
 pub mod confusion;
+mod cors_fix;
 mod crash_loop;
 mod rollback_backend;
 pub mod sweep;

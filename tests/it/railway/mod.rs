@@ -9,3 +9,4 @@ mod left;
 mod modules;
 pub mod others;
 mod program;
+mod wire;
