@@ -72,3 +72,26 @@ steps:
     assert!(!format!("{said:?}").contains("became known"), "{said:?}");
     assert!(place.json(&["show"])["steps"].to_string().contains("[redacted:token]"));
 }
+
+/// What is learned at the very end is told before the end is recorded: afterwards nobody may record anything.
+#[test]
+fn a_run_that_seals_last_tells_it_with_its_end() {
+    let body = json!({"token": canary("LAST"), "other": canary("FIRST")});
+    let ledger = Ledger::serve(move |_, stream| answer(stream, &body));
+    let steps = "
+steps:
+  - { id: open, uses: http.request, with: { method: GET, url: 'URL/service' } }
+  - { id: first, uses: http.request, with: { method: GET, url: 'URL/service', sealed: [json.other] } }
+  - { id: last, uses: http.request, with: { method: GET, url: 'URL/service', sealed: [json.token] } }
+";
+    let place = Place::new().runbook("last", &steps.replace("URL", &ledger.url));
+    // One right after the other is too soon for a second look back, so the end has to take one.
+    for _ in 0..3 {
+        let said = place.ask(&["run", "last"]).exits(0);
+        let told = format!("{}{}", said.stdout, said.stderr);
+        for name in ["token", "other"] {
+            assert_eq!(told.matches(&format!("{name} became known as a secret")).count(), 1, "{told}");
+        }
+        place.ask(&["verify"]).exits(0);
+    }
+}
