@@ -3,5 +3,6 @@
 
 pub mod confusion;
 mod crash_loop;
+mod mail_down;
 mod rollback_backend;
 pub mod sweep;
