@@ -37,6 +37,7 @@ mod pty;
 mod railway;
 mod readme;
 mod redeploy;
+mod resend;
 mod runbooks;
 mod sagas;
 mod scenario;
