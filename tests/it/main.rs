@@ -29,6 +29,7 @@ mod incidents;
 mod journal;
 mod layering;
 mod leaks;
+mod left;
 mod maintenance;
 mod people;
 mod plans;
