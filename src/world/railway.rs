@@ -47,6 +47,8 @@ pub struct Service {
     /// Newest first.
     pub deployments: Vec<Deployment>,
     pub domains: Vec<String>,
+    /// The port its domains lead to, where somebody has set one.
+    pub port: Option<u16>,
 }
 
 #[derive(Clone, Debug)]
@@ -161,8 +163,8 @@ impl State {
             }
             "domains" => {
                 let (project, service) = self.of(input, token)?;
-                let domains = &self.projects[project].services[service].domains;
-                let shown = domains.iter().map(|domain| json!({ "domain": domain, "targetPort": null }));
+                let of = &self.projects[project].services[service];
+                let shown = of.domains.iter().map(|domain| json!({ "domain": domain, "targetPort": of.port }));
                 Ok(json!({ "serviceDomains": shown.collect::<Json>(), "customDomains": [] }))
             }
             "deployments" => {
@@ -433,7 +435,9 @@ impl State {
         let (project, service) = self.place_of("backend");
         let service = &self.projects[project].services[service];
         let runs = service.deployments.iter().find(|one| one.status == "SUCCESS" && one.instances == ["RUNNING"]);
-        let Some(runs) = runs.filter(|one| one.log.last().is_some_and(|line| line.starts_with("listening"))) else {
+        let port = service.port.map(|port| port.to_string()).unwrap_or_default();
+        let listens = |line: &String| line.starts_with("listening") && line.ends_with(&port);
+        let Some(runs) = runs.filter(|one| one.log.last().is_some_and(listens)) else {
             return Answer::json(502, r#"{"status":"error","code":502,"message":"Application failed to respond"}"#);
         };
         let allowed = runs.snapshot.get("ALLOWED_ORIGINS").cloned().unwrap_or_default();
