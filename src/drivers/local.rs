@@ -113,6 +113,10 @@ impl Local<'_> {
             let waits = decided.waits;
             let writes = decided.perform.iter().any(|perform| perform.effect.changes_the_world());
             let over = stands(&waits, self.foreground.attended);
+            // Before the commit that ends the run, which lets go of it.
+            if over.is_some() && self.look_back(machine, book, &mut look_back, When::AtTheEnd) {
+                continue;
+            }
             let asks = !waits.questions.is_empty() || !waits.approvals.is_empty();
             let told = over.is_some() || asks || waits.held.is_some();
             if writes || told || book.acknowledges(machine.facts()) {
@@ -129,9 +133,6 @@ impl Local<'_> {
             }
             self.show(machine, book);
             if let Some(why) = over {
-                if self.look_back(machine, book, &mut look_back, When::AtTheEnd) {
-                    continue;
-                }
                 return Ok(why);
             }
             let mut revealed = false;
