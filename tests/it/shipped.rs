@@ -28,8 +28,10 @@ use crate::undo::undo;
 const DECISIONS_MAX: usize = 20;
 
 /// Files that write and whose runs are proved elsewhere: name, and the test that does it.
-const ELSEWHERE: [(&str, &str); 9] = [
+const ELSEWHERE: &[(&str, &str)] = &[
     ("cors-fix", "whichever_call_breaks_the_right_origins_are_allowed_once_or_it_says_why_not"),
+    ("mail-down", "whatever_breaks_at_whichever_call_each_message_is_sent_once"),
+    ("resend.send", "whatever_becomes_of_the_answer_a_message_is_sent_once"),
     ("crash-loop", "whatever_breaks_at_whichever_call_no_write_is_made_twice_and_no_success_is_false"),
     ("rollback-backend", "a_rollback_is_taken_back_by_going_forward"),
     ("railway.deploy", "every_write_on_deployments_is_made_once_over_every_fault"),
@@ -37,6 +39,13 @@ const ELSEWHERE: [(&str, &str); 9] = [
     ("railway.restart", "every_write_on_deployments_is_made_once_over_every_fault"),
     ("railway.rollback", "every_write_on_deployments_is_made_once_over_every_fault"),
     ("railway.set_variables", "an_answer_that_is_lost_again_is_looked_for_again"),
+    ("vercel.cancel", "a_cancel_whose_answer_is_lost_is_not_sent_twice"),
+    ("vercel.deploy", "every_write_is_made_once_over_every_fault"),
+    ("vercel.env_remove", "every_write_is_made_once_over_every_fault"),
+    ("vercel.env_set", "every_write_is_made_once_over_every_fault"),
+    ("vercel.move", "every_write_is_made_once_over_every_fault"),
+    ("vercel.promote", "every_write_is_made_once_over_every_fault"),
+    ("vercel.rollback", "every_write_is_made_once_over_every_fault"),
     ("railway.unset_variables", "removed_is_what_is_set_and_each_once_over_a_lost_answer"),
 ];
 

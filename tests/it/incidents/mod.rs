@@ -4,5 +4,6 @@
 pub mod confusion;
 mod cors_fix;
 mod crash_loop;
+mod mail_down;
 mod rollback_backend;
 pub mod sweep;
