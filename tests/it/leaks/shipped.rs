@@ -35,6 +35,9 @@ fn given(name: &str, base: &str, database: u16) -> Option<String> {
 /// Providers whose actions log in with a token, and what else a place of each needs.
 const PLACES: [(&str, &str); 1] = [("resend", "")];
 
+/// Before the first word of a type that is a choice.
+const CHOICE: &str = "choice: ";
+
 /// A value of a type, for an input without a default that nobody has heard of yet.
 fn of_type(ty: &str, base: &str) -> String {
     match ty {
@@ -46,7 +49,7 @@ fn of_type(ty: &str, base: &str) -> String {
         "map" => "{\"a\": \"b\"}".to_owned(),
         "secret" => "${{ secrets.DEPLOY_TOKEN }}".to_owned(),
         "email" => "ana@example.com".to_owned(),
-        _ => "backend".to_owned(),
+        other => other.strip_prefix(CHOICE).unwrap_or("backend").to_owned(),
     }
 }
 
@@ -121,7 +124,11 @@ fn shipped(path: &str, folder: &str) -> Shipped {
     let file: Json = serde_yaml::from_str(&text).unwrap();
     let inputs = file["inputs"].as_object().cloned().unwrap_or_default().into_iter().map(|(name, input)| {
         let optional = input.get("default").is_some();
-        (name, (input["type"].as_str().unwrap().to_owned(), optional))
+        let ty = match input["type"].as_str().unwrap() {
+            "choice" => format!("{CHOICE}{}", input["choices"][0].as_str().unwrap()),
+            other => other.to_owned(),
+        };
+        (name, (ty, optional))
     });
     let secrets = file["secrets"].as_array().cloned().unwrap_or_default();
     Shipped {
