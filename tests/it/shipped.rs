@@ -28,7 +28,9 @@ use crate::undo::undo;
 const DECISIONS_MAX: usize = 20;
 
 /// Files that write and whose runs are proved elsewhere: name, and the test that does it.
-const ELSEWHERE: [(&str, &str); 15] = [
+const ELSEWHERE: [(&str, &str); 17] = [
+    ("rotate-secrets", "whatever_breaks_at_whichever_call_both_sides_agree_or_it_is_said_how_they_differ"),
+    ("secrets.rotate_one", "whatever_breaks_at_whichever_call_both_sides_agree_or_it_is_said_how_they_differ"),
     ("crash-loop", "whatever_breaks_at_whichever_call_no_write_is_made_twice_and_no_success_is_false"),
     ("rollback-backend", "a_rollback_is_taken_back_by_going_forward"),
     ("railway.deploy", "every_write_on_deployments_is_made_once_over_every_fault"),
