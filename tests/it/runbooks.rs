@@ -142,10 +142,8 @@ fn watched(statuses: &'static [u16], more: &[(&str, &str)]) -> Facts {
     };
     let server = Http::serve(Router::new().route("/health", get(answer)));
     let url = format!("{}/health", server.url);
-    let inputs: Vec<(&str, &str)> = [("url", url.as_str()), ("every", "1ms"), ("diagnose", "false")]
-        .into_iter()
-        .chain(more.iter().copied())
-        .collect();
+    let inputs: Vec<(&str, &str)> =
+        [("url", url.as_str()), ("every", "1ms")].into_iter().chain(more.iter().copied()).collect();
     ended(Place::new().run("watch", &inputs))
 }
 
