@@ -32,6 +32,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("cors-fix", "whichever_call_breaks_the_right_origins_are_allowed_once_or_it_says_why_not"),
     ("mail-down", "whatever_breaks_at_whichever_call_each_message_is_sent_once"),
     ("resend.send", "whatever_becomes_of_the_answer_a_message_is_sent_once"),
+    ("rotate-secrets", "whatever_breaks_at_whichever_call_both_sides_agree_or_it_is_said_how_they_differ"),
+    ("secrets.rotate_one", "whatever_breaks_at_whichever_call_both_sides_agree_or_it_is_said_how_they_differ"),
     ("crash-loop", "whatever_breaks_at_whichever_call_no_write_is_made_twice_and_no_success_is_false"),
     ("rollback-backend", "a_rollback_is_taken_back_by_going_forward"),
     ("railway.deploy", "every_write_on_deployments_is_made_once_over_every_fault"),

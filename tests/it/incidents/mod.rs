@@ -6,4 +6,5 @@ mod cors_fix;
 mod crash_loop;
 mod mail_down;
 mod rollback_backend;
+mod rotate_secrets;
 pub mod sweep;
