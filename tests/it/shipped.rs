@@ -28,9 +28,10 @@ use crate::undo::undo;
 const DECISIONS_MAX: usize = 20;
 
 /// Files that write and whose runs are proved elsewhere: name, and the test that does it.
-const ELSEWHERE: [(&str, &str); 15] = [
+const ELSEWHERE: [(&str, &str); 16] = [
     ("crash-loop", "whatever_breaks_at_whichever_call_no_write_is_made_twice_and_no_success_is_false"),
     ("rollback-backend", "a_rollback_is_taken_back_by_going_forward"),
+    ("rollback-frontend", "whatever_breaks_at_whichever_call_users_are_led_back_once_or_it_is_said_why_not"),
     ("railway.deploy", "every_write_on_deployments_is_made_once_over_every_fault"),
     ("railway.redeploy", "every_write_on_deployments_is_made_once_over_every_fault"),
     ("railway.restart", "every_write_on_deployments_is_made_once_over_every_fault"),

@@ -4,4 +4,5 @@
 pub mod confusion;
 mod crash_loop;
 mod rollback_backend;
+mod rollback_frontend;
 pub mod sweep;

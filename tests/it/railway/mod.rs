@@ -5,6 +5,6 @@ mod crash_loop;
 mod documents;
 mod faults;
 pub mod kit;
-mod modules;
+pub mod modules;
 pub mod others;
 mod program;
