@@ -1,11 +1,18 @@
 //! What a Railway holds, and what becomes of it: variables with their references, deployments that are started with what
 //! the variables were at that moment, and the backend they run.
 
+pub mod wire;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::{Value as Json, json};
 
 use crate::world::http::Answer;
+
+/// Where the API is.
+pub const API: &str = "/graphql/v2";
+/// Where the backend is.
+pub const APP: &str = "/app";
 
 /// References that stand for each other are given up on here.
 const RENDER_DEPTH: usize = 8;
@@ -442,7 +449,7 @@ impl State {
                         .header("Access-Control-Allow-Origin", origin)
                         .header("Access-Control-Allow-Credentials", "true")
                         .header("Access-Control-Allow-Methods", "GET, POST")
-                        .header("Access-Control-Allow-Headers", "content-type"),
+                        .header("Access-Control-Allow-Headers", "authorization, content-type"),
                     None => answer,
                 }
             }

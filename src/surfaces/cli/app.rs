@@ -100,7 +100,7 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Explain(args) => explain::explain(session, &args),
         Command::Completions(args) => completions::completions(session, &args),
         Command::Man(args) => man::man(session, &args),
-        Command::Demo => demo::run(session),
+        Command::Demo(args) => demo::run(session, &args),
         Command::Version => version::version(session),
     }
 }

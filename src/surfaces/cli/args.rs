@@ -7,9 +7,9 @@ use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
-    actions, answer, apply, approvals, approve, cancel, check, checkpoint, completions, describe, diff, docs, doctor,
-    eval, explain, export, graph, hold, list, man, new, note, pause, plan, prune, record, replay, resume, run, runs,
-    schema, secrets, show, take, test, token, undo, verify,
+    actions, answer, apply, approvals, approve, cancel, check, checkpoint, completions, demo, describe, diff, docs,
+    doctor, eval, explain, export, graph, hold, list, man, new, note, pause, plan, prune, record, replay, resume, run,
+    runs, schema, secrets, show, take, test, token, undo, verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
@@ -204,7 +204,7 @@ pub enum Command {
     /// Print the manual page, or write all of them
     Man(man::ManArgs),
     /// See it work on a small broken world in this process
-    Demo,
+    Demo(demo::DemoArgs),
     /// Show the version and the formats it knows
     Version,
 }

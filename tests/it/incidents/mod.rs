@@ -2,7 +2,9 @@
 //! go wrong on the way. A file for each; [`sweep`] is what all of them have to stand.
 
 pub mod confusion;
+mod cors_fix;
 mod crash_loop;
+mod mail_down;
 mod rollback_backend;
 mod rollback_frontend;
 pub mod sweep;

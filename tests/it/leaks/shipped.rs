@@ -32,6 +32,9 @@ fn given(name: &str, base: &str, database: u16) -> Option<String> {
     })
 }
 
+/// Providers whose actions log in with a token, and what else a place of each needs.
+const PLACES: [(&str, &str); 1] = [("resend", "")];
+
 /// A value of a type, for an input without a default that nobody has heard of yet.
 fn of_type(ty: &str, base: &str) -> String {
     match ty {
@@ -42,6 +45,7 @@ fn of_type(ty: &str, base: &str) -> String {
         "list" => format!("[\"{base}\"]"),
         "map" => "{\"a\": \"b\"}".to_owned(),
         "secret" => "${{ secrets.DEPLOY_TOKEN }}".to_owned(),
+        "email" => "ana@example.com".to_owned(),
         _ => "backend".to_owned(),
     }
 }
@@ -211,12 +215,16 @@ fn no_shipped_action_shows_a_secret_wherever_servers_repeat_it() {
         let ledger = server();
         let values = values(&["DEPLOY_TOKEN".to_owned()]);
         let search = Search::of(&values);
-        let webhook = format!(
+        let mut webhook = format!(
             "providers:\n  redeploy:\n    use: webhook\n    url: {0}/hooks/{{service}}\n    headers: {{ Authorization: 'Bearer ${{{{ secrets.DEPLOY_TOKEN }}}}' }}\n    \
              json: {{ token: '${{{{ secrets.DEPLOY_TOKEN }}}}' }}\n    wait: {{ url: {0}/ill/health, status: 200, delay: 1ms, every: 1ms, within: 5s }}\n  \
              account: {{ main: {{ email: probe@example.com, password: '${{{{ secrets.DEPLOY_TOKEN }}}}' }} }}\n",
             ledger.url
         );
+        for (provider, more) in PLACES {
+            let token = "token: '${{ secrets.DEPLOY_TOKEN }}'";
+            webhook.push_str(&format!("  {provider}: {{ main: {{ {token}, api: '{}'{more} }} }}\n", ledger.url));
+        }
         let mut steps = format!(
             "secrets: [DEPLOY_TOKEN]\nsteps:\n  - {{ id: look, uses: http.request, with: {{ method: GET, url: '{}/', headers: {{ X-Key: '${{{{ secrets.DEPLOY_TOKEN }}}}' }} }} }}\n",
             ledger.url
