@@ -36,6 +36,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("secrets.rotate_one", "whatever_breaks_at_whichever_call_both_sides_agree_or_it_is_said_how_they_differ"),
     ("crash-loop", "whatever_breaks_at_whichever_call_no_write_is_made_twice_and_no_success_is_false"),
     ("rollback-backend", "a_rollback_is_taken_back_by_going_forward"),
+    ("rollback-frontend", "whatever_breaks_at_whichever_call_users_are_led_back_once_or_it_is_said_why_not"),
     ("railway.deploy", "every_write_on_deployments_is_made_once_over_every_fault"),
     ("railway.redeploy", "every_write_on_deployments_is_made_once_over_every_fault"),
     ("railway.restart", "every_write_on_deployments_is_made_once_over_every_fault"),

@@ -6,7 +6,7 @@ mod documents;
 mod faults;
 pub mod kit;
 mod left;
-mod modules;
+pub mod modules;
 pub mod others;
 mod program;
 mod wire;
