@@ -32,6 +32,7 @@ mod leaks;
 mod maintenance;
 mod people;
 mod plans;
+mod posts;
 mod project;
 mod pty;
 mod railway;

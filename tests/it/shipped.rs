@@ -28,7 +28,13 @@ use crate::undo::undo;
 const DECISIONS_MAX: usize = 20;
 
 /// Files that write and whose runs are proved elsewhere: name, and the test that does it.
-const ELSEWHERE: [(&str, &str); 10] = [
+const ELSEWHERE: [(&str, &str); 16] = [
+    ("discord.post", "where_nobody_can_look_a_person_is_asked"),
+    ("github.dispatch", "whatever_becomes_of_its_answer_a_workflow_is_started_once"),
+    ("mattermost.post", "whatever_becomes_of_an_answer_people_are_told_once"),
+    ("pagerduty.event", "whatever_becomes_of_an_answer_people_are_told_once"),
+    ("slack.post", "whatever_becomes_of_an_answer_people_are_told_once"),
+    ("statuspage.incident", "an_incident_is_opened_updated_and_resolved_under_its_name"),
     ("mail-down", "whatever_breaks_at_whichever_call_each_message_is_sent_once"),
     ("resend.send", "whatever_becomes_of_the_answer_a_message_is_sent_once"),
     ("crash-loop", "whatever_breaks_at_whichever_call_no_write_is_made_twice_and_no_success_is_false"),

@@ -33,7 +33,14 @@ fn given(name: &str, base: &str, database: u16) -> Option<String> {
 }
 
 /// Providers whose actions log in with a token, and what else a place of each needs.
-const PLACES: [(&str, &str); 1] = [("resend", "")];
+const PLACES: [(&str, &str); 6] = [
+    ("github", ", repo: example/shop"),
+    ("mattermost", ""),
+    ("resend", ""),
+    ("sentry", ", organization: example, project: backend"),
+    ("slack", ""),
+    ("statuspage", ", page: abc123"),
+];
 
 /// A value of a type, for an input without a default that nobody has heard of yet.
 fn of_type(ty: &str, base: &str) -> String {
