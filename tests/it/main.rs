@@ -33,6 +33,7 @@ mod left;
 mod maintenance;
 mod people;
 mod plans;
+mod posts;
 mod project;
 mod pty;
 mod railway;

@@ -30,6 +30,12 @@ const DECISIONS_MAX: usize = 20;
 /// Files that write and whose runs are proved elsewhere: name, and the test that does it.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("cors-fix", "whichever_call_breaks_the_right_origins_are_allowed_once_or_it_says_why_not"),
+    ("discord.post", "where_nobody_can_look_a_person_is_asked"),
+    ("github.dispatch", "whatever_becomes_of_its_answer_a_workflow_is_started_once"),
+    ("mattermost.post", "whatever_becomes_of_an_answer_people_are_told_once"),
+    ("pagerduty.event", "whatever_becomes_of_an_answer_people_are_told_once"),
+    ("slack.post", "whatever_becomes_of_an_answer_people_are_told_once"),
+    ("statuspage.incident", "an_incident_is_opened_updated_and_resolved_under_its_name"),
     ("mail-down", "whatever_breaks_at_whichever_call_each_message_is_sent_once"),
     ("resend.send", "whatever_becomes_of_the_answer_a_message_is_sent_once"),
     ("rotate-secrets", "whatever_breaks_at_whichever_call_both_sides_agree_or_it_is_said_how_they_differ"),

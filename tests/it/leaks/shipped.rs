@@ -33,7 +33,14 @@ fn given(name: &str, base: &str, database: u16) -> Option<String> {
 }
 
 /// Providers whose actions log in with a token, and what else a place of each needs.
-const PLACES: [(&str, &str); 1] = [("resend", "")];
+const PLACES: [(&str, &str); 6] = [
+    ("github", ", repo: example/shop"),
+    ("mattermost", ""),
+    ("resend", ""),
+    ("sentry", ", organization: example, project: backend"),
+    ("slack", ""),
+    ("statuspage", ", page: abc123"),
+];
 
 /// Before the first word of a type that is a choice.
 const CHOICE: &str = "choice: ";
