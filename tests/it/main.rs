@@ -7,6 +7,7 @@
 )]
 
 mod approvals;
+mod backups;
 mod binary;
 mod checks;
 mod cli;

@@ -1,6 +1,7 @@
 //! Railway: the actions and runbooks of `stdlib/railway`, against a Railway on loopback.
 
 mod actions;
+mod backups;
 mod crash_loop;
 mod documents;
 mod faults;
