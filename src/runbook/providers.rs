@@ -530,7 +530,6 @@ mod tests {
             ("{ url: https://a.example.com }", "E0106"),
             ("{ use: vercel }", "E0107"),
             ("{ use: github }", "E0107"),
-            ("{ use: vercel, timeout: 5s }", "E0115"),
             ("{ use: railway }", "E0107"),
             ("{ use: webhook, url: https://a.example.com, place: a }", "E0115"),
             ("{ use: webhok, url: https://a.example.com }", "E0107"),

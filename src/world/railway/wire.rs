@@ -5,7 +5,7 @@
 
 use apollo_parser::Parser;
 use apollo_parser::cst::{
-    Arguments, CstNode as _, Definition, Field, OperationDefinition, Selection, SelectionSet, Value,
+    Arguments, CstNode as _, Definition, Field, OperationDefinition, Selection, SelectionSet, Type, Value,
 };
 use serde_json::{Map, Value as Json, json};
 
@@ -47,14 +47,18 @@ fn answer(state: &mut State, request: &Request) -> Answer {
     if request.method != "POST" {
         return refused(405, "POST only", "BAD_REQUEST");
     }
-    let read = read(&request.body).and_then(|(operation, variables)| Ok((roots(&operation)?, variables)));
-    let (roots, variables) = match read {
+    let read = read(&request.body)
+        .and_then(|(operation, variables)| Ok((roots(&operation)?, missing(&operation, &variables), variables)));
+    let (roots, missing, variables) = match read {
         Ok(read) => read,
         Err(why) => return refused(400, &why, "GRAPHQL_VALIDATION_FAILED"),
     };
     state.calls += 1;
     if state.limit.is_some_and(|limit| state.calls > limit) {
         return Answer::json(429, r#"{"errors":[{"message":"Too Many Requests"}]}"#).header("Retry-After", "0");
+    }
+    if let Some(name) = missing {
+        return refused(400, &format!("missing value for non-null variable '{name}'"), "BAD_USER_INPUT");
     }
     let may = state.token_of(request.header("authorization"), request.header("project-access-token"));
     let mut data = Map::new();
@@ -106,6 +110,16 @@ fn read(body: &str) -> Result<(OperationDefinition, Map<String, Json>), String> 
         _ => return Err("variables is no object".to_owned()),
     };
     Ok((operation, variables))
+}
+
+/// The first variable that has to be given and isn't.
+fn missing(operation: &OperationDefinition, variables: &Map<String, Json>) -> Option<String> {
+    let declared = operation.variable_definitions()?;
+    declared.variable_definitions().find_map(|one| {
+        let name = one.variable()?.name()?.text().to_string();
+        let must = matches!(one.ty(), Some(Type::NonNullType(_))) && one.default_value().is_none();
+        (must && variables.get(&name).is_none_or(Json::is_null)).then_some(name)
+    })
 }
 
 fn roots(operation: &OperationDefinition) -> Result<Vec<Field>, String> {
