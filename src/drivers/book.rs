@@ -182,6 +182,8 @@ impl Book {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::drivers::clock::now;
     use crate::engine::event::{Actor, EVENT_VERSION, RunStarted, StepFinished, StepStarted};
@@ -195,7 +197,7 @@ mod tests {
     }
 
     fn begun(step: &str, body: &str, key: Option<&str>) -> Body {
-        Body::StepStarted(Box::new(StepStarted {
+        Body::StepStarted(Arc::new(StepStarted {
             step: StepPath::new(step),
             attempt: 1,
             name: None,
@@ -216,7 +218,7 @@ mod tests {
     }
 
     fn over(step: &str) -> Body {
-        Body::StepFinished(Box::new(StepFinished {
+        Body::StepFinished(Arc::new(StepFinished {
             step: StepPath::new(step),
             attempt: 1,
             outcome: Outcome::Done,

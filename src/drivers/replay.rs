@@ -348,9 +348,7 @@ fn without_times(body: &Body) -> String {
     let mut body = body.clone();
     match &mut body {
         Body::RunStarted(started) => started.store = None,
-        Body::StepFinished(finished) => {
-            finished.ms = 0;
-        }
+        Body::StepFinished(finished) => Arc::make_mut(finished).ms = 0,
         // Counted from the moment of the decision, which may be a millisecond before that of the event.
         Body::AskAsked { expires, .. } => *expires = None,
         Body::ApprovalRequested(request) => request.expires = Timestamp::UNIX_EPOCH,
@@ -372,6 +370,7 @@ impl Likeness {
                 return serde_json::to_string(&(inputs, vars)).unwrap_or_default();
             }
             Body::StepStarted(started) => {
+                let started = Arc::make_mut(started);
                 started.name = None;
                 started.given = None;
                 started.why = Map::new();
@@ -381,7 +380,7 @@ impl Likeness {
                 *values = Map::new();
             }
             Body::StepFinished(finished) => {
-                if let Some(error) = &mut finished.error {
+                if let Some(error) = &mut Arc::make_mut(finished).error {
                     error.picture.clear();
                     error.values = Map::new();
                 }

@@ -3,6 +3,8 @@
 //! An event states a fact. What is *performed* follows from it: a committed `step.started` of a
 //! primitive is the intent, and a driver performs exactly those.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -73,12 +75,12 @@ pub enum Body {
         message: Option<String>,
     },
     #[serde(rename = "step.started")]
-    StepStarted(Box<StepStarted>),
+    StepStarted(Arc<StepStarted>),
     /// A poll saw something new.
     #[serde(rename = "step.observed")]
     StepObserved { step: StepPath, attempt: u32, look: u32, result: Value },
     #[serde(rename = "step.finished")]
-    StepFinished(Box<StepFinished>),
+    StepFinished(Arc<StepFinished>),
     /// The attempt is over and another one begins: after a failure, or because `until` was not met.
     #[serde(rename = "step.retrying")]
     StepRetrying(Box<StepRetrying>),

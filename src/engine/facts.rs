@@ -402,8 +402,7 @@ impl Facts {
                     record.observed = None;
                     (record.unanswered, record.tries, record.in_a_row, record.untold) = (0, 0, 0, 0);
                 }
-                record.started =
-                    Some(Started { intent: Arc::new((**intent).clone()), first_at, sent_first_at, at, leg });
+                record.started = Some(Started { intent: Arc::clone(intent), first_at, sent_first_at, at, leg });
                 record.pause = None;
                 record.finished = None;
                 record.finished_at = None;
@@ -420,7 +419,7 @@ impl Facts {
                 let record = self.record(&finished.step, event.seq);
                 let died = finished.error.as_ref().is_some_and(|error| error.kind == FailureKind::EngineDied);
                 record.unanswered += u32::from(finished.outcome == Outcome::InDoubt && !died);
-                record.finished = Some(Arc::new((**finished).clone()));
+                record.finished = Some(Arc::clone(finished));
                 record.finished_at = Some(at);
                 record.ended_seq = event.seq;
                 record.queued = None;

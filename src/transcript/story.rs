@@ -1,5 +1,7 @@
 //! Runs told by hand, for tests.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
@@ -102,7 +104,7 @@ impl Story {
     ) -> &mut Story {
         let attempt = self.facts.step(&step.into()).map_or(1, |record| record.next_attempt());
         let maybe = std::mem::take(&mut self.maybe);
-        self.tell(Body::StepStarted(Box::new(StepStarted {
+        self.tell(Body::StepStarted(Arc::new(StepStarted {
             step: step.into(),
             attempt,
             name: None,
@@ -149,7 +151,7 @@ impl Story {
         let attempt = started.intent.attempt;
         let step = step.into();
         let end = StepFinished { step, attempt, outcome, outputs, error, broken_at: None, ms, planned };
-        self.tell(Body::StepFinished(Box::new(end)))
+        self.tell(Body::StepFinished(Arc::new(end)))
     }
 
     pub(crate) fn done(&mut self, step: &str, outputs: Json) -> &mut Story {

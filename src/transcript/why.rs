@@ -177,7 +177,7 @@ steps:
         let why = map(json!({ "inputs.up": false }));
         story.read("seen", "look.at");
         if let Some(Body::StepStarted(intent)) = story.events.last_mut().map(|event| &mut event.body) {
-            intent.why = why.clone();
+            std::sync::Arc::make_mut(intent).why = why.clone();
         }
         let failure = Failure { values: map(json!({ "inputs.n": 3 })), ..Failure::new(FailureKind::Status, "got 502") };
         story.ends("seen", Outcome::Failed, json!(null), Some(failure));

@@ -95,7 +95,9 @@ impl Place {
     fn plan(&self) -> Vec<String> {
         let (runs, prepared) = self.prepared(Some("here"));
         let planned = |event: Event| match event.body {
-            Body::StepFinished(finished) if finished.step.as_str() != "deploy" => Some(finished.planned?.summary),
+            Body::StepFinished(finished) if finished.step.as_str() != "deploy" => {
+                Some(finished.planned.as_ref()?.summary.clone())
+            }
             _ => None,
         };
         runs.rehearse(&prepared, unseen()).unwrap().events.into_iter().filter_map(planned).collect()

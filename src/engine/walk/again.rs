@@ -1,6 +1,7 @@
 //! Another attempt of a step: by its `retry`, or because its `until` was not met. The engine's own settling of
 //! doubts is not here: that is no retry.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -180,7 +181,7 @@ pub(crate) fn restart(env: &mut Env, path: &StepPath) {
     let Some(record) = env.facts.step(path) else { return };
     let Some(started) = &record.started else { return };
     let intent = StepStarted { attempt: record.next_attempt(), ..(*started.intent).clone() };
-    env.emit(Fact::StepStarted(Box::new(intent)));
+    env.emit(Fact::StepStarted(Arc::new(intent)));
 }
 
 /// What is to be recorded as the end of a look.

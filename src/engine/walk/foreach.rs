@@ -112,7 +112,7 @@ impl ForeachTask {
                 Err(failure) => (Map::new(), Default::default(), Some(failure), None),
             };
             let attempt = env.facts.step(&self.path).map_or(1, Record::next_attempt);
-            env.emit(Fact::StepStarted(Box::new(StepStarted {
+            env.emit(Fact::StepStarted(Arc::new(StepStarted {
                 step: self.path.clone(),
                 attempt,
                 name: step::rendered_name(env, scope, step),

@@ -306,7 +306,7 @@ pub(crate) struct Start<'a> {
 pub(crate) fn start_of(env: &mut Env, scope: &Scope, step: &Step, path: &StepPath, start: Start<'_>, why: Map) {
     let attempt = env.facts.step(path).map_or(1, |record| record.next_attempt());
     let name = step::rendered_name(env, scope, step);
-    env.emit(Fact::StepStarted(Box::new(StepStarted {
+    env.emit(Fact::StepStarted(Arc::new(StepStarted {
         step: path.clone(),
         attempt,
         name,

@@ -275,7 +275,7 @@ impl Invocation {
         match prepared {
             Err(failure) => {
                 let body = step::ARGUMENTS.to_owned();
-                env.emit(Fact::StepStarted(Box::new(StepStarted { body, effect: Effect::Pure, ..blank })));
+                env.emit(Fact::StepStarted(Arc::new(StepStarted { body, effect: Effect::Pure, ..blank })));
                 step::end(env, &self.path, Attempt::failed(failure), None, step::End::default());
             }
             Ok(prepared) => {
@@ -287,7 +287,7 @@ impl Invocation {
                     Gate::Wait => return Progress::Pending,
                     Gate::Ends(attempt) => {
                         let body = step::APPROVAL.to_owned();
-                        env.emit(Fact::StepStarted(Box::new(StepStarted { body, effect: Effect::Pure, ..blank })));
+                        env.emit(Fact::StepStarted(Arc::new(StepStarted { body, effect: Effect::Pure, ..blank })));
                         step::end(env, &self.path, attempt, None, step::End::default());
                         return Progress::Ended(());
                     }
@@ -295,7 +295,7 @@ impl Invocation {
                 if !action && env.held(effect) {
                     return Progress::Pending;
                 }
-                env.emit(Fact::StepStarted(Box::new(StepStarted {
+                env.emit(Fact::StepStarted(Arc::new(StepStarted {
                     effect,
                     repeat: prepared.repeat,
                     key: (effect.changes_the_world() && !action).then(|| self.key(env, &prepared.with)),

@@ -257,7 +257,7 @@ pub(crate) fn end(env: &mut Env, path: &StepPath, attempt: Attempt, planned: Opt
         let waited = started.map_or(0, |started| env.now.as_millisecond() - started.at.as_millisecond());
         u64::try_from(waited).unwrap_or(0)
     });
-    env.emit(Fact::StepFinished(Box::new(StepFinished {
+    env.emit(Fact::StepFinished(Arc::new(StepFinished {
         step: path.clone(),
         attempt: number,
         outcome: attempt.outcome,

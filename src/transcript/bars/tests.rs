@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::engine::event::StepFinished;
 use crate::runbook::spec::Effect;
@@ -95,6 +97,6 @@ fn a_clock_that_goes_back_makes_no_negative_bar() {
         ms: 3,
         planned: None,
     };
-    story.tell(Body::StepFinished(Box::new(end)));
+    story.tell(Body::StepFinished(Arc::new(end)));
     assert_eq!(fills(&row(&story, "s")), [(0, Fill::Working)]);
 }

@@ -278,7 +278,7 @@ impl Misbehaving {
 
 fn attempts(place: &Place, step: &str) -> Vec<StepFinished> {
     let of = |event: rerail::engine::event::Event| match event.body {
-        Body::StepFinished(finished) if finished.step.as_str() == step => Some(*finished),
+        Body::StepFinished(finished) if finished.step.as_str() == step => Some((*finished).clone()),
         _ => None,
     };
     place.events().into_iter().filter_map(of).collect()

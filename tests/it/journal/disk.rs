@@ -1,6 +1,7 @@
 //! A disk that is full or fails: typed errors, nothing lost, and on it goes.
 
 use std::fs;
+use std::sync::Arc;
 
 use rerail::engine::event::{Body, StepStarted};
 use rerail::engine::ids::StepPath;
@@ -52,7 +53,7 @@ fn what_has_happened_still_fits_on_a_full_disk_but_nothing_new_starts() {
     let intent = |seq| {
         event(
             seq,
-            Body::StepStarted(Box::new(StepStarted {
+            Body::StepStarted(Arc::new(StepStarted {
                 step: StepPath::new("restart"),
                 attempt: 1,
                 name: Some("x".repeat(64 << 10)),
