@@ -48,7 +48,7 @@ pub use drive::{Begun, Left, Rehearsed};
 pub use error::{ErrorKind, RunsError};
 pub use evidence::{Prunable, Pruned};
 pub use follow::{Followed, Parted};
-pub use identity::Caller;
+pub use identity::{Badge, Caller, TOKEN_DAYS_MAX};
 pub use keep_secret::{Kept, SecretPlace};
 pub use people::{DecideRequest, Delivered};
 pub use plan::{LASTS_MAX as PLAN_LASTS_MAX, Made, PreparedApply};
@@ -58,7 +58,7 @@ pub use secrets::ListedSecret;
 pub use start::{Change, Prepared, StartRequest};
 pub use take::Handover;
 pub use testing::{Branch, Coverage, ExitOf, Failed, Recorded, Suite, TestRequest, TestResult, Verdict};
-pub use token::Token;
+pub use token::{Token, token_digest};
 pub use undo::PreparedUndo;
 
 use crate::journal::Store;

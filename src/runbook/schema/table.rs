@@ -417,7 +417,7 @@ const ALLOW: Definition = Definition {
 };
 
 /// All of them. Three are files, and each of those stands alone.
-pub(super) const DEFINITIONS: [&Definition; 43] = [
+pub(super) const DEFINITIONS: [&Definition; 44] = [
     &RUNBOOK,
     &OUTPUT,
     &INPUT,
@@ -447,6 +447,7 @@ pub(super) const DEFINITIONS: [&Definition; 43] = [
     &places::MAIL,
     &places::SMTP,
     &places::PERSON,
+    &places::TOKEN,
     &places::POLICY,
     &places::FLOOR,
     &places::NEED,
