@@ -20,6 +20,7 @@ use crate::engine::facts::Facts;
 use crate::engine::ids::RunId;
 use crate::engine::machine::Waits;
 use crate::journal::{Filter, Journal as _, LastHold, RunRow, Status};
+use crate::project::Project;
 use crate::runs::drive::{Begun, Left};
 use crate::runs::error::{ErrorKind, RunsError};
 use crate::runs::look::start_of;
@@ -29,6 +30,8 @@ use crate::runs::{DecideRequest, Runs};
 
 /// Runs driven at once: two threads and a handful of open files each, below what a process may have without asking.
 const DRIVEN_MAX: usize = 100;
+/// Stack of a driver's own thread: what the terminal has, on whose first thread the same is done.
+const DRIVER_STACK_BYTES: usize = 8 * 1024 * 1024;
 /// How often the store is asked whether anybody has committed anything: one counter read each.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How often is looked for runs whose driver died: that changes nothing in the store.
@@ -113,7 +116,7 @@ impl Fleet {
     ///
     /// # Errors
     /// As [`Runs::start`]; [`ErrorKind::Busy`] if it has to wait for its group for long, or too many are driven here.
-    pub fn start(self: &Arc<Self>, runs: Runs, prepared: Prepared, actor: Actor) -> Result<Began, RunsError> {
+    pub fn start(self: &Arc<Self>, runs: Arc<Runs>, prepared: Prepared, actor: Actor) -> Result<Began, RunsError> {
         let run = prepared.run.unwrap_or_else(|| RunId::new(uuid::Uuid::now_v7()));
         let prepared = prepared.called(run);
         let begin = move |foreground: Foreground| runs.start(prepared, foreground);
@@ -126,7 +129,7 @@ impl Fleet {
     /// As [`Runs::resume`].
     pub fn resume(
         self: &Arc<Self>,
-        runs: Runs,
+        runs: Arc<Runs>,
         row: RunRow,
         decisions: Vec<DecideRequest>,
         reason: Option<String>,
@@ -170,7 +173,7 @@ impl Fleet {
             // Nobody waits for it any more once the run has begun.
             tell.try_send(said).ok();
         };
-        if let Err(error) = std::thread::Builder::new().name("driver".into()).spawn(work) {
+        if let Err(error) = driver_thread().spawn(work) {
             self.gone(run, None);
             return Err(RunsError::new(ErrorKind::Internal, format!("no thread for a driver: {error}")));
         }
@@ -325,21 +328,26 @@ impl Fleet {
             }
         };
         // Without a thread it is tried again at the next look.
-        if std::thread::Builder::new().name("driver".into()).spawn(work).is_err() {
+        if driver_thread().spawn(work).is_err() {
             self.gone(run, None);
         }
     }
 
-    /// Drives it on if it belongs to the project that is served: elsewhere other secrets and other people count.
+    /// Drives it on if it belongs to the project that is served: elsewhere other secrets and other people count. Those
+    /// who count are those of this moment.
     fn carry_on(&self, row: &RunRow, foreground: Foreground) -> Result<Option<Left>, RunsError> {
         let events = self.runs.events(row)?;
         let root = start_of(&events)?.root.as_ref().map(PathBuf::from);
         drop(events);
-        if root.is_some() && root != self.runs.project().root {
+        if root.is_some_and(|root| self.runs.ground().is_ok_and(|ground| ground.root != root)) {
             return Ok(None);
         }
+        let project = match &self.runs.project().root {
+            Some(root) => Project::open(root)?,
+            None => Project::default(),
+        };
         let reason = "taken up by the server: nobody drove it";
-        self.runs.carry_on(row, reason, foreground).map(Some)
+        self.runs.with(project)?.carry_on(row, reason, foreground).map(Some)
     }
 
     fn enter(&self, run: RunId, sender: UnboundedSender<Control>) -> Result<(), RunsError> {
@@ -419,6 +427,11 @@ impl Fleet {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A thread for a driver: it reads the texts of a run before the engine has a thread of its own.
+fn driver_thread() -> std::thread::Builder {
+    std::thread::Builder::new().name("driver".into()).stack_size(DRIVER_STACK_BYTES)
 }
 
 /// When what a run asks expires first.

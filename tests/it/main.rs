@@ -40,6 +40,7 @@ mod runbooks;
 mod sagas;
 mod scenario;
 mod schema;
+mod serve;
 mod servers;
 mod services;
 mod shipped;
