@@ -19,7 +19,7 @@ use crate::engine::event::{Actor, Body, Event};
 use crate::engine::facts::Facts;
 use crate::engine::ids::RunId;
 use crate::engine::machine::Waits;
-use crate::journal::{Filter, Journal as _, LastHold, RunRow, Status};
+use crate::journal::{Filter, LastHold, RunRow, Status};
 use crate::project::Project;
 use crate::runs::drive::{Begun, Left};
 use crate::runs::error::{ErrorKind, RunsError};
@@ -34,14 +34,18 @@ const DRIVEN_MAX: usize = 100;
 const DRIVER_STACK_BYTES: usize = 8 * 1024 * 1024;
 /// How often the store is asked whether anybody has committed anything: one counter read each.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How often is looked for runs whose driver died: that changes nothing in the store.
-const ORPHANS_EVERY: Duration = Duration::from_secs(1);
+/// How often all open runs are looked at: a driver that dies, and a question that expires, change nothing in the store. A
+/// thousand that wait are a few milliseconds.
+const ALL_EVERY: Duration = Duration::from_secs(1);
 /// How long a start may take until it is recorded: it stands in line for its group no longer than this.
 const BEGINS_WITHIN: Duration = Duration::from_secs(15);
 /// How long a run that can't be taken up is left alone; what is missing is put right by people.
 const AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// How long drivers have to leave: what they give their writes, and the commit after it.
 const LEAVE_WITHIN: Duration = Duration::from_secs(12);
+
+/// What a run is that may go on.
+const OPEN: [Status; 4] = [Status::Running, Status::Waiting, Status::InDoubt, Status::Paused];
 
 /// What is to be told when anything in the store has changed.
 type OnChange = Box<dyn Fn() + Send + Sync>;
@@ -198,7 +202,7 @@ impl Fleet {
     /// to. Runs on a thread of its own.
     pub fn keep(self: &Arc<Self>) {
         let mut seen = None;
-        let mut orphans_at = Instant::now();
+        let mut all_at = Instant::now();
         loop {
             let changed = match self.runs.store().and_then(|store| Ok(store.changed()?)) {
                 Ok(Some(changed)) if seen == Some(changed) => false,
@@ -214,12 +218,12 @@ impl Fleet {
             if changed {
                 (self.on_change)();
             }
-            let orphans = Instant::now() >= orphans_at;
-            if orphans {
-                orphans_at = Instant::now() + ORPHANS_EVERY;
+            let all = Instant::now() >= all_at;
+            if all {
+                all_at = Instant::now() + ALL_EVERY;
             }
-            if (changed || orphans)
-                && let Err(error) = self.tend()
+            if (changed || all)
+                && let Err(error) = self.tend(all)
             {
                 tracing::warn!(%error, "runs can't be looked after");
             }
@@ -234,24 +238,33 @@ impl Fleet {
         }
     }
 
-    /// One look at all runs that are open.
-    fn tend(self: &Arc<Self>) -> Result<(), RunsError> {
+    /// One look at the runs that somebody has spoken to, and at all that are open if it is time for that.
+    fn tend(self: &Arc<Self>, all: bool) -> Result<(), RunsError> {
         let store = self.runs.store()?;
         let signalled = store.signalled()?;
         let held = store.last_hold()?.and_then(LastHold::on).is_some();
-        for status in [Status::Running, Status::Waiting, Status::InDoubt, Status::Paused] {
+        for run in &signalled {
+            if let Some(row) = self.runs.existing(*run)?.filter(|row| OPEN.contains(&row.status)) {
+                self.look_after(row, true, held)?;
+            }
+        }
+        for status in OPEN.into_iter().filter(|_| all) {
             let mut before = None;
             loop {
                 let rows = store.runs(&Filter { status: Some(status), before, ..Filter::default() })?;
                 let Some(last) = rows.last() else { break };
                 before = Some(last.number);
-                for row in rows {
-                    let spoken_to = signalled.contains(&row.run);
-                    if self.is_to_be_taken_up(&row, spoken_to, held)? {
-                        self.take_up(row);
-                    }
+                for row in rows.into_iter().filter(|row| !signalled.contains(&row.run)) {
+                    self.look_after(row, false, held)?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    fn look_after(self: &Arc<Self>, row: RunRow, spoken_to: bool, held: bool) -> Result<(), RunsError> {
+        if self.is_to_be_taken_up(&row, spoken_to, held)? {
+            self.take_up(row);
         }
         Ok(())
     }
@@ -263,34 +276,24 @@ impl Fleet {
                 return Ok(false);
             }
             let rest = state.resting.get(&row.run).filter(|rest| rest.seq == row.last_seq);
-            let wanted = match (rest.map(|rest| &rest.until), row.status) {
-                (Some(Until::Again(at)), _) => Instant::now() >= *at,
-                (Some(Until::Others), _) => false,
-                (Some(Until::Lifted), _) => !held || spoken_to,
-                // Who has paused it wants it to stand; that it is to stop is worth taking it up.
-                (_, Status::Paused) => spoken_to,
-                (Some(Until::People { expires }), _) => spoken_to || expires.is_some_and(|at| at <= now()),
-                (None, _) => true,
+            let wanted = match rest.map(|rest| &rest.until) {
+                Some(Until::Again(at)) => Instant::now() >= *at,
+                Some(Until::Others) => false,
+                Some(Until::Lifted) => !held || spoken_to,
+                Some(Until::People { expires }) => spoken_to || expires.is_some_and(|at| at <= now()),
+                None => true,
             };
             if !wanted {
                 return Ok(false);
             }
         }
-        let store = self.runs.store()?;
-        if store.is_driven(row.run)? {
+        if self.runs.store()?.is_driven(row.run)? {
             return Ok(false);
         }
         match row.status {
-            Status::Paused => self.is_cancelled(row.run),
+            Status::Paused => self.may_leave_its_pause(row, spoken_to, held),
             Status::Waiting | Status::InDoubt if !spoken_to => {
-                let events = match store.load(row.run) {
-                    Ok(events) => events,
-                    Err(error) => {
-                        self.rest(row, Until::Again(Instant::now() + AGAIN_AFTER));
-                        return Err(error.into());
-                    }
-                };
-                let expires = Facts::fold(&events).ok().and_then(|facts| next_expiry(&facts));
+                let expires = next_expiry(&self.facts(row)?);
                 let due = expires.is_some_and(|at| at <= now());
                 if !due {
                     self.rest(row, Until::People { expires });
@@ -299,6 +302,23 @@ impl Fleet {
             }
             _ => Ok(true),
         }
+    }
+
+    /// What a hold stopped goes on once it is lifted. What somebody paused stands until they say otherwise; only that it is
+    /// to stop is worth taking it up.
+    fn may_leave_its_pause(&self, row: &RunRow, spoken_to: bool, held: bool) -> Result<bool, RunsError> {
+        let facts = self.facts(row)?;
+        let by_hold = facts.paused.is_none() && facts.held.is_some();
+        if by_hold && !held {
+            return Ok(true);
+        }
+        self.rest(row, if by_hold { Until::Lifted } else { Until::People { expires: None } });
+        Ok(spoken_to && self.is_cancelled(row.run)?)
+    }
+
+    /// The fold of a run's events. One that can't be read is left alone for a while.
+    fn facts(&self, row: &RunRow) -> Result<Facts, RunsError> {
+        self.runs.facts(row).inspect_err(|_| self.rest(row, Until::Again(Instant::now() + AGAIN_AFTER)))
     }
 
     fn is_cancelled(&self, run: RunId) -> Result<bool, RunsError> {

@@ -6,7 +6,7 @@ use rerail::engine::event::Body;
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::kit::Served;
+use super::kit::{Served, Team, soon};
 use crate::binary::gate::Gate;
 use crate::binary::kit::{Living, Place, until};
 
@@ -145,4 +145,56 @@ fn what_somebody_paused_stands_until_it_is_resumed() {
     client.post(&path("resume"), "r", &json!({ "reason": "ben is here" })).is(202);
     client.until_status(&run, "success");
     assert_eq!(client.post(&path("resume"), "r2", &json!({})).status, 400, "it has ended");
+}
+
+#[test]
+fn what_a_hold_stops_goes_on_once_it_is_lifted() {
+    let gate = Gate::serve();
+    let place = Place::new().runbook("held", HELD);
+    let server = Served::start(&place, "a.sock");
+    let client = server.unix();
+    client.post("/api/v1/hold", "on", &json!({ "on": true, "reason": "freeze" })).is(200);
+    let run = client.start("held", &json!({ "base": gate.ledger.url }), "k");
+    until("its driver has left it", || client.get("/readyz").is(200).json()["driven"] == 0);
+    let until_then = Instant::now() + Duration::from_millis(2500);
+    until("some looks have gone by", || Instant::now() >= until_then);
+    assert_eq!((client.status(&run).as_str(), resumed(&place).len()), ("paused", 0), "it is not tried in vain");
+    gate.opens("write");
+    client.post("/api/v1/hold", "off", &json!({ "on": false })).is(200);
+    client.until_status(&run, "success");
+    assert_eq!((resumed(&place).len(), gate.ledger.times("held")), (1, 1));
+}
+
+#[test]
+fn what_nobody_answers_in_time_ends_although_nobody_drives_it() {
+    let ask = "steps:\n  - { id: ready, uses: human.ask, with: { text: Ready?, expires: 2s } }\n";
+    let place = Place::new().runbook("ask", ask);
+    let server = Served::start(&place, "a.sock");
+    let run = server.unix().start("ask", &json!({}), "k");
+    until("it has ended", || !["running", "waiting"].contains(&server.unix().status(&run).as_str()));
+    assert_eq!(server.unix().status(&run), "rejected");
+}
+
+#[test]
+fn nothing_is_taken_up_for_somebody_who_may_no_longer_drive_it() {
+    let gate = Gate::serve();
+    let both = Team::new().and("ana", "", "read", &soon(), "").here("ana").and("ben", "", "read, run", &soon(), "");
+    let place = Place::new().file("rerail.yaml", &both.yaml).runbook("slow", SLOW);
+    let mut living = Living::start(&place, &["run", "slow", "-i", &gate.input(), "--yes"]);
+    gate.arrived("look");
+    living.signal(Signal::KILL);
+    living.ends();
+    let ben = Team::new().and("ben", "", "read, run", &soon(), "");
+    std::fs::write(place.project().join("rerail.yaml"), &ben.yaml).unwrap();
+    let server = Served::start(&place, "a.sock");
+    let client = server.tcp().bearer(ben.token("ben"));
+    gate.opens("look");
+    let until_then = Instant::now() + Duration::from_millis(2500);
+    until("some looks have gone by", || Instant::now() >= until_then);
+    let run = client.get("/api/v1/runs").is(200).json()[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!((client.status(&run).as_str(), resumed(&place).len()), ("running", 0));
+    // Ben may, and says so.
+    client.post(&format!("/api/v1/runs/{run}/resume"), "r", &json!({ "reason": "ana has left" })).is(202);
+    client.until_status(&run, "success");
+    assert_eq!(["first", "last"].map(|body| gate.ledger.times(body)), [1, 1]);
 }
