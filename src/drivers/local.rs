@@ -113,6 +113,10 @@ impl Local<'_> {
             let waits = decided.waits;
             let writes = decided.perform.iter().any(|perform| perform.effect.changes_the_world());
             let over = stands(&waits, self.foreground.attended);
+            // Before the end is recorded: an ended run takes no more of its driver.
+            if over.is_some() && self.look_back(machine, book, &mut look_back, When::AtTheEnd) {
+                continue;
+            }
             let asks = !waits.questions.is_empty() || !waits.approvals.is_empty();
             let told = over.is_some() || asks || waits.held.is_some();
             if writes || told || book.acknowledges(machine.facts()) {
@@ -129,9 +133,6 @@ impl Local<'_> {
             }
             self.show(machine, book);
             if let Some(why) = over {
-                if self.look_back(machine, book, &mut look_back, When::AtTheEnd) {
-                    continue;
-                }
                 return Ok(why);
             }
             let mut revealed = false;
@@ -240,7 +241,10 @@ impl Local<'_> {
     /// Opens what a step reveals, which takes no time and nothing of the world.
     fn reveal(&self, machine: &mut Machine, perform: &Perform) {
         let result = self.vault.reveal(perform);
-        machine.complete(&perform.step, Completion { attempt: perform.attempt, result, planned: None, ms: 0 });
+        machine.complete(
+            &perform.step,
+            Completion { attempt: perform.attempt, result, planned: None, leaves: None, ms: 0 },
+        );
     }
 
     /// Says what the run waits for; questions and approvals only to somebody who may say something to them.

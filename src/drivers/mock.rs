@@ -17,7 +17,7 @@ use crate::engine::facts::Facts;
 use crate::engine::ids::StepPath;
 use crate::engine::look_ahead::Previewed;
 use crate::engine::machine::groups::Standing;
-use crate::engine::machine::{Completion, Machine, Perform, REVEAL, Signal, Start, Waits};
+use crate::engine::machine::{Completion, LAY, Machine, Perform, REVEAL, Signal, Start, Waits};
 use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
 use crate::journal::StoreKey;
 use crate::redact::Redactor;
@@ -97,7 +97,7 @@ impl Answers for MockWorld {
                 Attempt::failed(Failure::new(FailureKind::Mismatch, message))
             }
         };
-        Completion { attempt: perform.attempt, result, planned: None, ms: 1 }
+        Completion { attempt: perform.attempt, result, planned: None, leaves: None, ms: 1 }
     }
 
     fn say(&mut self, waits: &Waits, _facts: &Facts, _now: Timestamp) -> Option<Signal> {
@@ -130,7 +130,10 @@ fn look(world: &impl Answers, mut machine: Machine, mut now: Timestamp, writes_h
         for perform in &decided.perform {
             let writes = perform.effect.changes_the_world();
             wrote |= writes;
-            let completion = match (writes || wrote && writes_hide, perform.poll && writes_hide) {
+            let hidden = writes || wrote && writes_hide && !perform.laid_over;
+            let completion = match (hidden, perform.poll && writes_hide) {
+                // Nothing is sealed in a world without a vault.
+                _ if perform.uses == LAY => done(perform, Attempt::done(Value::Map(perform.args.clone()))),
                 (true, _) => planned(perform),
                 (false, true) => Completion { planned: Some(Planned::default()), ..world.perform(perform, now) },
                 (false, false) => world.perform(perform, now),
@@ -152,7 +155,11 @@ fn planned(perform: &Perform) -> Completion {
     let result = Attempt { outcome: Outcome::Planned, outputs, failure: None };
     let summary = format!("would do {}", perform.uses);
     let planned = Some(Planned { summary, ..Planned::default() });
-    Completion { attempt: perform.attempt, result, planned, ms: 0 }
+    Completion { planned, ..done(perform, result) }
+}
+
+fn done(perform: &Perform, result: Attempt) -> Completion {
+    Completion { attempt: perform.attempt, result, planned: None, leaves: None, ms: 0 }
 }
 
 /// A run against a world that only [`Answers`].
@@ -262,7 +269,7 @@ impl MockRun {
     fn come_to(&self, world: &mut impl Answers, perform: &Perform) -> Completion {
         if perform.uses == REVEAL {
             let result = self.vault.reveal(perform);
-            return Completion { attempt: perform.attempt, result, planned: None, ms: 0 };
+            return done(perform, result);
         }
         let mut completion = world.perform(perform, self.now);
         self.vault.seal_attempt(&Wanted::of(perform), &mut completion.result);

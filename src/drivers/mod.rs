@@ -12,7 +12,6 @@ mod line;
 pub mod local;
 pub mod mock;
 pub mod occupant;
-mod overlay;
 pub mod perform;
 pub mod pinned;
 pub mod rehearsal;

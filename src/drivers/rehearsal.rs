@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::drivers::clock::now;
-use crate::drivers::overlay::Overlay;
 use crate::drivers::perform::{Performer, guarded, look, performer};
 use crate::drivers::seal::Wanted;
 use crate::drivers::signals::clean_attempt;
@@ -19,8 +18,9 @@ use crate::drivers::watch::{Control, Foreground};
 use crate::engine::evaluate::quote;
 use crate::engine::event::{Event, Planned};
 use crate::engine::look_ahead::Previewed;
-use crate::engine::machine::{Completion, Machine, Perform, REVEAL, Signal};
+use crate::engine::machine::{Completion, LAY, Machine, Perform, REVEAL, Signal};
 use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
+use crate::engine::overlay::Overlay;
 use crate::redact::Redactor;
 use crate::script::value::{Map, Unknown, Value};
 use crate::steps::world::World;
@@ -37,17 +37,17 @@ pub async fn rehearse(
 ) -> (Vec<Event>, Machine) {
     let mut events = Vec::new();
     let mut at = now();
-    let mut overlay = Overlay::default();
     let eyes = Eyes { world: &world, redactor: &redactor, vault };
     loop {
         let decided = machine.decide(at);
-        overlay.hear(&decided.events, machine.facts());
         foreground.watcher.events(&decided.events, machine.facts());
         events.extend(decided.events);
         if decided.waits.finished.is_some() || decided.waits.paused.is_some() {
             break;
         }
+        let mut wrote = machine.overlay().wrote();
         for perform in &decided.perform {
+            wrote |= perform.effect.changes_the_world();
             let looked = match performer(perform) {
                 Ok(Performer::Read(read)) if is_looked_at(perform) => {
                     Some(look_or_stop(&world, read, perform, foreground).await)
@@ -58,7 +58,7 @@ pub async fn rehearse(
                 let actor = foreground.actor.clone();
                 machine.signal(Signal::Cancel { actor, reason: Some("Ctrl-C".to_owned()) }, at);
             }
-            let completion = come_to(perform, looked, &eyes, &mut overlay);
+            let completion = come_to(perform, looked, &eyes, machine.overlay(), wrote);
             machine.complete(&perform.step, completion);
         }
         let Some(next) = next_moment(&decided.perform, decided.waits.until, at) else { break };
@@ -71,16 +71,16 @@ pub async fn rehearse(
 /// it ends the look it is at.
 pub async fn look_ahead(mut machine: Machine, world: World, redactor: Redactor, vault: Arc<Vault>) -> Previewed {
     let mut at = now();
-    let mut overlay = Overlay::default();
     let eyes = Eyes { world: &world, redactor: &redactor, vault: &vault };
     loop {
         let decided = machine.decide(at);
-        overlay.hear(&decided.events, machine.facts());
         let over = decided.waits.looked_ahead || decided.waits.finished.is_some() || decided.waits.paused.is_some();
         if over {
             break;
         }
+        let mut wrote = machine.overlay().wrote();
         for perform in &decided.perform {
+            wrote |= perform.effect.changes_the_world();
             let looked = match performer(perform) {
                 Ok(Performer::Read(read)) if is_looked_at(perform) => {
                     let started = Instant::now();
@@ -90,7 +90,7 @@ pub async fn look_ahead(mut machine: Machine, world: World, redactor: Redactor, 
                 }
                 _ => None,
             };
-            let completion = come_to(perform, looked, &eyes, &mut overlay);
+            let completion = come_to(perform, looked, &eyes, machine.overlay(), wrote);
             machine.complete(&perform.step, completion);
         }
         let Some(next) = next_moment(&decided.perform, decided.waits.until, at) else { break };
@@ -123,28 +123,29 @@ struct Eyes<'a> {
 
 /// Whether there is something in the world to look at: what is generated or opened is not there.
 fn is_looked_at(perform: &Perform) -> bool {
-    perform.uses != GENERATE && perform.uses != REVEAL
+    ![GENERATE, REVEAL, LAY].contains(&perform.uses.as_str())
 }
 
-/// What an effect comes to here: a look as it was, a write as it would be.
-fn come_to(perform: &Perform, looked: Option<Looked>, eyes: &Eyes, overlay: &mut Overlay) -> Completion {
-    if perform.uses == REVEAL {
-        return plain(perform, eyes.vault.reveal(perform));
+/// What an effect comes to here: a look as it was, a write as it would be. `wrote` says whether a write is planned before it.
+fn come_to(perform: &Perform, looked: Option<Looked>, eyes: &Eyes, overlay: &Overlay, wrote: bool) -> Completion {
+    match perform.uses.as_str() {
+        REVEAL => return plain(perform, eyes.vault.reveal(perform)),
+        LAY => return plain(perform, eyes.vault.lay(perform, eyes.world)),
+        _ => {}
     }
     match (performer(perform), looked) {
         (Ok(Performer::Write(write)), _) => {
-            overlay.write(perform, write, eyes.world);
             let summary = eyes.redactor.redact(&write.plan(eyes.world, &perform.args)).into_owned();
             // As one text: a secret of several lines is found only whole.
             let detail = write.detail(eyes.world, &perform.args).join("\n");
             let detail = eyes.redactor.redact(&detail).lines().map(str::to_owned).collect();
             let completion = planned(perform, summary);
             let planned = completion.planned.map(|planned| Planned { detail, ..planned });
-            Completion { planned, ..completion }
+            Completion { planned, leaves: write.leaves(eyes.world, &perform.args), ..completion }
         }
         (Ok(Performer::Read(_)), _) if perform.uses == GENERATE => planned(perform, "generated at apply".to_owned()),
         (Ok(Performer::Read(read)), Some(looked)) => {
-            let left = overlay.read(perform, read, eyes.world).filter(|_| !perform.poll);
+            let left = left_for(perform, read, eyes.world, overlay).filter(|_| !perform.poll);
             let as_planned = left.is_some();
             let mut result = left.map_or(looked.seen, Attempt::done);
             eyes.vault.seal_attempt(&Wanted::of(perform), &mut result);
@@ -156,7 +157,13 @@ fn come_to(perform: &Perform, looked: Option<Looked>, eyes: &Eyes, overlay: &mut
                 let result = Attempt { outcome: Outcome::Planned, ..result };
                 return Completion { planned: Some(said), ms, ..plain(perform, result) };
             }
-            match (overlay.wrote(), perform.poll) {
+            match (wrote, perform.poll) {
+                // The action around it lays over this what is planned.
+                (true, _) if perform.laid_over && result.outcome == Outcome::Done => Completion {
+                    planned: Some(Planned { summary: seen, ..Planned::default() }),
+                    ms,
+                    ..plain(perform, result)
+                },
                 (true, _) => planned(perform, seen),
                 (false, true) => Completion {
                     planned: Some(Planned { summary: seen, ..Planned::default() }),
@@ -171,6 +178,11 @@ fn come_to(perform: &Perform, looked: Option<Looked>, eyes: &Eyes, overlay: &mut
         }
         (Err(failure), _) => plain(perform, Attempt::refused(failure)),
     }
+}
+
+/// What a read will give after the writes that are planned, if its primitive knows their place and that is known.
+fn left_for(perform: &Perform, read: &dyn Read, world: &World, overlay: &Overlay) -> Option<Value> {
+    read.with(&perform.args, overlay.whole(&read.place(world, &perform.args)?)?)
 }
 
 /// Looks until there is an answer or somebody stops it. A panic ends the look only.
@@ -200,7 +212,7 @@ async fn look_or_stop(
 }
 
 fn plain(perform: &Perform, result: Attempt) -> Completion {
-    Completion { attempt: perform.attempt, result, planned: None, ms: 0 }
+    Completion { attempt: perform.attempt, result, planned: None, leaves: None, ms: 0 }
 }
 
 fn planned(perform: &Perform, summary: String) -> Completion {

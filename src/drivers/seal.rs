@@ -6,15 +6,16 @@
 use std::collections::BTreeMap;
 
 use crate::drivers::vault::{Vault, called};
-use crate::engine::machine::Perform;
+use crate::engine::machine::{Perform, SEALED_PART};
 use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
 use crate::redact::redact_pieces;
 use crate::runbook::sealing::{PathStep, SealedPath, Sealing};
 use crate::runbook::spec::{ActionSpec, OutputSpec, SEALED, Seal};
 use crate::runbook::types::Type;
 use crate::script::secret::{Leaf, SecretText};
-use crate::script::value::{Map, Value};
+use crate::script::value::{Map, Unknown, Value};
 use crate::steps::catalog;
+use crate::steps::world::World;
 
 /// Values of one answer that can be sealed: each is searched for in all that follows, in dozens of forms.
 const VALUES_MAX: usize = 1_000;
@@ -132,6 +133,44 @@ impl Vault {
                 Attempt::done(outputs)
             }
             Err(failure) => Attempt::failed(failure),
+        }
+    }
+
+    /// Seals what planned writes leave, as if a step had read it: under the key it stands at, so that the run will read
+    /// the same value. What `reveal` names comes in the clear; what can't be had is unknown.
+    pub(super) fn lay(&self, perform: &Perform, world: &World) -> Attempt {
+        let mut parts = perform.args.clone();
+        if let Some(sealed) = parts.get_mut(SEALED_PART) {
+            self.seal_below(sealed, "", perform, world);
+        }
+        self.reveal(&Perform { args: parts, ..perform.clone() })
+    }
+
+    fn seal_below(&self, value: &mut Value, name: &str, perform: &Perform, world: &World) {
+        match value {
+            Value::Null | Value::Unknown(_) => {}
+            Value::List(items) => items.iter_mut().for_each(|item| self.seal_below(item, name, perform, world)),
+            Value::Map(map) => {
+                let called: Vec<String> = map.keys().map(|key| called(map, key).to_owned()).collect();
+                map.values_mut().zip(&called).for_each(|(item, name)| self.seal_below(item, name, perform, world));
+            }
+            leaf => {
+                let name = shown(name);
+                let text = match &*leaf {
+                    Value::Secret(SecretText::Sealed(sealed)) if sealed.name == name => return,
+                    Value::Secret(secret) => world.text_to_seal(secret).and_then(|text| {
+                        self.learn([(name.as_str(), text.as_str())])?;
+                        Ok(text)
+                    }),
+                    // It stands in the clear already, in the write that is planned.
+                    plain => Ok(plain.to_string()),
+                };
+                let sealed = text.and_then(|text| self.seal(&name, &text, false));
+                *leaf = match sealed {
+                    Ok(sealed) => Value::Secret(SecretText::sealed(sealed)),
+                    Err(_) => Value::Unknown(Unknown { origin: perform.step.to_string() }),
+                };
+            }
         }
     }
 

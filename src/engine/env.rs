@@ -12,6 +12,7 @@ use crate::engine::facts::Facts;
 use crate::engine::ids::StepPath;
 use crate::engine::look_ahead::{Found, Looking, Previewed};
 use crate::engine::machine::{Completion, Decided, Holding, Perform};
+use crate::engine::overlay::Overlay;
 use crate::engine::scope::Scope;
 use crate::engine::walk::Progress;
 use crate::engine::walk::gate::Guard;
@@ -48,6 +49,8 @@ pub(crate) struct Env<'a> {
     pub(super) wanted: &'a mut BTreeSet<StepPath>,
     pub(super) previews: &'a mut BTreeMap<StepPath, Previewed>,
     pub(super) looking: &'a mut Option<Looking>,
+    /// Rehearsal: the world as far as planned writes would change it.
+    pub overlay: &'a mut Overlay,
     /// Above zero below the step that is looked ahead of.
     pub(super) inside: usize,
 }
@@ -74,6 +77,9 @@ impl Env<'_> {
 
     /// Rehearsal: notes that there may be writes at or below a step that can't be known.
     pub(crate) fn find_unknown(&mut self, step: &StepPath) {
+        if self.is_rehearsal() {
+            self.overlay.forget();
+        }
         if let Some(looking) = self.looking.as_mut().filter(|_| self.inside > 0) {
             looking.unknown = true;
             looking.open.push(step.clone());

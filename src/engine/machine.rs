@@ -28,6 +28,7 @@ use crate::engine::ids::StepPath;
 use crate::engine::look_ahead::{Looking, Previewed};
 use crate::engine::machine::groups::Wanted;
 use crate::engine::outcome::{Attempt, Failure, Outcome, RunOutcome};
+use crate::engine::overlay::Overlay;
 use crate::engine::scope::Scope;
 use crate::engine::undo::{Due, due};
 use crate::engine::walk::invocation::duration_ms;
@@ -73,6 +74,8 @@ pub struct Machine {
     previews: BTreeMap<StepPath, Previewed>,
     /// What a rehearsal would write; the run itself looks for nothing.
     looking: Option<Looking>,
+    /// What planned writes of a rehearsal would leave behind.
+    overlay: Overlay,
 }
 
 /// Whether writes may start, as the driver has last heard.
@@ -114,11 +117,22 @@ pub struct Perform {
     pub timeout: Option<Duration>,
     /// Names of sealed outputs that come as plain text all the same.
     pub reveal: Vec<String>,
+    /// Rehearsal: a read behind planned writes of what it reads, over which the action around it lays what they leave. What
+    /// it sees now is taken as it is.
+    pub laid_over: bool,
 }
 
 /// Stands for a primitive in [`Perform::uses`]: open the sealed values in `args` that `reveal` names, and give it all
 /// back as outputs. What an action gives was sealed by steps inside it, and only the driver can open it.
 pub const REVEAL: &str = "reveal";
+
+/// Stands for a primitive as well: seal what is plain or symbolic in the `sealed` of `args`, as if it had been read, and open
+/// what `reveal` names. What planned writes leave was never read from anywhere, and the run will read it sealed.
+pub const LAY: &str = "lay";
+/// The outputs in the `args` of a [`LAY`] that leave an action sealed.
+pub const SEALED_PART: &str = "sealed";
+/// The others.
+pub const OPEN_PART: &str = "open";
 
 /// What an effect came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -127,6 +141,8 @@ pub struct Completion {
     pub result: Attempt,
     /// What a rehearsal says instead of performing.
     pub planned: Option<Planned>,
+    /// Of a write that is planned: a place, and all that will stand there, if its primitive can tell.
+    pub leaves: Option<(String, Value)>,
     pub ms: u64,
 }
 
@@ -363,6 +379,7 @@ impl Machine {
             wanted: BTreeSet::new(),
             previews: BTreeMap::new(),
             looking: None,
+            overlay: Overlay::default(),
         }
     }
 
@@ -378,6 +395,11 @@ impl Machine {
     /// What a rehearsal found that would be written: in the whole run, or below the step it looks ahead of.
     pub fn found(&self) -> Previewed {
         self.looking.as_ref().map(|looking| looking.come_to(&self.facts)).unwrap_or_default()
+    }
+
+    /// What the planned writes of a rehearsal would leave behind, so far.
+    pub fn overlay(&self) -> &Overlay {
+        &self.overlay
     }
 
     /// Takes what a look ahead has found; the next [`Machine::decide`] asks people about it. One that nobody waits for
@@ -435,6 +457,7 @@ impl Machine {
             previews: &mut self.previews,
             inside: usize::from(self.looking.as_ref().is_some_and(|looking| looking.target == StepPath::root())),
             looking: &mut self.looking,
+            overlay: &mut self.overlay,
         };
         env.go_on_after_hold();
         match env.facts.finished.is_none() && env.facts.paused.is_none() {

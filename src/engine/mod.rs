@@ -16,6 +16,7 @@ pub mod look_ahead;
 pub mod look_back;
 pub mod machine;
 pub mod outcome;
+pub mod overlay;
 pub mod plan;
 pub mod reopen;
 pub mod scope;

@@ -214,6 +214,8 @@ fn seen(path: &StepPath, record: &Record, fingerprint: &dyn Fn(&[u8]) -> String)
     let (started, end) = (record.started.as_ref()?, record.end()?);
     let uses = started.intent.uses.clone()?;
     let is_read = started.intent.effect == Effect::Read && uses != CLOCK;
+    // What it gave is not what it saw: planned writes lie over it.
+    let is_read = is_read && end.planned.is_none();
     if !is_read || matches!(end.outcome, Outcome::Planned | Outcome::Cancelled) || end.outputs.unknown().is_some() {
         return None;
     }

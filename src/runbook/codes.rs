@@ -60,6 +60,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("E0235", "a `group` that names nothing"),
     ("E0236", "undo where there is nothing it could take back"),
     ("E0237", "a step that would attach to another run"),
+    ("E0238", "what a planned write leaves behind, or what lies over a read, where that can't be"),
     ("E0240", "a pattern that can't be one"),
     ("E0245", "`reveal` where nothing is sealed, or of a name that isn't there"),
     ("E0246", "an output that says `sealed` and gives plain text"),

@@ -38,6 +38,7 @@ pub(super) const RUNBOOK: Keys = Keys {
         "on_failure",
         "finally",
         "plan",
+        "overlay",
         "outputs",
     ],
     later: &["triggers", "effect", "repeat"],
@@ -49,6 +50,7 @@ pub(super) const RUNBOOK: Keys = Keys {
         ("params", "write `inputs`"),
         ("env", "write `vars` for computed values, `secrets` for secret ones"),
         ("settle", "it stands on the step that writes"),
+        ("leaves", "it stands on the step that writes"),
         ("retry", "it stands on a step, or for all of them below `defaults`"),
     ],
 };
@@ -115,6 +117,7 @@ fn lower(reader: &mut Reader, name: &str, kind: Kind, root: &Node) -> Option<Run
     let on_failure = end_block(reader, "on_failure");
     let finally = end_block(reader, "finally");
     let plan = fields.get("plan").and_then(|node| lower_whole::plan(reader, node));
+    let overlay = fields.get("overlay").and_then(|node| lower_whole::overlay(reader, node));
     let (outputs, sealed) = lower_sealed::outputs(reader, &fields);
     Some(Runbook {
         name: name.to_owned(),
@@ -130,6 +133,7 @@ fn lower(reader: &mut Reader, name: &str, kind: Kind, root: &Node) -> Option<Run
         timeout,
         concurrency,
         plan,
+        overlay,
         defaults,
         vars,
         steps,

@@ -43,6 +43,7 @@ pub(super) const STEP: Keys = Keys {
         "effect",
         "repeat",
         "settle",
+        "leaves",
         "undo",
         "reason",
         "continue_on_failure",
@@ -71,13 +72,14 @@ pub(super) const STEP: Keys = Keys {
         ("ignore_errors", "write `continue_on_failure`"),
         ("description", "write `name`"),
         ("uri", "write `uses: http.request`, or `http.probe` to only look"),
+        ("overlay", "it stands on top of an action that reads; what a write leaves is `leaves`"),
         ("become", "a step acts as whoever runs it, with the secrets of its target"),
     ],
 };
 
 pub(super) const BODIES: [&str; 6] = ["uses", "script", "assert", "findings", "steps", "parallel"];
 /// Keys that go with some bodies only. What stands in none of the lists goes with every body.
-pub(super) const GOES_WITH: [(&str, &[&str]); 14] = [
+pub(super) const GOES_WITH: [(&str, &[&str]); 15] = [
     ("with", &["uses"]),
     ("until", &["uses", "script", "steps"]),
     ("in_a_row", &["uses", "script", "steps"]),
@@ -90,6 +92,7 @@ pub(super) const GOES_WITH: [(&str, &[&str]); 14] = [
     ("effect", &["uses"]),
     ("repeat", &["uses"]),
     ("settle", &["uses"]),
+    ("leaves", &["uses"]),
     ("undo", &["uses", "script", "steps", "parallel"]),
     ("reveal", &["uses"]),
 ];
@@ -209,6 +212,7 @@ fn step(reader: &mut Reader, node: &Node, ids: &mut Ids) -> Option<Step> {
     };
     let body = body_of(reader, &fields, body_entry, ids)?;
     let settle = fields.get("settle").and_then(|node| lower_writes::settle(reader, node, repeat.as_ref(), ids));
+    let leaves = fields.get("leaves").and_then(|node| lower_writes::leaves(reader, node));
     let undo = fields.get("undo").and_then(|node| lower_undo::undo(reader, node, &id, ids));
     Some(Step {
         id,
@@ -226,6 +230,7 @@ fn step(reader: &mut Reader, node: &Node, ids: &mut Ids) -> Option<Step> {
         effect,
         repeat,
         settle: settle.map(Box::new),
+        leaves: leaves.map(Box::new),
         undo,
         continue_on_failure,
         outputs,

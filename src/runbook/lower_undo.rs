@@ -73,6 +73,7 @@ pub fn undo(reader: &mut Reader, node: &Node, id: &str, ids: &mut Ids) -> Option
         effect,
         repeat,
         settle: settle.map(Box::new),
+        leaves: None,
         approval: None,
         undo: None,
         continue_on_failure: false,

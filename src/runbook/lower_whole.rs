@@ -1,6 +1,6 @@
 //! Keys that speak of a file as a whole: who may run beside it, what a rehearsal says of it.
 
-use crate::runbook::model::{Concurrency, IfBusy, Kind, Plan};
+use crate::runbook::model::{Concurrency, IfBusy, Kind, Overlay, Plan};
 use crate::runbook::node::Node;
 use crate::runbook::problem::Problem;
 use crate::runbook::reader::{Fields, Keys, Reader};
@@ -23,8 +23,18 @@ pub(super) const PLAN: Keys = Keys {
     later: &[],
     foreign: &[("title", "write `summary`"), ("now", "write `before`")],
 };
+pub(super) const OVERLAY: Keys = Keys {
+    what: "overlay",
+    known: &["place", "script"],
+    later: &[],
+    foreign: &[
+        ("outputs", "write a `script` that gives `#{ outputs: #{ … } }`"),
+        ("value", "write a `script` that gives `#{ outputs: #{ … } }`"),
+        ("sets", "it stands in `leaves`, on the step that writes"),
+    ],
+};
 /// Keys of one kind of file only: key, kind, why the other has none, what to write there instead.
-pub(super) const BELONGS: [(&str, Kind, &str, &str); 3] = [
+pub(super) const BELONGS: [(&str, Kind, &str, &str); 4] = [
     ("timeout", Kind::Runbook, "an action takes the time of the run that calls it", "put it on the steps inside"),
     ("concurrency", Kind::Runbook, "an action runs inside of a run", "put it into the runbooks that call this action"),
     (
@@ -33,6 +43,7 @@ pub(super) const BELONGS: [(&str, Kind, &str, &str); 3] = [
         "a runbook is planned step by step",
         "put the steps that write into an action, with a `plan`",
     ),
+    ("overlay", Kind::Action, "nobody reads what a runbook gives", "put the steps that read into an action"),
 ];
 
 /// Says which keys belong to the other kind of file.
@@ -71,4 +82,12 @@ pub fn plan(reader: &mut Reader, node: &Node) -> Option<Plan> {
     let mut template = |key: &str| fields.get(key).map(|node| reader.template(node));
     let (before, after, reversible) = (template("before"), template("after"), template("reversible"));
     Some(Plan { summary: summary?, before: before.flatten(), after: after.flatten(), reversible: reversible.flatten() })
+}
+
+/// Reads `overlay`.
+pub fn overlay(reader: &mut Reader, node: &Node) -> Option<Overlay> {
+    let fields = reader.fields(node, &OVERLAY)?;
+    let place = reader.required(&fields, "place").and_then(|node| reader.text_template(node, "`place`"));
+    let script = reader.required(&fields, "script").and_then(|node| reader.script(node));
+    Some(Overlay { place: place?, script: script? })
 }

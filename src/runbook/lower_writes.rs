@@ -2,7 +2,7 @@
 
 use crate::runbook::lower::named_templates;
 use crate::runbook::lower_steps::{Ids, block};
-use crate::runbook::model::Settle;
+use crate::runbook::model::{Leaves, Settle};
 use crate::runbook::node::{Node, NodeKind};
 use crate::runbook::problem::Problem;
 use crate::runbook::reader::{Keys, Reader};
@@ -19,6 +19,17 @@ pub(super) const SETTLE: Keys = Keys {
         ("if", "write `happened`"),
         ("uses", "write a list of `steps`"),
         ("until", "write `happened`; what waits is a step below `steps`"),
+    ],
+};
+pub(super) const LEAVES: Keys = Keys {
+    what: "`leaves`",
+    known: &["place", "sets", "removes", "was"],
+    later: &[],
+    foreign: &[
+        ("value", "write `sets`, a map of entries by name"),
+        ("entries", "write `sets`"),
+        ("deletes", "write `removes`"),
+        ("before", "write `was`"),
     ],
 };
 pub(super) const KEYED: Keys =
@@ -96,4 +107,21 @@ pub fn settle(reader: &mut Reader, node: &Node, repeat: Option<&Spanned<Repeat>>
     let not_happened = fields.get("not_happened").and_then(|node| reader.expression(node, "`not_happened`"));
     let outputs = named_templates(reader, &fields, "outputs");
     Some(Settle { steps: steps?, happened: happened?, not_happened, outputs })
+}
+
+/// Reads `leaves`.
+pub fn leaves(reader: &mut Reader, node: &Node) -> Option<Leaves> {
+    let fields = reader.fields(node, &LEAVES)?;
+    let place = reader.required(&fields, "place").and_then(|node| reader.text_template(node, "`place`"));
+    let mut template = |key: &str| fields.get(key).map(|node| reader.template(node));
+    let (sets, removes, was) = (template("sets"), template("removes"), template("was"));
+    if sets.is_none() && removes.is_none() && !fields.strange {
+        reader.push(
+            Problem::error("E0106", &reader.source, node.span, "`leaves` says where and not what")
+                .label("neither `sets` nor `removes`")
+                .help("say what will stand there: `sets: { NAME: … }`, `removes: [NAME]`; else leave it out"),
+        );
+        return None;
+    }
+    Some(Leaves { place: place?, sets: sets.flatten(), removes: removes.flatten(), was: was.flatten() })
 }

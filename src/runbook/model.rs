@@ -39,6 +39,8 @@ pub struct Runbook {
     pub concurrency: Option<Concurrency>,
     /// What a rehearsal says of it as a whole. Actions only.
     pub plan: Option<Plan>,
+    /// What it gives after planned writes of the place it reads. Actions that read only.
+    pub overlay: Option<Overlay>,
     /// For every call that says nothing itself. Empty in a checked program: the steps have got them.
     pub defaults: Defaults,
     /// Computed once at start, in this order; each sees those before it.
@@ -90,6 +92,28 @@ pub struct Plan {
     pub reversible: Option<Template>,
 }
 
+/// `overlay:` of an action: how a rehearsal lays what planned writes leave over what the action has read.
+#[derive(Clone, Debug)]
+pub struct Overlay {
+    /// Names what is read, as the writes name it that change it.
+    pub place: Template,
+    /// Gives the outputs as they will be; `result` is what it read and what is planned.
+    pub script: Snippet,
+}
+
+/// `leaves:` of a step that writes: what a rehearsal may take as known behind it.
+#[derive(Clone, Debug)]
+pub struct Leaves {
+    /// Names what is changed; everything else stays as it is.
+    pub place: Template,
+    /// Entries that will stand there, by name.
+    pub sets: Option<Template>,
+    /// Names of entries that will be gone.
+    pub removes: Option<Template>,
+    /// What stood there before, for readers who have to compare.
+    pub was: Option<Template>,
+}
+
 /// Steps in order.
 pub type Block = Arc<[Arc<Step>]>;
 
@@ -132,6 +156,8 @@ pub struct Step {
     pub repeat: Option<Spanned<Repeat>>,
     /// How to find out whether an in-doubt write happened.
     pub settle: Option<Box<Settle>>,
+    /// What a planned write will leave behind.
+    pub leaves: Option<Box<Leaves>>,
     /// How it is taken back.
     pub undo: Option<Undo>,
     pub continue_on_failure: bool,

@@ -3,7 +3,7 @@
 //! What is read here reaches runbooks as `run.providers`, complete and checked, so that an action needs to look
 //! at no key twice. Secrets are named (`${{ secrets.NAME }}`) and stay names; nothing else is evaluated.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::runbook::nearest::did_you_mean;
 use crate::runbook::node::{Entry, Node, NodeKind, Style};
@@ -22,6 +22,8 @@ pub const PROVIDERS: [&str; 2] = [REDEPLOY, RAILWAY];
 
 const REDEPLOY: &str = "redeploy";
 const RAILWAY: &str = "railway";
+const VERCEL: &str = "vercel";
+const GITHUB: &str = "github";
 /// The setting of any provider that is an address.
 const API: &str = "api";
 /// A place may be left out where there is one, or one of this name.
@@ -34,10 +36,10 @@ pub(super) const PROVIDER: Keys = Keys {
     later: &[],
     foreign: &[("body", "write `json`"), ("command", "write `argv`")],
 };
-/// Keys of one provider alone.
+/// Keys of one way to deploy alone.
 const WEBHOOK_ONLY: [&str; 5] = ["url", "method", "headers", "json", "idempotency"];
 const COMMAND_ONLY: [&str; 2] = ["argv", "env"];
-const RAILWAY_ONLY: [&str; 1] = ["place"];
+const PLATFORM_ONLY: [&str; 1] = ["place"];
 /// Keys of those that send or run one thing.
 const CALL_ONLY: [&str; 1] = ["timeout"];
 pub(super) const IDEMPOTENCY: Keys =
@@ -52,11 +54,11 @@ pub(super) const WAIT: Keys = Keys {
 /// What actions replace by the name of the service, in every setting that holds no secret.
 const SERVICE: &str = "{service}";
 /// Those that there are.
-pub(super) const USES: [&str; 3] = [WEBHOOK_WORD, COMMAND_WORD, RAILWAY];
+pub(super) const USES: [&str; 5] = [WEBHOOK_WORD, COMMAND_WORD, RAILWAY, VERCEL, GITHUB];
+/// Those of them that have places, by whose actions is deployed.
+const PLATFORMS: [&str; 3] = [RAILWAY, VERCEL, GITHUB];
 const WEBHOOK_WORD: &str = "webhook";
 const COMMAND_WORD: &str = "command";
-/// Providers of the language that come later.
-const LATER: [&str; 2] = ["vercel", "github"];
 /// Methods that change something.
 pub(super) const METHODS: [(&str, &str); 3] = [("POST", "POST"), ("PUT", "PUT"), ("PATCH", "PATCH")];
 
@@ -65,21 +67,24 @@ pub(super) fn read_providers(reader: &mut Reader, node: &Node, secrets: &BTreeSe
     let mut read = Map::new();
     let Some((fields, others)) = reader.fields_and_names(node, &LIST) else { return read };
     let mut providing = Providing { reader, secrets };
+    // Nothing where what is said of them is wrong, which is told already.
+    let mut places: BTreeMap<&str, Option<Map>> = BTreeMap::new();
     for entry in others {
         let named = providing.reader.name(&entry.key, snake_case_fault);
-        if let Some(places) = providing.places_of(entry).filter(|_| named) {
-            read.insert(entry.key.value.clone(), Value::Map(places));
-        }
+        places.insert(&entry.key.value, providing.places_of(entry).filter(|_| named));
     }
-    let places = fields.get(RAILWAY).map(|node| railway::read(&mut providing, node));
-    let redeploy = fields.get(REDEPLOY).and_then(|node| {
-        let provider = providing.provider(node)?;
+    if let Some(node) = fields.get(RAILWAY) {
+        places.insert(RAILWAY, railway::read(&mut providing, node));
+    }
+    if let Some(node) = fields.get(REDEPLOY)
+        && let Some(provider) = providing.provider(node)
+    {
         providing.place_is_there(node, &provider, &places);
-        Some(provider)
-    });
-    for (name, provider) in [(REDEPLOY, redeploy), (RAILWAY, places.flatten())] {
-        if let Some(provider) = provider {
-            read.insert(name.to_owned(), Value::Map(provider));
+        read.insert(REDEPLOY.to_owned(), Value::Map(provider));
+    }
+    for (name, places) in places {
+        if let Some(places) = places {
+            read.insert(name.to_owned(), Value::Map(places));
         }
     }
     read
@@ -92,25 +97,25 @@ pub(super) struct Providing<'a> {
 }
 
 impl Providing<'_> {
-    /// Says if a deployment goes to a place that `railway` doesn't name. What is wrong with `railway` is told already.
-    fn place_is_there(&mut self, node: &Node, provider: &Map, places: &Option<Option<Map>>) {
-        let Some(place) = provider.get("place").and_then(Value::as_text) else { return };
+    /// Says if a deployment goes to a place that its platform doesn't name. What is wrong with those is told already.
+    fn place_is_there(&mut self, node: &Node, provider: &Map, places: &BTreeMap<&str, Option<Map>>) {
+        let texts = (provider.get("place").and_then(Value::as_text), provider.get("provider").and_then(Value::as_text));
+        let (Some(place), Some(platform)) = texts else { return };
         let span = self.reader.first_line(node.span);
-        let (message, help) = match places {
+        let (message, help) = match places.get(platform) {
             Some(None) => return,
             None => (
-                "`use: railway` needs places to deploy to".to_owned(),
-                "name them beside `redeploy`: `railway: { backend: { project: …, environment: …, token: … } }`"
-                    .to_owned(),
+                format!("`use: {platform}` needs places to deploy to"),
+                format!("name them beside `redeploy`: `{platform}: {{ main: {{ token: …, … }} }}`"),
             ),
             Some(Some(places)) if places.contains_key(place) => return,
             Some(Some(places)) if place.is_empty() && (places.len() == 1 || places.contains_key(MAIN)) => return,
             Some(Some(places)) => {
                 let names: Vec<&str> = places.keys().map(String::as_str).collect();
                 let message = if place.is_empty() {
-                    "`place` is not here, and `railway` names several".to_owned()
+                    format!("`place` is not here, and `{platform}` names several")
                 } else {
-                    format!("`railway` names no place {}", quoted(place))
+                    format!("`{platform}` names no place {}", quoted(place))
                 };
                 (message, format!("there are {}", names.join(" and ")))
             }
@@ -169,20 +174,16 @@ impl Providing<'_> {
         let word = self.reader.required(&fields, "use").and_then(|node| self.reader.text(node, "`use`"))?;
         let read = match word.value.as_str() {
             WEBHOOK_WORD => {
-                self.misplaced(&fields, &[&COMMAND_ONLY[..], &RAILWAY_ONLY].concat(), WEBHOOK_WORD);
+                self.misplaced(&fields, &[&COMMAND_ONLY[..], &PLATFORM_ONLY].concat(), WEBHOOK_WORD);
                 self.webhook(&fields)
             }
             COMMAND_WORD => {
-                self.misplaced(&fields, &[&WEBHOOK_ONLY[..], &RAILWAY_ONLY].concat(), COMMAND_WORD);
+                self.misplaced(&fields, &[&WEBHOOK_ONLY[..], &PLATFORM_ONLY].concat(), COMMAND_WORD);
                 self.command(&fields)
             }
-            RAILWAY => {
-                self.misplaced(&fields, &[&WEBHOOK_ONLY[..], &COMMAND_ONLY, &CALL_ONLY].concat(), RAILWAY);
-                self.on_railway(&fields)
-            }
-            later if LATER.contains(&later) => {
-                self.reader.later(word.span, &format!("use: {later}"));
-                None
+            platform if PLATFORMS.contains(&platform) => {
+                self.misplaced(&fields, &[&WEBHOOK_ONLY[..], &COMMAND_ONLY, &CALL_ONLY].concat(), platform);
+                self.on_platform(&fields)
             }
             other => {
                 let help = did_you_mean(other, USES).unwrap_or_else(|| format!("there are {}", USES.join(" and ")));
@@ -263,7 +264,7 @@ impl Providing<'_> {
         Some(map([("argv", Value::List(argv)), ("env", env?), ("timeout", timeout?), ("wait", wait?)]))
     }
 
-    fn on_railway(&mut self, fields: &Fields<'_>) -> Option<Map> {
+    fn on_platform(&mut self, fields: &Fields<'_>) -> Option<Map> {
         let place = match fields.get("place") {
             None => Some(String::new()),
             Some(node) => self.reader.text(node, "`place`").map(|place| place.value),
@@ -480,6 +481,20 @@ mod tests {
     }
 
     #[test]
+    fn other_platforms_are_deployed_to_by_their_places_as_well() {
+        for platform in ["vercel", "github"] {
+            let codes = |places: &str, redeploy: &str| {
+                read(&format!("{{ use: {platform}{redeploy} }}\n  {platform}: {{ {places} }}")).1
+            };
+            assert_eq!(codes("one: { a: b }", ""), Vec::<&str>::new());
+            assert_eq!(codes("one: { a: b }, two: { a: b }", ", place: two"), Vec::<&str>::new());
+            assert_eq!(codes("one: { a: b }, two: { a: b }", ""), ["E0107"]);
+            assert_eq!(codes("one: { a: b }", ", place: two"), ["E0107"]);
+            assert_eq!(codes("one: a", ", place: two"), ["E0107"], "one mistake is told once");
+        }
+    }
+
+    #[test]
     fn a_provider_nobody_has_heard_of_has_places_with_settings() {
         let read = |others: &str| read(&format!("{{ use: webhook, url: https://a.example.com }}\n  {others}"));
         let (providers, codes) = read(
@@ -513,7 +528,9 @@ mod tests {
         for (text, code) in [
             ("webhook", "E0107"),
             ("{ url: https://a.example.com }", "E0106"),
-            ("{ use: vercel }", "E0108"),
+            ("{ use: vercel }", "E0107"),
+            ("{ use: github }", "E0107"),
+            ("{ use: vercel, timeout: 5s }", "E0115"),
             ("{ use: railway }", "E0107"),
             ("{ use: webhook, url: https://a.example.com, place: a }", "E0115"),
             ("{ use: webhok, url: https://a.example.com }", "E0107"),

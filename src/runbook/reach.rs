@@ -131,6 +131,9 @@ impl Walker<'_> {
         for block in sites::blocks(file) {
             self.block(block, source, &mut totals, 1);
         }
+        if let Some(overlay) = &file.overlay {
+            self.reached.modules.import(&overlay.script, self.library, self.problems);
+        }
         if totals.undoes {
             totals.effects.extend(totals.undo.iter().copied());
         }

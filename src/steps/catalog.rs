@@ -6,7 +6,8 @@ use crate::runbook::spec::ActionSpec;
 use crate::steps::{
     Entry, chat_post, dns_resolve, email_send, env_read, exec_run, file_read, file_write, graphql_mutate,
     graphql_query, http_probe, http_request, human_ask, postgres_query, redis_ping, run_fail, run_finish, run_note,
-    run_undo, runbook, secret_compare, secret_generate, secret_host, tcp_connect, time_now, time_sleep, tls_inspect,
+    run_undo, runbook, secret_check, secret_compare, secret_generate, secret_host, tcp_connect, time_now, time_sleep,
+    tls_inspect,
 };
 
 /// All primitives, by name.
@@ -31,6 +32,7 @@ static CATALOG: LazyLock<Vec<Entry>> = LazyLock::new(|| {
         run_note::entry(),
         run_undo::entry(),
         runbook::entry(),
+        secret_check::entry(),
         secret_compare::entry(),
         secret_generate::entry(),
         secret_host::entry(),

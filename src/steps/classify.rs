@@ -6,7 +6,8 @@
 //! | broken after that: time-out, reset, end, not the protocol | in_doubt | failed |
 //! | 2xx, whole | done | done |
 //! | 2xx, cut off | in_doubt | failed |
-//! | 2xx, whole, `expect` not met; 207 | failed | failed |
+//! | 2xx, whole, `expect.json` and no JSON in it: somebody else answered | in_doubt | failed |
+//! | 2xx, whole, `expect` not met otherwise; 207 | failed | failed |
 //! | 4xx except 408, 409, 425 | refused | refused |
 //! | that, and `expect.status` names it | done | done |
 //! | 503 with Retry-After | refused | refused |
@@ -55,6 +56,8 @@ pub enum Expected {
     Named,
     /// Something that was said does not hold.
     Unmet,
+    /// The answer is not of the kind that was asked for, such as a proxy's page: nobody knows what it answers.
+    Foreign,
 }
 
 /// What follows from the evidence.
@@ -95,6 +98,7 @@ pub fn classify(nature: Nature, evidence: &Evidence) -> Verdict {
                 207 => verdict(Outcome::Failed, FailureKind::Status),
                 200..=299 => match cut {
                     Some(kind) => verdict(unclear, kind),
+                    None if expected == Expected::Foreign => verdict(unclear, FailureKind::Network),
                     None if expected == Expected::Unmet => verdict(Outcome::Failed, FailureKind::Expect),
                     None => DONE,
                 },
@@ -181,6 +185,9 @@ mod tests {
         assert_eq!(write(404, Expected::Named), Done);
         assert_eq!(write(404, Expected::Unmet), Refused);
         assert_eq!(write(200, Expected::Unmet), Failed);
+        assert_eq!(write(200, Expected::Foreign), InDoubt);
+        assert_eq!(write(404, Expected::Foreign), Refused);
+        assert_eq!(write(503, Expected::Foreign), InDoubt);
         assert_eq!(write(409, Expected::Named), InDoubt);
         assert_eq!(write(503, Expected::Named), InDoubt);
         assert_eq!(write(302, Expected::Named), InDoubt);
@@ -189,6 +196,11 @@ mod tests {
         assert_eq!(read(503, Expected::Named), Done);
         assert_eq!(read(409, Expected::Named), Done);
         assert_eq!(read(503, Expected::Unsaid), Failed);
+        assert_eq!(read(200, Expected::Foreign), Failed);
+        assert!(
+            classify(Nature::Read, &answered(200, None, None, Expected::Foreign)).transient,
+            "it may be tried again"
+        );
     }
 
     fn kind() -> impl Strategy<Value = FailureKind> {
@@ -198,7 +210,8 @@ mod tests {
 
     fn evidence() -> impl Strategy<Value = Evidence> {
         let progress = prop::sample::select(vec![Progress::Unconnected, Progress::Connected]);
-        let expected = prop::sample::select(vec![Expected::Unsaid, Expected::Named, Expected::Unmet]);
+        let expected =
+            prop::sample::select(vec![Expected::Unsaid, Expected::Named, Expected::Unmet, Expected::Foreign]);
         prop_oneof![
             (progress, kind()).prop_map(|(progress, kind)| Evidence::Broken { progress, kind }),
             (any::<u16>(), prop::option::of(kind()), prop::option::of(any::<u64>()), expected)

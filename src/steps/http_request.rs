@@ -78,7 +78,8 @@ fn spec() -> ActionSpec {
 ```
 Sent exactly once: no redirects, no retries, no proxies, and for a write a connection of its own. A write is `done` \
 after a whole 2xx, `refused` when no connection stood or the answer is a 4xx that says no, and `in_doubt` after anything \
-else: a time-out, a broken connection, 3xx, 5xx, 408, 409, 425. A 4xx named in `expect.status` counts as done. A write \
+else: a time-out, a broken connection, 3xx, 5xx, 408, 409, 425, a 2xx without JSON where `expect` names `json` (`{}` is any \
+object): a proxy's page proves nothing. A 4xx named in `expect.status` counts as done. A write \
 in doubt is sent again only with `idempotency` inside its window, or with `repeatable: true` and a `reason`."
             .to_owned(),
     }

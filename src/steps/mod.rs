@@ -38,6 +38,7 @@ mod run_note;
 mod run_undo;
 mod runbook;
 mod schema;
+mod secret_check;
 mod secret_command;
 mod secret_compare;
 mod secret_generate;

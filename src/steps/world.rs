@@ -202,6 +202,14 @@ impl World {
         })
     }
 
+    /// The text of a secret expression, to be sealed and sent nowhere: so it doesn't matter where it may go.
+    ///
+    /// # Errors
+    /// A secret that is missing or can't be one.
+    pub fn text_to_seal(&self, secret: &SecretText) -> Result<String, Failure> {
+        secret.resolve(&mut |leaf| self.text_of(leaf))
+    }
+
     /// The text of one secret: read where the target says, or opened.
     fn text_of(&self, leaf: Leaf<'_>) -> Result<String, Failure> {
         match leaf {

@@ -22,8 +22,18 @@ const TIMES_EVERY: usize = 24;
 
 /// The picture of a run so far; `width` characters for the time axis.
 pub fn lines(events: &[Event], facts: &Facts, width: usize, marks: Marks) -> Vec<Line> {
+    drawn(&Picture::of(events, facts), width, marks)
+}
+
+/// The same without the steps inside others.
+pub fn outline(events: &[Event], facts: &Facts, width: usize, marks: Marks) -> Vec<Line> {
+    let mut picture = Picture::of(events, facts);
+    picture.rows.retain(|row| row.depth == 0);
+    drawn(&picture, width, marks)
+}
+
+fn drawn(picture: &Picture, width: usize, marks: Marks) -> Vec<Line> {
     let width = width.max(WIDTH_MIN);
-    let picture = Picture::of(events, facts);
     if picture.rows.is_empty() {
         return Vec::new();
     }
@@ -32,7 +42,7 @@ pub fn lines(events: &[Event], facts: &Facts, width: usize, marks: Marks) -> Vec
     let name_width = longest.min(NAME_WIDTH_MAX) + 2;
     let mut lines = vec![Line::of(Tone::Dim, &format!("{}{}", " ".repeat(name_width + 2), axis.scale()))];
     lines.extend(picture.rows.iter().map(|row| draw(row, &axis, name_width, marks)));
-    lines.push(Line::of(Tone::Dim, &legend(&picture, marks)));
+    lines.push(Line::of(Tone::Dim, &legend(picture, marks)));
     lines.retain(|line| !line.pieces().is_empty());
     lines
 }

@@ -3,8 +3,11 @@
 //!
 //! Here they are answers to requests and nothing else; whoever wants to call one puts it on a socket.
 
+pub mod app;
 pub mod http;
 pub mod railway;
+pub mod resend;
+pub mod vercel;
 
 use crate::world::http::{Answer, Request};
 

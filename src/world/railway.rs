@@ -1,11 +1,18 @@
 //! What a Railway holds, and what becomes of it: variables with their references, deployments that are started with what
 //! the variables were at that moment, and the backend they run.
 
+pub mod wire;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::{Value as Json, json};
 
 use crate::world::http::Answer;
+
+/// Where the API is.
+pub const API: &str = "/graphql/v2";
+/// Where the backend is.
+pub const APP: &str = "/app";
 
 /// References that stand for each other are given up on here.
 const RENDER_DEPTH: usize = 8;
@@ -40,6 +47,8 @@ pub struct Service {
     /// Newest first.
     pub deployments: Vec<Deployment>,
     pub domains: Vec<String>,
+    /// The port its domains lead to, where somebody has set one.
+    pub port: Option<u16>,
 }
 
 #[derive(Clone, Debug)]
@@ -154,8 +163,8 @@ impl State {
             }
             "domains" => {
                 let (project, service) = self.of(input, token)?;
-                let domains = &self.projects[project].services[service].domains;
-                let shown = domains.iter().map(|domain| json!({ "domain": domain, "targetPort": null }));
+                let of = &self.projects[project].services[service];
+                let shown = of.domains.iter().map(|domain| json!({ "domain": domain, "targetPort": of.port }));
                 Ok(json!({ "serviceDomains": shown.collect::<Json>(), "customDomains": [] }))
             }
             "deployments" => {
@@ -426,7 +435,9 @@ impl State {
         let (project, service) = self.place_of("backend");
         let service = &self.projects[project].services[service];
         let runs = service.deployments.iter().find(|one| one.status == "SUCCESS" && one.instances == ["RUNNING"]);
-        let Some(runs) = runs.filter(|one| one.log.last().is_some_and(|line| line.starts_with("listening"))) else {
+        let port = service.port.map(|port| port.to_string()).unwrap_or_default();
+        let listens = |line: &String| line.starts_with("listening") && line.ends_with(&port);
+        let Some(runs) = runs.filter(|one| one.log.last().is_some_and(listens)) else {
             return Answer::json(502, r#"{"status":"error","code":502,"message":"Application failed to respond"}"#);
         };
         let allowed = runs.snapshot.get("ALLOWED_ORIGINS").cloned().unwrap_or_default();
@@ -438,7 +449,7 @@ impl State {
                         .header("Access-Control-Allow-Origin", origin)
                         .header("Access-Control-Allow-Credentials", "true")
                         .header("Access-Control-Allow-Methods", "GET, POST")
-                        .header("Access-Control-Allow-Headers", "content-type"),
+                        .header("Access-Control-Allow-Headers", "authorization, content-type"),
                     None => answer,
                 }
             }

@@ -18,25 +18,25 @@ fn demo(tmp: &Path) -> Command {
     command
 }
 
-fn rerail(tmp: &Path) -> Command {
+pub fn rerail(tmp: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rerail"));
     command.env_clear().env("TMPDIR", tmp).env("HOME", tmp).env("LANG", "C.UTF-8").env("TERM", "xterm");
     command.current_dir(tmp).stdin(Stdio::null());
     command
 }
 
-fn text(output: &Output) -> (String, String) {
+pub fn text(output: &Output) -> (String, String) {
     (String::from_utf8(output.stdout.clone()).unwrap(), String::from_utf8(output.stderr.clone()).unwrap())
 }
 
 /// The one directory the demo leaves behind.
-fn left_behind(tmp: &Path) -> PathBuf {
+pub fn left_behind(tmp: &Path) -> PathBuf {
     let mut dirs: Vec<PathBuf> = std::fs::read_dir(tmp).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(dirs.len(), 1, "{dirs:?}");
     dirs.remove(0)
 }
 
-fn files(dir: &Path) -> Vec<PathBuf> {
+pub fn files(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
@@ -52,7 +52,7 @@ fn assert_no_secret(what: &str, bytes: &[u8]) {
 }
 
 /// The texts stand in this order.
-fn assert_in_order(text: &str, parts: &[&str]) {
+pub fn assert_in_order(text: &str, parts: &[&str]) {
     let mut rest = text;
     for part in parts {
         let at = rest.find(part).unwrap_or_else(|| panic!("`{part}` is not where it should be in:\n{text}"));

@@ -22,15 +22,17 @@ const PEOPLE: &str = "docs/approvals.md";
 const RAILWAY: &str = "docs/providers/railway.md";
 const TESTING: &str = "docs/testing.md";
 
-/// The documents under test; each must stand here.
-const DOCUMENTS: [&str; 9] = [
-    "docs/server.md",
+/// Where pages about providers are, a file for each; what they say is held to the folder of its name in `stdlib/`.
+const PROVIDERS: &str = "docs/providers/";
+
+/// The documents under test beside those; each must stand here.
+const DOCUMENTS: [&str; 8] = [
     PEOPLE,
     LANGUAGE,
-    RAILWAY,
     "docs/plans.md",
     "docs/promises.md",
     "docs/secrets.md",
+    "docs/server.md",
     TESTING,
     "docs/tutorial.md",
 ];
@@ -94,22 +96,31 @@ fn what_is_said_of_people_passes_the_check_and_names_every_key() {
 }
 
 #[test]
-fn what_is_said_of_railway_passes_the_check_and_names_every_key_and_action() {
+fn what_is_said_of_railway_names_every_key_of_its_places() {
     let home = tempfile::tempdir().unwrap();
-    assert_eq!(project(RAILWAY, home.path()).len(), 3);
-    let (printed, code) = type_in("rerail check --deny warnings", home.path());
-    assert_eq!(code, 0, "{printed}");
     let text = document(RAILWAY);
     let (printed, _) = type_in("rerail schema target", home.path());
     let schema: Value = serde_json::from_str(&printed).unwrap();
     let keys = schema.pointer("/definitions/railway_place/properties").and_then(Value::as_object);
-    let keys = keys.expect("the schema has it").keys().cloned();
-    let actions = files_below("stdlib/railway").into_iter().filter_map(|path| {
-        let stem = path.strip_suffix(".yaml")?.rsplit('/').next()?;
-        Some(format!("railway.{stem}"))
-    });
-    for word in keys.chain(actions) {
+    for word in keys.expect("the schema has it").keys() {
         assert!(text.contains(&format!("`{word}`")), "{RAILWAY} lacks `{word}`");
+    }
+}
+
+#[test]
+fn what_is_said_of_each_provider_passes_the_check_and_names_every_action() {
+    for page in files_below(PROVIDERS) {
+        let home = tempfile::tempdir().unwrap();
+        assert!(project(&page, home.path()).len() >= 3, "{page} shows a target and a runbook that uses it");
+        let (printed, code) = type_in("rerail check --deny warnings", home.path());
+        assert_eq!(code, 0, "{page}: {printed}");
+        let provider = page.rsplit('/').next().and_then(|name| name.strip_suffix(".md")).expect("pages are Markdown");
+        let text = document(&page);
+        for path in files_below(&format!("stdlib/{provider}")) {
+            let Some(name) = path.strip_prefix("stdlib/").and_then(|path| path.strip_suffix(".yaml")) else { continue };
+            let action = name.replace('/', ".");
+            assert!(text.contains(&format!("`{action}`")), "{page} lacks `{action}`");
+        }
     }
 }
 
@@ -226,9 +237,11 @@ fn every_promise_names_a_test_that_is_there() {
 #[test]
 fn every_document_is_tested_and_its_links_lead_somewhere() {
     let found: Vec<String> = files_below("docs");
-    assert_eq!(found.iter().map(String::as_str).collect::<BTreeSet<_>>(), DOCUMENTS.into_iter().collect());
+    let (of_providers, others): (Vec<&str>, Vec<&str>) =
+        found.iter().map(String::as_str).partition(|path| path.starts_with(PROVIDERS));
+    assert_eq!(others.into_iter().collect::<BTreeSet<_>>(), DOCUMENTS.into_iter().collect());
     let link = Regex::new(r"\]\(([^)#:]*)(?:#([^)]*))?\)").expect("the pattern is fixed");
-    for name in DOCUMENTS.into_iter().chain(["README.md"]) {
+    for name in DOCUMENTS.into_iter().chain(of_providers).chain(["README.md"]) {
         let folder = root().join(name).parent().expect("a file is in a directory").to_owned();
         for found in link.captures_iter(&document(name)) {
             let (path, anchor) = (&found[1], found.get(2).map(|anchor| anchor.as_str()));

@@ -320,10 +320,11 @@ fn a_slow_write_survives_a_renewal_that_fails_and_happens_once() {
 fn a_full_disk_pauses_the_run_and_it_resumes_to_the_same_end() {
     let Some(disk) = Disk::of("96m") else { return };
     let disk = Arc::new(disk);
-    let filled = Arc::clone(&disk);
+    // The server outlives the test, and must not keep its disk mounted.
+    let filled = Arc::downgrade(&disk);
     let server = Server::start(move |request| {
-        if request.starts_with("POST /one") {
-            filled.fill();
+        if let Some(disk) = filled.upgrade().filter(|_| request.starts_with("POST /one")) {
+            disk.fill();
         }
         // Too large for what the log has left inside its pages.
         "x".repeat(200_000)

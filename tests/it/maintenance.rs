@@ -82,7 +82,7 @@ fn each_thing_that_is_broken_or_late_has_its_own_finding() {
         (("others[0]", certificate(20)), Level::Warning, "www.example.com (20 days)", ""),
         (("http.probe", answer(500, 1, "ok")), Level::Warning, "5 of 5 health checks failed", "watch"),
         (("http.probe", answer(200, 501, "ok")), Level::Warning, "501 ms on average and 501 ms at worst", ""),
-        (("health", bare), Level::Warning, "missing or weak: content-security-policy, strict-transport-security", ""),
+        (("health", bare), Level::Warning, "missing or weak: content-security-policy is missing", ""),
     ] {
         let scenario = place(&[differs]);
         let found = findings(&scenario);

@@ -233,7 +233,7 @@ plan: { summary: 'do ${{ inputs.n }}', before: '${{ steps.look.outputs.status }}
 }
 
 /// Shipped runbooks that are planned beside the world they are tested in.
-const ELSEWHERE: [&str; 2] = ["crash-loop", "rollback-backend"];
+const ELSEWHERE: [&str; 3] = ["cors-fix", "crash-loop", "rollback-backend"];
 
 /// A shipped runbook that may write, in a world in which it does.
 fn writing(name: &str) -> Scenario {

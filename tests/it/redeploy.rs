@@ -253,5 +253,5 @@ fn without_a_provider_it_says_what_is_missing() {
     let place = Place::new("", SCRIPT);
     let (runs, prepared) = place.prepared(None);
     let left = runs.start(prepared, unseen()).unwrap().left().unwrap();
-    assert!(error(&left).contains("name a provider (webhook, command or railway)"), "{}", error(&left));
+    assert!(error(&left).contains("name a provider (webhook, command, railway or vercel)"), "{}", error(&left));
 }

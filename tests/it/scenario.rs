@@ -11,6 +11,7 @@ use rerail::engine::facts::{Facts, RunEnd};
 use rerail::engine::ids::{RunId, StepPath};
 use rerail::engine::machine::{Signal, Start, Waits};
 use rerail::engine::outcome::{Attempt, Failure, FailureKind};
+use rerail::project::Project;
 use rerail::runbook::approval::Floors;
 use rerail::runbook::program::{Library, Looked, Program, load};
 use rerail::runbook::source::Source;
@@ -92,22 +93,15 @@ impl Scenario {
 
     /// A shipped runbook, with its defaults.
     pub fn shipped(name: &str, text: &str) -> Scenario {
-        let mut texts = Texts::default();
-        let web = Source::new("modules/web.rhai", include_str!("../../stdlib/web.rhai"));
-        texts.modules.insert("web".into(), web);
-        for runbook in ["backend-down", "verify-deployment", "watch"] {
-            let path = format!("{}/runbooks/{runbook}.yaml", env!("CARGO_MANIFEST_DIR"));
-            let text = std::fs::read_to_string(path).unwrap();
-            texts.runbooks.insert(runbook.to_owned(), Source::new(format!("runbooks/{runbook}.yaml"), text));
-        }
-        let mut scenario = Scenario::of(name, text.to_owned(), &texts).unwrap_or_else(|problems| panic!("{problems}"));
+        let mut scenario =
+            Scenario::of(name, text.to_owned(), &Project::default()).unwrap_or_else(|problems| panic!("{problems}"));
         let inputs = scenario.program.runbook.inputs.iter();
         let defaults = inputs.filter_map(|input| Some((input.name.value.as_str().into(), input.default.clone()?)));
         scenario.inputs = defaults.collect();
         scenario
     }
 
-    fn of(name: &str, text: String, texts: &Texts) -> Result<Scenario, String> {
+    fn of(name: &str, text: String, texts: &dyn Library) -> Result<Scenario, String> {
         let source = Source::new(format!("runbooks/{name}.yaml"), text);
         let (program, problems) = load(name, source, texts, &catalog::specs());
         let program = program.ok_or_else(|| rerail::runbook::problem::render(&problems, false))?;

@@ -166,6 +166,7 @@ fn an_action_step_opens_what_it_reveals_and_no_secret_of_the_target() {
         key: String::new(),
         timeout: None,
         reveal: reveal.iter().map(|name| (*name).to_owned()).collect(),
+        laid_over: false,
     };
     let revealed = vault.reveal(&perform(&["A", "joined"]));
     assert_eq!(at(&revealed, "values.A"), &"first-secret-value".into());

@@ -10,13 +10,14 @@ use crate::engine::evaluate::{Evaluator, quote};
 use crate::engine::event::{Body as Fact, Planned, PlannedChange, StepStarted};
 use crate::engine::facts::{Record, Resend};
 use crate::engine::ids::StepPath;
-use crate::engine::machine::{Env, NESTING_MAX, Perform, REVEAL, STEPS_MAX, STEPS_RESERVE, compute_vars};
+use crate::engine::machine::{Env, NESTING_MAX, STEPS_MAX, STEPS_RESERVE, compute_vars};
 use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
 use crate::engine::reopen::is_afterwards;
 use crate::engine::scope::{Scope, StepResult};
 use crate::engine::walk::again::{self, Place};
 use crate::engine::walk::book::{BookEnd, BookTask};
 use crate::engine::walk::gate::{self, Gate, Write};
+use crate::engine::walk::handing::Handing;
 use crate::engine::walk::leaf::{Leaf, after, is_engine_action};
 use crate::engine::walk::limits::Inside;
 use crate::engine::walk::settle::SettleTask;
@@ -77,8 +78,8 @@ pub(crate) struct Invocation {
     settling: Option<Box<SettleTask>>,
     /// What `run.undo` takes back.
     undo: Option<Box<UndoTask>>,
-    /// What its steps gave, while the driver opens what the step reveals of it.
-    sealed: Option<Map>,
+    /// What its steps gave, on its way out.
+    handing: Handing,
 }
 
 /// How a doubt is settled next.
@@ -102,7 +103,15 @@ enum Status {
 
 impl Invocation {
     pub(crate) fn new(path: StepPath, uses: String) -> Invocation {
-        Invocation { path, uses, leaf: Leaf::default(), inner: None, settling: None, undo: None, sealed: None }
+        Invocation {
+            path,
+            uses,
+            leaf: Leaf::default(),
+            inner: None,
+            settling: None,
+            undo: None,
+            handing: Handing::default(),
+        }
     }
 
     /// Where it stands.
@@ -494,18 +503,22 @@ impl Invocation {
             true => (inner.scope.runbook.name.clone(), FileKind::Runbook),
             false => (self.uses.clone(), FileKind::Action),
         };
-        let end = match self.sealed.take() {
-            Some(outputs) => BookEnd::Done(outputs, None),
-            None => match env.within_text(&name, kind, |env| inner.advance(env, None)) {
+        let end = match self.handing.is_begun() {
+            true => BookEnd::Done(Map::new(), None),
+            false => match env.within_text(&name, kind, |env| inner.advance(env, None)) {
                 Progress::Pending => return Progress::Pending,
                 Progress::Ended(end) => end,
             },
         };
         let mut broken_at = None;
+        let mut as_planned = None;
         let attempt = match end {
-            BookEnd::Done(outputs, _) => match self.open(env, outputs) {
+            BookEnd::Done(outputs, _) => match self.handing.advance(env, &inner.scope, &self.path, outputs) {
                 Progress::Pending => return Progress::Pending,
-                Progress::Ended(attempt) => attempt,
+                Progress::Ended((attempt, said)) => {
+                    as_planned = said;
+                    attempt
+                }
             },
             BookEnd::Cut => limits::stopped(env, &self.path, Inside::Below(&self.path)),
             BookEnd::Broken(broken) => {
@@ -533,12 +546,13 @@ impl Invocation {
                 }
             }
         };
-        Progress::Ended(Some(self.end(env, attempt, planned.or(announced), broken_at)))
+        Progress::Ended(Some(self.end(env, attempt, planned.or(as_planned).or(announced), broken_at)))
     }
 
     /// `run.undo`: a rehearsal can't know what there will be to take back.
     fn take_back(&mut self, env: &mut Env, scope: &Scope, manner: &Manner) -> Progress<Option<StepEnd>> {
         if env.is_rehearsal() {
+            env.overlay.forget();
             let outputs = Value::Unknown(Unknown { origin: self.path.to_string() });
             let summary = "would take back what was done by then".to_owned();
             let attempt = Attempt { outcome: Outcome::Planned, outputs, failure: None };
@@ -555,34 +569,6 @@ impl Invocation {
         };
         self.undo = None;
         Progress::Ended(Some(self.end(env, attempt, None, None)))
-    }
-
-    /// What its steps gave, as the step around gives it: pending while the driver opens what that reveals.
-    fn open(&mut self, env: &mut Env, outputs: Map) -> Progress<Attempt> {
-        if let Some(completion) = env.take_completion(&self.path) {
-            return Progress::Ended(completion.result);
-        }
-        let started = env.facts.step(&self.path).and_then(|record| record.started.as_ref());
-        let intent = started.map(|started| Arc::clone(&started.intent)).filter(|intent| !intent.reveal.is_empty());
-        let Some(intent) = intent.filter(|_| outputs.values().any(Value::has_secret)) else {
-            return Progress::Ended(Attempt::done(Value::Map(outputs)));
-        };
-        if !env.is_in_flight(&self.path) {
-            env.perform(Perform {
-                step: self.path.clone(),
-                attempt: intent.attempt,
-                look: 1,
-                poll: false,
-                uses: REVEAL.to_owned(),
-                effect: Effect::Read,
-                args: outputs.clone(),
-                key: String::new(),
-                timeout: None,
-                reveal: intent.reveal.clone(),
-            });
-        }
-        self.sealed = Some(outputs);
-        Progress::Pending
     }
 
     fn end(&self, env: &mut Env, attempt: Attempt, planned: Option<Planned>, broken_at: Option<StepPath>) -> StepEnd {

@@ -12,7 +12,7 @@ use crate::engine::machine::{Completion, Env, Perform};
 use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
 use crate::engine::scope::Scope;
 use crate::engine::walk::invocation::Manner;
-use crate::engine::walk::{Progress, again, gate, limits, step};
+use crate::engine::walk::{Progress, again, gate, left, limits, step};
 use crate::runbook::model::Poll;
 use crate::runbook::types::parse_duration;
 use crate::script::value::{Map, Unknown, Value};
@@ -28,6 +28,14 @@ const OBSERVE_EVERY: SignedDuration = SignedDuration::from_secs(1);
 
 /// Outputs that differ at every look and would make each an observation of its own.
 const VOLATILE: [&str; 3] = ["ms", "text", "headers"];
+
+/// What is said of one look.
+#[derive(Clone, Copy)]
+struct Look {
+    poll: bool,
+    /// See [`Perform::laid_over`].
+    laid_over: bool,
+}
 
 /// Whether the engine carries this action out itself.
 pub(crate) fn is_engine_action(uses: &str) -> bool {
@@ -92,14 +100,15 @@ impl Leaf {
             }
             Some(_) => self.wait_or_look(env, path, &intent, until),
             None if self.looks == 0 => {
-                self.look(env, &intent, false, until);
+                let laid_over = !intent.effect.changes_the_world() && left::is_laid_over(env, scope);
+                self.look(env, &intent, Look { poll: false, laid_over }, until);
                 Progress::Pending
             }
             None => Progress::Pending,
         }
     }
 
-    fn look(&mut self, env: &mut Env, intent: &StepStarted, poll: bool, until: Option<Timestamp>) {
+    fn look(&mut self, env: &mut Env, intent: &StepStarted, look: Look, until: Option<Timestamp>) {
         self.looks += 1;
         self.next_look = None;
         let mut timeout = intent.timeout_ms.map(Duration::from_millis);
@@ -108,20 +117,21 @@ impl Leaf {
             let left = Duration::try_from(left.duration_since(env.now)).unwrap_or_default();
             timeout = Some(timeout.map_or(left, |own| own.min(left)));
         }
-        if poll {
+        if look.poll {
             env.keep_poll(&intent.step, intent.attempt, self.clone());
         }
         env.perform(Perform {
             step: intent.step.clone(),
             attempt: intent.attempt,
             look: self.looks,
-            poll,
+            poll: look.poll,
             uses: intent.uses.clone().unwrap_or_default(),
             effect: intent.effect,
             args: intent.with.clone(),
             key: intent.key.clone().unwrap_or_default(),
             timeout,
             reveal: intent.reveal.clone(),
+            laid_over: look.laid_over,
         });
     }
 
@@ -157,7 +167,7 @@ impl Leaf {
             );
             return Progress::Ended(());
         }
-        self.look(env, intent, true, deadline);
+        self.look(env, intent, Look { poll: true, laid_over: false }, deadline);
         Progress::Pending
     }
 
@@ -256,9 +266,13 @@ fn settle(env: &mut Env, scope: &Scope, path: &StepPath, completion: Completion,
     let attempt = step::shape_outputs(env, scope, manner.step, attempt);
     // A poll took as long as all its looks and pauses; an attempt as long as it was measured.
     let ms = manner.poll().is_none().then_some(completion.ms);
-    let planned = completion.planned.map(|planned| {
+    let leaves = completion.leaves;
+    let planned = completion.planned.map(|mut planned| {
         let started = env.facts.step(path).and_then(|record| record.started.as_ref());
         let effect = started.filter(|started| started.intent.key.is_some()).map(|started| started.intent.effect);
+        if let Some(effect) = effect {
+            planned.detail.extend(left::planned_write(env, scope, manner.step, effect, leaves));
+        }
         let approval = effect.and_then(|effect| {
             let floor = gate::floor(env, path, effect);
             gate::behind(env, floor, |env| gate::announced(env))

@@ -157,6 +157,9 @@ impl<'a> Checker<'a> {
         if let Some(plan) = &file.plan {
             self.plan(plan, &Way::new(PLAN).view(&before_writing, None, None));
         }
+        if let Some(overlay) = &file.overlay {
+            self.overlay(overlay, &Way::new("overlay").view(&scope, None, None));
+        }
         // What could not be read may be what reads them.
         if !self.gaps.any() {
             self.unused();
@@ -256,6 +259,9 @@ impl<'a> Checker<'a> {
     /// What a step says of its write; the steps that settle its doubts see what it sees.
     fn of_a_write(&mut self, step: &'a Step, scope: &mut Scope<'a>, way: &mut Way<'a>) {
         self.trust(step);
+        if let Some(leaves) = &step.leaves {
+            self.leaves(leaves, &way.view(scope, Some(&step.id), None));
+        }
         let Some(settle) = &step.settle else { return };
         let mark = scope.mark();
         way.around.push(&step.id);
@@ -335,7 +341,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn snippet(&mut self, snippet: &'a Snippet, place: Place, view: &View<'_, 'a>) {
+    pub(super) fn snippet(&mut self, snippet: &'a Snippet, place: Place, view: &View<'_, 'a>) {
         self.reads(snippet, place, view);
         self.names(snippet, place);
     }

@@ -6,6 +6,7 @@ mod calls;
 mod children;
 mod facts;
 mod file;
+mod left;
 mod place;
 mod polls;
 mod reads;

@@ -34,6 +34,12 @@ pub(super) enum Place {
     /// Top-level keys that are evaluated before any step: `timeout`, `group`.
     Whole(&'static str),
     Plan,
+    /// `place` of `leaves` and `overlay`.
+    LeftAt,
+    /// `sets`, `removes`, `was` of a `leaves`.
+    Leaves(&'static str),
+    /// The `script` of an `overlay`.
+    Overlay,
     /// `message` of an `approval`.
     Message,
 }
@@ -54,10 +60,12 @@ impl Place {
             Place::Suggest => "suggest",
             Place::Until => "until",
             Place::FailIf => "fail_if",
-            Place::Items(key) | Place::Time(key) | Place::Settles(key) | Place::Whole(key) => key,
+            Place::Items(key) | Place::Time(key) | Place::Settles(key) | Place::Whole(key) | Place::Leaves(key) => key,
             Place::StepOutputs | Place::Adopted | Place::Outputs => "outputs",
             Place::Reveal => "reveal",
             Place::Plan => "plan",
+            Place::LeftAt => "place",
+            Place::Overlay => "overlay",
             Place::Message => "message",
         }
     }
@@ -74,7 +82,7 @@ impl Place {
             _ if self == Place::Reveal => context == "inputs",
             "inputs" | "vars" | "run" => true,
             "steps" | "secrets" | "each" => !matches!(self, Place::Var | Place::Whole(_)),
-            "result" => matches!(self, Place::Until | Place::FailIf | Place::StepOutputs),
+            "result" => matches!(self, Place::Until | Place::FailIf | Place::StepOutputs | Place::Overlay),
             _ => false,
         }
     }
@@ -84,6 +92,8 @@ impl Place {
         match self {
             Place::Argument { secrets } => secrets,
             Place::Script | Place::StepOutputs | Place::Adopted | Place::Outputs | Place::Var => Ok(()),
+            Place::Leaves(_) | Place::Overlay => Ok(()),
+            Place::LeftAt => Err("a place is compared, and told to people"),
             Place::If | Place::Assert | Place::When | Place::Until | Place::FailIf | Place::Settles(_) => {
                 Err("a condition can't look into a secret")
             }

@@ -88,11 +88,12 @@ impl<'a> Checker<'a> {
         self.of_no_write(step, &why);
     }
 
-    /// `repeat` and `settle`, where there is no single write.
+    /// `repeat`, `settle` and `leaves`, where there is no single write.
     fn of_no_write(&mut self, step: &'a Step, why: &str) {
         let repeat = step.repeat.as_ref().map(|repeat| ("repeat", repeat.span));
+        let leaves = step.leaves.as_ref().map(|leaves| ("leaves", leaves.place.span));
         let settle = step.settle.as_ref().map(|settle| ("settle", settle.happened.locate(None)));
-        for (key, span) in [repeat, settle].into_iter().flatten() {
+        for (key, span) in [repeat, settle, leaves].into_iter().flatten() {
             self.misplaced(key, span, why);
         }
     }

@@ -87,7 +87,7 @@ pub(super) const PROVIDER: Definition = Definition {
         row(
             "use",
             Form::Words(&providers::USES),
-            "webhook: send a request; command: run a program that `allow.exec` names; railway: deploy at a place of `railway`.",
+            "webhook: send a request; command: run a program that `allow.exec` names; railway, vercel, github: deploy at a place of that provider.",
         ),
         row("url", Form::Text, "Where the webhook is; may be a secret."),
         row("method", Form::Words(&METHODS), "How it is called; POST without it."),
@@ -96,7 +96,7 @@ pub(super) const PROVIDER: Definition = Definition {
         row("idempotency", Form::Map("idempotency"), "Under which key the other side drops a second request."),
         row("argv", Form::Texts, "Program and arguments, a word each."),
         row("env", Form::Any, "Variables of its environment; values may hold secrets."),
-        row("place", Form::Text, "Which place of `railway`; the only one, or `main`, without it."),
+        row("place", Form::Text, "Which place of that provider; the only one, or `main`, without it."),
         row("timeout", Form::Duration, "How long the call may take; 30s without it."),
         row("wait", Form::Map("wait"), "What must answer before it counts as deployed."),
     ],

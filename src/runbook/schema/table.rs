@@ -75,6 +75,7 @@ pub(super) const RUNBOOK: Definition = Definition {
         row("on_failure", Form::List("step"), "Steps after a run that failed, was rejected or timed out."),
         row("finally", Form::List("step"), "Steps at the end of every run, however it went."),
         row("plan", Form::Map("plan"), "What a rehearsal says of this action as a whole."),
+        row("overlay", Form::Map("overlay"), "What this action gives behind planned writes of what it reads."),
         row("outputs", Form::NamedOr("output"), "What it gives to whoever called it, by name."),
     ],
 };
@@ -156,6 +157,7 @@ pub(super) const STEP: Definition = Definition {
             "Whether the write may be sent again when nobody knows if it happened.",
         ),
         row("settle", Form::Map("settle"), "How to find out whether a write in doubt has happened."),
+        row("leaves", Form::Map("leaves"), "What a planned write will leave behind, for the reads of a rehearsal."),
         row("undo", Form::Map("undo"), "What takes the step back, for `rerail undo` and `uses: run.undo`."),
         row("continue_on_failure", Form::Bool, "Go on with the next step if this one fails."),
         row("outputs", Form::Named, "What the step gives instead of `result`, by name."),
@@ -305,6 +307,38 @@ const PLAN: Definition = Definition {
     ],
 };
 
+const OVERLAY: Definition = Definition {
+    name: "overlay",
+    doc: "How a rehearsal lays what planned writes leave over what this action has read.",
+    keys: &lower_whole::OVERLAY,
+    required: &["place", "script"],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row("place", Form::Text, "Names what is read, with the words of the `leaves` of those that write it."),
+        row(
+            "script",
+            Form::Text,
+            "Gives `outputs` as they will be, from `result`: what was read, and what is planned.",
+        ),
+    ],
+};
+
+const LEAVES: Definition = Definition {
+    name: "leaves",
+    doc: "What a planned write will leave behind, for the reads of a rehearsal.",
+    keys: &lower_writes::LEAVES,
+    required: &["place"],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row("place", Form::Text, "Names what is changed; everything else stays as it is."),
+        row("sets", Form::Any, "A map: entries that will stand there, by name."),
+        row("removes", Form::Any, "A list: names of entries that will be gone."),
+        row("was", Form::Any, "What stood there before, for readers who have to compare."),
+    ],
+};
+
 const ASSERTION: Definition = Definition {
     name: "assertion",
     doc: "Something that must hold.",
@@ -417,7 +451,7 @@ const ALLOW: Definition = Definition {
 };
 
 /// All of them. Three are files, and each of those stands alone.
-pub(super) const DEFINITIONS: [&Definition; 44] = [
+pub(super) const DEFINITIONS: [&Definition; 46] = [
     &RUNBOOK,
     &OUTPUT,
     &INPUT,
@@ -430,6 +464,8 @@ pub(super) const DEFINITIONS: [&Definition; 44] = [
     &KEYED,
     &CONCURRENCY,
     &PLAN,
+    &OVERLAY,
+    &LEAVES,
     &ASSERTION,
     &FINDING,
     &SUGGESTION,

@@ -99,6 +99,11 @@ impl Answer {
         .unwrap_or_default()
     }
 
+    /// Whether the body is JSON, for all that can be known: one that was not kept whole may be.
+    pub(in crate::steps) fn is_json(&self) -> bool {
+        self.bytes > BODY_BYTES_MAX as u64 || serde_json::from_slice::<serde::de::IgnoredAny>(&self.kept).is_ok()
+    }
+
     /// The kept headers by lower-case name; several of one name are joined by a comma.
     pub(in crate::steps) fn headers(&self) -> Map {
         let mut kept = Map::new();

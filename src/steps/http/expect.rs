@@ -14,7 +14,8 @@ const SHOWN_CHARS: usize = 80;
 pub(in crate::steps) struct Expect {
     /// Any of these; empty = any 2xx.
     status: Vec<u16>,
-    /// Must be contained in the body's JSON: maps by key, everything else equal.
+    /// Must be contained in the body's JSON: maps by key, everything else equal. A body that is no JSON isn't the one
+    /// that was asked for.
     json: Option<Value>,
     /// Must stand in the body.
     text: Option<String>,
@@ -52,6 +53,9 @@ impl Expect {
 
     /// Compares an answer; the text says what does not hold.
     pub(in crate::steps) fn judge(&self, answer: &Answer) -> (Expected, String) {
+        if self.json.is_some() && (200..300).contains(&answer.status) && !answer.is_json() {
+            return (Expected::Foreign, format!("status {}, and no JSON: somebody else has answered", answer.status));
+        }
         match self.unmet(answer) {
             Some(problem) => (Expected::Unmet, problem),
             None if self.status.is_empty() => (Expected::Unsaid, String::new()),
@@ -120,6 +124,7 @@ fn brief(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use reqwest::header::{HeaderMap, HeaderValue};
+    use serde_json::json;
 
     use super::*;
 
@@ -138,7 +143,6 @@ mod tests {
 
     #[test]
     fn status_text_headers_and_a_part_of_the_json_can_be_expected() {
-        use serde_json::json;
         let body = r#"{"status": "healthy", "checks": {"db": true, "n": 3}}"#;
         assert_eq!(judge(json!({"status": 200}), 200, body).0, Expected::Named);
         assert_eq!(judge(json!({"status": [401, 403]}), 403, body).0, Expected::Named);
@@ -156,6 +160,23 @@ mod tests {
             ),
         ] {
             assert_eq!(judge(expect, status, body), (Expected::Unmet, problem.to_owned()));
+        }
+    }
+
+    #[test]
+    fn an_answer_without_the_json_that_is_expected_is_of_somebody_else() {
+        let page = "<html>one moment</html>";
+        for (expect, status, body, expected) in [
+            (json!({"json": {}}), 200, page, Expected::Foreign),
+            (json!({"json": {}}), 204, "", Expected::Foreign),
+            (json!({"json": {}, "status": 201}), 200, page, Expected::Foreign),
+            (json!({"json": {}}), 200, "[]", Expected::Unmet),
+            (json!({"json": {}}), 200, "{\"a\": 1}", Expected::Unsaid),
+            (json!({"json": {}}), 502, page, Expected::Unmet),
+            (json!({"status": 201}), 200, page, Expected::Unmet),
+            (json!({"status": 200}), 200, page, Expected::Named),
+        ] {
+            assert_eq!(judge(expect.clone(), status, body).0, expected, "{expect} {status} {body}");
         }
     }
 

@@ -53,7 +53,7 @@ pub fn actions(session: &Session, args: &ActionsArgs) -> Result<Exit, CliError> 
 }
 
 /// The effect; `read or write` where the arguments decide.
-fn effect(spec: &ActionSpec) -> String {
+pub fn effect(spec: &ActionSpec) -> String {
     match &spec.effect_of {
         Some(By::Command(_)) => "read, notify, write or destructive".to_owned(),
         Some(By::Arguments(_)) => format!("up to {}", spec.effect.word()),
@@ -86,7 +86,7 @@ fn explain(ui: &Ui, action: &ListedAction) {
 }
 
 /// Whether a write may be sent again when nobody knows if it happened; `None` for what only looks.
-fn repeat(spec: &ActionSpec) -> Option<&'static str> {
+pub fn repeat(spec: &ActionSpec) -> Option<&'static str> {
     match (spec.effect.changes_the_world() || spec.effect_of.is_some(), &spec.repeat_of) {
         (false, _) => None,
         (true, None) => Some("sent once"),
@@ -96,7 +96,7 @@ fn repeat(spec: &ActionSpec) -> Option<&'static str> {
 }
 
 /// A call with what is required, for an action whose documentation shows none.
-fn example(spec: &ActionSpec) -> Option<String> {
+pub fn example(spec: &ActionSpec) -> Option<String> {
     if spec.docs.contains("```yaml") {
         return None;
     }
@@ -145,7 +145,7 @@ fn arg_line(arg: &ArgSpec) -> Line {
 }
 
 /// The words of a choice.
-fn choices(ty: &Type) -> String {
+pub fn choices(ty: &Type) -> String {
     match ty {
         Type::Choice(words) => format!("({})", words.join(", ")),
         _ => String::new(),

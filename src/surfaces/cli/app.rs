@@ -9,8 +9,9 @@ use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{
     actions, answer, apply, approvals, approve, cancel, check, checkpoint, complete, completions, cores, demo,
-    describe, diff, doctor, eval, explain, export, graph, hold, list, logging, man, new, note, panics, pause, plan,
-    prune, record, replay, resume, run, runs, schema, secrets, serve, show, take, test, token, undo, verify, version,
+    describe, diff, docs, doctor, eval, explain, export, graph, hold, list, logging, man, new, note, panics, pause,
+    plan, prune, record, replay, resume, run, runs, schema, secrets, serve, show, take, test, token, undo, verify,
+    version,
 };
 
 /// Runs the command line of this process.
@@ -51,8 +52,13 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
-    if session.ui.output == Output::Sarif && !matches!(command, Command::Check(_)) {
-        return Err(CliError::usage("only `check` writes SARIF").hint("the others take `-o json` and `-o jsonl`"));
+    let only = match session.ui.output {
+        Output::Sarif if !matches!(command, Command::Check(_)) => Some("only `check` writes SARIF"),
+        Output::Junit if !matches!(command, Command::Test(_)) => Some("only `test` writes JUnit XML"),
+        _ => None,
+    };
+    if let Some(only) = only {
+        return Err(CliError::usage(only).hint("the others take `-o json` and `-o jsonl`"));
     }
     match command {
         Command::Run(args) => run::run(session, args),
@@ -85,6 +91,7 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Record(args) => record::record(session, &args),
         Command::Replay(args) => replay::replay(session, &args),
         Command::Actions(args) => actions::actions(session, &args),
+        Command::Docs(args) => docs::docs(session, &args),
         Command::New(args) => new::new(session, &args),
         Command::Schema(args) => schema::schema(session, &args),
         Command::Doctor(args) => doctor::doctor(session, &args),
@@ -95,7 +102,7 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Explain(args) => explain::explain(session, &args),
         Command::Completions(args) => completions::completions(session, &args),
         Command::Man(args) => man::man(session, &args),
-        Command::Demo => demo::run(session),
+        Command::Demo(args) => demo::run(session, &args),
         Command::Version => version::version(session),
     }
 }

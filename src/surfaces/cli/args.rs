@@ -7,9 +7,9 @@ use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
-    actions, answer, apply, approvals, approve, cancel, check, checkpoint, completions, describe, diff, doctor, eval,
-    explain, export, graph, hold, list, man, new, note, pause, plan, prune, record, replay, resume, run, runs, schema,
-    secrets, serve, show, take, test, token, undo, verify,
+    actions, answer, apply, approvals, approve, cancel, check, checkpoint, completions, demo, describe, diff, docs,
+    doctor, eval, explain, export, graph, hold, list, man, new, note, pause, plan, prune, record, replay, resume, run,
+    runs, schema, secrets, serve, show, take, test, token, undo, verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
@@ -107,6 +107,8 @@ pub enum Output {
     Yaml,
     /// SARIF 2.1.0, from `check` only
     Sarif,
+    /// JUnit XML, from `test` only
+    Junit,
 }
 
 /// When to use colour.
@@ -181,6 +183,8 @@ pub enum Command {
     Replay(replay::ReplayArgs),
     /// List actions, or explain one
     Actions(actions::ActionsArgs),
+    /// Write a catalogue of all runbooks and actions as Markdown pages
+    Docs(docs::DocsArgs),
     /// Write a runbook, action, target or project to start from
     New(new::NewArgs),
     /// Print the JSON Schema of a kind of file, for editors
@@ -202,7 +206,7 @@ pub enum Command {
     /// Print the manual page, or write all of them
     Man(man::ManArgs),
     /// See it work on a small broken world in this process
-    Demo,
+    Demo(demo::DemoArgs),
     /// Show the version and the formats it knows
     Version,
 }
@@ -212,7 +216,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Run", &["run", "plan", "apply", "resume", "take", "undo", "pause", "cancel", "hold"]),
     ("Look", &["list", "describe", "runs", "show", "diff", "export", "graph", "verify", "checkpoint"]),
     ("Decide", &["approvals", "approve", "reject", "answer", "note"]),
-    ("Author", &["new", "check", "test", "record", "replay", "actions", "schema", "eval"]),
+    ("Author", &["new", "check", "test", "record", "replay", "actions", "docs", "schema", "eval"]),
     (
         "Other",
         &["serve", "doctor", "secrets", "explain", "whoami", "token", "prune", "demo", "completions", "man", "version"],

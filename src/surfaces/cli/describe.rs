@@ -78,7 +78,7 @@ fn show(ui: &Ui, program: &Program) {
 }
 
 /// The group a run of it holds, and what a start does when it is taken.
-fn group(book: &Runbook) -> Option<String> {
+pub fn group(book: &Runbook) -> Option<String> {
     let concurrency = book.concurrency.as_ref()?;
     Some(format!("{}, {} if busy", written(&concurrency.group), if_busy(concurrency.if_busy)))
 }
@@ -127,7 +127,7 @@ fn steps(ui: &Ui, program: &Program, block: &Block, depth: usize) {
     }
 }
 
-fn what(step: &Step) -> String {
+pub fn what(step: &Step) -> String {
     match &step.body {
         Body::Uses { action, .. } => match sites::of_step(step).iter().find_map(sites::Site::child) {
             Some(child) => format!("{} {}", action.value, child.value),
@@ -138,7 +138,7 @@ fn what(step: &Step) -> String {
 }
 
 /// When, how often and how long a step runs, in the order in which it happens.
-fn manner(step: &Step) -> Vec<(&'static str, String)> {
+pub fn manner(step: &Step) -> Vec<(&'static str, String)> {
     let text = |snippet: &Snippet| snippet.text.trim().to_owned();
     let mut said = Vec::new();
     let mut say = |key: &'static str, text: Option<String>| said.extend(text.map(|text| (key, text)));
@@ -166,7 +166,7 @@ fn retry(retry: &Retry) -> String {
 }
 
 /// A value as its author wrote it: literals plain, expressions without their braces where they are the whole of it.
-fn written(template: &Template) -> String {
+pub fn written(template: &Template) -> String {
     match &template.node {
         TemplateNode::Literal(value) => value.to_string(),
         TemplateNode::Expression(snippet) => snippet.text.trim().to_owned(),

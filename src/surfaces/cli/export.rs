@@ -49,7 +49,7 @@ impl Format {
     fn usual(output: Output) -> Format {
         match output {
             Output::Human => Format::Md,
-            Output::Json | Output::Yaml | Output::Sarif => Format::Json,
+            Output::Json | Output::Yaml | Output::Sarif | Output::Junit => Format::Json,
             Output::Jsonl => Format::Jsonl,
         }
     }

@@ -69,7 +69,7 @@ pub fn plan(session: &Session, args: PlanArgs) -> Result<Exit, CliError> {
             ui.remark(&format!("saved {shown}, good until {:.0}", saved_plan.expires));
             ui.hint(&format!("to do exactly this:  rerail apply {shown}"));
         }
-        Output::Json | Output::Yaml | Output::Sarif => {
+        Output::Json | Output::Yaml | Output::Sarif | Output::Junit => {
             let mut json = plan_json(&plan, &rehearsed);
             if let Some(object) = json.as_object_mut() {
                 object.insert("saved".to_owned(), saved_json(&saved_plan, &shown));

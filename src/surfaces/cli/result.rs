@@ -20,7 +20,7 @@ pub fn show(session: &Session, left: &Left, exit: Exit) {
                 ui.result(&line);
             }
         }
-        Output::Json | Output::Yaml | Output::Sarif => {
+        Output::Json | Output::Yaml | Output::Sarif | Output::Junit => {
             let mut json = of_run(&left.facts);
             json["exit_code"] = json!(exit.0);
             json["checkpoint"] = json!(left.signed.as_ref().and_then(|signed| signed.as_ref().ok()));

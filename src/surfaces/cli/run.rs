@@ -204,7 +204,7 @@ pub fn show_plan(ui: &Ui, plan: &Plan, rehearsed: &Rehearsed) {
             let reach = saved::reach(&rehearsed.radius());
             plan.lines(&rehearsed.facts, ui.marks).iter().chain(&reach).for_each(|line| ui.result(line));
         }
-        Output::Json | Output::Yaml | Output::Sarif => ui.result_json(&plan_json(plan, rehearsed)),
+        Output::Json | Output::Yaml | Output::Sarif | Output::Junit => ui.result_json(&plan_json(plan, rehearsed)),
         Output::Jsonl => {
             let Some(run) = rehearsed.facts.started.as_ref().map(|started| started.run) else { return };
             rehearsed.events.iter().for_each(|event| ui.result_text(&(jsonl::event(event, run) + "\n")));

@@ -58,7 +58,7 @@ pub fn show(session: &Session, args: &ShowArgs) -> Result<Exit, CliError> {
     }
     match ui.output {
         Output::Human => {}
-        Output::Json | Output::Yaml | Output::Sarif => {
+        Output::Json | Output::Yaml | Output::Sarif | Output::Junit => {
             ui.result_json(&result::whole(&runs, &run)?);
             return Ok(Exit::SUCCESS);
         }

@@ -1,6 +1,8 @@
 //! `rerail test`: test files of runbooks and actions, run in a world that only answers.
 
-use std::path::Path;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value as Json, json};
@@ -9,15 +11,19 @@ use similar::{ChangeTag, TextDiff};
 use crate::project::{is_test, replace};
 use crate::runbook::problem::{Problem, has_errors, render};
 use crate::runs::{Coverage, Failed, Suite, TestRequest, TestResult, Verdict};
+use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::files::below;
+use crate::surfaces::cli::junit::{self, Demands};
 use crate::surfaces::cli::session::Session;
 use crate::transcript::text::Mark;
 use crate::transcript::{Line, Tone, words};
 
 /// Branches told of one file; the rest is a number.
 const UNSEEN_MAX: usize = 50;
+/// Mode of a report: build servers read it as another user.
+const REPORT_MODE: u32 = 0o644;
 
 #[derive(Args, Debug)]
 pub struct TestArgs {
@@ -39,6 +45,9 @@ pub struct TestArgs {
     /// Write what came into the expectations that did not hold
     #[arg(long)]
     update: bool,
+    /// Write a JUnit report as well, over an older one
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
 }
 
 /// Runs tests.
@@ -62,13 +71,21 @@ pub fn test(session: &Session, args: &TestArgs) -> Result<Exit, CliError> {
         return Err(CliError::usage(format!("no test has `{filter}` in its name")));
     }
     let updated = if args.update { update(&suite)? } else { Vec::new() };
-    if ui.human() {
-        show(session, args, &suite);
-        for file in &updated {
-            ui.result(&Line::of(Tone::Good, "updated ").add(Tone::Plain, file));
+    let demands = Demands { min: args.min, strict: args.strict };
+    if let Some(path) = &args.junit {
+        let report = ui.redactor().redact(&junit::report(&suite, demands)).into_owned();
+        replace(path, report.as_bytes(), Permissions::from_mode(REPORT_MODE))
+            .map_err(|error| CliError::io("writing", &path.display().to_string(), &error))?;
+    }
+    match ui.output {
+        Output::Human => {
+            show(session, args, &suite);
+            for file in &updated {
+                ui.result(&Line::of(Tone::Good, "updated ").add(Tone::Plain, file));
+            }
         }
-    } else {
-        ui.result_json(&as_json(&suite, args));
+        Output::Junit => ui.result_text(&junit::report(&suite, demands)),
+        _ => ui.result_json(&as_json(&suite, args)),
     }
     Ok(exit(&suite, args))
 }
@@ -78,16 +95,23 @@ fn exit(suite: &Suite, args: &TestArgs) -> Exit {
         return Exit::INVALID;
     }
     let unasked = !suite.problems.is_empty() || !suite.unasked().is_empty();
-    let short = args.min.is_some_and(|min| suite.coverage.iter().any(|file| is_short(file, min)));
+    let short = args.min.is_some_and(|min| suite.coverage.iter().any(|file| percent(file, min).is_some()));
     match suite.failed() > 0 || (args.strict && unasked) || short {
         true => Exit::ASSERTION_FAILED,
         false => Exit::SUCCESS,
     }
 }
 
-/// Whether less than so many percent of the steps, or of the branches, were seen.
-fn is_short(coverage: &Coverage, min: u8) -> bool {
-    [coverage.steps(), coverage.sides()].iter().any(|(seen, all)| seen * 100 < all * usize::from(min))
+/// What is said where less than so many percent of the steps, or of the branches, were seen.
+pub fn percent(coverage: &Coverage, min: u8) -> Option<String> {
+    let all = [coverage.steps(), coverage.sides()];
+    let short = all.iter().any(|(seen, all)| seen * 100 < all * usize::from(min));
+    short.then(|| format!("{}; expected {min} %", seen(coverage)))
+}
+
+fn seen(coverage: &Coverage) -> String {
+    let ((steps, all_steps), (sides, all_sides)) = (coverage.steps(), coverage.sides());
+    format!("{}: {steps} of {all_steps} steps, {sides} of {all_sides} branches", coverage.shown)
 }
 
 fn show(session: &Session, args: &TestArgs, suite: &Suite) {
@@ -180,12 +204,11 @@ pub fn diff(expected: &[String], came: &[String]) -> Vec<(Tone, String)> {
 
 fn show_coverage(session: &Session, coverage: &Coverage, min: Option<u8>) {
     let ui = &session.ui;
-    let ((steps, all_steps), (sides, all_sides)) = (coverage.steps(), coverage.sides());
-    let short = min.is_some_and(|min| is_short(coverage, min));
-    let tone = if short { Tone::Bad } else { Tone::Plain };
-    let text = format!("{}: {steps} of {all_steps} steps, {sides} of {all_sides} branches", coverage.shown);
-    let text = if let Some(min) = min.filter(|_| short) { format!("{text}; expected {min} %") } else { text };
-    ui.result(&Line::of(tone, &text));
+    let line = match min.and_then(|min| percent(coverage, min)) {
+        Some(short) => Line::of(Tone::Bad, &short),
+        None => Line::of(Tone::Plain, &seen(coverage)),
+    };
+    ui.result(&line);
     let unseen: Vec<_> = coverage.unseen().collect();
     for branch in unseen.iter().take(UNSEEN_MAX) {
         let line = Line::of(Tone::Dim, &format!("  {:>4}  ", branch.line));

@@ -21,6 +21,7 @@ fn program() -> Program {
         timeout: None,
         concurrency: None,
         plan: None,
+        overlay: None,
         defaults: Default::default(),
         vars: Vec::new(),
         steps: Arc::new([]),

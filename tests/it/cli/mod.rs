@@ -3,6 +3,7 @@
 mod approvals;
 mod asking;
 mod authoring;
+mod catalogue;
 mod commands;
 mod completions;
 mod confirming;
@@ -10,6 +11,7 @@ mod evidence;
 mod exports;
 mod follow;
 mod help;
+mod junit;
 pub mod kit;
 mod people;
 mod plans;

@@ -413,8 +413,13 @@ fn a_test_file_is_no_runbook_and_is_checked_with_everything() {
 }
 
 /// What belongs to one provider is tested against a world that keeps its state, which answers written down don't.
-const OF_PROVIDERS: [&str; 4] =
-    ["stdlib/railway/", "runbooks/crash-loop.yaml", "runbooks/env-drift.yaml", "runbooks/rollback-backend.yaml"];
+const OF_PROVIDERS: [&str; 5] = [
+    "stdlib/railway/",
+    "stdlib/vercel/",
+    "runbooks/crash-loop.yaml",
+    "runbooks/env-drift.yaml",
+    "runbooks/rollback-backend.yaml",
+];
 
 /// Files of this repository that are runbooks or actions for everybody, as they are shown.
 fn shipped() -> Vec<String> {

@@ -1,6 +1,9 @@
 //! The incidents that shipped runbooks put right: each in a broken world of its own, and the same with everything that can
 //! go wrong on the way. A file for each; [`sweep`] is what all of them have to stand.
 
+pub mod confusion;
+mod cors_fix;
 mod crash_loop;
+mod mail_down;
 mod rollback_backend;
 pub mod sweep;

@@ -57,6 +57,27 @@ fn what_was_written_before_it_was_sealed_is_told_once_wherever_the_run_is_told()
     }
 }
 
+/// Looking back takes a pause after each time; the end of a run doesn't wait for it, and is not undone by it.
+#[test]
+fn what_is_sealed_right_before_the_end_is_told_before_the_run_has_ended() {
+    let (first, second) = (canary("FIRST"), canary("SECOND"));
+    let body = json!({"first": first, "second": second});
+    let ledger = Ledger::serve(move |_, stream| answer(stream, &body));
+    let steps = "
+steps:
+  - { id: open, uses: http.request, with: { method: GET, url: 'URL/service' } }
+  - { id: one, uses: http.request, with: { method: GET, url: 'URL/service', sealed: [json.first] } }
+  - { id: two, uses: http.request, with: { method: GET, url: 'URL/service', sealed: [json.second] } }
+";
+    let place = Place::new().runbook("late", &steps.replace("URL", &ledger.url));
+    let said = place.ask(&["run", "late"]).exits(0);
+    for name in ["first", "second"] {
+        let note = format!("{name} became known as a secret after it had been written down");
+        assert!(said.stderr.contains(&note) || said.stdout.contains(&note), "{said:?}");
+    }
+    assert_eq!(place.json(&["show"])["status"], "success");
+}
+
 #[test]
 fn a_run_that_seals_first_says_nothing() {
     let token = canary("EARLY");

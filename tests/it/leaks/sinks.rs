@@ -21,6 +21,7 @@ const LOOKS: &[&[&str]] = &[
     &["checkpoint"],
     &["check", "-o", "sarif"],
     &["check", "-o", "json"],
+    &["test", "-o", "junit"],
     &["doctor", "-o", "json"],
     &["secrets", "list", "-o", "json"],
     &["export", "@last", "--format", "md"],

@@ -9,7 +9,7 @@ use crate::house::{files_below, root};
 use crate::world::railway::{SCHEMA, faults_of};
 
 /// Documents of `stdlib/railway`, with the file each is of.
-fn documents() -> Vec<(String, String)> {
+pub fn documents() -> Vec<(String, String)> {
     let mut found = Vec::new();
     for path in files_below("stdlib/railway").into_iter().filter(|path| path.ends_with(".yaml")) {
         let text = std::fs::read_to_string(root().join(&path)).unwrap();

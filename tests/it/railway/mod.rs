@@ -5,6 +5,8 @@ mod crash_loop;
 mod documents;
 mod faults;
 pub mod kit;
+mod left;
 mod modules;
 pub mod others;
 mod program;
+mod wire;

@@ -57,7 +57,17 @@ fn the_newest_line_that_gives_a_cause_away_counts() {
             (r#"m::cause(["ModuleNotFoundError: No module named 'app'"])"#, json!("module")),
             (r#"m::cause(["JavaScript heap out of memory"])"#, json!("memory")),
             (r#"m::cause(["A_KEY is not set", "No module named x", "restarting"])"#, json!("module")),
+            (r#"m::cause(["failed to read dockerfile: open Dockerfile: no such file or directory"])"#, json!("build")),
+            (r#"m::cause(["CORS: origin https://a.example.com not allowed"])"#, json!("cors")),
+            // What one visitor is refused keeps nothing from starting.
+            (r#"m::cause(["No module named x", "Disallowed CORS origin"])"#, json!("module")),
+            (r#"m::telling(["a", " No module named x "]).line"#, json!("No module named x")),
             (r#"m::cause(["all is well"])"#, json!("")),
+            (r#"m::listens(["Uvicorn running on http://0.0.0.0:8000 (Press CTRL+C to quit)"])"#, json!(8000)),
+            (r#"m::listens(["listening on port 8080"])"#, json!(8080)),
+            (r#"m::listens(["Listening at: http://0.0.0.0:3000 (1)", "Server started on :4000"])"#, json!(4000)),
+            (r#"m::listens(["ready on 2026-11-21", "all is well"])"#, json!(null)),
+            (r#"m::errors(["ERROR in app", "terror", "Traceback (most recent call last):", "no errors"])"#, json!(2)),
             ("m::cause([])", json!("")),
         ],
     );

@@ -21,7 +21,7 @@ fn repaired(state: &mut State) {
     state.settle("backend");
 }
 
-fn world(change: impl FnOnce(&mut State)) -> Railway {
+pub fn world(change: impl FnOnce(&mut State)) -> Railway {
     let mut state = broken(false);
     repaired(&mut state);
     change(&mut state);

@@ -2,5 +2,6 @@
 //! them, and break on demand. Those of the demo are `rerail::world`; here they are put on sockets.
 
 pub mod faults;
+pub mod mail;
 pub mod railway;
 pub mod served;

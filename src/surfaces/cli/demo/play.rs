@@ -1,63 +1,102 @@
-//! What the person sees: the outage, the plan, one question, the repair, the timeline.
+//! What the person sees: the outage, what a look finds, the plan, one question, the repair, the timeline.
 
 use std::path::Path;
 
+use clap::ValueEnum as _;
+
+use crate::engine::ids::StepPath;
 use crate::project::Project;
 use crate::runs::{Runs, StartRequest};
 use crate::surfaces::cli::consent::Consent;
-use crate::surfaces::cli::demo::project::{DemoProject, PLATFORM_TOKEN};
-use crate::surfaces::cli::demo::world::World;
+use crate::surfaces::cli::demo::project::DemoProject;
+use crate::surfaces::cli::demo::stage::{Stage, TARGET};
+use crate::surfaces::cli::demo::{DemoArgs, Scenario};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::foreground;
-use crate::surfaces::cli::run::rehearse;
+use crate::surfaces::cli::run::{show_plan, unheard};
 use crate::surfaces::cli::session::Session;
-use crate::transcript::{Line, Tone, timeline};
+use crate::transcript::{Line, Plan, Tone, escape, timeline};
 
-/// The shipped runbook and the target it runs on have the same name.
-const NAME: &str = "demo";
 /// Characters of a timeline's row beside the time axis: name and remark.
 const TIMELINE_MARGIN: usize = 48;
 
-/// Starts the world, rehearses, asks once, repairs, and shows what happened.
+/// Starts the world, looks, rehearses, asks once, repairs, shows what happened and looks again.
 ///
 /// # Errors
-/// If the world or its project can't be set up, or the run can't begin.
-pub fn run(session: &Session) -> Result<Exit, CliError> {
-    let world = World::start(PLATFORM_TOKEN).map_err(|error| CliError::io("starting", "the demo's world", &error))?;
-    let project = DemoProject::write(&world).map_err(|error| CliError::io("writing", "the demo's project", &error))?;
+/// If the world or its project can't be set up, or a run can't begin.
+pub fn run(session: &Session, args: &DemoArgs) -> Result<Exit, CliError> {
+    let stage = args.scenario.map_or_else(Stage::usual, Stage::of);
+    let stage = stage.map_err(|error| CliError::io("starting", "the demo's world", &error))?;
+    let project = DemoProject::write(&stage).map_err(|error| CliError::io("writing", "the demo's project", &error))?;
     let state_dir = project.state_dir();
     let runs = Runs::open(state_dir.clone(), Project::discover(&project.root())?, session.ui.redactor().clone());
-    say(session, "A backend is down", &format!("at {}, on a platform made of this process.", world.backend_url));
-    say(session, "Rehearsal:", "what `rerail run demo --dry-run` shows; nothing is changed by it.");
-    let request = |reason: Option<&str>| StartRequest {
-        runbook: NAME.to_owned(),
-        target: Some(NAME.to_owned()),
-        reason: reason.map(str::to_owned),
-        ..StartRequest::default()
-    };
-    if session.ui.human() {
-        rehearse(session, &runs, runs.prepare(&request(None))?, false)?;
+    let repair = stage.repair;
+    // Programs get one result: that of the repair.
+    let look = stage.look.filter(|_| session.ui.human());
+    say(session, stage.outage.0, &stage.outage.1);
+    if let Some(look) = look {
+        say(session, "Diagnosis:", &format!("what `{}` finds; it only looks.", command(look)));
+        let found = start(session, &runs, look, None)?;
+        if ![Exit::SUCCESS, Exit::CRITICAL_FINDINGS].contains(&found) {
+            return Ok(found);
+        }
     }
-    let reason = match consent(session) {
+    let inside = "but for what is inside actions; nothing is changed by it.";
+    say(session, "Rehearsal:", &format!("what `{} --dry-run` shows, {inside}", command(repair)));
+    if session.ui.human() {
+        let rehearsed = runs.rehearse(&runs.prepare(&request(repair, None))?, unheard(session.actor(&runs)?))?;
+        let mut plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
+        plan.rows.retain(|row| is_outermost(&row.step));
+        show_plan(&session.ui, &plan, &rehearsed);
+    }
+    let reason = match consent(session, repair) {
         Ok(reason) => reason,
         Err(exit) => return Ok(exit),
     };
     say(session, "Repair:", "every step is in the journal before it happens, and can be resumed.");
-    let prepared = runs.prepare(&request(Some(reason)))?;
-    let exit = foreground::drive(session, &runs, session.actor(&runs)?, |foreground| runs.start(prepared, foreground))?;
+    let mut exit = start(session, &runs, repair, Some(reason))?;
     show_timeline(session, &runs)?;
-    what_next(session, &state_dir);
+    if let Some(look) = look.filter(|_| exit == Exit::SUCCESS) {
+        say(session, "Proof:", "the look that failed, once more.");
+        exit = start(session, &runs, look, None)?;
+    }
+    what_next(session, args, &stage, &state_dir);
     Ok(exit)
 }
 
+/// Whether a step stands in the runbook itself.
+fn is_outermost(step: &StepPath) -> bool {
+    !step.as_str().contains('/')
+}
+
+/// As it would be typed in a project that has the target.
+fn command(runbook: &str) -> String {
+    format!("rerail run {runbook} --target {TARGET}")
+}
+
+fn request(runbook: &str, reason: Option<&str>) -> StartRequest {
+    StartRequest {
+        runbook: runbook.to_owned(),
+        target: Some(TARGET.to_owned()),
+        reason: reason.map(str::to_owned),
+        ..StartRequest::default()
+    }
+}
+
+fn start(session: &Session, runs: &Runs, runbook: &str, reason: Option<&str>) -> Result<Exit, CliError> {
+    let prepared = runs.prepare(&request(runbook, reason))?;
+    foreground::drive(session, runs, session.actor(runs)?, |foreground| runs.start(prepared, foreground))
+}
+
 /// Asks once. Where nobody can be asked the demo answers for itself, and says so here and in the record.
-fn consent(session: &Session) -> Result<&'static str, Exit> {
+fn consent(session: &Session, repair: &str) -> Result<&'static str, Exit> {
+    let question = format!("Start {repair} on {TARGET}?");
     if !session.ui.asks {
-        say(session, "Start demo on demo?", "Nobody can be asked here: the demo answers yes for itself.");
+        say(session, &question, "Nobody can be asked here: the demo answers yes for itself.");
         return Ok("nobody could be asked: the demo answered for itself");
     }
-    let consent = Consent::asked(&session.ui, "Start demo on demo? Only its own world is changed.");
+    let consent = Consent::asked(&session.ui, &format!("{question} Only its own world is changed."));
     match consent.refused(&session.ui, "nothing was changed") {
         None => Ok("agreed to at the terminal, after the rehearsal"),
         Some(exit) => Err(exit),
@@ -71,8 +110,8 @@ fn show_timeline(session: &Session, runs: &Runs) -> Result<(), CliError> {
     }
     let run = runs.find("@last")?;
     let (events, facts) = (runs.events(&run)?, runs.facts(&run)?);
-    say(session, "Timeline:", "what `rerail show @last --timeline` shows.");
-    for line in timeline::lines(
+    say(session, "Timeline:", "what `rerail show @last --timeline` shows, but for what is inside actions.");
+    for line in timeline::outline(
         &events,
         &facts,
         ui.width.saturating_sub(TIMELINE_MARGIN).min(timeline::WIDTH_DEFAULT),
@@ -83,16 +122,25 @@ fn show_timeline(session: &Session, runs: &Runs) -> Result<(), CliError> {
     Ok(())
 }
 
-fn what_next(session: &Session, state_dir: &Path) {
-    let kept = format!("rerail --state-dir {}", crate::transcript::escape::shell(&state_dir.display().to_string()));
+fn what_next(session: &Session, args: &DemoArgs, stage: &Stage, state_dir: &Path) {
+    let kept = format!("rerail --state-dir {}", escape::shell(&state_dir.display().to_string()));
+    // Whoever looks again afterwards is not the last run that matters.
+    let run = stage.look.map_or_else(|| "@last".to_owned(), |_| format!("@last:{}", stage.repair));
     say(session, "Try next:", "the world is gone, its journal is kept.");
-    for (command, why) in [
-        (format!("{kept} show @last"), "each step with what it saw"),
-        (format!("{kept} export @last"), "the postmortem, filled in as far as rerail knows"),
-        (format!("{kept} verify"), "whether the journal is what was written"),
-        ("rerail describe demo".to_owned(), "the runbook that did it"),
-        ("rerail run backend-down -i base_url=https://example.com".to_owned(), "look at something real; only reads"),
-    ] {
+    let mut next = vec![
+        (format!("{kept} show {run}"), "each step with what it saw".to_owned()),
+        (format!("{kept} export {run}"), "the postmortem, filled in as far as rerail knows".to_owned()),
+        (format!("{kept} verify"), "whether the journal is what was written".to_owned()),
+        (format!("rerail describe {}", stage.repair), "the runbook that did it".to_owned()),
+        (
+            "rerail run backend-down -i base_url=https://example.com".to_owned(),
+            "look at something real; only reads".to_owned(),
+        ),
+    ];
+    for other in Scenario::value_variants().iter().filter(|other| args.scenario != Some(**other)) {
+        next.push((format!("rerail demo --scenario {}", other.word()), other.help()));
+    }
+    for (command, why) in next {
         session.ui.progress(&Line::of(Tone::Plain, &format!("  {command}")).add(Tone::Dim, &format!("   # {why}")));
     }
 }

@@ -5,12 +5,7 @@ use std::io::{Result, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::surfaces::cli::demo::world::World;
-
-/// What the demo's platform wants to see. A secret only in form: it opens nothing but the demo's own world.
-pub const PLATFORM_TOKEN: &str = "demo-platform-token-of-a-world-on-loopback";
-/// The value of the variable that is missing; as little a secret as the token.
-const SESSION_SECRET: &str = "demo-session-secret-of-a-world-on-loopback";
+use crate::surfaces::cli::demo::stage::{Stage, TARGET};
 
 /// Digits that tell directories of demos apart, few enough to be typed.
 const NAME_DIGITS: usize = 8;
@@ -21,11 +16,11 @@ pub struct DemoProject {
 }
 
 impl DemoProject {
-    /// Writes a project whose target `demo` leads to `world`.
+    /// Writes a project whose target leads to a stage's world.
     ///
     /// # Errors
     /// If the directory for temporary files can't be written to.
-    pub fn write(world: &World) -> Result<DemoProject> {
+    pub fn write(stage: &Stage) -> Result<DemoProject> {
         // The last digits of the id are random. Somebody who guessed them would make this fail, not leak.
         let id = uuid::Uuid::now_v7().simple().to_string();
         let dir = std::env::temp_dir().join(format!("rerail-demo-{}", &id[id.len() - NAME_DIGITS..]));
@@ -36,9 +31,10 @@ impl DemoProject {
             make_dir(&folder)?;
         }
         write(&root.join("rerail.yaml"), "version: 1\n")?;
-        write(&root.join("targets/demo.yaml"), &target(world))?;
-        write(&root.join("secrets/platform-token"), PLATFORM_TOKEN)?;
-        write(&root.join("secrets/session-secret"), SESSION_SECRET)?;
+        write(&root.join(format!("targets/{TARGET}.yaml")), &stage.target)?;
+        for (file, text) in &stage.secrets {
+            write(&root.join("secrets").join(file), text)?;
+        }
         Ok(project)
     }
 
@@ -58,22 +54,6 @@ impl Drop for DemoProject {
         // What can't be removed is a target for a world that is gone.
         let _ = std::fs::remove_dir_all(self.root());
     }
-}
-
-fn target(world: &World) -> String {
-    format!(
-        "version: 1
-title: The world of the demo
-inputs:
-  base_url: {}
-  platform_url: {}
-secrets:
-  PLATFORM_TOKEN: {{ from: file, path: secrets/platform-token, hosts: [127.0.0.1] }}
-  SESSION_SECRET: {{ from: file, path: secrets/session-secret, hosts: [127.0.0.1] }}
-allow_hosts: [127.0.0.1]
-",
-        world.backend_url, world.platform_url
-    )
 }
 
 /// Only for the person who runs it, as everything that holds secrets.

@@ -10,12 +10,11 @@ use apollo_compiler::{ExecutableDocument, Schema};
 use serde_json::{Value as Json, json};
 
 use rerail::world::http::{Answer, Request};
+use rerail::world::railway::wire::{paged, refused};
 use rerail::world::railway::{State, Token};
 
 /// What the simulator speaks.
 pub const SCHEMA: &str = include_str!("schema.graphql");
-/// Entries of a connection that are given without `first`, as there.
-const PAGE: usize = 100;
 
 /// Answers one call, and does what it asks for.
 pub fn answer(state: &mut State, request: &Request) -> Answer {
@@ -102,11 +101,6 @@ fn invalid(why: &str) -> Answer {
     refused(400, why, "GRAPHQL_VALIDATION_FAILED")
 }
 
-fn refused(status: u16, message: &str, code: &str) -> Answer {
-    let errors = json!({ "errors": [{ "message": message, "extensions": { "code": code } }] });
-    Answer::json(status, errors.to_string())
-}
-
 /// The names and problems of documents, told by a schema: none if all fit.
 pub fn faults_of(schema: &Valid<Schema>, documents: &[(String, String)]) -> Vec<String> {
     let faults = documents.iter().filter_map(|(name, text)| {
@@ -161,21 +155,6 @@ fn shaped<'a>(value: Json, info: &ResolveInfo<'a>, page: usize) -> ResolvedValue
         )),
         one => node(one),
     }
-}
-
-fn paged(all: &[Json], arguments: &Json, most: usize) -> Json {
-    let from = arguments["after"].as_str().map_or(0, |after| after.parse::<usize>().map_or(0, |after| after + 1));
-    let first = arguments["first"].as_u64().map_or(PAGE, |first| usize::try_from(first).unwrap_or(PAGE)).min(most);
-    let shown: Vec<(usize, &Json)> = all.iter().enumerate().skip(from).take(first).collect();
-    let edges: Vec<Json> = shown.iter().map(|(at, node)| json!({ "cursor": at.to_string(), "node": node })).collect();
-    let last = shown.last().map(|(at, _)| *at);
-    json!({
-        "edges": edges,
-        "pageInfo": {
-            "endCursor": last.map(|at| at.to_string()),
-            "hasNextPage": last.is_some_and(|at| at + 1 < all.len()),
-        },
-    })
 }
 
 /// An object of the state; its fields are called as in the schema.

@@ -8,6 +8,7 @@ use std::sync::MutexGuard;
 
 use rerail::world::Platform;
 use rerail::world::http::{Answer, Request};
+use rerail::world::railway::{API, APP};
 pub use rerail::world::railway::{Project, Service, State, Token, id};
 
 pub use api::{SCHEMA, faults_of};
@@ -15,13 +16,8 @@ pub use api::{SCHEMA, faults_of};
 use crate::world::faults::Fault;
 use crate::world::served::{Calls, Served};
 
-/// Where the API is.
-const API: &str = "/graphql/v2";
-/// Where the backend is.
-const APP: &str = "/app";
-
 /// A state whose documents are validated and executed as the specification says.
-pub struct Strict(State);
+pub struct Strict(pub State);
 
 impl Deref for Strict {
     type Target = State;
