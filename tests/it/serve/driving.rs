@@ -6,7 +6,7 @@ use rerail::engine::event::Body;
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::kit::{Served, Team, soon};
+use super::kit::{ASKS_EVERY, Served, Team, soon};
 use crate::binary::gate::Gate;
 use crate::binary::kit::{Living, Place, until};
 
@@ -112,7 +112,10 @@ fn runs_that_wait_for_people_need_no_threads_and_go_on_when_somebody_speaks() {
     for run in &runs {
         client.until_status(run, "waiting");
     }
-    until("no driver is left", || client.get("/readyz").is(200).json()["driven"] == 0);
+    until("no driver is left", || {
+        std::thread::sleep(ASKS_EVERY);
+        client.get("/readyz").is(200).json()["driven"] == 0
+    });
     // The main thread, signals, keeper, writer, and those that requests have used of late.
     assert!(threads(server.pid()) < 20, "{} threads", threads(server.pid()));
     client.post(&format!("/api/v1/runs/{}/answer", runs[7]), "a", &json!({ "answer": "now" })).is(202);
@@ -155,7 +158,10 @@ fn what_a_hold_stops_goes_on_once_it_is_lifted() {
     let client = server.unix();
     client.post("/api/v1/hold", "on", &json!({ "on": true, "reason": "freeze" })).is(200);
     let run = client.start("held", &json!({ "base": gate.ledger.url }), "k");
-    until("its driver has left it", || client.get("/readyz").is(200).json()["driven"] == 0);
+    until("its driver has left it", || {
+        std::thread::sleep(ASKS_EVERY);
+        client.get("/readyz").is(200).json()["driven"] == 0
+    });
     let until_then = Instant::now() + Duration::from_millis(2500);
     until("some looks have gone by", || Instant::now() >= until_then);
     assert_eq!((client.status(&run).as_str(), resumed(&place).len()), ("paused", 0), "it is not tried in vain");
@@ -171,8 +177,7 @@ fn what_nobody_answers_in_time_ends_although_nobody_drives_it() {
     let place = Place::new().runbook("ask", ask);
     let server = Served::start(&place, "a.sock");
     let run = server.unix().start("ask", &json!({}), "k");
-    until("it has ended", || !["running", "waiting"].contains(&server.unix().status(&run).as_str()));
-    assert_eq!(server.unix().status(&run), "rejected");
+    server.unix().until_status(&run, "rejected");
 }
 
 #[test]

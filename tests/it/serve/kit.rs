@@ -13,6 +13,9 @@ use serde_json::Value as Json;
 
 use crate::binary::kit::{PATIENCE, Place, until};
 
+/// How often a waiting test asks: less often than a server lets one person.
+pub const ASKS_EVERY: Duration = Duration::from_millis(60);
+
 /// People with tokens, by name.
 pub struct Team {
     pub yaml: String,
@@ -236,7 +239,7 @@ impl Client {
     #[track_caller]
     pub fn until_status(&self, run: &str, status: &str) {
         until(&format!("{run} is {status}"), || {
-            std::thread::sleep(Duration::from_millis(30));
+            std::thread::sleep(ASKS_EVERY);
             self.status(run) == status
         });
     }
