@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::runbook::node::Node;
 use crate::runbook::reader::{Keys, Reader};
+use crate::runbook::settings::hosts;
 use crate::runbook::spec::{Effect, Repeat};
 use crate::runbook::words::{quoted, variable_fault};
 use crate::script::value::{Map, Value};
@@ -15,7 +16,7 @@ const WORDS_MAX: usize = 64;
 
 pub(super) const COMMAND: Keys = Keys {
     what: "command",
-    known: &["argv", "effect", "repeat", "env"],
+    known: &["argv", "effect", "repeat", "env", "hosts"],
     later: &[],
     foreign: &[("run", "write `argv`")],
 };
@@ -37,6 +38,8 @@ pub struct Command {
     pub repeat: Repeat,
     /// Environment variables that a runbook may set for it.
     pub env: Vec<String>,
+    /// Hosts it talks to: secrets bound to one of them may be given to it.
+    pub hosts: Vec<String>,
 }
 
 /// One word of a pattern.
@@ -145,6 +148,7 @@ pub(super) fn read_secret_commands(reader: &mut Reader, node: &Node) -> Commands
             effect: Effect::Read,
             repeat: Repeat::default(),
             env: Vec::new(),
+            hosts: Vec::new(),
         }));
     }
     Commands::new(read)
@@ -156,6 +160,7 @@ fn command(reader: &mut Reader, node: &Node) -> Option<Command> {
     let effect = reader.required(&fields, "effect").and_then(|node| reader.word(node, "effect", &EFFECTS));
     let repeat = fields.get("repeat").map(|node| reader.word(node, "repeat", &REPEATS));
     let env = fields.get("env").map(|node| reader.names(node, "`env`", variable_fault)).unwrap_or_default();
+    let hosts = fields.get("hosts").map(|node| hosts(reader, node)).unwrap_or_default();
     let effect = effect?;
     if let (Effect::Read, Some(entry)) = (effect, fields.entry("repeat")) {
         reader.error(
@@ -170,6 +175,7 @@ fn command(reader: &mut Reader, node: &Node) -> Option<Command> {
         effect,
         repeat: repeat.flatten().unwrap_or_default(),
         env: env.into_iter().map(|name| name.value).collect(),
+        hosts,
     })
 }
 

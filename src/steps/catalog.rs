@@ -4,10 +4,10 @@ use std::sync::LazyLock;
 
 use crate::runbook::spec::ActionSpec;
 use crate::steps::{
-    Entry, chat_post, dns_resolve, email_send, env_read, exec_run, file_read, file_write, graphql_mutate,
-    graphql_query, http_probe, http_request, human_ask, postgres_query, redis_ping, run_fail, run_finish, run_note,
-    run_undo, runbook, secret_check, secret_compare, secret_generate, secret_host, tcp_connect, time_now, time_sleep,
-    tls_inspect,
+    Entry, chat_post, dns_resolve, email_send, env_read, exec_run, file_list, file_read, file_remove, file_write,
+    graphql_mutate, graphql_query, http_probe, http_request, human_ask, mongo_ping, postgres_query, redis_ping,
+    run_fail, run_finish, run_note, run_undo, runbook, secret_check, secret_compare, secret_generate, secret_host,
+    tcp_connect, time_now, time_sleep, tls_inspect,
 };
 
 /// All primitives, by name.
@@ -18,13 +18,16 @@ static CATALOG: LazyLock<Vec<Entry>> = LazyLock::new(|| {
         email_send::entry(),
         env_read::entry(),
         exec_run::entry(),
+        file_list::entry(),
         file_read::entry(),
+        file_remove::entry(),
         file_write::entry(),
         graphql_mutate::entry(),
         graphql_query::entry(),
         http_probe::entry(),
         http_request::entry(),
         human_ask::entry(),
+        mongo_ping::entry(),
         postgres_query::entry(),
         redis_ping::entry(),
         run_fail::entry(),

@@ -3,6 +3,7 @@
 //! What it may do to the world is not in its text: the matching line of `allow.exec` says it.
 
 use crate::engine::outcome::{Attempt, Failure, FailureKind};
+use crate::failpoint;
 use crate::runbook::commands::Commands;
 use crate::runbook::spec::{ActionSpec, By, Effect};
 use crate::runbook::types::Type;
@@ -68,7 +69,7 @@ Off until `rerail.yaml` has a line for the command; the first line that fits say
 allow:
   exec:
     - { argv: [df, \"**\"], effect: read }
-    - { argv: [pg_dump, \"*\"], effect: read, env: [PGPASSWORD] }
+    - { argv: [pg_dump, \"*\"], effect: read, env: [PGPASSWORD], hosts: [db.example.com] }
     - { argv: [systemctl, restart, \"*\"], effect: write, repeat: repeatable }
 ```
 `*` stands for one word that does not begin with `-`, `**` at the end for all that follows; the program is always named. \
@@ -76,9 +77,9 @@ A line for a shell, an interpreter, `env` or `ssh` allows everything. While a wo
 the command may come to, and a write if no line is sure to fit.
 
 No shell, no glob, no `~`. The child gets HOME, LANG, LC_ALL, PATH and TZ and what `env` sets; no terminal input, no open \
-files, a process group of its own. Secrets go into `env` or `stdin`: everybody on the machine can read `argv`. With \
-`files` or `collect` it runs in an empty directory of its own that is removed after it; kept files are stored as they \
-are, secrets too.
+files, a process group of its own. Secrets go into `env` or `stdin`: everybody on the machine can read `argv`. One that is \
+bound to hosts goes to commands whose line has one of these in `hosts`: the hosts that command talks to. With `files` or \
+`collect` it runs in an empty directory of its own that is removed after it; kept files are stored as they are, secrets too.
 
 An exit code in `expect.exit` is `done`, any other `failed`. At the time-out the whole group is asked to end (TERM), \
 killed two seconds later, and a write is `in_doubt`; so is one that ends by a signal. A command that can't be started is \
@@ -138,9 +139,11 @@ async fn execute(world: &World, args: &Map, nature: Nature) -> Result<Attempt, F
     if nature == Nature::Write {
         world.gate()?;
     }
+    failpoint::hit("exec.before_start");
     let ended = run(order, &world.shared.redactor)
         .await
         .map_err(|error| Failure::new(FailureKind::File, format!("`{}` can't be started: {error}", call.argv[0])))?;
+    failpoint::hit("exec.ended");
     let seen = outputs(&call, &ended);
     if let Err((outcome, failure)) = judge(&call, &ended, nature) {
         return Ok(Attempt { outcome, failure: Some(failure), outputs: Value::Map(seen) });

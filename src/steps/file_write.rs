@@ -154,16 +154,18 @@ fn put(place: &Place, content: &[u8], mode: Mode, world: &World) -> Result<Attem
 
 /// Where a file goes: a directory that is trusted, and the way below it.
 #[derive(Debug)]
-struct Place {
+pub(super) struct Place {
     allowed: PathBuf,
     below: Vec<String>,
-    name: String,
-    whole: PathBuf,
+    /// In its directory.
+    pub(super) name: String,
+    /// Absolute.
+    pub(super) whole: PathBuf,
 }
 
 impl Place {
     /// Finds the allowed directory above `path`, by its words alone.
-    fn find(world: &World, path: &str) -> Result<Place, Failure> {
+    pub(super) fn find(world: &World, path: &str) -> Result<Place, Failure> {
         let whole = plain(&world.shared.project.join(path))
             .ok_or_else(|| invalid("path", &format!("expected a path without `..`, got {path:?}")))?;
         let allowed = world.shared.settings.file_write.iter().filter_map(|directory| {
@@ -187,7 +189,7 @@ impl Place {
     }
 
     /// Opens the file's directory.
-    fn open(&self) -> io::Result<OwnedFd> {
+    pub(super) fn open(&self) -> io::Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let mut directory = rustix::fs::open(&self.allowed, flags, Mode::empty())?;
         for part in &self.below {
@@ -209,8 +211,9 @@ pub(super) fn plain(path: &Path) -> Option<PathBuf> {
     usable.then(|| path.components().filter(|part| !matches!(part, Component::CurDir)).collect())
 }
 
-struct Existing {
-    size: i64,
+/// A file that is there.
+pub(super) struct Existing {
+    pub(super) size: i64,
 }
 
 /// What stands in a file is not to be shown, or can't be.
@@ -234,7 +237,7 @@ fn shown(world: &World, directory: &OwnedFd, name: &str) -> Result<String, Hidde
 }
 
 /// The file of this name, if there is one; anything but a regular file is an error.
-fn existing(directory: &OwnedFd, name: &str) -> io::Result<Option<Existing>> {
+pub(super) fn existing(directory: &OwnedFd, name: &str) -> io::Result<Option<Existing>> {
     match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
             Ok(Some(Existing { size: stat.st_size }))

@@ -17,6 +17,7 @@ use crate::redact::Redactor;
 use crate::runbook::settings::{SecretSource, Settings, Target};
 use crate::script::secret::{Leaf, Part, Sealed, SecretText};
 use crate::script::value::{Map, Value};
+use crate::steps::args::invalid;
 use crate::steps::blobs::Blobs;
 use crate::steps::egress::{Egress, host_text, read_host};
 use crate::steps::http::clients::Clients;
@@ -202,6 +203,25 @@ impl World {
         })
     }
 
+    /// Reveals for a command that talks to these hosts: a secret bound to hosts must be bound to one of them.
+    ///
+    /// # Errors
+    /// As [`World::reveal`] has them.
+    pub(super) fn reveal_to_command(&self, value: &Value, hosts: &[String]) -> Result<Value, Failure> {
+        let Value::Secret(secret) = value else { return self.reveal(value, None) };
+        for name in secret.names() {
+            let check = |host: Option<&str>| self.shared.secrets.check(name, host);
+            if hosts.iter().any(|host| check(Some(host)).is_ok()) {
+                continue;
+            }
+            check(None).map_err(|failure| {
+                let way = "a command gets it if its line under `allow.exec` in rerail.yaml has one of them in `hosts`";
+                Failure { message: format!("{}; {way}", failure.message), ..failure }
+            })?;
+        }
+        Ok(Value::Text(secret.resolve(&mut |leaf| self.text_of(leaf))?))
+    }
+
     /// The text of a secret expression, to be sealed and sent nowhere: so it doesn't matter where it may go.
     ///
     /// # Errors
@@ -289,6 +309,31 @@ impl World {
         let shown = host_text(&host);
         names.iter().try_for_each(|name| self.shared.secrets.check(name, Some(&shown)))?;
         Ok(url)
+    }
+
+    /// Takes an address apart that is no URL, such as one of several hosts, and checks each of its hosts as
+    /// [`World::reveal_url`] does. `read` gives what it made of it and the hosts.
+    ///
+    /// # Errors
+    /// Those of `read`, which shows none of the text; a host that is not allowed, a secret that may not go there.
+    pub(super) fn reveal_to_hosts<T>(
+        &self,
+        name: &str,
+        value: &Value,
+        read: impl FnOnce(&str) -> Result<(T, Vec<Host>), Failure>,
+    ) -> Result<T, Failure> {
+        let (text, names) = match value {
+            Value::Text(text) => (text.clone(), Vec::new()),
+            Value::Secret(secret) => (secret.resolve(&mut |leaf| self.text_of(leaf))?, secret.names()),
+            other => return Err(invalid(name, &format!("expected an address, got {}", other.kind()))),
+        };
+        let (taken_apart, hosts) = read(&text)?;
+        for host in &hosts {
+            self.shared.egress.check_host(host)?;
+            let shown = host_text(host);
+            names.iter().try_for_each(|name| self.shared.secrets.check(name, Some(&shown)))?;
+        }
+        Ok(taken_apart)
     }
 
     /// The address in a value, put together, and the secrets in it. Where it goes is only known then; nothing

@@ -6,6 +6,7 @@
 pub mod app;
 pub mod http;
 pub mod railway;
+pub mod railway_volumes;
 pub mod resend;
 pub mod vercel;
 

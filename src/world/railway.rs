@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde_json::{Value as Json, json};
 
 use crate::world::http::Answer;
+use crate::world::railway_volumes::{self, Volume, Volumes};
 
 /// Where the API is.
 pub const API: &str = "/graphql/v2";
@@ -49,6 +50,7 @@ pub struct Service {
     pub domains: Vec<String>,
     /// The port its domains lead to, where somebody has set one.
     pub port: Option<u16>,
+    pub volume: Option<Volume>,
 }
 
 #[derive(Clone, Debug)]
@@ -93,6 +95,7 @@ pub struct State {
     pub newer: Vec<(&'static str, &'static str)>,
     /// The field at whose next call somebody else deploys the same service.
     pub beside: Option<&'static str>,
+    pub volumes: Volumes,
     made: u32,
 }
 
@@ -117,6 +120,7 @@ impl State {
             vanished: Vec::new(),
             newer: Vec::new(),
             beside: None,
+            volumes: Volumes::default(),
             made: 0,
         }
     }
@@ -136,7 +140,7 @@ impl State {
         all.into_iter().find(|service| service.name == name).unwrap_or_else(|| panic!("there is no {name}"))
     }
 
-    fn did(&mut self, what: &str) {
+    pub(super) fn did(&mut self, what: &str) {
         *self.effects.entry(what.to_owned()).or_default() += 1;
     }
 
@@ -193,6 +197,7 @@ impl State {
                 let shown = fitting.iter().skip(fitting.len().saturating_sub(most));
                 Ok(shown.map(|line| json!({ "message": line, "severity": "info", "timestamp": time(1) })).collect())
             }
+            _ if railway_volumes::knows(field) => self.of_volumes(field, input, token),
             _ if !token.writes => Err("Not Authorized".to_owned()),
             "variableCollectionUpsert" => self.set(input, token),
             "variableDelete" => {
@@ -245,7 +250,7 @@ impl State {
         }
     }
 
-    fn may_see(&self, project: usize, token: &Token) -> bool {
+    pub(super) fn may_see(&self, project: usize, token: &Token) -> bool {
         token.project.as_ref().is_none_or(|only| *only == self.projects[project].id)
     }
 
@@ -282,7 +287,7 @@ impl State {
     fn project(&self, at: usize) -> Json {
         let project = &self.projects[at];
         let services = project.services.iter().map(|service| json!({ "id": service.id, "name": service.name }));
-        let other = json!({ "id": id(0xe, 99), "name": "staging", "variables": [] });
+        let other = json!({ "id": id(0xe, 99), "name": "staging", "variables": [], "volumeInstances": [] });
         json!({
             "id": project.id,
             "name": project.name,
@@ -301,11 +306,16 @@ impl State {
                 .map(|(name, sealed)| json!({ "name": name, "isSealed": sealed, "serviceId": service.id }))
         });
         let variables: Json = shared.chain(own).collect();
-        json!({ "id": project.environment, "name": "production", "variables": variables })
+        let volumes = project.services.iter().filter_map(|service| {
+            let volume = service.volume.as_ref()?;
+            Some(json!({ "id": volume.id, "serviceId": service.id, "mountPath": "/data" }))
+        });
+        let volumes: Json = volumes.collect();
+        json!({ "id": project.environment, "name": "production", "variables": variables, "volumeInstances": volumes })
     }
 
     /// What the API gives of a service's variables, the platform's own with them.
-    fn values(&self, at: (usize, usize), unrendered: bool) -> BTreeMap<String, String> {
+    pub(super) fn values(&self, at: (usize, usize), unrendered: bool) -> BTreeMap<String, String> {
         let project = &self.projects[at.0];
         let service = &project.services[at.1];
         let mut values: BTreeMap<String, String> = service
@@ -475,7 +485,7 @@ impl Deployment {
     }
 }
 
-fn time(second: i64) -> String {
+pub(super) fn time(second: i64) -> String {
     jiff::Timestamp::from_second(1_790_000_000 + second).expect("it is a time").to_string()
 }
 

@@ -48,12 +48,12 @@ fn database(differs: &[(&str, Attempt)]) -> Scenario {
         .input("database", "shop");
     let well = [
         ("dns.resolve", done(json!({ "addresses": ["192.0.2.7"], "records": ["192.0.2.7"], "ttl_s": 60, "ms": 1 }))),
-        ("tcp", done(json!({ "ok": true, "ms": 1, "address": "192.0.2.7:5432", "error": null }))),
-        ("login", rows(json!([{ "replica": false }]))),
-        ("load", load(20, 1, 0)),
-        ("size", rows(json!([{ "bytes": 7_000_000, "words": "7 MB" }]))),
-        ("tables", rows(json!([{ "name": "alembic_version" }]))),
-        ("migrations", rows(json!([{ "head": "a1b2c3", "broken": 0 }]))),
+        ("look/tcp", done(json!({ "ok": true, "ms": 1, "address": "192.0.2.7:5432", "error": null }))),
+        ("look/login", rows(json!([{ "replica": false }]))),
+        ("look/load", load(20, 1, 0)),
+        ("look/size", rows(json!([{ "bytes": 7_000_000, "words": "7 MB" }]))),
+        ("look/tables", rows(json!([{ "name": "alembic_version" }]))),
+        ("look/migrations", rows(json!([{ "head": "a1b2c3", "broken": 0 }]))),
     ];
     let well = well.into_iter().filter(|(at, _)| !differs.iter().any(|(other, _)| other == at));
     for (at, attempt) in differs.iter().cloned().chain(well) {
@@ -103,25 +103,28 @@ fn each_place_where_the_way_can_end_has_its_own_finding() {
     let nowhere = done(json!({ "addresses": [], "records": [], "ttl_s": null, "ms": 1 }));
     let ways = [
         (
-            vec![("dns.resolve", nowhere), ("tcp", shut("dns")), ("login", trouble("dns", None))],
+            vec![("dns.resolve", nowhere), ("look/tcp", shut("dns")), ("look/login", trouble("dns", None))],
             "does not resolve (the name has no address)",
         ),
         (
-            vec![("tcp", shut("connect")), ("login", trouble("connect", None))],
+            vec![("look/tcp", shut("connect")), ("look/login", trouble("connect", None))],
             "Nothing listens on port 5432 of db.example.com (the port's",
         ),
-        (vec![("tcp", shut("timeout")), ("login", trouble("timeout", None))], "does not answer on port 5432 at all"),
-        (vec![("login", trouble("tls", None))], "can't be secured (the server's own words)"),
-        (vec![("login", trouble("timeout", None))], "nobody answers within 10s"),
-        (vec![("login", trouble("network", None))], "the connection breaks off"),
-        (vec![("login", trouble("status", Some("28P01")))], "The password of app is wrong"),
-        (vec![("login", trouble("status", Some("28000")))], "does not let app in from here"),
-        (vec![("login", trouble("status", Some("42501")))], "does not let app in from here"),
-        (vec![("login", trouble("status", Some("3D000")))], "there is no database \"shop\""),
-        (vec![("login", trouble("status", Some("53300")))], "has no connection left"),
-        (vec![("login", trouble("status", Some("57P03")))], "is starting, stopping or recovering"),
-        (vec![("login", trouble("status", Some("53100")))], "has run out of disk or memory"),
-        (vec![("login", trouble("status", Some("08P01")))], "refuses with SQLSTATE 08P01"),
+        (
+            vec![("look/tcp", shut("timeout")), ("look/login", trouble("timeout", None))],
+            "does not answer on port 5432 at all",
+        ),
+        (vec![("look/login", trouble("tls", None))], "can't be secured (the server's own words)"),
+        (vec![("look/login", trouble("timeout", None))], "nobody answers within 10s"),
+        (vec![("look/login", trouble("network", None))], "the connection breaks off"),
+        (vec![("look/login", trouble("status", Some("28P01")))], "The password of app is wrong"),
+        (vec![("look/login", trouble("status", Some("28000")))], "does not let app in from here"),
+        (vec![("look/login", trouble("status", Some("42501")))], "does not let app in from here"),
+        (vec![("look/login", trouble("status", Some("3D000")))], "there is no database \"shop\""),
+        (vec![("look/login", trouble("status", Some("53300")))], "has no connection left"),
+        (vec![("look/login", trouble("status", Some("57P03")))], "is starting, stopping or recovering"),
+        (vec![("look/login", trouble("status", Some("53100")))], "has run out of disk or memory"),
+        (vec![("look/login", trouble("status", Some("08P01")))], "refuses with SQLSTATE 08P01"),
     ];
     for (differs, says) in ways {
         let scenario = database(&differs);
@@ -135,34 +138,38 @@ fn each_place_where_the_way_can_end_has_its_own_finding() {
 #[test]
 fn a_login_that_works_hides_no_trouble_behind_it() {
     for (differs, level, says) in [
-        (("login", rows(json!([{ "replica": true }]))), Level::Warning, "This is a replica"),
-        (("load", load(80, 1, 0)), Level::Warning, "80 of 100 connections are in use (80 %)"),
-        (("load", load(20, 301, 0)), Level::Warning, "open for 301 s, 2 stand idle in one, 3 wait for a lock"),
-        (("load", load(20, 1, 4)), Level::Info, "can't see what 4 connections of others do"),
-        (("load", trouble("timeout", None)), Level::Warning, "could not be seen: connections (the server's own words)"),
+        (("look/login", rows(json!([{ "replica": true }]))), Level::Warning, "This is a replica"),
+        (("look/load", load(80, 1, 0)), Level::Warning, "80 of 100 connections are in use (80 %)"),
+        (("look/load", load(20, 301, 0)), Level::Warning, "open for 301 s, 2 stand idle in one, 3 wait for a lock"),
+        (("look/load", load(20, 1, 4)), Level::Info, "can't see what 4 connections of others do"),
         (
-            ("size", trouble("status", Some("42501"))),
+            ("look/load", trouble("timeout", None)),
+            Level::Warning,
+            "could not be seen: connections (the server's own words)",
+        ),
+        (
+            ("look/size", trouble("status", Some("42501"))),
             Level::Warning,
             "could not be seen: size (the server's own words)",
         ),
         (
-            ("tables", trouble("network", None)),
+            ("look/tables", trouble("network", None)),
             Level::Warning,
             "could not be seen: migrations (the server's own words)",
         ),
-        (("migrations", trouble("status", Some("42703"))), Level::Warning, "could not be seen: migrations"),
+        (("look/migrations", trouble("status", Some("42703"))), Level::Warning, "could not be seen: migrations"),
         (
-            ("migrations", rows(json!([{ "head": "a1b2c3", "broken": 1 }]))),
+            ("look/migrations", rows(json!([{ "head": "a1b2c3", "broken": 1 }]))),
             Level::Critical,
             "1 migrations in alembic_version are broken off",
         ),
-        (("migrations", rows(json!([{ "head": null, "broken": 0 }]))), Level::Warning, "alembic_version is empty"),
+        (("look/migrations", rows(json!([{ "head": null, "broken": 0 }]))), Level::Warning, "alembic_version is empty"),
     ] {
         let found = findings(&database(&[differs]));
         assert!(found[0].starts_with(&format!("{level:?}: ")) && found[0].contains(says), "{says}: {found:?}");
     }
     let quiet =
-        [(79, 1), (20, 300)].map(|(used, longest)| findings(&database(&[("load", load(used, longest, 0))])).len());
+        [(79, 1), (20, 300)].map(|(used, longest)| findings(&database(&[("look/load", load(used, longest, 0))])).len());
     assert_eq!(quiet, [1, 1], "just below the limits nothing is said");
 }
 
@@ -171,7 +178,7 @@ fn the_head_of_the_migrations_is_compared_where_one_is_expected() {
     assert_only(&database(&[]).input("migrations_head", "a1b2c3"), Level::Ok, "at a1b2c3");
     let behind = findings(&database(&[]).input("migrations_head", "d4e5f6"));
     assert!(behind[0].starts_with("Critical: The migrations stand at a1b2c3, expected d4e5f6"), "{behind:?}");
-    let none = [("tables", rows(json!([])))];
+    let none = [("look/tables", rows(json!([])))];
     assert_only(&database(&none), Level::Ok, "migrations unknown");
     for (input, value, says) in [
         ("migrations_head", "d4e5f6", "none of the known tools"),

@@ -20,13 +20,15 @@ use crate::readme::{Block, PORT, blocks, document, serve, type_in, write_file};
 const LANGUAGE: &str = "docs/language.md";
 const PEOPLE: &str = "docs/approvals.md";
 const RAILWAY: &str = "docs/providers/railway.md";
+const BACKUPS: &str = "docs/backups.md";
 const TESTING: &str = "docs/testing.md";
 
 /// Where pages about providers are, a file for each; what they say is held to the folder of its name in `stdlib/`.
 const PROVIDERS: &str = "docs/providers/";
 
 /// The documents under test beside those; each must stand here.
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 10] = [
+    BACKUPS,
     PEOPLE,
     LANGUAGE,
     "docs/plans.md",
@@ -35,6 +37,7 @@ const DOCUMENTS: [&str; 8] = [
     "docs/server.md",
     TESTING,
     "docs/tutorial.md",
+    "docs/writing-a-provider.md",
 ];
 
 /// Writes the examples of a document as one project, fragments as runbooks around them; gives those with a path.
@@ -104,6 +107,29 @@ fn what_is_said_of_railway_names_every_key_of_its_places() {
     let keys = schema.pointer("/definitions/railway_place/properties").and_then(Value::as_object);
     for word in keys.expect("the schema has it").keys() {
         assert!(text.contains(&format!("`{word}`")), "{RAILWAY} lacks `{word}`");
+    }
+}
+
+#[test]
+fn what_is_said_of_backups_passes_the_check_and_names_every_action_and_runbook() {
+    let home = tempfile::tempdir().unwrap();
+    assert_eq!(project(BACKUPS, home.path()).len(), 2);
+    let (printed, code) = type_in("rerail check --deny warnings", home.path());
+    assert_eq!(code, 0, "{printed}");
+    let text = document(BACKUPS);
+    let shipped = ["stdlib/postgres", "stdlib/mongo", "stdlib/backup", "runbooks"].into_iter().flat_map(files_below);
+    let names = shipped.filter_map(|path| {
+        let name = path.strip_suffix(".yaml")?;
+        match name.strip_prefix("runbooks/") {
+            Some(runbook) => {
+                let of_databases = ["backup-", "restore-", "rollback-database"];
+                of_databases.iter().any(|of| runbook.starts_with(of)).then(|| runbook.to_owned())
+            }
+            None => Some(name.strip_prefix("stdlib/")?.replace('/', ".")),
+        }
+    });
+    for name in names {
+        assert!(text.contains(&format!("`{name}")), "{BACKUPS} lacks `{name}`");
     }
 }
 

@@ -7,6 +7,7 @@
 )]
 
 mod approvals;
+mod backups;
 mod binary;
 mod checks;
 mod cli;
@@ -29,9 +30,11 @@ mod incidents;
 mod journal;
 mod layering;
 mod leaks;
+mod left;
 mod maintenance;
 mod people;
 mod plans;
+mod posts;
 mod project;
 mod pty;
 mod railway;

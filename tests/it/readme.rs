@@ -161,8 +161,9 @@ fn carry_out(name: &str, site: &str) -> usize {
     let mut status = 0;
     let mut typed = 0;
     for block in blocks(&document(name)) {
-        if block.language == "yaml" && !block.argument.is_empty() {
-            write_file(&block, home.path());
+        if ["yaml", "rhai"].contains(&block.language.as_str()) && !block.argument.is_empty() {
+            write_file(&Block { text: block.text.replace(PORT, &port), ..block }, home.path());
+            continue;
         }
         if block.language != "console" || block.argument == "by-hand" {
             continue;
@@ -200,6 +201,12 @@ fn the_page_about_plans_says_what_happens() {
 fn the_tutorial_says_what_happens() {
     let typed = carry_out("docs/tutorial.md", "site");
     assert!(typed >= 10, "only {typed} commands of the tutorial were found");
+}
+
+#[test]
+fn the_guide_for_providers_says_what_happens() {
+    let typed = carry_out("docs/writing-a-provider.md", "site");
+    assert!(typed >= 7, "only {typed} commands were typed");
 }
 
 #[test]

@@ -59,7 +59,14 @@ fn every_shipped_file_fits_its_schema() {
         }
     }
     let test = Compiled::of(SchemaKind::Test);
-    for folder in ["tests/runbooks", "tests/stdlib", "tests/stdlib/cors", "tests/stdlib/resend"] {
+    for folder in [
+        "tests/runbooks",
+        "tests/stdlib",
+        "tests/stdlib/cors",
+        "tests/stdlib/github",
+        "tests/stdlib/resend",
+        "tests/stdlib/slack",
+    ] {
         for (name, text) in texts(&root().join(folder)) {
             assert_eq!(test.refuses(&text), None, "{name}");
         }

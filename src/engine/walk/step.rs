@@ -224,9 +224,13 @@ pub(crate) fn finish(
 
 /// Applies `outputs:` to what a body gave.
 pub(crate) fn shape_outputs(env: &Env, scope: &Scope, step: Option<&Step>, attempt: Attempt) -> Attempt {
-    let Some(outputs) = step.and_then(|step| step.outputs.as_ref()).filter(|_| attempt.outcome == Outcome::Done) else {
-        return attempt;
+    // What is read as planned is known as well.
+    let known = match attempt.outcome {
+        Outcome::Done => true,
+        Outcome::Planned => !matches!(attempt.outputs, Value::Unknown(_)),
+        _ => false,
     };
+    let Some(outputs) = step.and_then(|step| step.outputs.as_ref()).filter(|_| known) else { return attempt };
     match env.evaluator(scope, Some(&attempt.outputs)).named(outputs) {
         Ok(values) => attempt.with_outputs(Value::Map(values)),
         Err(failure) => {

@@ -30,6 +30,7 @@ pub(super) const COMMAND: Definition = Definition {
             "Whether it may be run again when nobody knows what came of it; once without it.",
         ),
         row("env", Form::Texts, "Variables of the environment that a runbook may set for it."),
+        row("hosts", Form::Texts, "Hosts it talks to: it may be given secrets that are bound to one of them."),
     ],
 };
 

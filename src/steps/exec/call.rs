@@ -69,7 +69,7 @@ impl<'a> Call<'a> {
                 );
                 return Err(Failure::new(FailureKind::Policy, message));
             }
-            let value = match world.reveal(value, None)? {
+            let value = match world.reveal_to_command(value, &self.line.hosts)? {
                 Value::Text(text) if !text.contains('\0') => text,
                 Value::Text(_) => return Err(invalid("env", &format!("`{name}` holds a zero byte"))),
                 plain @ (Value::Int(_) | Value::Float(_) | Value::Bool(_)) => plain.to_string(),
@@ -83,7 +83,7 @@ impl<'a> Call<'a> {
     /// What the child is to read, secrets revealed.
     pub(in crate::steps) fn stdin(&self, world: &World, args: &Map) -> Result<Option<Vec<u8>>, Failure> {
         let Some(value) = given(args, "stdin") else { return Ok(None) };
-        let Value::Text(text) = world.reveal(value, None)? else {
+        let Value::Text(text) = world.reveal_to_command(value, &self.line.hosts)? else {
             return Err(invalid("stdin", &format!("expected string, got {}", value.kind())));
         };
         match text.len() <= STDIN_BYTES_MAX {

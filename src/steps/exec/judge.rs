@@ -15,7 +15,7 @@ use crate::steps::exec::call::Call;
 use crate::steps::exec::capture::KEPT_BYTES_MAX;
 use crate::steps::exec::child::{Ended, How};
 
-/// Characters of the last line of its complaints that a failure quotes.
+/// Characters of the line of its complaints that a failure quotes.
 const COMPLAINT_CHARS_MAX: usize = 200;
 
 /// Judges how a command ended, without looking at what it wrote.
@@ -97,9 +97,15 @@ pub(in crate::steps) fn parsed(call: &Call<'_>, ended: &Ended) -> Result<Option<
     }
 }
 
-/// The last thing it said on standard error.
+/// The last error it named on standard error, or the last thing it said there: programs often end with advice, or with
+/// what they were doing.
 fn complaint(stderr: &str) -> String {
-    match stderr.lines().rev().map(str::trim).find(|line| !line.is_empty()) {
+    let is_error = |line: &&str| {
+        let line = line.to_ascii_lowercase();
+        ["error:", "fatal:"].iter().any(|word| line.contains(word))
+    };
+    let mut lines = stderr.lines().rev().map(str::trim).filter(|line| !line.is_empty());
+    match lines.clone().find(is_error).or_else(|| lines.next()) {
         Some(line) => format!(": {}", line.chars().take(COMPLAINT_CHARS_MAX).collect::<String>()),
         None => String::new(),
     }

@@ -127,7 +127,7 @@ steps:
 fn files_of_the_project_are_there_and_what_they_say_is_never_markup() {
     let place = Place::new();
     place.file("runbooks/hostile.yaml", HOSTILE);
-    place.file("runbooks/backend-down.yaml", &HOSTILE.replace("A | B", "Ours"));
+    place.file("runbooks/demo.yaml", &HOSTILE.replace("A | B", "Ours"));
     place.file(
         "actions/team/look.yaml",
         "version: 1\ntitle: \"Look | <b>\"\ninputs:\n  how: { type: choice, choices: [\"a```b\", \"c|d\"], description: How }\nsteps:\n  - uses: time.now\noutputs:\n  at: 1\n",
@@ -164,7 +164,7 @@ fn files_of_the_project_are_there_and_what_they_say_is_never_markup() {
     }
     let index = &pages["README.md"];
     assert!(index.contains("| [`hostile`](runbooks/hostile.md) |") && index.contains("| project |"));
-    assert!(pages["runbooks/backend-down.md"].contains("| Origin | project |"), "the project's wins");
+    assert!(pages["runbooks/demo.md"].contains("| Origin | project |"), "the project's wins");
     assert!(pages["actions/team.look.md"].contains("| Origin | project |"));
 }
 

@@ -413,12 +413,13 @@ fn a_test_file_is_no_runbook_and_is_checked_with_everything() {
 }
 
 /// What belongs to one provider is tested against a world that keeps its state, which answers written down don't.
-const OF_PROVIDERS: [&str; 5] = [
+const OF_PROVIDERS: [&str; 6] = [
     "stdlib/railway/",
     "stdlib/vercel/",
     "runbooks/crash-loop.yaml",
     "runbooks/env-drift.yaml",
     "runbooks/rollback-backend.yaml",
+    "runbooks/rollback-frontend.yaml",
 ];
 
 /// Files of this repository that are runbooks or actions for everybody, as they are shown.

@@ -6,4 +6,6 @@ mod cors_fix;
 mod crash_loop;
 mod mail_down;
 mod rollback_backend;
+mod rollback_frontend;
+mod rotate_secrets;
 pub mod sweep;

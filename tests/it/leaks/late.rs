@@ -93,3 +93,25 @@ steps:
     assert!(!format!("{said:?}").contains("became known"), "{said:?}");
     assert!(place.json(&["show"])["steps"].to_string().contains("[redacted:token]"));
 }
+
+/// Two values are learned one right after the other, the second by the last step: too soon for another look on the way.
+const TWICE: &str = "
+steps:
+  - { id: open, uses: http.request, with: { method: GET, url: 'URL/service' } }
+  - { id: first, uses: http.request, with: { method: GET, url: 'URL/service', sealed: [json.one] } }
+  - { id: second, uses: http.request, with: { method: GET, url: 'URL/service', sealed: [json.one, json.two] } }
+";
+
+#[test]
+fn what_the_last_step_makes_a_secret_is_told_in_the_end_of_the_run_and_not_behind_it() {
+    let body = json!({ "one": canary("LATE1"), "two": canary("LATE2") });
+    let ledger = Ledger::serve(move |_, stream| answer(stream, &body));
+    let place = Place::new().runbook("twice", &TWICE.replace("URL", &ledger.url));
+    for _ in 0..5 {
+        let said = place.ask(&["run", "twice"]).exits(0);
+        let note = "two became known as a secret after it had been written down";
+        assert_eq!(format!("{}{}", said.stdout, said.stderr).matches(note).count(), 1, "{said:?}");
+        assert_eq!(place.json(&["show", "@last"])["status"], "success");
+    }
+    place.ask(&["verify"]).exits(0);
+}

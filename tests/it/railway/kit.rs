@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 
 use crate::incidents::sweep::Needles;
 use crate::runbooks::Place;
+pub use crate::world::railway::PROBE;
 use crate::world::railway::{Project, Railway, Service, State, Token, id};
 
 /// Credentials, and what must be seen nowhere.

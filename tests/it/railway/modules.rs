@@ -17,7 +17,7 @@ fn value(module: &str, expression: &str) -> Json {
 }
 
 #[track_caller]
-fn assert_all(module: &str, cases: &[(&str, Json)]) {
+pub fn assert_all(module: &str, cases: &[(&str, Json)]) {
     for (expression, expected) in cases {
         assert_eq!(value(module, expression), *expected, "{expression}");
     }

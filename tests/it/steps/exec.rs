@@ -32,7 +32,9 @@ struct Ground {
 
 const LINES: &str = "version: 1\nallow:\n  exec:\n    - { argv: [sh, \"**\"], effect: read, env: [GREETING, TOKEN] }\n    \
                      - { argv: [bash, \"**\"], effect: write }\n    - { argv: [./tool, \"*\"], effect: write }\n    \
-                     - { argv: [no-such-program], effect: write }\n";
+                     - { argv: [no-such-program], effect: write }\n    \
+                     - { argv: [printenv, TOKEN], effect: read, env: [TOKEN], hosts: [db.example.com, API.example.com] }\n    \
+                     - { argv: [printenv, \"*\"], effect: read, env: [TOKEN], hosts: [\"*.example.com\"] }\n";
 
 impl Ground {
     fn new() -> Ground {
@@ -265,6 +267,16 @@ async fn secrets_reach_the_child_and_come_back_redacted() {
     bound.insert("env".into(), Value::map([("TOKEN", Value::Secret(SecretText::named("BOUND")))]));
     let refused = failure(perform(&ground.world, Effect::Read, &bound).await, Outcome::Refused);
     assert!(refused.message.contains("is bound to api.example.com"), "{}", refused.message);
+    assert!(refused.message.contains("has one of them in `hosts`"), "{}", refused.message);
+    // A line that names the host it is bound to; one that names others, however many.
+    for (word, outcome) in [("TOKEN", Outcome::Done), ("HOME", Outcome::Refused)] {
+        bound.insert("argv".into(), Value::List(vec!["printenv".into(), word.into()]));
+        let attempt = perform(&ground.world, Effect::Read, &bound).await;
+        assert_eq!(attempt.outcome, outcome, "{attempt:?}");
+        if outcome == Outcome::Done {
+            assert_eq!(output(&attempt, "text"), &Value::from("[redacted:TOKEN]\n"));
+        }
+    }
     assert_eq!(ground.redactor.redact("hunter2-hunter2-example"), "[redacted:TOKEN]");
 }
 

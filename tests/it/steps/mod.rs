@@ -9,6 +9,7 @@ mod faults;
 mod graphql;
 pub mod kit;
 mod mail;
+mod mongo;
 mod names;
 mod postgres;
 mod redis;

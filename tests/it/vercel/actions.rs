@@ -27,7 +27,7 @@ fn every_request_is_one_that_vercel_describes() {
         ("vercel.env_value", "name: NEXTAUTH_SECRET"),
         ("vercel.env_set", "values: { NEW: a }, type: sensitive"),
         ("vercel.env_remove", "names: [NEW]"),
-        ("vercel.deployments", "candidates: true, target: production, state: READY, run: x"),
+        ("vercel.deployments", "candidates: true, target: production, state: READY, step: x"),
         ("vercel.deployment", &format!("deployment: {GOOD}")),
         ("vercel.serves", "domain: www.example.com"),
         ("vercel.rollback", &format!("{QUICK}, reason: it is bad & slow")),
@@ -191,7 +191,7 @@ fn a_build_has_the_variables_of_its_moment_and_is_waited_for() {
     assert_eq!(state.serving().unwrap().id, id);
     assert_eq!(state.serving().unwrap().with["NEXT_PUBLIC_API_URL"], "https://new.example.com/api");
     let meta = &state.serving().unwrap().meta;
-    assert_eq!(meta.keys().collect::<Vec<_>>(), ["runId", "stepId"]);
+    assert_eq!(meta["stepId"], format!("deploy-after-{PREVIEW}"));
 }
 
 #[test]

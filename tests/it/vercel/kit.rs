@@ -120,3 +120,17 @@ pub fn error(facts: &Facts) -> String {
 pub fn effects(shop: &Shop) -> Json {
     json!(shop.state().effects)
 }
+
+/// Inputs of `rollback-frontend` with which nobody waits for longer than it takes.
+pub fn quick(shop: &Shop) -> Vec<(String, String)> {
+    let base_url = format!("{}/app", shop.url());
+    [
+        ("base_url", base_url.as_str()),
+        ("every", "1ms"),
+        ("settled_every", "1ms"),
+        ("settled_within", "5s"),
+        ("grace", "20ms"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .to_vec()
+}

@@ -3,4 +3,6 @@
 mod actions;
 mod faults;
 pub mod kit;
+mod modules;
+mod runbooks;
 mod variables;
