@@ -72,6 +72,18 @@ impl Store {
         self.write(run, Terms::DURABLE, move |db| put(db, run, at, &body, while_open))
     }
 
+    /// Runs that have a signal waiting, in no order.
+    ///
+    /// # Errors
+    /// What reading met.
+    pub fn signalled(&self) -> Result<Vec<RunId>, Error> {
+        self.glimpse(|db| {
+            let mut select = db.prepare_cached("SELECT DISTINCT run FROM inbox")?;
+            let ids = select.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
+            Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
+        })
+    }
+
     /// Signals that wait for the driver of a run, oldest first.
     ///
     /// # Errors

@@ -36,7 +36,7 @@ const APPLICATION_ID: i32 = 0x7265_7261;
 const SQLITE_MIN: (i32, &str) = (3_051_003, "3.51.3");
 
 /// Each takes the schema one version on; `PRAGMA user_version` counts them. Never edit one that was released.
-const MIGRATIONS: &[&str] = &[V1, V2, V3, V4];
+const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5];
 
 const V1: &str = "
 -- Number and hash of the newest run ever started: the end of the chain of runs.
@@ -184,6 +184,22 @@ CREATE TABLE tombstones (
     body TEXT NOT NULL
 ) STRICT;
 CREATE INDEX tombstones_by_short ON tombstones (short);
+";
+
+const V5: &str = "
+-- What servers were asked to do under keys of their clients, and answered; old ones go by themselves. No evidence: what
+-- was done stands in the events.
+CREATE TABLE requests (
+    person TEXT NOT NULL,
+    key TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    run TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    status INTEGER,
+    body TEXT,
+    PRIMARY KEY (person, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX requests_by_age ON requests (at);
 ";
 
 /// What a connection is for.
@@ -444,12 +460,13 @@ mod tests {
     fn an_older_schema_is_taken_forward_step_by_step_and_only_once() {
         let (_base, store) = store();
         let run = start(&store, "backend-down").run();
-        let later = [V1, V2, V3, V4, "ALTER TABLE runs ADD COLUMN x INTEGER", "ALTER TABLE runs ADD COLUMN y INTEGER"];
+        let later =
+            [V1, V2, V3, V4, V5, "ALTER TABLE runs ADD COLUMN x INTEGER", "ALTER TABLE runs ADD COLUMN y INTEGER"];
         let db = connect(store.file(), Access::Write).unwrap();
         for _ in 0..2 {
             migrate(store.file(), &db, &later).unwrap();
         }
-        assert_eq!(version(store.file(), &db, &later).unwrap(), 6);
+        assert_eq!(version(store.file(), &db, &later).unwrap(), 7);
         db.execute("UPDATE runs SET x = 1, y = 2", []).unwrap();
         assert_eq!(store.events(run).unwrap().len(), 1);
     }
@@ -458,9 +475,9 @@ mod tests {
     fn a_migration_that_fails_leaves_the_version_it_found() {
         let (_base, store) = store();
         let db = connect(store.file(), Access::Write).unwrap();
-        assert!(migrate(store.file(), &db, &[V1, V2, V3, V4, "CREATE TABLE x (a); CREATE TABLE x (a)"]).is_err());
+        assert!(migrate(store.file(), &db, &[V1, V2, V3, V4, V5, "CREATE TABLE x (a); CREATE TABLE x (a)"]).is_err());
         drop(db);
-        assert_eq!(version(store.file(), &sql(&store), MIGRATIONS).unwrap(), 4);
+        assert_eq!(version(store.file(), &sql(&store), MIGRATIONS).unwrap(), 5);
         assert!(sql(&store).prepare("SELECT * FROM x").is_err());
     }
 

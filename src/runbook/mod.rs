@@ -48,5 +48,6 @@ pub mod spec;
 pub mod syntax;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod tokens;
 pub mod types;
 pub mod words;

@@ -9,6 +9,7 @@ use crate::runbook::node::Node;
 use crate::runbook::problem::Problem;
 use crate::runbook::reader::{Keys, Reader};
 use crate::runbook::source::{Span, Spanned};
+use crate::runbook::tokens::{self, ScopedToken};
 use crate::runbook::words::{NAME_CHARS_MAX, quoted};
 
 /// How the digest of a token begins.
@@ -20,7 +21,7 @@ const OS_USER_BYTES_MAX: usize = 256;
 
 pub(super) const PERSON: Keys = Keys {
     what: "person",
-    known: &["os_user", "roles", "token_hash"],
+    known: &["os_user", "roles", "token_hash", "tokens"],
     later: &[],
     foreign: &[
         ("token", "a token never stands in a file: `rerail token new NAME` makes one, its digest is `token_hash`"),
@@ -41,6 +42,8 @@ pub struct Person {
     pub roles: Vec<String>,
     /// What proves who they are where the operating system can't.
     pub token_hash: Option<TokenHash>,
+    /// What proves who they are to a server.
+    pub tokens: Vec<ScopedToken>,
 }
 
 /// SHA-256 of a token's text.
@@ -139,34 +142,51 @@ fn person(reader: &mut Reader, name: &Spanned<String>, node: &Node, seen: &mut S
     }
     let token_hash = fields.get("token_hash").and_then(|node| {
         let text = reader.text(node, "`token_hash`")?;
-        let Some(hash) = read_hash(&text.value) else {
-            let message = format!("expected sha256: and 64 hex digits for `token_hash`, got {}", quoted(&text.value));
-            let span = reader.first_line(text.span);
-            reader.push(
-                Problem::error("E0107", &reader.source, span, message)
-                    .label("not the digest of a token")
-                    .help(format!("`rerail token new {}` prints a token and its digest", name.value)),
-            );
-            return None;
-        };
-        if let Some(first) = seen.hashes.insert(hash, text.span) {
-            shared(reader, text.span, first, "two people have the same token");
-        }
-        Some(TokenHash(hash))
+        let hash = token_hash(reader, &text, &name.value)?;
+        seen.hash(reader, hash.0, text.span);
+        Some(hash)
     });
-    if fields.get("os_user").is_none() && fields.get("token_hash").is_none() && !fields.strange {
+    let tokens =
+        fields.get("tokens").map(|node| tokens::read(reader, node, |reader, hash, span| seen.hash(reader, hash, span)));
+    if fields.get("os_user").is_none() && fields.get("token_hash").is_none() && tokens.is_none() && !fields.strange {
         let message = format!("nothing proves who {} is", quoted(&name.value));
         let span = reader.first_line(name.span);
         reader.push(
             Problem::error("E0106", &reader.source, span, message)
-                .label("this person needs `os_user` or `token_hash`")
+                .label("this person needs `os_user`, `token_hash` or `tokens`")
                 .help(format!(
                     "give the user of the operating system, or make a token: `rerail token new {}`",
                     name.value
                 )),
         );
     }
-    Some(Person { os_user, roles: roles.into_iter().map(|role| role.value).collect(), token_hash })
+    let roles = roles.into_iter().map(|role| role.value).collect();
+    Some(Person { os_user, roles, token_hash, tokens: tokens.unwrap_or_default() })
+}
+
+impl Seen {
+    /// Notes a digest, and says so if somebody has it already.
+    fn hash(&mut self, reader: &mut Reader, hash: [u8; HASH_BYTES], span: Span) {
+        if let Some(first) = self.hashes.insert(hash, span) {
+            shared(reader, span, first, "two people have the same token");
+        }
+    }
+}
+
+/// Reads the digest of a token; `example` is a name for the command that makes one.
+pub(super) fn token_hash(reader: &mut Reader, text: &Spanned<String>, example: &str) -> Option<TokenHash> {
+    let hash = read_hash(&text.value);
+    if hash.is_none() {
+        let message =
+            format!("expected sha256: and 64 hex digits for the digest of a token, got {}", quoted(&text.value));
+        let span = reader.first_line(text.span);
+        reader.push(
+            Problem::error("E0107", &reader.source, span, message)
+                .label("not the digest of a token")
+                .help(format!("`rerail token new {example}` prints a token and its digest")),
+        );
+    }
+    hash.map(TokenHash)
 }
 
 fn shared(reader: &mut Reader, span: Span, first: Span, message: &str) {

@@ -74,6 +74,8 @@ pub(super) struct Going {
     pub reason: Option<String>,
     /// Who it is taken over from.
     pub from: Option<Actor>,
+    /// For whom it goes on, if nobody asked for it: they must still be allowed to.
+    pub behalf: Option<Actor>,
 }
 
 /// A finished rehearsal.
@@ -95,7 +97,8 @@ impl Runs {
         self.may_start(&prepared, &foreground.actor)?;
         let store = self.store()?;
         let applies = prepared.applies.clone();
-        let run = applies.as_ref().map_or_else(|| RunId::new(uuid::Uuid::now_v7()), |applies| applies.run);
+        let given = prepared.run.or(applies.as_ref().map(|applies| applies.run));
+        let run = given.unwrap_or_else(|| RunId::new(uuid::Uuid::now_v7()));
         let ground = self.ground()?;
         let (roster, single) = (ground.roster(), ground.settings.people.is_single_operator());
         let redactor = self.redactor.clone();
@@ -107,6 +110,11 @@ impl Runs {
         let drive = Arc::new(store.acquire(run, holder(&foreground.actor))?);
         // Whoever holds the run now is the only one who can begin it.
         applies.as_ref().map_or(Ok(()), |applies| self.may_apply(applies))?;
+        if prepared.run.is_some()
+            && let Some(row) = self.existing(run)?
+        {
+            return Ok(Begun::Attach(Box::new(row)));
+        }
         let program = Arc::clone(&prepared.program);
         on_engine_thread(move || {
             start.fence = drive.fence();
@@ -178,7 +186,7 @@ impl Runs {
         foreground: Foreground,
     ) -> Result<Left, RunsError> {
         let drive = Arc::new(self.store()?.acquire(run.run, holder(&foreground.actor))?);
-        self.go_on(run, drive, Going { decisions, reason, from: None }, foreground)
+        self.go_on(run, drive, Going { decisions, reason, from: None, behalf: None }, foreground)
     }
 
     /// Drives a run on that is ours.
@@ -189,14 +197,14 @@ impl Runs {
         going: Going,
         foreground: Foreground,
     ) -> Result<Left, RunsError> {
-        let Going { decisions, reason, from } = going;
+        let Going { decisions, reason, from, behalf } = going;
         let store = self.store()?;
         let events = store.load(run.run)?;
         let started = start_of(&events)?;
         let ground = self.ground_of(started)?;
         let (program, target) = unpin(store, started, &ground.settings.exec)?;
         let decides = if decisions.is_empty() { None } else { Some("decide about a step") };
-        may_drive(&ground, &program.effects, &target, &foreground.actor, decides)?;
+        may_drive(&ground, &program.effects, &target, behalf.as_ref().unwrap_or(&foreground.actor), decides)?;
         let (roster, single) = (ground.roster(), ground.settings.people.is_single_operator());
         let facts = Facts::fold(&events).map_err(|error| RunsError::new(ErrorKind::Damaged, error.to_string()))?;
         let decisions = settle(&facts, decisions)?;

@@ -9,16 +9,24 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use crate::drivers::clock::now;
 use crate::engine::event::Actor;
 use crate::journal::{Journal as _, RunRow};
 use crate::runbook::nearest::nearest;
-use crate::runbook::people::{People, Person};
+use crate::runbook::people::{People, Person, TokenHash};
+use crate::runbook::spec::Effect;
+use crate::runbook::tokens::Scope;
 use crate::runs::Runs;
 use crate::runs::error::{ErrorKind, RunsError};
 use crate::runs::look::start_of;
 use crate::runs::token;
 use crate::steps::regular_file;
 
+/// Days that a token for a server may last: what is lost is worth nothing after a quarter of a year.
+pub const TOKEN_DAYS_MAX: i64 = 90;
 /// Bytes of a token's file: a token and a line end, with room for one that was made elsewhere.
 const TOKEN_BYTES_MAX: u64 = 1024;
 /// Bits of a mode that let others than the owner in.
@@ -34,9 +42,29 @@ pub struct Caller {
     pub claims: Option<String>,
     /// The file with the token of the person they say they are.
     pub token_file: Option<PathBuf>,
+    /// The digest of a token they showed to a server, which says who they are by itself.
+    pub bearer: Option<TokenHash>,
+}
+
+/// Whom a token proves, and what it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Badge {
+    pub person: String,
+    /// What the token is called.
+    pub token: String,
+    pub scopes: Vec<Scope>,
+    pub max_effect: Effect,
 }
 
 impl Runs {
+    /// Whom a token proves here and now. All digests are compared, whichever fits.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotAllowed`] if it is nobody's, has expired, or is meant to last longer than any may.
+    pub fn badge(&self, token: &TokenHash) -> Result<Badge, RunsError> {
+        badge(&self.project().settings.people, token, today())
+    }
+
     /// Who acts in this project.
     ///
     /// # Errors
@@ -68,6 +96,11 @@ impl Runs {
 }
 
 pub(super) fn identify(people: &People, caller: &Caller) -> Result<Actor, RunsError> {
+    if let Some(token) = &caller.bearer {
+        let name = badge(people, token, today())?.person;
+        let roles = people.named(&name).map(|person| person.roles.clone()).unwrap_or_default();
+        return Ok(Actor::person(name, &caller.via, roles));
+    }
     let os_user = caller.os_users.first().cloned().unwrap_or_default();
     let Some(name) = &caller.claims else {
         return Ok(match known(people, caller)? {
@@ -105,6 +138,36 @@ pub(super) fn identify(people: &People, caller: &Caller) -> Result<Actor, RunsEr
         false => Err(not_allowed(format!("the token in `{}` is not that of `{name}`", file.display()))
             .hint(format!("a new one replaces the old: rerail token new {name}"))),
     }
+}
+
+fn badge(people: &People, token: &TokenHash, today: Date) -> Result<Badge, RunsError> {
+    let mut found = None;
+    for name in people.names() {
+        for known in people.named(name).iter().flat_map(|person| &person.tokens) {
+            if token::is_same(token, &known.hash) {
+                found = Some((name, known));
+            }
+        }
+    }
+    let Some((person, known)) = found else { return Err(not_allowed("this token is nobody's here".to_owned())) };
+    let again = format!("make a new one: rerail token new {person} --scope …");
+    if known.expires <= today {
+        let said = format!("the token `{}` of `{person}` has expired: it was good until {}", known.name, known.expires);
+        return Err(not_allowed(said).hint(again));
+    }
+    if known.expires > today.saturating_add(jiff::Span::new().days(TOKEN_DAYS_MAX)) {
+        let said = format!(
+            "the token `{}` of `{person}` is said to last until {}, which is more than {TOKEN_DAYS_MAX} days",
+            known.name, known.expires
+        );
+        return Err(not_allowed(said).hint("give it an earlier `expires` in rerail.yaml"));
+    }
+    let (scopes, max_effect) = (known.scopes.clone(), known.max_effect);
+    Ok(Badge { person: person.to_owned(), token: known.name.clone(), scopes, max_effect })
+}
+
+fn today() -> Date {
+    now().to_zoned(TimeZone::UTC).date()
 }
 
 /// The person whom the operating system proves.
@@ -164,11 +227,11 @@ mod tests {
     use super::*;
     use crate::runbook::settings::read_settings;
     use crate::runbook::source::Source;
-    use crate::runs::token::Token;
+    use crate::runs::token::{Token, token_digest};
 
     fn caller(os_users: &[&str], claims: Option<&str>) -> Caller {
         let os_users = os_users.iter().map(|user| (*user).to_owned()).collect();
-        Caller { os_users, via: "cli".into(), claims: claims.map(str::to_owned), token_file: None }
+        Caller { os_users, via: "cli".into(), claims: claims.map(str::to_owned), token_file: None, bearer: None }
     }
 
     fn people(text: &str) -> People {
@@ -251,5 +314,31 @@ mod tests {
         }
         let nowhere = Caller { token_file: Some(dir.path().into()), ..caller(&["x"], Some("ana")) };
         assert!(identify(&people, &nowhere).unwrap_err().message.contains("can't be read"));
+    }
+
+    #[test]
+    fn a_token_for_a_server_proves_its_person_until_its_day_and_nobody_for_too_long() {
+        let token = Token::new().unwrap();
+        let hash = token.hash().text();
+        let of = |expires: &str| {
+            let people = people(&format!(
+                "{{ ana: {{ roles: [lead], tokens: {{ laptop: {{ hash: \"{hash}\", scopes: [read], expires: {expires}, max_effect: read }} }} }}, ben: {{ os_user: b }} }}"
+            ));
+            badge(&people, &token_digest(token.text()), "2026-11-21".parse().unwrap())
+        };
+        let badge_of_ana = of("2026-11-22").unwrap();
+        assert_eq!((badge_of_ana.person.as_str(), badge_of_ana.token.as_str()), ("ana", "laptop"));
+        assert_eq!((badge_of_ana.scopes, badge_of_ana.max_effect), (vec![Scope::Read], Effect::Read));
+        assert!(of("2027-02-19").is_ok(), "90 days");
+        for (expires, says) in
+            [("2026-11-21", "has expired"), ("2020-01-01", "has expired"), ("2027-02-20", "more than 90 days")]
+        {
+            let error = of(expires).unwrap_err();
+            assert!(error.kind == ErrorKind::NotAllowed && error.message.contains(says), "{expires}: {error}");
+            assert!(!error.message.contains(token.text()));
+        }
+        let people = people("{ ana: { os_user: a } }");
+        let error = badge(&people, &token_digest(token.text()), "2026-11-21".parse().unwrap()).unwrap_err();
+        assert!(error.message.contains("nobody's"), "{error}");
     }
 }

@@ -1,9 +1,11 @@
 //! Looking at runs: lists, facts, lines, damage.
 
+use std::collections::BTreeMap;
+
 use crate::engine::event::{Body, Event, RunStarted};
 use crate::engine::facts::Facts;
-use crate::engine::ids::StepPath;
-use crate::journal::{Filter, FindError, Holder, Journal, Line, RunRow, Tombstone};
+use crate::engine::ids::{RunId, StepPath};
+use crate::journal::{Error as JournalError, Filter, FindError, Holder, Journal, Line, RunRow, Tombstone};
 use crate::runs::Runs;
 use crate::runs::error::{ErrorKind, RunsError};
 
@@ -34,6 +36,34 @@ impl Runs {
             },
             FindError::Ambiguous { .. } => RunsError::new(ErrorKind::NotFound, error.to_string()),
         })
+    }
+
+    /// The run of an id, if it has begun.
+    ///
+    /// # Errors
+    /// If the journal can't be read.
+    pub fn existing(&self, run: RunId) -> Result<Option<RunRow>, RunsError> {
+        match self.store()?.run(run) {
+            Ok(row) => Ok(Some(row)),
+            Err(JournalError::NoRun { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A run's events from `seq` on, checked against the stored hash of the one before.
+    ///
+    /// # Errors
+    /// If they are damaged.
+    pub fn events_from(&self, run: &RunRow, seq: u64) -> Result<Vec<Event>, RunsError> {
+        Ok(self.store()?.events_from(run.run, seq)?)
+    }
+
+    /// How many runs there are of each status that ever occurred.
+    ///
+    /// # Errors
+    /// If the journal can't be read.
+    pub fn counts(&self) -> Result<BTreeMap<String, u64>, RunsError> {
+        Ok(self.store()?.counts()?)
     }
 
     /// A page of runs, newest first.

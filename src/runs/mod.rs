@@ -12,6 +12,7 @@ mod entry;
 mod error;
 mod eval;
 mod evidence;
+mod fleet;
 mod follow;
 mod ground;
 mod holding;
@@ -24,6 +25,7 @@ mod people;
 mod plan;
 mod plan_file;
 mod replay;
+mod requests;
 mod secrets;
 mod start;
 mod take;
@@ -47,18 +49,20 @@ pub use checkup::{Checkup, Fitness};
 pub use drive::{Begun, Left, Rehearsed};
 pub use error::{ErrorKind, RunsError};
 pub use evidence::{Prunable, Pruned};
+pub use fleet::{Began, Fleet};
 pub use follow::{Followed, Parted};
-pub use identity::Caller;
+pub use identity::{Badge, Caller, TOKEN_DAYS_MAX};
 pub use keep_secret::{Kept, SecretPlace};
 pub use people::{DecideRequest, Delivered};
 pub use plan::{LASTS_MAX as PLAN_LASTS_MAX, Made, PreparedApply};
 pub use plan_file::PLAN_BYTES_MAX;
 pub use replay::{Difference, Replayed};
+pub use requests::{Keyed, Once, Requests, Twice};
 pub use secrets::ListedSecret;
 pub use start::{Change, Prepared, StartRequest};
 pub use take::Handover;
 pub use testing::{Branch, Coverage, ExitOf, Failed, Recorded, Suite, TestRequest, TestResult, Verdict};
-pub use token::Token;
+pub use token::{Token, token_digest};
 pub use undo::PreparedUndo;
 
 use crate::journal::Store;
@@ -88,6 +92,20 @@ impl Runs {
     pub fn glance(state_dir: PathBuf, project: Project, redactor: Redactor) -> Result<Option<Runs>, RunsError> {
         let Some(store) = Store::glance(&state_dir)? else { return Ok(None) };
         Ok(Some(Runs { store: OnceLock::from(store), ..Runs::open(state_dir, project, redactor) }))
+    }
+
+    /// The same store, and the project as it is now or another one: for who stays, while files change.
+    ///
+    /// # Errors
+    /// If the journal can't be opened.
+    pub fn with(&self, project: Project) -> Result<Runs, RunsError> {
+        let store = self.store()?.clone();
+        Ok(Runs { store: OnceLock::from(store), ..Runs::open(self.state_dir.clone(), project, self.redactor.clone()) })
+    }
+
+    /// The redactor at the doors: it knows the secrets of every run that is driven from here.
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
     }
 
     /// The project: what there is to run.

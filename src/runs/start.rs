@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::engine::ids::RunId;
 use crate::runbook::effects;
 use crate::runbook::model::Runbook;
 use crate::runbook::problem::{Problem, Severity};
@@ -43,10 +44,19 @@ pub struct Prepared {
     pub effects: Vec<Effect>,
     /// Every step that may change something, in order.
     pub changes: Vec<Change>,
+    /// The name it will have; a new one if nothing says. One that is there already is never started again.
+    pub(super) run: Option<RunId>,
     /// The plan it applies.
     pub(super) applies: Option<Applies>,
     pub(super) settings: Target,
     pub(super) target_source: Option<(String, Arc<Source>)>,
+}
+
+impl Prepared {
+    /// The same as the run of this name.
+    pub fn called(self, run: RunId) -> Prepared {
+        Prepared { run: Some(run), ..self }
+    }
 }
 
 /// A step that may change something.
@@ -96,6 +106,7 @@ impl Runs {
             target: target_source.as_ref().map(|(name, _)| name.clone()),
             reason: request.reason.clone(),
             incident: request.incident.clone(),
+            run: None,
             applies: None,
             settings,
             target_source,

@@ -17,6 +17,9 @@ use crate::runs::look::start_of;
 use crate::runs::people::still_open;
 use crate::runs::typed::check_optional;
 
+/// The surface of a process that takes up what others left.
+pub(super) const SERVER: &str = "serve";
+
 /// How often it is looked whether the run is free: soon enough for eyes, one lock and one row each.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -70,7 +73,21 @@ impl Runs {
         let drive = Arc::new(self.wait_for(run, reason.as_deref(), &mut foreground)?);
         let events = self.events(run)?;
         let from = last_driver(&events).cloned().unwrap_or_else(|| run.actor.clone());
-        self.go_on(run, drive, Going { decisions: Vec::new(), reason, from: Some(from) }, foreground)
+        self.go_on(run, drive, Going { decisions: Vec::new(), reason, from: Some(from), behalf: None }, foreground)
+    }
+
+    /// Drives a run on that nobody drives, although nobody asks for it: for whoever started it or took it up last, as
+    /// long as they may.
+    ///
+    /// # Errors
+    /// As for [`Runs::resume`].
+    pub fn carry_on(&self, run: &RunRow, reason: &str, foreground: Foreground) -> Result<Left, RunsError> {
+        let drive = Arc::new(self.store()?.acquire(run.run, holder(&foreground.actor))?);
+        let events = self.events(run)?;
+        let last = drivers(&events).find(|actor| actor.via != SERVER);
+        let behalf = Some(last.cloned().unwrap_or_else(|| run.actor.clone()));
+        let going = Going { decisions: Vec::new(), reason: Some(reason.to_owned()), from: None, behalf };
+        self.go_on(run, drive, going, foreground)
     }
 
     /// Waits until the run is ours.
@@ -106,7 +123,12 @@ fn walked_away(run: &RunRow, kind: ErrorKind) -> RunsError {
 
 /// Who started the run or took it up last.
 fn last_driver(events: &[Event]) -> Option<&Actor> {
-    events.iter().rev().find_map(|event| match &event.body {
+    drivers(events).next()
+}
+
+/// Who started the run and took it up, the last one first.
+fn drivers(events: &[Event]) -> impl Iterator<Item = &Actor> {
+    events.iter().rev().filter_map(|event| match &event.body {
         Body::RunStarted(started) => Some(&started.actor),
         Body::RunResumed { actor, .. } | Body::RunTaken { actor, .. } => Some(actor),
         Body::UndoStarted(undo) => undo.actor.as_ref(),

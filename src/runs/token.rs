@@ -42,9 +42,19 @@ impl Token {
     }
 }
 
+/// The digest of a token that somebody shows.
+pub fn token_digest(text: &str) -> TokenHash {
+    hash(text)
+}
+
+/// Whether two digests are the same. Takes the same time whatever differs.
+pub(super) fn is_same(one: &TokenHash, other: &TokenHash) -> bool {
+    one.0.ct_eq(&other.0).into()
+}
+
 /// Whether this is the token with that digest. Takes the same time whatever differs.
 pub(super) fn fits(token: &str, known: &TokenHash) -> bool {
-    hash(token).0.ct_eq(&known.0).into()
+    is_same(&hash(token), known)
 }
 
 fn hash(text: &str) -> TokenHash {

@@ -1,3 +1,4 @@
 //! What people and machines meet. A surface acts only through [`crate::runs`].
 
 pub mod cli;
+pub mod http;

@@ -46,6 +46,7 @@ mod sagas;
 mod scenario;
 mod scenarios_of_demo;
 mod schema;
+mod serve;
 mod servers;
 mod services;
 mod shipped;

@@ -2,7 +2,7 @@
 
 use crate::runbook::schema::form::{Form, words};
 use crate::runbook::schema::table::{Definition, row};
-use crate::runbook::{commands, mail, people, policy, providers, railway};
+use crate::runbook::{commands, mail, people, policy, providers, railway, tokens};
 
 const EFFECTS: [&str; 4] = words(&commands::EFFECTS);
 const REPEATS: [&str; 2] = words(&commands::REPEATS);
@@ -164,7 +164,7 @@ pub(super) const SMTP: Definition = Definition {
 
 pub(super) const PERSON: Definition = Definition {
     name: "person",
-    doc: "A person; at least one of `os_user` and `token_hash` proves who they are.",
+    doc: "A person; at least one of `os_user`, `token_hash` and `tokens` proves who they are.",
     keys: &people::PERSON,
     required: &[],
     one_of: &[],
@@ -173,6 +173,26 @@ pub(super) const PERSON: Definition = Definition {
         row("os_user", Form::Text, "The user of the operating system this person is."),
         row("roles", Form::Texts, "Roles they act in, such as oncall; approvals and questions ask for them."),
         row("token_hash", Form::Text, "Digest of their token: `rerail token new NAME` makes one."),
+        row(
+            "tokens",
+            Form::Maps("token"),
+            "Tokens for a server, by name: `rerail token new NAME --scope …` makes one.",
+        ),
+    ],
+};
+
+pub(super) const TOKEN: Definition = Definition {
+    name: "token",
+    doc: "What proves a person to a server, for some uses and for some time.",
+    keys: &tokens::TOKEN,
+    required: &["hash", "scopes", "expires"],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row("hash", Form::Text, "Digest of the token."),
+        row("scopes", Form::Texts, "What it is for: read (looks and rehearsals), run, approve."),
+        row("expires", Form::Date, "The first day on which it is worth nothing; at most 90 days ahead."),
+        row("max_effect", Form::Words(&AGENTS_MAX), "The greatest effect of a run it starts; any without it."),
     ],
 };
 

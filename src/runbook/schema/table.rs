@@ -451,7 +451,7 @@ const ALLOW: Definition = Definition {
 };
 
 /// All of them. Three are files, and each of those stands alone.
-pub(super) const DEFINITIONS: [&Definition; 45] = [
+pub(super) const DEFINITIONS: [&Definition; 46] = [
     &RUNBOOK,
     &OUTPUT,
     &INPUT,
@@ -483,6 +483,7 @@ pub(super) const DEFINITIONS: [&Definition; 45] = [
     &places::MAIL,
     &places::SMTP,
     &places::PERSON,
+    &places::TOKEN,
     &places::POLICY,
     &places::FLOOR,
     &places::NEED,

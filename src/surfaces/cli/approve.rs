@@ -103,7 +103,7 @@ fn asked(session: &Session, waiting: &Waiting) -> Result<Option<bool>, CliError>
 }
 
 /// The change as the approver sees it, which goes into the record with their word.
-fn shown(waiting: &Waiting, marks: Marks) -> Vec<Line> {
+pub fn shown(waiting: &Waiting, marks: Marks) -> Vec<Line> {
     let (request, now) = (&waiting.approval.request, Timestamp::now());
     let run = &waiting.run;
     let dot = format!(" {} ", marks.dot());

@@ -9,7 +9,7 @@ use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
     actions, answer, apply, approvals, approve, cancel, check, checkpoint, completions, demo, describe, diff, docs,
     doctor, eval, explain, export, graph, hold, list, man, new, note, pause, plan, prune, record, replay, resume, run,
-    runs, schema, secrets, show, take, test, token, undo, verify,
+    runs, schema, secrets, serve, show, take, test, token, undo, verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
@@ -195,6 +195,8 @@ pub enum Command {
     Token(token::TokenArgs),
     /// Say who acts, and in which roles
     Whoami,
+    /// Serve this project to people and programs elsewhere, and drive its runs
+    Serve(serve::ServeArgs),
     /// Show where secrets come from and go, and whether they can be read
     Secrets(secrets::SecretsArgs),
     /// Say what is promised and what is not
@@ -215,7 +217,10 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Look", &["list", "describe", "runs", "show", "diff", "export", "graph", "verify", "checkpoint"]),
     ("Decide", &["approvals", "approve", "reject", "answer", "note"]),
     ("Author", &["new", "check", "test", "record", "replay", "actions", "docs", "schema", "eval"]),
-    ("Other", &["doctor", "secrets", "explain", "whoami", "token", "prune", "demo", "completions", "man", "version"]),
+    (
+        "Other",
+        &["serve", "doctor", "secrets", "explain", "whoami", "token", "prune", "demo", "completions", "man", "version"],
+    ),
 ];
 
 /// The clap command with its commands grouped in the help.

@@ -186,7 +186,8 @@ pub fn written(template: &Template) -> String {
     }
 }
 
-fn to_json(program: &Program) -> Json {
+/// A runbook as one plain object. Additive only.
+pub fn to_json(program: &Program) -> Json {
     let book = &program.runbook;
     let inputs = book.inputs.iter().map(|input| {
         json!({

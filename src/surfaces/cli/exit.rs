@@ -46,6 +46,8 @@ impl Exit {
     pub const PLAN_CHANGES: Exit = Exit(20);
     /// `diff --exit-code`: the runs differ.
     pub const DIFFERENT: Exit = Exit(21);
+    /// The server would have been open to others, with nothing to stop them; it was not started.
+    pub const EXPOSED: Exit = Exit(78);
     /// The terminal went away (SIGHUP); the run can be resumed.
     pub const HUNG_UP: Exit = Exit(129);
     /// Interrupted before anything had to be said about a run.
@@ -54,7 +56,7 @@ impl Exit {
     pub const TERMINATED: Exit = Exit(143);
 
     /// Every code with its meaning, for help and documentation.
-    pub const ALL: [(Exit, &'static str); 21] = [
+    pub const ALL: [(Exit, &'static str); 22] = [
         (Exit::SUCCESS, "success; for a run: every step is done"),
         (Exit::TOOL_FAILED, "the tool itself failed: input or output, journal, a bug"),
         (Exit::USAGE, "wrong usage; nothing was started"),
@@ -73,6 +75,7 @@ impl Exit {
         (Exit::PAUSED, "the run is paused, or stuck after an undo that failed: it can be taken up again"),
         (Exit::PLAN_CHANGES, "--detailed-exitcode: the plan would change something"),
         (Exit::DIFFERENT, "diff --exit-code, replay: the runs differ"),
+        (Exit::EXPOSED, "serve: it would be open to others with nothing to stop them; not started"),
         (Exit::HUNG_UP, "the terminal went away; the run can be resumed"),
         (Exit::INTERRUPTED, "interrupted"),
         (Exit::TERMINATED, "terminated; the run can be resumed"),

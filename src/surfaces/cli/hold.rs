@@ -70,7 +70,8 @@ fn since(hold: &Hold) -> String {
     format!("since {} by {}: {}", words::date_time(hold.since), person(&hold.actor), hold.reason)
 }
 
-fn of_hold(last: Option<&LastHold>) -> Json {
+/// The hold for programs. Additive only.
+pub fn of_hold(last: Option<&LastHold>) -> Json {
     let lifted = last.and_then(|last| last.lifted.as_ref());
     json!({
         "on": last.is_some() && lifted.is_none(),

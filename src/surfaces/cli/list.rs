@@ -1,10 +1,11 @@
 //! `rerail list`: the runbooks there are.
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use crate::project::{Listed, Origin};
 use crate::runbook::program::Program;
+use crate::runs::{Runs, RunsError};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
@@ -28,14 +29,7 @@ pub fn list(session: &Session, args: &ListArgs) -> Result<Exit, CliError> {
     let ui = &session.ui;
     let runs = session.runs()?;
     let words: Vec<String> = args.words.iter().map(|word| word.to_lowercase()).collect();
-    let mut rows = Vec::new();
-    for listed in runs.project().runbooks() {
-        let (program, _) = runs.check(&listed.name)?;
-        let row = Row { listed, program };
-        if words.iter().all(|word| row.text().contains(word)) {
-            rows.push(row);
-        }
-    }
+    let rows = rows(&runs, &words)?;
     if !ui.human() {
         ui.result_rows(rows.iter().map(Row::to_json).collect());
         return Ok(Exit::SUCCESS);
@@ -49,6 +43,26 @@ pub fn list(session: &Session, args: &ListArgs) -> Result<Exit, CliError> {
         ui.hint("`rerail check` says what is wrong with those that have problems");
     }
     Ok(Exit::SUCCESS)
+}
+
+/// Runbooks that have all these words, in lower case, as plain objects. Additive only.
+///
+/// # Errors
+/// If one is gone in the moment between the list and the look at it.
+pub fn rows_json(runs: &Runs, words: &[String]) -> Result<Vec<Json>, RunsError> {
+    Ok(rows(runs, words)?.iter().map(Row::to_json).collect())
+}
+
+fn rows(runs: &Runs, words: &[String]) -> Result<Vec<Row>, RunsError> {
+    let mut rows = Vec::new();
+    for listed in runs.project().runbooks() {
+        let (program, _) = runs.check(&listed.name)?;
+        let row = Row { listed, program };
+        if words.iter().all(|word| row.text().contains(word)) {
+            rows.push(row);
+        }
+    }
+    Ok(rows)
 }
 
 impl Row {
@@ -78,7 +92,7 @@ impl Row {
         ]
     }
 
-    fn to_json(&self) -> serde_json::Value {
+    fn to_json(&self) -> Json {
         let book = self.program.as_ref().map(|program| &program.runbook);
         json!({
             "name": self.listed.name,

@@ -3,10 +3,17 @@
 /// Every name the operating system has for the user this process runs as, the likeliest first. `USER` only chooses
 /// among them; the number is one as well, so that a user of a directory service can be named too.
 pub fn os_users() -> Vec<String> {
-    let uid = rustix::process::getuid().as_raw();
-    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let claimed = std::env::var("USER").ok();
-    names_of(uid, &passwd, claimed.as_deref())
+    names_of(rustix::process::getuid().as_raw(), &passwd(), claimed.as_deref())
+}
+
+/// Every name the operating system has for a user by number, who is at the other end of a socket.
+pub fn os_users_of(uid: u32) -> Vec<String> {
+    names_of(uid, &passwd(), None)
+}
+
+fn passwd() -> String {
+    std::fs::read_to_string("/etc/passwd").unwrap_or_default()
 }
 
 fn names_of(uid: u32, passwd: &str, claimed: Option<&str>) -> Vec<String> {

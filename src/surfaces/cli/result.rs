@@ -4,10 +4,9 @@ use serde_json::{Value as Json, json};
 
 use crate::engine::facts::{Facts, Finding, RunState};
 use crate::engine::outcome::{Failure, UndoOutcome};
-use crate::runs::{Left, RunRow, Runs, Why};
+use crate::runs::{Left, RunRow, Runs, RunsError, Why};
 use crate::script::value::Value;
 use crate::surfaces::cli::args::Output;
-use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::transcript::{Line, Tone, line, summary, words};
@@ -92,7 +91,7 @@ fn ending(facts: &Facts, why: &Why) -> Line {
 ///
 /// # Errors
 /// If the journal can't be read.
-pub fn whole(runs: &Runs, run: &RunRow) -> Result<Json, CliError> {
+pub fn whole(runs: &Runs, run: &RunRow) -> Result<Json, RunsError> {
     let facts = runs.facts(run)?;
     let mut json = of_run(&facts);
     json["steps"] = steps(&facts);

@@ -142,7 +142,8 @@ fn cells(row: &RunRow) -> Vec<String> {
     ]
 }
 
-fn of_row(row: &RunRow) -> Json {
+/// A run as one plain object of a list. Additive only.
+pub fn of_row(row: &RunRow) -> Json {
     json!({
         "run": row.run.short(),
         "id": row.run.uuid(),

@@ -30,6 +30,7 @@ impl Session {
             via: "cli".to_owned(),
             claims: globals.acts_as.clone(),
             token_file: globals.token_file.clone(),
+            bearer: None,
         };
         Session { ui, state_dir: globals.state_dir.clone(), caller }
     }

@@ -5,7 +5,7 @@
 mod bounds;
 mod doubt;
 mod escapes;
-mod gate;
+pub(crate) mod gate;
 mod groups;
 mod hostile;
 mod kill;

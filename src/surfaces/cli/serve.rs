@@ -1,0 +1,89 @@
+//! `rerail serve`: the server of a project, in the foreground until it is asked to go.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+use tokio::sync::watch;
+
+use crate::surfaces::cli::error::CliError;
+use crate::surfaces::cli::exit::Exit;
+use crate::surfaces::cli::parting;
+use crate::surfaces::cli::session::Session;
+use crate::surfaces::http::{Bind, Hosts, LocalToken, Server};
+use crate::transcript::words::count;
+
+/// The socket, in the directory of the journal.
+const SOCKET: &str = "server.sock";
+
+#[derive(Args, Debug)]
+pub struct ServeArgs {
+    /// Listen on this address as well, such as 127.0.0.1:8420; requests need a token there
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// The unix socket [default: server.sock beside the journal]
+    #[arg(long, value_name = "PATH", conflicts_with = "no_socket")]
+    socket: Option<PathBuf>,
+    /// Open no unix socket
+    #[arg(long, requires = "listen")]
+    no_socket: bool,
+    /// A name under which it is called, beside those of this machine (can be repeated)
+    #[arg(long, value_name = "NAME")]
+    host: Vec<String>,
+    /// A proxy in front of it speaks TLS: it may listen where others can reach it
+    #[arg(long)]
+    behind_proxy: bool,
+}
+
+/// Serves until SIGTERM or Ctrl-C; a second one ends it at once.
+pub fn serve(session: &Session, args: &ServeArgs) -> Result<Exit, CliError> {
+    let ui = &session.ui;
+    let runs = session.runs()?;
+    let state_dir = session.state_dir()?;
+    let socket = match args.no_socket {
+        true => None,
+        false => Some(args.socket.clone().unwrap_or_else(|| state_dir.join(SOCKET))),
+    };
+    let bind = Bind { socket, tcp: args.listen, proxied: args.behind_proxy, hosts: args.host.clone() };
+    let people = &runs.project().settings.people;
+    bind.is_safe(people)?;
+    // Makes the journal if there is none, and says early if it can't be used.
+    runs.counts()?;
+    let local = people.is_single_operator().then(|| LocalToken::of(&state_dir)).transpose()?;
+    let listening = bind.listen()?;
+    let (asked, stop) = watch::channel(0_u8);
+    let once_more = asked.clone();
+    parting::listen(
+        move || once_more.send_modify(|times| *times = times.saturating_add(1)),
+        Some(Box::new(move |_| {
+            asked.send_modify(|times| *times = times.saturating_add(1));
+            true
+        })),
+    );
+    let address = listening.address().map(|address| format!("http://{address}"));
+    let token = local.as_ref().map(|local| local.path().to_owned());
+    match ui.human() {
+        true => {
+            if let Some(socket) = &bind.socket {
+                ui.remark(&format!("serving at {}", socket.display()));
+            }
+            if let Some(address) = &address {
+                ui.remark(&format!("serving at {address}"));
+            }
+            if let (Some(token), Some(_)) = (&token, &address) {
+                ui.hint(&format!("the token of its one operator is in {}", token.display()));
+            }
+        }
+        false => ui.result_json(&json!({ "socket": bind.socket, "address": address, "token_file": token })),
+    }
+    let server = Server::new(runs, Hosts::new(&args.host), local);
+    let serving = server
+        .serve(listening, stop)
+        .map_err(|error| CliError::new(Exit::TOOL_FAILED, format!("the server can't run: {error}")))?;
+    if serving.left_behind > 0 {
+        let runs = count(serving.left_behind, "run");
+        ui.warning(&format!("{runs} did not come to a stop in time; the next server takes them up from the journal"));
+    }
+    Ok(Exit::SUCCESS)
+}

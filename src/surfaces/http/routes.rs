@@ -1,0 +1,213 @@
+//! The table of routes: the only place where one is added.
+//!
+//! The router, the description of the API and the tests of who may call what are made from it.
+
+use serde_json::{Value as Json, json};
+
+use crate::engine::ids::RunId;
+use crate::runbook::tokens::Scope;
+use crate::runs::Twice;
+use crate::surfaces::http::authority::Authority;
+use crate::surfaces::http::call::{Answer, Call};
+use crate::surfaces::http::problem::Problem;
+use crate::surfaces::http::{acts, looks, metrics, starts};
+
+/// What a route does with a request.
+#[derive(Clone, Copy)]
+pub enum Does {
+    /// Looks; asked with GET.
+    Look(fn(&Call<'_>) -> Result<Answer, Problem>),
+    /// Tells the events of a run as they happen; asked with GET.
+    Tell,
+    /// Rehearses: nothing of it is recorded, so it may be done again; asked with POST.
+    Rehearse(fn(&Call<'_>) -> Result<Answer, Problem>),
+    /// Does something, once for each key of its client; asked with POST.
+    Act(fn(&Call<'_>, RunId) -> Result<Answer, Problem>, Twice),
+}
+
+/// A route. There is none without an authority.
+pub struct Route {
+    /// With `{run}` or `{runbook}` for what it is about.
+    pub path: &'static str,
+    pub authority: Authority,
+    pub does: Does,
+    /// One line for the description of the API.
+    pub summary: &'static str,
+    /// Parameters of the query.
+    pub query: &'static [&'static str],
+    /// The body as a JSON Schema, of routes that have one.
+    pub body: fn() -> Json,
+}
+
+impl Route {
+    /// Whether it is asked with POST.
+    pub fn is_post(&self) -> bool {
+        match self.does {
+            Does::Look(_) | Does::Tell => false,
+            Does::Rehearse(_) | Does::Act(..) => true,
+        }
+    }
+}
+
+const READ: Authority = Authority::Person(Scope::Read);
+const RUN: Authority = Authority::Person(Scope::Run);
+const APPROVE: Authority = Authority::Person(Scope::Approve);
+
+const fn look(
+    path: &'static str,
+    authority: Authority,
+    summary: &'static str,
+    look: fn(&Call<'_>) -> Result<Answer, Problem>,
+) -> Route {
+    Route { path, authority, does: Does::Look(look), summary, query: &[], body: nothing }
+}
+
+const fn act(
+    path: &'static str,
+    authority: Authority,
+    summary: &'static str,
+    act: fn(&Call<'_>, RunId) -> Result<Answer, Problem>,
+    body: fn() -> Json,
+) -> Route {
+    Route { path, authority, does: Does::Act(act, Twice::Unknown), summary, query: &[], body }
+}
+
+/// Every route there is.
+pub const TABLE: &[Route] = &[
+    look("/healthz", Authority::Anybody, "Whether the process lives", looks::alive),
+    look("/readyz", READ, "Whether it can do its work", looks::ready),
+    look("/metrics", READ, "Figures for Prometheus", metrics::figures),
+    look("/api/v1/openapi.json", READ, "This description", looks::described),
+    look("/api/v1/whoami", READ, "Who is calling, and in which roles", looks::whoami),
+    Route { query: &["words"], ..look("/api/v1/runbooks", READ, "Runbooks, as `rerail list`", looks::runbooks) },
+    look("/api/v1/runbooks/{runbook}", READ, "One runbook, as `rerail describe`", looks::runbook),
+    Route {
+        path: "/api/v1/plans",
+        authority: READ,
+        does: Does::Rehearse(starts::plan),
+        summary: "Rehearse a runbook, as `rerail run --dry-run`: looks are real, nothing is changed or recorded",
+        query: &[],
+        body: asked,
+    },
+    Route {
+        query: &["status", "runbook", "incident", "operator", "since", "limit", "before"],
+        ..look("/api/v1/runs", READ, "Runs, newest first, as `rerail runs`; the next page is linked", looks::page)
+    },
+    Route {
+        does: Does::Act(starts::start, Twice::Same),
+        ..act("/api/v1/runs", RUN, "Start a run, as `rerail run`", starts::start, start)
+    },
+    look("/api/v1/runs/{run}", READ, "One run, as `rerail show`", looks::run),
+    Route {
+        path: "/api/v1/runs/{run}/events",
+        authority: READ,
+        does: Does::Tell,
+        summary: "The events of a run as they happen (server-sent); `Last-Event-ID` is the number of the last one seen",
+        query: &[],
+        body: nothing,
+    },
+    act("/api/v1/runs/{run}/cancel", RUN, "Stop a run at its next safe point", acts::cancel, reason),
+    act("/api/v1/runs/{run}/pause", RUN, "Let a run start nothing new", acts::pause, reason),
+    act("/api/v1/runs/{run}/resume", RUN, "Take a run up again, with decisions about steps", starts::resume, go_on),
+    act("/api/v1/runs/{run}/answer", RUN, "Answer a question of a run", acts::answer, reply),
+    act("/api/v1/runs/{run}/note", RUN, "Add to a run's timeline", acts::note, note),
+    act("/api/v1/runs/{run}/approve", APPROVE, "Say yes to exactly one change", acts::approve, word),
+    act("/api/v1/runs/{run}/reject", APPROVE, "Say no to it, with a reason", acts::reject, word),
+    Route {
+        query: &["mine"],
+        ..look("/api/v1/approvals", READ, "What waits for an approval, and who may give it", looks::waiting)
+    },
+    look("/api/v1/hold", READ, "Whether writes are on hold", looks::held),
+    act("/api/v1/hold", RUN, "Put all writes on hold, or lift the hold", acts::hold, hold),
+];
+
+fn object(required: &[&str], properties: Json) -> Json {
+    json!({ "type": "object", "additionalProperties": false, "required": required, "properties": properties })
+}
+
+fn text() -> Json {
+    json!({ "type": "string" })
+}
+
+fn nothing() -> Json {
+    Json::Null
+}
+
+fn asked() -> Json {
+    object(
+        &["runbook"],
+        json!({
+            "runbook": text(), "inputs": { "type": "object" }, "target": text(), "reason": text(), "incident": text(),
+        }),
+    )
+}
+
+fn start() -> Json {
+    let mut schema = asked();
+    schema["properties"]["yes"] =
+        json!({ "type": "boolean", "description": "it may change something, and that is meant" });
+    schema["properties"]["confirm"] =
+        json!({ "type": "string", "description": "the target, or the runbook without one: it may destroy something" });
+    schema
+}
+
+fn reason() -> Json {
+    object(&[], json!({ "reason": text() }))
+}
+
+fn go_on() -> Json {
+    let steps = json!({ "type": "array", "items": text() });
+    let done = object(&["step"], json!({ "step": text(), "outputs": { "type": "object" } }));
+    object(
+        &[],
+        json!({
+            "retry": steps, "skip": steps, "not_done": steps,
+            "done": { "type": "array", "items": done }, "reason": text(),
+        }),
+    )
+}
+
+fn reply() -> Json {
+    let fields = json!({ "type": "object", "additionalProperties": text() });
+    object(&[], json!({ "step": text(), "answer": text(), "fields": fields }))
+}
+
+fn note() -> Json {
+    object(&["text"], json!({ "text": text() }))
+}
+
+fn word() -> Json {
+    let change =
+        json!({ "type": "string", "description": "digest of the change that was looked at, 12 digits or all" });
+    object(&["change"], json!({ "step": text(), "change": change, "reason": text() }))
+}
+
+fn hold() -> Json {
+    object(&["on"], json!({ "on": { "type": "boolean" }, "reason": text() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_may_call_what_says_nothing_and_everybody_only_the_sign_of_life() {
+        assert_eq!(Authority::default(), Authority::Nobody);
+        let open: Vec<&str> =
+            TABLE.iter().filter(|route| route.authority == Authority::Anybody).map(|route| route.path).collect();
+        assert_eq!(open, ["/healthz"]);
+        assert!(TABLE.iter().all(|route| route.authority != Authority::Nobody));
+    }
+
+    #[test]
+    fn no_two_routes_are_one_and_what_acts_has_a_body() {
+        let mut names: Vec<_> = TABLE.iter().map(|route| (route.path, route.is_post())).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), TABLE.len());
+        for route in TABLE {
+            assert_eq!(route.is_post(), (route.body)().is_object(), "{}", route.path);
+            assert!(!(route.is_post() && route.authority == Authority::Anybody), "{}", route.path);
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! `rerail serve`: the real binary, asked over its sockets by hand.
+
+mod authority;
+mod driving;
+mod kit;
+mod once;
+mod stream;
+mod together;
