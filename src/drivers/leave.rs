@@ -233,9 +233,6 @@ fn doubt_what_is_open(machine: &mut Machine) {
         .collect();
     for (step, attempt) in open {
         let failure = Failure::new(FailureKind::Stopped, "left before its answer was known");
-        machine.complete(
-            &step,
-            Completion { attempt, result: Attempt::in_doubt(failure), planned: None, leaves: None, ms: 0 },
-        );
+        machine.complete(&step, Completion::of(attempt, Attempt::in_doubt(failure)));
     }
 }

@@ -241,10 +241,7 @@ impl Local<'_> {
     /// Opens what a step reveals, which takes no time and nothing of the world.
     fn reveal(&self, machine: &mut Machine, perform: &Perform) {
         let result = self.vault.reveal(perform);
-        machine.complete(
-            &perform.step,
-            Completion { attempt: perform.attempt, result, planned: None, leaves: None, ms: 0 },
-        );
+        machine.complete(&perform.step, Completion::of(perform.attempt, result));
     }
 
     /// Says what the run waits for; questions and approvals only to somebody who may say something to them.

@@ -97,7 +97,7 @@ impl Answers for MockWorld {
                 Attempt::failed(Failure::new(FailureKind::Mismatch, message))
             }
         };
-        Completion { attempt: perform.attempt, result, planned: None, leaves: None, ms: 1 }
+        Completion { ms: 1, ..Completion::of(perform.attempt, result) }
     }
 
     fn say(&mut self, waits: &Waits, _facts: &Facts, _now: Timestamp) -> Option<Signal> {
@@ -133,7 +133,9 @@ fn look(world: &impl Answers, mut machine: Machine, mut now: Timestamp, writes_h
             let hidden = writes || wrote && writes_hide && !perform.laid_over;
             let completion = match (hidden, perform.poll && writes_hide) {
                 // Nothing is sealed in a world without a vault.
-                _ if perform.uses == LAY => done(perform, Attempt::done(Value::Map(perform.args.clone()))),
+                _ if perform.uses == LAY => {
+                    Completion::of(perform.attempt, Attempt::done(Value::Map(perform.args.clone())))
+                }
                 (true, _) => planned(perform),
                 (false, true) => Completion { planned: Some(Planned::default()), ..world.perform(perform, now) },
                 (false, false) => world.perform(perform, now),
@@ -155,11 +157,7 @@ fn planned(perform: &Perform) -> Completion {
     let result = Attempt { outcome: Outcome::Planned, outputs, failure: None };
     let summary = format!("would do {}", perform.uses);
     let planned = Some(Planned { summary, ..Planned::default() });
-    Completion { planned, ..done(perform, result) }
-}
-
-fn done(perform: &Perform, result: Attempt) -> Completion {
-    Completion { attempt: perform.attempt, result, planned: None, leaves: None, ms: 0 }
+    Completion { planned, ..Completion::of(perform.attempt, result) }
 }
 
 /// A run against a world that only [`Answers`].
@@ -269,7 +267,7 @@ impl MockRun {
     fn come_to(&self, world: &mut impl Answers, perform: &Perform) -> Completion {
         if perform.uses == REVEAL {
             let result = self.vault.reveal(perform);
-            return done(perform, result);
+            return Completion::of(perform.attempt, result);
         }
         let mut completion = world.perform(perform, self.now);
         self.vault.seal_attempt(&Wanted::of(perform), &mut completion.result);

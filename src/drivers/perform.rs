@@ -108,7 +108,7 @@ pub async fn take_off(world: World, perform: Perform) -> Flight {
         Err(failure) => Attempt::failed(failure),
     };
     let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Flight { step, completion: Completion { attempt: number, result, planned: None, leaves: None, ms }, wanted }
+    Flight { step, completion: Completion { ms, ..Completion::of(number, result) }, wanted }
 }
 
 /// Does `work` in a task of its own, so that a panic in a step ends the attempt and not the run. Cut off with it.

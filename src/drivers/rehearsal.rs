@@ -129,8 +129,8 @@ fn is_looked_at(perform: &Perform) -> bool {
 /// What an effect comes to here: a look as it was, a write as it would be. `wrote` says whether a write is planned before it.
 fn come_to(perform: &Perform, looked: Option<Looked>, eyes: &Eyes, overlay: &Overlay, wrote: bool) -> Completion {
     match perform.uses.as_str() {
-        REVEAL => return plain(perform, eyes.vault.reveal(perform)),
-        LAY => return plain(perform, eyes.vault.lay(perform, eyes.world)),
+        REVEAL => return Completion::of(perform.attempt, eyes.vault.reveal(perform)),
+        LAY => return Completion::of(perform.attempt, eyes.vault.lay(perform, eyes.world)),
         _ => {}
     }
     match (performer(perform), looked) {
@@ -155,28 +155,28 @@ fn come_to(perform: &Perform, looked: Option<Looked>, eyes: &Eyes, overlay: &Ove
             if as_planned {
                 let said = Planned { summary: seen.replacen("now", "as planned", 1), ..Planned::default() };
                 let result = Attempt { outcome: Outcome::Planned, ..result };
-                return Completion { planned: Some(said), ms, ..plain(perform, result) };
+                return Completion { planned: Some(said), ms, ..Completion::of(perform.attempt, result) };
             }
             match (wrote, perform.poll) {
                 // The action around it lays over this what is planned.
                 (true, _) if perform.laid_over && result.outcome == Outcome::Done => Completion {
                     planned: Some(Planned { summary: seen, ..Planned::default() }),
                     ms,
-                    ..plain(perform, result)
+                    ..Completion::of(perform.attempt, result)
                 },
                 (true, _) => planned(perform, seen),
                 (false, true) => Completion {
                     planned: Some(Planned { summary: seen, ..Planned::default() }),
                     ms,
-                    ..plain(perform, result)
+                    ..Completion::of(perform.attempt, result)
                 },
-                (false, false) => Completion { ms, ..plain(perform, result) },
+                (false, false) => Completion { ms, ..Completion::of(perform.attempt, result) },
             }
         }
         (Ok(Performer::Read(_)), None) => {
-            plain(perform, Attempt::failed(Failure::new(FailureKind::Stopped, "stopped")))
+            Completion::of(perform.attempt, Attempt::failed(Failure::new(FailureKind::Stopped, "stopped")))
         }
-        (Err(failure), _) => plain(perform, Attempt::refused(failure)),
+        (Err(failure), _) => Completion::of(perform.attempt, Attempt::refused(failure)),
     }
 }
 
@@ -211,14 +211,10 @@ async fn look_or_stop(
     }
 }
 
-fn plain(perform: &Perform, result: Attempt) -> Completion {
-    Completion { attempt: perform.attempt, result, planned: None, leaves: None, ms: 0 }
-}
-
 fn planned(perform: &Perform, summary: String) -> Completion {
     let outputs = Value::Unknown(Unknown { origin: perform.step.to_string() });
     let result = Attempt { outcome: Outcome::Planned, outputs, failure: None };
-    Completion { planned: Some(Planned { summary, ..Planned::default() }), ..plain(perform, result) }
+    Completion { planned: Some(Planned { summary, ..Planned::default() }), ..Completion::of(perform.attempt, result) }
 }
 
 /// A look in a few words.

@@ -146,6 +146,13 @@ pub struct Completion {
     pub ms: u64,
 }
 
+impl Completion {
+    /// What was performed came to this, in no time worth telling.
+    pub fn of(attempt: u32, result: Attempt) -> Completion {
+        Completion { attempt, result, planned: None, leaves: None, ms: 0 }
+    }
+}
+
 /// What a run waits for when nothing can be decided.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Waits {

@@ -243,7 +243,7 @@ impl Answers for TestWorld<'_> {
     fn perform(&mut self, perform: &Perform, now: Timestamp) -> Completion {
         let step = self.shown(&perform.step);
         let call = Call { step, uses: perform.uses.clone(), effect: perform.effect, args: perform.args.clone() };
-        let done = |result| Completion { attempt: perform.attempt, result, planned: None, leaves: None, ms: 0 };
+        let done = |result| Completion::of(perform.attempt, result);
         if self.calls.len() >= CALLS_MAX {
             self.stuck.get_or_insert(Stuck::Endless);
             return done(Attempt::failed(Failure::new(FailureKind::Limit, "the test doesn't end")));
