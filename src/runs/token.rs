@@ -38,13 +38,13 @@ impl Token {
 
     /// What stands in a project file.
     pub fn hash(&self) -> TokenHash {
-        hash(&self.0)
+        token_digest(&self.0)
     }
 }
 
 /// The digest of a token that somebody shows.
 pub fn token_digest(text: &str) -> TokenHash {
-    hash(text)
+    TokenHash(Sha256::digest(text.as_bytes()).into())
 }
 
 /// Whether two digests are the same. Takes the same time whatever differs.
@@ -54,11 +54,7 @@ pub(super) fn is_same(one: &TokenHash, other: &TokenHash) -> bool {
 
 /// Whether this is the token with that digest. Takes the same time whatever differs.
 pub(super) fn fits(token: &str, known: &TokenHash) -> bool {
-    is_same(&hash(token), known)
-}
-
-fn hash(text: &str) -> TokenHash {
-    TokenHash(Sha256::digest(text.as_bytes()).into())
+    is_same(&token_digest(token), known)
 }
 
 #[cfg(test)]
@@ -79,6 +75,6 @@ mod tests {
     fn the_digest_is_that_of_the_text_as_it_is_kept() {
         // `printf abc | sha256sum`
         let known = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(hash("abc").text(), known);
+        assert_eq!(token_digest("abc").text(), known);
     }
 }
