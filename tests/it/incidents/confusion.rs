@@ -14,10 +14,10 @@ use rerail::runbook::model::Level;
 use rerail::script::value::Value;
 use serde_json::json;
 
-use crate::railway::kit;
+use crate::railway::{kit, others};
 use crate::runbooks::{Place, ended};
 use crate::servers::{Certificate, Http, Tls, healthy, refused_port};
-use crate::world::railway::{Railway, Service, State};
+use crate::world::railway::{Service, State};
 
 /// A cause that was planted, and what a runbook made of it.
 pub struct Planted {
@@ -104,15 +104,7 @@ fn on_railway(
     suggests: &'static str,
     plant: impl FnOnce(&mut State),
 ) -> Planted {
-    let mut state = kit::broken(false);
-    let source = state.service("Postgres").variables.clone();
-    let backend = state.service("backend");
-    backend.variables.insert("DATABASE_URL".into(), source["DATABASE_PUBLIC_URL"].clone());
-    backend.variables.insert("NEXTAUTH_SECRET".into(), source["NEXTAUTH_SECRET"].clone());
-    state.deploy_by_name("backend");
-    state.settle("backend");
-    plant(&mut state);
-    let railway = Railway::serve(state);
+    let railway = others::world(plant);
     let place = kit::place(&railway);
     let base_url = railway.app();
     let inputs = [("base_url", base_url.as_str()), ("place", "main"), ("security_headers", "[]"), ("slow", "1m")];

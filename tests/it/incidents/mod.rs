@@ -5,6 +5,7 @@ pub mod confusion;
 mod cors_fix;
 mod crash_loop;
 mod mail_down;
+mod on_railway;
 mod rollback_backend;
 mod rollback_frontend;
 mod rotate_secrets;
