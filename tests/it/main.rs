@@ -7,6 +7,7 @@
 )]
 
 mod approvals;
+mod atlas;
 mod backups;
 mod binary;
 mod checks;
