@@ -53,6 +53,7 @@ mod services;
 mod shipped;
 mod steps;
 mod tmpfs;
+mod transcripts;
 mod undo;
 mod vercel;
 mod world;
