@@ -65,6 +65,7 @@ fn show(ui: &Ui, program: &Program) {
     }
     field("timeout", book.timeout.as_ref().map(written).as_deref());
     field("group", group(book).as_deref());
+    field("overlay", book.overlay.as_ref().map(|overlay| written(&overlay.place)).as_deref());
     if !book.inputs.is_empty() {
         heading(ui, "Inputs");
         book.inputs.iter().for_each(|input| ui.result(&input_line(input)));
@@ -151,6 +152,7 @@ pub fn manner(step: &Step) -> Vec<(&'static str, String)> {
     say("retry", step.retry.as_deref().map(retry));
     say("timeout", step.timeout.as_ref().map(written));
     say("within", step.within.as_ref().map(written));
+    say("leaves", step.leaves.as_ref().map(|leaves| written(&leaves.place)));
     say("undo", step.undo.as_ref().map(|undo| what(undo.step())));
     let revealed: Vec<String> = step.reveal.iter().map(written).collect();
     say("reveal", (!revealed.is_empty()).then(|| revealed.join(", ")));
@@ -211,6 +213,7 @@ pub fn to_json(program: &Program) -> Json {
         "concurrency": book.concurrency.as_ref().map(|concurrency| {
             json!({ "group": written(&concurrency.group), "if_busy": if_busy(concurrency.if_busy) })
         }),
+        "overlay": book.overlay.as_ref().map(|overlay| written(&overlay.place)),
         "secrets": book.secrets.iter().map(|name| name.value.as_str()).collect::<Vec<_>>(),
         "inputs": inputs.collect::<Vec<_>>(),
         "steps": steps_json(program, &book.steps),
