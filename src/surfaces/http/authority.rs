@@ -91,7 +91,14 @@ impl Principal {
 /// 401 if nothing proves it, 403 if whoever it is has no business here.
 pub fn authenticate(runs: &Runs, local: Option<&LocalToken>, credential: &Credential) -> Result<Principal, Problem> {
     let people = &runs.project().settings.people;
-    let caller = |os_users| Caller { os_users, via: VIA.to_owned(), claims: None, token_file: None, bearer: None };
+    let caller = |os_users| Caller {
+        os_users,
+        via: VIA.to_owned(),
+        claims: None,
+        token_file: None,
+        bearer: None,
+        vouched: None,
+    };
     if let Some(header) = &credential.header {
         let digest = header.strip_prefix(BEARER).map(|token| token_digest(token.trim()));
         let Some(digest) = digest else { return Err(unproven("the `authorization` header is not `Bearer TOKEN`")) };
