@@ -52,7 +52,7 @@ pub fn apply(session: &Session, args: ApplyArgs) -> Result<Exit, CliError> {
     if ui.human() {
         ui.progress(&saved::head(&apply.saved, ui.marks));
         let plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
-        plan.lines(&rehearsed.facts, ui.marks).iter().for_each(|line| ui.progress(line));
+        plan.lines(&rehearsed.facts, ui.marks, ui.tells_everything()).iter().for_each(|line| ui.progress(line));
         saved::reach(&apply.saved.radius).iter().for_each(|line| ui.progress(line));
         saved::beside(&apply.saved).iter().for_each(|line| ui.progress(line));
         saved::read_otherwise(&drift.reads, ui.marks).iter().for_each(|line| ui.progress(line));

@@ -202,7 +202,10 @@ pub fn show_plan(ui: &Ui, plan: &Plan, rehearsed: &Rehearsed) {
     match ui.output {
         Output::Human => {
             let reach = saved::reach(&rehearsed.radius());
-            plan.lines(&rehearsed.facts, ui.marks).iter().chain(&reach).for_each(|line| ui.result(line));
+            plan.lines(&rehearsed.facts, ui.marks, ui.tells_everything())
+                .iter()
+                .chain(&reach)
+                .for_each(|line| ui.result(line));
         }
         Output::Json | Output::Yaml | Output::Sarif | Output::Junit => ui.result_json(&plan_json(plan, rehearsed)),
         Output::Jsonl => {

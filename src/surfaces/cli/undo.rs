@@ -53,7 +53,7 @@ pub fn undo(session: &Session, args: UndoArgs) -> Result<Exit, CliError> {
     }
     let ui = &session.ui;
     if ui.human() {
-        plan.lines(&rehearsed.facts, ui.marks).iter().for_each(|line| ui.progress(line));
+        plan.lines(&rehearsed.facts, ui.marks, ui.tells_everything()).iter().for_each(|line| ui.progress(line));
     }
     let actor = session.actor_on(&runs, &run)?;
     let consent = consent(session, &prepared, args.yes, args.confirm.as_deref())?;

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use clap::ValueEnum as _;
 
-use crate::engine::ids::StepPath;
 use crate::project::Project;
 use crate::runs::{Runs, StartRequest};
 use crate::surfaces::cli::consent::Consent;
@@ -42,12 +41,10 @@ pub fn run(session: &Session, args: &DemoArgs) -> Result<Exit, CliError> {
             return Ok(found);
         }
     }
-    let inside = "but for what is inside actions; nothing is changed by it.";
-    say(session, "Rehearsal:", &format!("what `{} --dry-run` shows, {inside}", command(repair)));
+    say(session, "Rehearsal:", &format!("what `{} --dry-run` shows; nothing is changed by it.", command(repair)));
     if session.ui.human() {
         let rehearsed = runs.rehearse(&runs.prepare(&request(repair, None))?, unheard(session.actor(&runs)?))?;
-        let mut plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
-        plan.rows.retain(|row| is_outermost(&row.step));
+        let plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
         show_plan(&session.ui, &plan, &rehearsed);
     }
     let reason = match consent(session, repair) {
@@ -63,11 +60,6 @@ pub fn run(session: &Session, args: &DemoArgs) -> Result<Exit, CliError> {
     }
     what_next(session, args, &stage, &state_dir);
     Ok(exit)
-}
-
-/// Whether a step stands in the runbook itself.
-fn is_outermost(step: &StepPath) -> bool {
-    !step.as_str().contains('/')
 }
 
 /// As it would be typed in a project that has the target.
