@@ -6,7 +6,7 @@ use clap::ValueEnum as _;
 
 use crate::engine::ids::StepPath;
 use crate::project::Project;
-use crate::runs::{Runs, StartRequest};
+use crate::runs::{Foreground, Runs, StartRequest};
 use crate::surfaces::cli::consent::Consent;
 use crate::surfaces::cli::demo::project::DemoProject;
 use crate::surfaces::cli::demo::stage::{Stage, TARGET};
@@ -14,7 +14,7 @@ use crate::surfaces::cli::demo::{DemoArgs, Scenario};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::foreground;
-use crate::surfaces::cli::run::{show_plan, unheard};
+use crate::surfaces::cli::run::show_plan;
 use crate::surfaces::cli::session::Session;
 use crate::transcript::{Line, Plan, Tone, escape, timeline};
 
@@ -45,7 +45,8 @@ pub fn run(session: &Session, args: &DemoArgs) -> Result<Exit, CliError> {
     let inside = "but for what is inside actions; nothing is changed by it.";
     say(session, "Rehearsal:", &format!("what `{} --dry-run` shows, {inside}", command(repair)));
     if session.ui.human() {
-        let rehearsed = runs.rehearse(&runs.prepare(&request(repair, None))?, unheard(session.actor(&runs)?))?;
+        let rehearsed =
+            runs.rehearse(&runs.prepare(&request(repair, None))?, Foreground::unheard(session.actor(&runs)?))?;
         let mut plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
         plan.rows.retain(|row| is_outermost(&row.step));
         show_plan(&session.ui, &plan, &rehearsed);
