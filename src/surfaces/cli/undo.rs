@@ -4,12 +4,12 @@ use clap::Args;
 use serde_json::json;
 
 use crate::runbook::spec::Effect;
-use crate::runs::{Begun, PreparedUndo, Rehearsed, Runs};
+use crate::runs::{Begun, Foreground, PreparedUndo, Rehearsed, Runs};
 use crate::surfaces::cli::consent::{Consent, destructive};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::foreground;
-use crate::surfaces::cli::run::{show_plan, unheard};
+use crate::surfaces::cli::run::show_plan;
 use crate::surfaces::cli::session::Session;
 use crate::transcript::line::paths;
 use crate::transcript::{Plan, words};
@@ -80,7 +80,7 @@ fn nothing(session: &Session, prepared: &PreparedUndo) -> Result<Exit, CliError>
 }
 
 fn rehearse(session: &Session, runs: &Runs, prepared: &PreparedUndo) -> Result<Rehearsed, CliError> {
-    Ok(runs.rehearse_undo(prepared, unheard(session.actor_on(runs, &prepared.run)?))?)
+    Ok(runs.rehearse_undo(prepared, Foreground::unheard(session.actor_on(runs, &prepared.run)?))?)
 }
 
 /// As before a run: `--yes` answers the question, and never stands in for a name.

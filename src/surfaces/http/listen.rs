@@ -22,11 +22,14 @@ use crate::runbook::people::People;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::http::authority::Peer;
+use crate::surfaces::http::tls::Tls;
 
 /// Connections at once: below what a process may have open without asking.
 const CONNECTIONS_MAX: usize = 512;
 /// How long a client may take to say what it wants.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
+/// How long it may take to agree on how to encrypt: two round trips and some arithmetic, also over a bad line.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 /// Bytes of what it says before its body.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How long is waited after the system has refused a connection, as when too many files are open.
@@ -41,6 +44,8 @@ pub struct Bind {
     pub proxied: bool,
     /// Names that were declared.
     pub hosts: Vec<String>,
+    /// What is spoken on the network, if not plain text.
+    pub tls: Option<Arc<Tls>>,
 }
 
 /// What is listened on.
@@ -48,6 +53,7 @@ pub struct Bind {
 pub struct Listening {
     unix: Option<(UnixListener, Own)>,
     tcp: Option<TcpListener>,
+    tls: Option<Arc<Tls>>,
 }
 
 /// The file of our socket, removed at the end if it is still ours.
@@ -74,9 +80,10 @@ impl Bind {
         let Some(address) = self.tcp.filter(|address| !address.ip().is_loopback()) else { return Ok(()) };
         let said =
             |missing: &str| CliError::new(Exit::EXPOSED, format!("{address} can be reached by others, and {missing}"));
-        if !self.proxied {
+        if !self.proxied && self.tls.is_none() {
             return Err(said("nothing encrypts what is said there")
-                .hint("listen on 127.0.0.1, with a proxy that speaks TLS in front of it")
+                .hint("give a certificate with --tls-cert FILE --tls-key FILE --host NAME")
+                .hint("or listen on 127.0.0.1, with a proxy that speaks TLS in front of it")
                 .hint("or, if a proxy on another machine does, say so: --behind-proxy --host NAME"));
         }
         if self.hosts.is_empty() {
@@ -104,7 +111,7 @@ impl Bind {
             listener.set_nonblocking(true).map_err(|error| failed(&error))?;
             Ok::<_, CliError>(listener)
         });
-        Ok(Listening { unix, tcp: tcp.transpose()? })
+        Ok(Listening { unix, tcp: tcp.transpose()?, tls: self.tls.clone() })
     }
 }
 
@@ -145,7 +152,7 @@ fn listen_at(path: &Path) -> Result<(UnixListener, Own), CliError> {
 
 /// Takes connections until the server is about to end, then waits until each has had its answer.
 pub(super) async fn accept(listening: Listening, router: Router, mut leaving: watch::Receiver<bool>) {
-    let Listening { unix, tcp } = listening;
+    let Listening { unix, tcp, tls } = listening;
     // The file of the socket goes with this task.
     let (unix, _own) =
         unix.map_or((None, None), |(unix, own)| (tokio::net::UnixListener::from_std(unix).ok(), Some(own)));
@@ -159,7 +166,7 @@ pub(super) async fn accept(listening: Listening, router: Router, mut leaving: wa
             () = left(&mut leaving) => break,
             Some(_) = connections.join_next() => {}
             taken = from_tcp(tcp.as_ref()) => match taken {
-                Ok(stream) => drop(connections.spawn(attend(stream, Peer::Network, router.clone(), ended, slot))),
+                Ok(stream) => drop(connections.spawn(greet(stream, tls.clone(), router.clone(), ended, slot))),
                 Err(_) => tokio::time::sleep(ACCEPT_AGAIN_AFTER).await,
             },
             taken = from_unix(unix.as_ref()) => match taken {
@@ -196,6 +203,25 @@ async fn from_unix(listener: Option<&tokio::net::UnixListener>) -> std::io::Resu
             Ok((stream, uid))
         }
         None => std::future::pending().await,
+    }
+}
+
+/// Serves a connection from the network, behind TLS if that is spoken there.
+async fn greet(
+    stream: tokio::net::TcpStream,
+    tls: Option<Arc<Tls>>,
+    router: Router,
+    mut leaving: watch::Receiver<bool>,
+    slot: OwnedSemaphorePermit,
+) {
+    let Some(tls) = tls else { return attend(stream, Peer::Network, router, leaving, slot).await };
+    let greeted = tokio::select! {
+        greeted = tokio::time::timeout(HANDSHAKE_WITHIN, tls.acceptor().accept(stream)) => greeted,
+        () = left(&mut leaving) => return,
+    };
+    // Who speaks plain text, or trusts somebody else, is told so by the alert that is sent already.
+    if let Ok(Ok(stream)) = greeted {
+        attend(stream, Peer::Network, router, leaving, slot).await;
     }
 }
 
@@ -247,6 +273,7 @@ mod tests {
             proxied,
             hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
             socket: None,
+            tls: None,
         };
         for local in ["127.0.0.1:0", "127.0.0.9:80", "[::1]:80"] {
             bind(local, false, &[]).is_safe(&People::default()).unwrap();

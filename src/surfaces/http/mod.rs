@@ -21,6 +21,7 @@ mod rates;
 mod routes;
 mod serve;
 mod starts;
+mod tls;
 
 pub use authority::Authority;
 pub use hooks::{Heard, Hook, Sent};
@@ -30,3 +31,4 @@ pub use listen::{Bind, Listening};
 pub use local_token::LocalToken;
 pub use routes::{Route, TABLE};
 pub use serve::{Server, Serving};
+pub use tls::Tls;

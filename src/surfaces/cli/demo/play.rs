@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::ValueEnum as _;
 
 use crate::project::Project;
-use crate::runs::{Runs, StartRequest};
+use crate::runs::{Foreground, Runs, StartRequest};
 use crate::surfaces::cli::consent::Consent;
 use crate::surfaces::cli::demo::project::DemoProject;
 use crate::surfaces::cli::demo::stage::{Stage, TARGET};
@@ -13,7 +13,7 @@ use crate::surfaces::cli::demo::{DemoArgs, Scenario};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::foreground;
-use crate::surfaces::cli::run::{show_plan, unheard};
+use crate::surfaces::cli::run::show_plan;
 use crate::surfaces::cli::session::Session;
 use crate::transcript::{Line, Plan, Tone, escape, timeline};
 
@@ -43,7 +43,8 @@ pub fn run(session: &Session, args: &DemoArgs) -> Result<Exit, CliError> {
     }
     say(session, "Rehearsal:", &format!("what `{} --dry-run` shows; nothing is changed by it.", command(repair)));
     if session.ui.human() {
-        let rehearsed = runs.rehearse(&runs.prepare(&request(repair, None))?, unheard(session.actor(&runs)?))?;
+        let rehearsed =
+            runs.rehearse(&runs.prepare(&request(repair, None))?, Foreground::unheard(session.actor(&runs)?))?;
         let plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
         show_plan(&session.ui, &plan, &rehearsed);
     }
