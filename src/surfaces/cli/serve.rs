@@ -1,7 +1,7 @@
 //! `rerail serve`: the server of a project, in the foreground until it is asked to go.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
@@ -11,7 +11,7 @@ use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::parting;
 use crate::surfaces::cli::session::Session;
-use crate::surfaces::http::{Bind, Hosts, LocalToken, Server};
+use crate::surfaces::http::{Bind, Handed, Hosts, LocalToken, Server};
 use crate::transcript::words::count;
 
 /// The socket, in the directory of the journal.
@@ -38,20 +38,17 @@ pub struct ServeArgs {
 
 /// Serves until SIGTERM or Ctrl-C; a second one ends it at once.
 pub fn serve(session: &Session, args: &ServeArgs) -> Result<Exit, CliError> {
+    let handed = Handed::take()?;
     let ui = &session.ui;
     let runs = session.runs()?;
     let state_dir = session.state_dir()?;
-    let socket = match args.no_socket {
-        true => None,
-        false => Some(args.socket.clone().unwrap_or_else(|| state_dir.join(SOCKET))),
-    };
-    let bind = Bind { socket, tcp: args.listen, proxied: args.behind_proxy, hosts: args.host.clone() };
+    let bind = bind(args, &handed, &state_dir)?;
     let people = &runs.project().settings.people;
     bind.is_safe(people)?;
     // Makes the journal if there is none, and says early if it can't be used.
     runs.counts()?;
     let local = people.is_single_operator().then(|| LocalToken::of(&state_dir)).transpose()?;
-    let listening = bind.listen()?;
+    let listening = bind.listen(handed)?;
     let (asked, stop) = watch::channel(0_u8);
     let once_more = asked.clone();
     parting::listen(
@@ -86,4 +83,23 @@ pub fn serve(session: &Session, args: &ServeArgs) -> Result<Exit, CliError> {
         ui.warning(&format!("{runs} did not come to a stop in time; the next server takes them up from the journal"));
     }
     Ok(Exit::SUCCESS)
+}
+
+/// Where to listen: where the service manager does already, or else where the flags say.
+fn bind(args: &ServeArgs, handed: &Handed, state_dir: &Path) -> Result<Bind, CliError> {
+    let (socket, tcp) = match (handed.is_empty(), args.no_socket) {
+        (false, _) => {
+            if args.listen.is_some() || args.socket.is_some() || args.no_socket {
+                let said = "the service manager has opened the sockets of this server, so it can't open others";
+                return Err(CliError::usage(said).hint(
+                    "say where to listen in the socket unit, and take --listen, --socket and --no-socket off the command",
+                ));
+            }
+            let path = handed.unix.as_ref().and_then(|unix| Some(unix.local_addr().ok()?.as_pathname()?.to_owned()));
+            (path, handed.tcp.as_ref().and_then(|tcp| tcp.local_addr().ok()))
+        }
+        (true, true) => (None, args.listen),
+        (true, false) => (Some(args.socket.clone().unwrap_or_else(|| state_dir.join(SOCKET))), args.listen),
+    };
+    Ok(Bind { socket, tcp, proxied: args.behind_proxy, hosts: args.host.clone() })
 }

@@ -18,6 +18,7 @@ mod problem;
 mod rates;
 mod routes;
 mod serve;
+mod service;
 mod starts;
 
 pub use authority::Authority;
@@ -26,3 +27,4 @@ pub use listen::{Bind, Listening};
 pub use local_token::LocalToken;
 pub use routes::{Route, TABLE};
 pub use serve::{Server, Serving};
+pub use service::Handed;

@@ -4,5 +4,6 @@ mod authority;
 mod driving;
 mod kit;
 mod once;
+mod service;
 mod stream;
 mod together;
