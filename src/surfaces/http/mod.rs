@@ -20,6 +20,7 @@ mod problem;
 mod rates;
 mod routes;
 mod serve;
+mod service;
 mod starts;
 mod tls;
 
@@ -31,4 +32,5 @@ pub use listen::{Bind, Listening};
 pub use local_token::LocalToken;
 pub use routes::{Route, TABLE};
 pub use serve::{Server, Serving};
+pub use service::Handed;
 pub use tls::Tls;
