@@ -170,6 +170,7 @@ mod tests {
             claims: None,
             token_file: None,
             bearer: None,
+            vouched: None,
         };
         let refused = not_the_operator(&mallory);
         assert!(refused.status == 403 && refused.hints[0].contains("os_user: mallory"), "{refused:?}");
