@@ -7,6 +7,7 @@
 )]
 
 mod approvals;
+mod atlas;
 mod backups;
 mod binary;
 mod checks;
@@ -53,6 +54,7 @@ mod services;
 mod shipped;
 mod steps;
 mod tmpfs;
+mod transcripts;
 mod undo;
 mod vercel;
 mod world;
