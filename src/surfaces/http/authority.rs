@@ -22,6 +22,8 @@ pub enum Authority {
     Nobody,
     /// Everybody who reaches the server: a text that never changes.
     Anybody,
+    /// A program that proves itself to its own route: see [`Hook`](crate::surfaces::http::Hook).
+    Signed,
     /// A person of the project, or its one operator; with a token only if it is for this.
     Person(Scope),
 }
@@ -32,6 +34,7 @@ impl Authority {
         match self {
             Authority::Nobody => "nobody",
             Authority::Anybody => "anybody",
+            Authority::Signed => "signed",
             Authority::Person(scope) => scope.word(),
         }
     }
@@ -80,7 +83,8 @@ impl Principal {
                 let hint = format!("make one that is: rerail token new {} --scope {} …", self.name, scope.word());
                 Err(Problem::new(403, said).hint(hint))
             }
-            (Authority::Nobody, _) => Err(Problem::new(403, "nobody may call this")),
+            // Its own route lets it in, and no person.
+            (Authority::Signed | Authority::Nobody, _) => Err(Problem::new(403, "nobody may call this")),
         }
     }
 }
@@ -91,7 +95,14 @@ impl Principal {
 /// 401 if nothing proves it, 403 if whoever it is has no business here.
 pub fn authenticate(runs: &Runs, local: Option<&LocalToken>, credential: &Credential) -> Result<Principal, Problem> {
     let people = &runs.project().settings.people;
-    let caller = |os_users| Caller { os_users, via: VIA.to_owned(), claims: None, token_file: None, bearer: None };
+    let caller = |os_users| Caller {
+        os_users,
+        via: VIA.to_owned(),
+        claims: None,
+        token_file: None,
+        bearer: None,
+        vouched: None,
+    };
     if let Some(header) = &credential.header {
         let digest = header.strip_prefix(BEARER).map(|token| token_digest(token.trim()));
         let Some(digest) = digest else { return Err(unproven("the `authorization` header is not `Bearer TOKEN`")) };
@@ -109,7 +120,10 @@ pub fn authenticate(runs: &Runs, local: Option<&LocalToken>, credential: &Creden
     let Peer::User(uid) = credential.peer else { return Err(unproven("nothing proves who is calling")) };
     let caller = caller(crate::surfaces::cli::operator::os_users_of(uid));
     if people.is_single_operator() {
-        return Ok(operator(caller));
+        return match is_operator(uid, rustix::process::getuid().as_raw()) {
+            true => Ok(operator(caller)),
+            false => Err(not_the_operator(&caller)),
+        };
     }
     let actor: Actor = runs.identify(&caller)?;
     if !actor.person {
@@ -120,6 +134,18 @@ pub fn authenticate(runs: &Runs, local: Option<&LocalToken>, credential: &Creden
     Ok(Principal { name: actor.id, caller, scopes: None, max_effect: Effect::Destructive })
 }
 
+/// Whether a user is the one whose server this is, or may become them at any time. A socket that a service manager has
+/// opened may let others in.
+fn is_operator(uid: u32, own: u32) -> bool {
+    uid == own || uid == 0
+}
+
+fn not_the_operator(caller: &Caller) -> Problem {
+    let user = caller.os_users.first().map_or("", String::as_str);
+    Problem::new(403, format!("`{user}` is not the user whose server this is, and the project names no people"))
+        .hint(format!("name them in rerail.yaml, under `people`: NAME: {{ os_user: {user} }}"))
+}
+
 /// Who may do everything, because the project names nobody.
 fn operator(caller: Caller) -> Principal {
     let name = caller.os_users.first().cloned().unwrap_or_default();
@@ -128,4 +154,25 @@ fn operator(caller: Caller) -> Principal {
 
 fn unproven(said: &str) -> Problem {
     Problem::new(401, said).hint("send a token: `authorization: Bearer TOKEN`; see `rerail token new --help`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_that_others_may_open_makes_nobody_else_the_operator() {
+        assert!(is_operator(1000, 1000) && is_operator(0, 1000));
+        assert!(!is_operator(1001, 1000) && !is_operator(1000, 0));
+        let mallory = Caller {
+            os_users: vec!["mallory".to_owned(), "uid-1001".to_owned()],
+            via: VIA.to_owned(),
+            claims: None,
+            token_file: None,
+            bearer: None,
+            vouched: None,
+        };
+        let refused = not_the_operator(&mallory);
+        assert!(refused.status == 403 && refused.hints[0].contains("os_user: mallory"), "{refused:?}");
+    }
 }

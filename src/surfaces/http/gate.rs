@@ -8,12 +8,14 @@ use axum::body::to_bytes;
 use axum::extract::{RawPathParams, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::runs::{Keyed, Once, Runs, Twice};
 use crate::surfaces::http::authority::{Authority, Credential, Peer, Principal, authenticate};
 use crate::surfaces::http::call::{Answer, Call};
 use crate::surfaces::http::events;
+use crate::surfaces::http::hooks::{Hook, Sent, hear};
 use crate::surfaces::http::problem::Problem;
 use crate::surfaces::http::routes::{Does, Route};
 use crate::surfaces::http::serve::Server;
@@ -35,13 +37,22 @@ const NOBODY: &str = "(nobody)";
 
 /// Answers a request to a route.
 pub async fn answer(server: Arc<Server>, route: &'static Route, params: RawPathParams, request: Request) -> Response {
+    let began = Instant::now();
     let subject = params.iter().next().map(|(_, value)| value.to_owned());
     let response = match through(&server, route, subject, request).await {
         Ok(response) => response,
         Err(problem) => refuse(&server, &problem),
     };
-    server.tally.answered(response.status().as_u16());
+    let status = response.status().as_u16();
+    server.tally.answered(status);
+    let method = if route.is_post() { "POST" } else { "GET" };
+    // Nothing a client has said: the path is that of the table.
+    tracing::info!(method, route = route.path, status, ms = elapsed_ms(began), "answered");
     response
+}
+
+fn elapsed_ms(began: Instant) -> u64 {
+    u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Answers a request that no route is for.
@@ -67,12 +78,18 @@ async fn through(
     if route.authority == Authority::Anybody {
         return Ok((StatusCode::OK, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], "ok\n").into_response());
     }
+    if let (Authority::Signed, Does::Hear(hook)) = (route.authority, route.does) {
+        return listen(server, hook, subject, parts, body).await;
+    }
     let peer = parts.extensions.get::<Peer>().copied().unwrap_or(Peer::Network);
     let credential = Credential { peer, header: one(&parts.headers, header::AUTHORIZATION)? };
     let (asked, proof) = (Arc::clone(server), credential.clone());
     let (runs, principal) = blocking(ANSWER_WITHIN, move || admit(&asked, &proof, route.authority)).await?;
     let body = match route.is_post() {
-        true => read_body(&parts.headers, body).await?,
+        true => {
+            is_json(&parts.headers)?;
+            read_body(&parts.headers, body).await?
+        }
         false => Vec::new(),
     };
     let query = parts.uri.query().map(str::to_owned);
@@ -106,6 +123,8 @@ async fn through(
             };
             Ok(say(server, blocking(ANSWER_WITHIN, work).await?))
         }
+        // Declared for people, who have no signature: nobody comes in here.
+        Does::Hear(_) => Err(Problem::new(403, "nobody may call this")),
         Does::Tell => {
             let last = one(&headers, HeaderName::from_static("last-event-id"))?;
             let name = principal.name.clone();
@@ -128,10 +147,7 @@ pub fn admit(
     authority: Authority,
 ) -> Result<(Arc<Runs>, Principal), Problem> {
     let runs = server.door()?;
-    let slow = |seconds| {
-        server.tally.slowed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        Problem::new(429, "too many requests").hint("wait a second, then go on more slowly").after(seconds)
-    };
+    let slow = |seconds| slowed(server, seconds);
     match authenticate(&runs, server.local.as_ref(), credential) {
         Ok(principal) => {
             server.rates.take(&principal.name, Instant::now()).map_err(slow)?;
@@ -143,6 +159,11 @@ pub fn admit(
             Err(problem)
         }
     }
+}
+
+fn slowed(server: &Server, seconds: u32) -> Problem {
+    server.tally.slowed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    Problem::new(429, "too many requests").hint("wait a second, then go on more slowly").after(seconds)
 }
 
 type Act = fn(&Call<'_>, crate::engine::ids::RunId) -> Result<Answer, Problem>;
@@ -200,12 +221,38 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-async fn read_body(headers: &HeaderMap, body: axum::body::Body) -> Result<Vec<u8>, Problem> {
+/// Takes in what a program sends. One that proves nothing pays like everybody whom nothing proves.
+async fn listen(
+    server: &Arc<Server>,
+    hook: &'static dyn Hook,
+    subject: Option<String>,
+    parts: axum::http::request::Parts,
+    body: axum::body::Body,
+) -> Result<Response, Problem> {
+    let body = read_body(&parts.headers, body).await?;
+    let query = parts.uri.query().map(str::to_owned);
+    let sent = Sent { headers: parts.headers, subject, query, body, at: Timestamp::now() };
+    let asked = Arc::clone(server);
+    let work = move || match hear(&asked, hook, &sent) {
+        Err(problem) if problem.status == 401 => {
+            asked.rates.take(NOBODY, Instant::now()).map_err(|seconds| slowed(&asked, seconds))?;
+            Err(problem)
+        }
+        heard => heard,
+    };
+    Ok(say(server, blocking(ANSWER_WITHIN, work).await?))
+}
+
+fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
     let media_type = one(headers, header::CONTENT_TYPE)?.unwrap_or_default();
     let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if essence != "application/json" {
         return Err(Problem::new(415, "the body must be `application/json`, also if it is only {}"));
     }
+    Ok(())
+}
+
+async fn read_body(headers: &HeaderMap, body: axum::body::Body) -> Result<Vec<u8>, Problem> {
     let too_large = || Problem::new(413, format!("the body has more than {BODY_BYTES_MAX} bytes"));
     let length = one(headers, header::CONTENT_LENGTH)?.and_then(|length| length.parse::<u64>().ok());
     if length.is_some_and(|length| length > BODY_BYTES_MAX as u64) {
