@@ -4,6 +4,7 @@ mod authority;
 mod driving;
 pub mod kit;
 mod once;
+mod operating;
 mod service;
 mod stream;
 mod together;
