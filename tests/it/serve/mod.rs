@@ -1,7 +1,9 @@
 //! `rerail serve`: the real binary, asked over its sockets by hand.
 
 mod authority;
+mod described;
 mod driving;
+mod killed;
 pub mod kit;
 mod once;
 mod operating;
