@@ -43,7 +43,7 @@ pub struct ServeArgs {
     #[arg(long)]
     behind_proxy: bool,
     /// Speak TLS on the network with this certificate, and those between it and a root (PEM)
-    #[arg(long, value_name = "FILE", requires_all = ["tls_key", "listen"], conflicts_with = "behind_proxy")]
+    #[arg(long, value_name = "FILE", requires = "tls_key", conflicts_with = "behind_proxy")]
     tls_cert: Option<PathBuf>,
     /// Its key (PEM), readable by its owner and group alone; both are read again when they change, and at SIGHUP
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
@@ -148,6 +148,10 @@ fn bind(args: &ServeArgs, handed: &Handed, state_dir: &Path) -> Result<Bind, Cli
         (true, false) => (Some(args.socket.clone().unwrap_or_else(|| state_dir.join(SOCKET))), args.listen),
     };
     let tls = args.tls_cert.as_ref().zip(args.tls_key.as_ref());
+    if tls.is_some() && tcp.is_none() {
+        return Err(CliError::usage("--tls-cert is for an address on the network, and the server listens on none")
+            .hint("give one: --listen ADDRESS:PORT, or `ListenStream=` in the socket unit"));
+    }
     let tls = tls.map(|(cert, key)| Tls::open(cert, key)).transpose()?.map(Arc::new);
     Ok(Bind { socket, tcp, proxied: args.behind_proxy, hosts: args.host.clone(), tls })
 }
