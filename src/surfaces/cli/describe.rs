@@ -60,7 +60,6 @@ fn show(ui: &Ui, program: &Program) {
     }
     field("timeout", book.timeout.as_ref().map(written).as_deref());
     field("group", group(book).as_deref());
-    field("overlay", book.overlay.as_ref().map(|overlay| written(&overlay.place)).as_deref());
     if !book.inputs.is_empty() {
         heading(ui, "Inputs");
         book.inputs.iter().for_each(|input| ui.result(&input_line(input)));

@@ -36,7 +36,6 @@ pub fn of_program(program: &Program) -> Json {
         "concurrency": book.concurrency.as_ref().map(|concurrency| {
             json!({ "group": written(&concurrency.group), "if_busy": if_busy(concurrency.if_busy) })
         }),
-        "overlay": book.overlay.as_ref().map(|overlay| written(&overlay.place)),
         "secrets": book.secrets.iter().map(|name| name.value.as_str()).collect::<Vec<_>>(),
         "inputs": inputs.collect::<Vec<_>>(),
         "steps": steps_json(program, &book.steps),

@@ -81,35 +81,21 @@ steps:
 }
 
 #[test]
-fn describe_says_what_a_planned_write_leaves_and_what_is_laid_over_a_read() {
+fn describe_says_what_a_planned_write_leaves() {
     let place = Place::new();
-    let action = |name: &str, more: &str| {
-        let text = format!("version: 1\ntitle: Variables\ninputs: {{ service: {{ type: string }} }}\nsteps:\n{more}");
-        place.file(&format!("actions/site/{name}.yaml"), &text);
-    };
-    let call = |method: &str| {
-        format!("  - id: ask\n    uses: http.request\n    with: {{ method: {method}, url: \"https://example.com\" }}\n")
-    };
-    action(
-        "set",
-        &format!(
-            "{}    leaves: {{ place: \"variables of ${{{{ inputs.service }}}}\", sets: {{ A: b }} }}\n",
-            call("PATCH")
-        ),
-    );
-    action(
-        "names",
-        &format!(
-            "{}overlay: {{ place: \"variables of ${{{{ inputs.service }}}}\", script: \"#{{ outputs: #{{ names: [] }} }}\" }}\noutputs: {{ names: \"${{{{ steps.ask.outputs.json.keys() }}}}\" }}\n",
-            call("GET")
-        ),
-    );
-    let shown = place.run(&["describe", "actions/site/set.yaml"]).expect(0).out;
-    assert!(shown.contains("http.request   leaves variables of ${{ inputs.service }}"), "{shown}");
-    let shown = place.run(&["describe", "actions/site/names.yaml"]).expect(0).out;
-    assert!(shown.contains("overlay   variables of ${{ inputs.service }}"), "{shown}");
-    let json = place.run(&["describe", "actions/site/names.yaml", "--json"]).expect(0).json();
-    assert_eq!(json["overlay"], "variables of ${{ inputs.service }}");
+    let text = "version: 1
+title: Set a variable
+steps:
+  - id: set
+    uses: http.request
+    with: { method: PATCH, url: \"https://example.com\" }
+    leaves: { place: \"variables of ${{ run.target }}\", sets: { A: b } }
+";
+    place.file("runbooks/sets.yaml", text);
+    let shown = place.run(&["describe", "sets"]).expect(0).out;
+    assert!(shown.contains("http.request   leaves variables of ${{ run.target }}"), "{shown}");
+    let json = place.run(&["describe", "sets", "--json"]).expect(0).json();
+    assert_eq!(json["steps"][0]["leaves"], "variables of ${{ run.target }}");
 }
 
 #[test]
