@@ -66,7 +66,7 @@ fn cells(waiting: &Waiting, now: Timestamp) -> Vec<String> {
         format!("{}/{}", waiting.run.runbook, name(waiting)),
         waiting.run.target.clone().unwrap_or_else(|| "-".to_owned()),
         words::shorten(&what(waiting), WHAT_CHARS),
-        waiting.requester.id.clone(),
+        waiting.requester.said(),
         left(waiting, now),
         who,
     ]
@@ -98,6 +98,7 @@ pub fn of_waiting(waiting: &Waiting, now: Timestamp) -> Json {
         "changes": request.changes,
         "complete": request.complete,
         "asked_by": waiting.requester.id,
+        "asked_by_agent": waiting.requester.agent,
         "asked_at": waiting.approval.requested_at.to_string(),
         "expires": request.expires.to_string(),
         "left_ms": waiting.left_ms(now),

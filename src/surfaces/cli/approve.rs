@@ -110,7 +110,7 @@ pub fn shown(waiting: &Waiting, marks: Marks) -> Vec<Line> {
     let mut facts = vec![format!("{}/{}", run.runbook, run.run)];
     facts.extend(run.target.as_ref().map(|target| format!("on {target}")));
     let asked = words::stopwatch(words::between(waiting.approval.requested_at, now));
-    facts.push(format!("asked by {} {asked} ago", waiting.requester.id));
+    facts.push(format!("asked by {} {asked} ago", waiting.requester.said()));
     facts.push(format!("{} left", left(waiting, now)));
     let mut lines =
         vec![Line::of(Tone::Strong, request.step.as_str()).add(Tone::Plain, &dot).add(Tone::Plain, &facts.join(&dot))];
