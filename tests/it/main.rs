@@ -32,6 +32,7 @@ mod layering;
 mod leaks;
 mod left;
 mod maintenance;
+mod mcp;
 mod people;
 mod plans;
 mod posts;

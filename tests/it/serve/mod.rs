@@ -2,7 +2,7 @@
 
 mod authority;
 mod driving;
-mod kit;
+pub mod kit;
 mod once;
 mod stream;
 mod together;
