@@ -110,15 +110,10 @@ impl Runs {
     ///
     /// # Errors
     /// As [`Runs::plan`].
-    pub fn plan_for_agent(
-        &self,
-        plans: &AgentPlans,
-        prepared: &Prepared,
-        foreground: Foreground,
-    ) -> Result<Planned, RunsError> {
-        let actor = foreground.actor.clone();
+    pub fn plan_for_agent(&self, plans: &AgentPlans, prepared: &Prepared, actor: &Actor) -> Result<Planned, RunsError> {
+        let foreground = Foreground::unheard(actor.clone());
         let made = self.plan(prepared, &prepared.program.runbook.name, AGENT_PLAN_LASTS, foreground)?;
-        let hash = self.may_start(prepared, &actor).and_then(|()| match &made.plan {
+        let hash = self.may_start(prepared, actor).and_then(|()| match &made.plan {
             _ if only_looks(prepared) => {
                 Err(RunsError::new(ErrorKind::Usage, "it only looks: it starts without a plan")
                     .hint("call start_run with the same runbook, inputs and target"))
@@ -145,7 +140,6 @@ impl Runs {
         plans: &AgentPlans,
         request: &StartRequest,
         hash: Option<&str>,
-        foreground: impl Fn(Actor) -> Foreground,
         actor: &Actor,
     ) -> Result<ByAgent, RunsError> {
         let prepared = self.prepare(request)?;
@@ -164,7 +158,7 @@ impl Runs {
             _ => error,
         };
         let mut apply = self.prepare_apply("the plan", &kept.text, false).map_err(plan_again)?;
-        let (_, drift) = self.rehearse_apply(&apply, foreground(actor.clone()))?;
+        let (_, drift) = self.rehearse_apply(&apply, Foreground::unheard(actor.clone()))?;
         if !drift.writes.is_empty() {
             let moved: Vec<String> = drift.writes.iter().take(NAMED_MAX).map(moved).collect();
             let said = format!("what it would write has become something else since: {}", moved.join("; "));
@@ -260,24 +254,8 @@ fn moved(moved: &Moved) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drivers::watch::Watcher;
-    use crate::engine::event::Event;
-    use crate::engine::facts::Facts;
-    use crate::engine::machine::Waits;
     use crate::project::Project;
     use crate::redact::Redactor;
-
-    struct Unseen;
-
-    impl Watcher for Unseen {
-        fn events(&mut self, _: &[Event], _: &Facts) {}
-        fn waiting(&mut self, _: &Waits, _: &Facts) {}
-    }
-
-    fn foreground(actor: Actor) -> Foreground {
-        let (_, control) = tokio::sync::mpsc::unbounded_channel();
-        Foreground { watcher: Box::new(Unseen), control, attended: false, actor }
-    }
 
     fn agent() -> Actor {
         Actor::new("ana", "cli").by_agent("robot 1")
@@ -312,7 +290,7 @@ mod tests {
 
     fn plan(runs: &Runs, plans: &AgentPlans, request: &StartRequest) -> Result<(String, Timestamp), RunsError> {
         let prepared = runs.prepare(request).unwrap();
-        runs.plan_for_agent(plans, &prepared, foreground(agent())).unwrap().hash
+        runs.plan_for_agent(plans, &prepared, &agent()).unwrap().hash
     }
 
     fn refused(result: Result<ByAgent, RunsError>) -> (ErrorKind, String) {
@@ -326,7 +304,7 @@ mod tests {
         let (_dir, runs) = place();
         let plans = AgentPlans::default();
         let prepare = |request: &StartRequest, hash: Option<&str>, actor: &Actor| {
-            runs.prepare_for_agent(&plans, request, hash, foreground, actor)
+            runs.prepare_for_agent(&plans, request, hash, actor)
         };
         assert!(matches!(prepare(&asked("look", "", None), None, &agent()), Ok(ByAgent::Begins(_))));
         assert_eq!(
@@ -361,10 +339,10 @@ mod tests {
     fn whatever_way_a_program_finds_it_begins_nothing_without_a_plan() {
         let (_dir, runs) = place();
         let prepared = runs.prepare(&asked("put", "a", Some("dev"))).unwrap();
-        let error = runs.start(prepared, foreground(agent())).unwrap_err();
+        let error = runs.start(prepared, Foreground::unheard(agent())).unwrap_err();
         assert!(error.kind == ErrorKind::Usage && error.message.contains("starts it from a plan"), "{error}");
         let prepared = runs.prepare(&asked("put", "a", Some("live"))).unwrap();
-        let error = runs.start(prepared, foreground(agent())).unwrap_err();
+        let error = runs.start(prepared, Foreground::unheard(agent())).unwrap_err();
         assert_eq!(error.kind, ErrorKind::NotAllowed);
         assert!(runs.list(&crate::runs::RunFilter::default()).unwrap().is_empty());
     }
@@ -378,7 +356,7 @@ mod tests {
         let path = dir.path().join("runbooks/put.yaml");
         let text = std::fs::read_to_string(&path).unwrap().replace("out/a", "out/b");
         std::fs::write(path, text).unwrap();
-        let (kind, said) = refused(runs.prepare_for_agent(&plans, &put, Some(&hash), foreground, &agent()));
+        let (kind, said) = refused(runs.prepare_for_agent(&plans, &put, Some(&hash), &agent()));
         assert!(kind == ErrorKind::Stale && said.contains("has changed since"), "{said}");
     }
 

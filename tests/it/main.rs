@@ -11,6 +11,7 @@ mod backups;
 mod binary;
 mod checks;
 mod cli;
+mod client;
 mod clocks;
 mod composites;
 mod contracts;

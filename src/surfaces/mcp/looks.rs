@@ -11,10 +11,12 @@ use crate::engine::facts::{Facts, RunState};
 use crate::engine::ids::StepPath;
 use crate::engine::outcome::RunOutcome;
 use crate::runs::{ErrorKind, RunFilter, RunRow, RunsError, Status};
-use crate::surfaces::cli::runs::moment;
-use crate::surfaces::cli::{describe, list, result, runs};
 use crate::surfaces::mcp::call::{Call, plain};
 use crate::surfaces::mcp::said::{Refused, Said, lines};
+use crate::surfaces::shapes::run::{steps, whole};
+use crate::surfaces::shapes::runbook::of_program;
+use crate::surfaces::shapes::runbooks::of_runbooks;
+use crate::surfaces::shapes::runs::{moment, of_row};
 use crate::transcript::line::{self, Detail, Style};
 use crate::transcript::{Marks, approval, summary, why, words};
 
@@ -93,7 +95,7 @@ pub struct Explain {
 /// Runbooks and targets by name.
 pub fn find(call: &Call, find: Find) -> Result<Said, Refused> {
     let words: Vec<String> = find.words.split_whitespace().map(str::to_lowercase).collect();
-    let rows = list::rows_json(&call.runs, &words)?;
+    let rows = of_runbooks(&call.runs, &words)?;
     let targets = call.runs.project().targets().into_iter().map(|listed| {
         let target = call.runs.project().target(&listed.name).ok();
         let most = target.as_ref().map(|(target, ..)| target.policy.agents_max.word());
@@ -153,7 +155,7 @@ pub fn describe(call: &Call, named: Named) -> Result<Said, Refused> {
             "call plan_run with its inputs, show the plan to the person you act for, then start_run with its plan_hash"
         }
     };
-    let data = describe::to_json(&program);
+    let data = of_program(&program);
     Ok(Said { data, text, next: next.to_owned(), rest: "read the resource runbook://NAME for its text" })
 }
 
@@ -190,7 +192,7 @@ pub fn list(call: &Call, list: List) -> Result<Said, Refused> {
         Some(_) => "call get_run for one of them".to_owned(),
         None => "call list_runs with fewer conditions, or find_runbooks".to_owned(),
     };
-    let data = json!({ "runs": rows.iter().map(runs::of_row).collect::<Vec<_>>() });
+    let data = json!({ "runs": rows.iter().map(of_row).collect::<Vec<_>>() });
     Ok(Said { data, text, next, rest: "give a smaller `limit`, then `before` for the next ones" })
 }
 
@@ -224,7 +226,7 @@ fn is_moving(call: &Call, run: &RunRow) -> Result<bool, RunsError> {
 /// Where a run stands, with what a program can do about it.
 pub fn told(call: &Call, run: &RunRow) -> Result<Said, Refused> {
     let (events, facts) = call.runs.story(run)?;
-    let mut data = result::whole(&call.runs, run)?;
+    let mut data = whole(&call.runs, run)?;
     data["approvals"] = approvals(&facts);
     data["by"] = json!(facts.started.as_ref().map(|started| line::person(&started.actor)));
     let mut shown = Facts::default();
@@ -281,7 +283,7 @@ fn next(call: &Call, run: &RunRow, facts: &Facts) -> Result<String, Refused> {
 }
 
 fn one_step(facts: &Facts, run: &RunRow, step: &str) -> Result<Said, Refused> {
-    let steps = result::steps(facts);
+    let steps = steps(facts);
     let Some(found) = steps.as_array().and_then(|rows| rows.iter().find(|row| row["step"] == step)) else {
         let said = format!("step `{}` is not in {}/{}", words::shorten(step, 100), run.runbook, run.run);
         return Err(Refused::usage(said, "call get_run without `step` to see the steps it has"));

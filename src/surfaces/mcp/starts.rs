@@ -9,10 +9,10 @@ use serde_json::{Map as JsonMap, Value as Json, json};
 use crate::engine::digest;
 use crate::engine::ids::RunId;
 use crate::runs::{Began, ByAgent, ErrorKind, Keyed, Once, Planned, RunRow, RunsError, StartRequest, Twice};
-use crate::surfaces::cli::run::{plan_json, unheard};
 use crate::surfaces::mcp::call::{Call, plain};
 use crate::surfaces::mcp::looks;
 use crate::surfaces::mcp::said::{Refused, Said, lines};
+use crate::surfaces::shapes::plan::of_plan;
 use crate::transcript::{Marks, Plan, saved};
 
 /// What an answered start is kept as: any number of the hundreds that HTTP has would do.
@@ -73,12 +73,12 @@ fn request(runbook: &str, inputs: &JsonMap<String, Json>, target: Option<&str>) 
 pub fn plan(call: &Call, asked: PlanRun) -> Result<Said, Refused> {
     let prepared = call.runs.prepare(&request(&asked.runbook, &asked.inputs, asked.target.as_deref())?)?;
     let actor = call.actor()?;
-    let Planned { made, hash } = call.runs.plan_for_agent(&call.desk.plans, &prepared, unheard(actor))?;
+    let Planned { made, hash } = call.runs.plan_for_agent(&call.desk.plans, &prepared, &actor)?;
     let rehearsed = &made.rehearsed;
     let plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
-    let mut data = plan_json(&plan, rehearsed);
+    let mut data = of_plan(&plan, rehearsed);
     let reach = saved::reach(&rehearsed.radius());
-    let text = lines(plan.lines(&rehearsed.facts, Marks::Unicode).iter().chain(&reach));
+    let text = lines(plan.lines(&rehearsed.facts, Marks::Unicode, false).iter().chain(&reach));
     let hash = hash.and_then(|hash| call.within(&prepared.effects).map(|()| hash));
     let next = match hash {
         Ok((hash, expires)) => {
@@ -135,7 +135,7 @@ pub fn start(call: &Call, asked: StartRun) -> Result<Said, Refused> {
 /// The run that begins, and whether others had begun it.
 fn begin(call: &Call, request: &StartRequest, hash: Option<&str>, run: RunId) -> Result<(RunRow, bool), RunsError> {
     let actor = call.actor()?;
-    let prepared = match call.runs.prepare_for_agent(&call.desk.plans, request, hash, unheard, &actor)? {
+    let prepared = match call.runs.prepare_for_agent(&call.desk.plans, request, hash, &actor)? {
         ByAgent::Began(row) => return Ok((*row, false)),
         ByAgent::Begins(prepared) => prepared.called_unless_named(run),
     };

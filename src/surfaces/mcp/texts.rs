@@ -8,9 +8,9 @@ use crate::project::new_runbook_texts;
 use crate::runbook::problem::{Problem, has_errors, render, sort, summary};
 use crate::runs::{ErrorKind, RunsError, Suite, TestResult, Verdict};
 use crate::surfaces::cli::exit::Exit;
-use crate::surfaces::cli::list;
 use crate::surfaces::mcp::call::{Call, plain};
 use crate::surfaces::mcp::said::{Refused, Said};
+use crate::surfaces::shapes::runbooks::of_runbooks;
 use crate::transcript::words::{bytes, count};
 
 /// Bytes of one text: some thousand lines, more than any runbook has that somebody reads.
@@ -76,7 +76,7 @@ pub fn draft(call: &Call, asked: Draft) -> Result<Said, Refused> {
         .take(ACTIONS_MAX)
         .map(|action| json!({ "name": action.spec.name, "title": action.spec.title, "effect": action.spec.effect.word() }))
         .collect();
-    let similar: Vec<Json> = list::rows_json(&call.runs, &[])?
+    let similar: Vec<Json> = of_runbooks(&call.runs, &[])?
         .into_iter()
         .filter(|row| fits(&format!("{} {}", row["name"], row["title"])))
         .map(|row| json!({ "name": row["name"], "title": row["title"] }))

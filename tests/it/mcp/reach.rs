@@ -88,12 +88,14 @@ fn a_program_acts_for_its_person_whose_yes_counts_where_that_of_others_is_not_as
 
 #[test]
 fn four_eyes_are_four_eyes_also_if_a_program_asked() {
-    let place =
-        team(project(), &format!("  ana: {{ os_user: {}, roles: [oncall] }}\n  ben: {{ roles: [oncall] }}\n", me()))
-            .file(
-                "targets/dev.yaml",
-                "version: 1\npolicy: { write: { approval: oncall }, agents: { max_effect: write } }\n",
-            );
+    let place = team(
+        project(),
+        &format!(
+            "  ana: {{ os_user: {}, roles: [oncall] }}\n  ben: {{ os_user: nobody-here, roles: [oncall] }}\n",
+            me()
+        ),
+    )
+    .file("targets/dev.yaml", "version: 1\npolicy: { write: { approval: oncall }, agents: { max_effect: write } }\n");
     let mut talk = Talk::begin(&place);
     let run = talk.starts("put", &json!({ "text": "x" }), "dev");
     let waiting = talk.until_status(&run, "waiting");
@@ -178,13 +180,14 @@ fn what_a_secret_is_no_tool_says() {
     let value = "tok-mcp-example-42";
     let place = project()
         .file("token.txt", value)
+        .file("app.log", format!("started with {value}\n"))
         .file(
             "targets/dev.yaml",
             "version: 1\nsecrets: { TOKEN: { from: file, path: token.txt, hosts: [127.0.0.1] } }\npolicy: { agents: { max_effect: write } }\n",
         )
         .runbook(
             "tell",
-            "secrets: [TOKEN]\nsteps:\n  - { id: read, uses: file.read, with: { path: token.txt } }\n  - { id: same, script: 'secrets.TOKEN.same_as(secrets.TOKEN)' }\n",
+            "secrets: [TOKEN]\nsteps:\n  - { id: read, uses: file.read, with: { path: app.log } }\n  - { id: same, script: 'secrets.TOKEN.same_as(secrets.TOKEN)' }\n",
         )
         .file("rerail.yaml", "version: 1\nallow: { file_write: [out] }\n");
     let mut talk = Talk::begin(&place);

@@ -4,5 +4,6 @@ mod authority;
 mod driving;
 pub mod kit;
 mod once;
+mod service;
 mod stream;
 mod together;
