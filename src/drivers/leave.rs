@@ -75,7 +75,7 @@ impl Local<'_> {
                     true => format!("asked by {}", actor.id),
                     false => format!("asked by {}: {reason}", actor.id),
                 };
-                (Some(Pause { reason, actor: Some(actor), signal }), Why::Paused(why))
+                (Some(Pause { reason, actor: Some(*actor), signal }), Why::Paused(why))
             }
             Lost::Patience => (None, Why::Interrupted),
             Lost::Leave(parting) => (None, Why::Left(parting)),

@@ -62,7 +62,7 @@ pub(super) enum Lost {
     /// Ctrl-C twice.
     Patience,
     /// Somebody wants nothing new to start, by a signal or here.
-    Pause { actor: Actor, reason: String, signal: Option<SignalId> },
+    Pause { actor: Box<Actor>, reason: String, signal: Option<SignalId> },
     /// The process is asked to go.
     Leave(Parting),
 }
@@ -190,7 +190,7 @@ impl Local<'_> {
                         Control::Answer { step, answer } => Signal::Answer { step, answer, actor, at: None },
                         Control::Approve { step, change, shown } => Signal::Approve { step, change, actor, at: None, shown },
                         Control::Reject { step, change, reason } => Signal::Reject { step, change, actor, reason },
-                        Control::Pause => return Err(Lost::Pause { actor, reason: String::new(), signal: None }),
+                        Control::Pause => return Err(Lost::Pause { actor: Box::new(actor), reason: String::new(), signal: None }),
                         Control::Leave(parting) => return Err(Lost::Leave(parting)),
                     };
                     let signal = match signal {
@@ -296,7 +296,7 @@ impl Local<'_> {
                     Some(Signal::Note { text, actor })
                 }
                 Some(Signal::Pause { actor, reason }) if machine.facts().finished.is_none() => {
-                    return Err(Lost::Pause { actor, reason, signal: Some(id) });
+                    return Err(Lost::Pause { actor: Box::new(actor), reason, signal: Some(id) });
                 }
                 other => other,
             };

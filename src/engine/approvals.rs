@@ -131,6 +131,9 @@ impl Facts {
             Ok(approval) => approval,
             Err(why) => return Some(why),
         };
+        if actor.is_agent() {
+            return Some(no_agent(actor));
+        }
         let request = &approval.request;
         if at >= request.expires {
             return Some(format!("it expired at {}", request.expires));
@@ -164,6 +167,9 @@ impl Facts {
             Ok(approval) => approval,
             Err(why) => return Some(why),
         };
+        if actor.is_agent() {
+            return Some(no_agent(actor));
+        }
         let request = &approval.request;
         let meant = request.needs.iter().any(|need| is_meant(need, actor));
         if request.single || meant || actor.id == self.requester().id {
@@ -285,6 +291,10 @@ impl Facts {
         }
         self.approvals.covers.retain(|write, _| !inside(write));
     }
+}
+
+fn no_agent(actor: &Actor) -> String {
+    format!("a program that acts for {} says nothing to a change: people do", actor.id)
 }
 
 /// As much of a digest as people compare.

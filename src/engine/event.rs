@@ -590,7 +590,13 @@ pub struct Actor {
     /// Whether `id` is a name of the project's `people`. Absent in journals from before there were any.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub person: bool,
+    /// The program that acted for them, as it calls itself; nothing if they acted themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
 }
+
+/// The way by which programs act for somebody.
+pub const AGENT: &str = "mcp";
 
 impl Actor {
     /// Somebody who is no person of a project: an operating system's user, or a program.
@@ -600,7 +606,25 @@ impl Actor {
 
     /// A person of a project.
     pub fn person(id: impl Into<String>, via: impl Into<String>, roles: Vec<String>) -> Actor {
-        Actor { id: id.into(), via: via.into(), roles, person: true }
+        Actor { id: id.into(), via: via.into(), roles, person: true, agent: None }
+    }
+
+    /// The same person, for whom this program acts.
+    pub fn by_agent(self, agent: impl Into<String>) -> Actor {
+        Actor { via: AGENT.to_owned(), agent: Some(agent.into()), ..self }
+    }
+
+    /// Who it is in a few words: `ana`, `robot 1.0 for ana`.
+    pub fn said(&self) -> String {
+        match &self.agent {
+            Some(agent) => format!("{agent} for {}", self.id),
+            None => self.id.clone(),
+        }
+    }
+
+    /// Whether a program acts for them: it approves nothing, and starts what its target allows programs.
+    pub fn is_agent(&self) -> bool {
+        self.via == AGENT || self.agent.is_some()
     }
 
     /// Whether this is a person who is named here, or has a role that is.

@@ -13,6 +13,6 @@ mod test_files;
 pub use error::ProjectError;
 pub use folder::Origin;
 pub use library::{Listed, Project};
-pub use new::{NewError, first_runbook, new_file, new_project};
+pub use new::{NewError, first_runbook, new_file, new_project, new_runbook_texts};
 pub use replace::replace;
 pub use test_files::{TestText, is_test};

@@ -88,6 +88,16 @@ pub fn first_runbook() -> &'static str {
     FIRST
 }
 
+/// The texts that [`new_file`] would write for a runbook, without the line for editors: the runbook, and its test.
+/// Writes nothing.
+///
+/// # Errors
+/// If the name can't be one.
+pub fn new_runbook_texts(name: &str, today: &str) -> Result<(String, String), NewError> {
+    draft(SchemaKind::Runbook, name, today)?;
+    Ok((runbook(name, today), RUNBOOK_TEST.to_owned()))
+}
+
 fn draft(kind: SchemaKind, name: &str, today: &str) -> Result<Draft, NewError> {
     let fault = match kind {
         SchemaKind::Action => action_fault(name),

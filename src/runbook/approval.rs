@@ -48,7 +48,11 @@ impl Need {
     /// `oncall or lead`, `oncall and lead`, `2 of oncall or lead`.
     pub fn said(&self) -> String {
         if self.by.is_empty() {
-            return if self.count > 1 { format!("{} people", self.count) } else { "somebody else".to_owned() };
+            return match (self.count, self.self_ok) {
+                (0 | 1, true) => "a person".to_owned(),
+                (0 | 1, false) => "somebody else".to_owned(),
+                (count, _) => format!("{count} people"),
+            };
         }
         let names = self.by.join(if self.all { " and " } else { " or " });
         let enough = if self.all { u32::try_from(self.by.len()).unwrap_or(u32::MAX) } else { 1 };
@@ -129,6 +133,15 @@ impl Floors {
         }
     }
 
+    /// The same for a run that a program starts: a person looks at every write, whoever that is, where nobody is asked
+    /// for otherwise.
+    pub fn with_a_person(&self) -> Floors {
+        let anybody = Need { by: Vec::new(), all: false, count: 1, self_ok: true };
+        let write = self.write.clone().unwrap_or(anybody);
+        let destructive = self.destructive.clone().unwrap_or_else(|| write.clone());
+        Floors { write: Some(write), destructive: Some(destructive), ..self.clone() }
+    }
+
     /// Whether it asks for nothing.
     pub fn is_empty(&self) -> bool {
         *self == Floors::default()
@@ -157,6 +170,19 @@ mod tests {
             (need(&[], false, 1).said(), need(&[], false, 2).said()),
             ("somebody else".into(), "2 people".into())
         );
+        assert_eq!(Need { self_ok: true, ..need(&[], false, 1) }.said(), "a person");
+    }
+
+    #[test]
+    fn what_a_program_writes_a_person_looks_at_and_what_is_asked_for_stays() {
+        let floors = Floors::default().with_a_person();
+        let said = |floors: &Floors, effect| floors.of(effect).map(Need::said);
+        assert_eq!(said(&floors, Effect::Write), Some("a person".to_owned()));
+        assert_eq!(said(&floors, Effect::Destructive), Some("a person".to_owned()));
+        assert_eq!((said(&floors, Effect::Notify), said(&floors, Effect::Read)), (None, None));
+        let asked = Floors { write: Some(Need::of("oncall")), ..Floors::default() }.with_a_person();
+        assert_eq!(said(&asked, Effect::Write), Some("oncall".to_owned()));
+        assert_eq!(said(&asked, Effect::Destructive), Some("oncall".to_owned()));
     }
 
     #[test]

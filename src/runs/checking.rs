@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::project::{Listed, ProjectError, is_test};
+use crate::project::{Listed, Origin, ProjectError, is_test};
 use crate::runbook::commands::Commands;
 use crate::runbook::kinds::kind_by_content;
 use crate::runbook::model::Runbook;
@@ -29,6 +29,17 @@ impl Runs {
     /// If there is none. Problems of the runbook itself are in the answer.
     pub fn check(&self, runbook: &str) -> Result<(Option<Program>, Vec<Problem>), RunsError> {
         Ok(self.check_runbook(&self.project().runbook(runbook)?))
+    }
+
+    /// Checks the text of a runbook as if it lay in the project under this name. Writes nothing.
+    pub fn check_given(&self, name: &str, text: &str) -> Vec<Problem> {
+        self.check_listed(FileKind::Runbook, &self.given(name, text))
+    }
+
+    /// A text as a file of the project that is not there.
+    pub(super) fn given(&self, name: &str, text: &str) -> Listed {
+        let source = Source::new(format!("{name}.yaml").as_str(), text);
+        Listed { name: name.to_owned(), origin: Origin::Project, source }
     }
 
     /// Checks whatever a name or path means: a runbook, an action, a target by name; by path also a module

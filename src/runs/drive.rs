@@ -22,6 +22,7 @@ use crate::runbook::program::{FileKind, Program};
 use crate::runbook::settings::Target;
 use crate::runbook::spec::Effect;
 use crate::runs::Runs;
+use crate::runs::agents::{agents_apply_plans, within_reach_of_agents};
 use crate::runs::entry::{Entry, Wanted};
 use crate::runs::error::{ErrorKind, RunsError};
 use crate::runs::ground::Ground;
@@ -35,9 +36,6 @@ use crate::script::limits::STACK_BYTES;
 use crate::script::sandbox::Sandbox;
 use crate::script::value::{Map, Value};
 use crate::steps::world::{SealedValues, World, WorldSettings};
-
-/// The surface of programs that act for themselves.
-const AGENT: &str = "mcp";
 
 /// Where a run stands when its driver returns.
 #[derive(Debug)]
@@ -95,6 +93,7 @@ impl Runs {
     /// If it can't begin, also because of another run; once it has begun, trouble is in [`Left::why`].
     pub fn start(&self, prepared: Prepared, mut foreground: Foreground) -> Result<Begun, RunsError> {
         self.may_start(&prepared, &foreground.actor)?;
+        agents_apply_plans(&prepared, &foreground.actor)?;
         let store = self.store()?;
         let applies = prepared.applies.clone();
         let given = prepared.run.or(applies.as_ref().map(|applies| applies.run));
@@ -348,6 +347,10 @@ impl Runs {
                 return Err(RunsError::new(ErrorKind::Usage, message).hint("take it out of the file and rotate it"));
             }
         }
+        let floors = match foreground.actor.is_agent() {
+            true => prepared.settings.policy.floors.with_a_person(),
+            false => prepared.settings.policy.floors.clone(),
+        };
         let start = Start {
             run,
             inputs: prepared.inputs.clone(),
@@ -361,7 +364,7 @@ impl Runs {
             fence: 0,
             group: None,
             previous: None,
-            floors: Some(&prepared.settings.policy.floors).filter(|floors| !floors.is_empty()).cloned().map(Box::new),
+            floors: Some(floors).filter(|floors| !floors.is_empty()).map(Box::new),
             cover: prepared.applies.as_ref().map(|applies| Box::new(applies.cover.clone())),
             plan: prepared.applies.as_ref().map(|applies| Box::new(applies.plan.clone())),
             rehearsal,
@@ -394,12 +397,7 @@ pub(super) fn may_drive(
 ) -> Result<(), RunsError> {
     let worst = effects.iter().max().copied().unwrap_or(Effect::Pure);
     let people = &ground.settings.people;
-    if actor.via == AGENT && worst > target.policy.agents_max {
-        let most = target.policy.agents_max.word();
-        let said = format!("a run that a program starts may {most} at most, and this one may {}", worst.word());
-        let hint = "a person starts it, or the target says more under `policy: agents`";
-        return Err(RunsError::new(ErrorKind::NotAllowed, said).hint(hint));
-    }
+    within_reach_of_agents(effects, target, actor)?;
     if let Some(what) = decides {
         only_people(people, actor, what)?;
     }

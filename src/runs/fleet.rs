@@ -3,7 +3,7 @@
 //! A driven run has threads of its own. One that waits for people has none: its driver leaves it, and it is taken up when
 //! somebody has said something to it, or when what it asked has expired.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
@@ -59,12 +59,24 @@ pub struct Fleet {
     on_change: OnChange,
     taken_up: AtomicU64,
     looks: AtomicU64,
+    looks_after: LooksAfter,
+}
+
+/// Which runs are taken up here when nobody drives them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LooksAfter {
+    /// All of the project.
+    All,
+    /// Those that were begun here.
+    Own,
 }
 
 #[derive(Default)]
 struct State {
     driven: BTreeMap<RunId, UnboundedSender<Control>>,
     resting: BTreeMap<RunId, Rest>,
+    /// Those that were begun here.
+    own: BTreeSet<RunId>,
     leaving: bool,
 }
 
@@ -98,6 +110,19 @@ pub enum Began {
 impl Fleet {
     /// Drives nothing yet. `on_change` is called when anything in the store has changed.
     pub fn new(runs: Arc<Runs>, on_change: impl Fn() + Send + Sync + 'static) -> Arc<Fleet> {
+        Fleet::looking_after(LooksAfter::All, runs, on_change)
+    }
+
+    /// The same for a process that is there for one client and not for the project: what others left stays theirs.
+    pub fn of_own(runs: Arc<Runs>) -> Arc<Fleet> {
+        Fleet::looking_after(LooksAfter::Own, runs, || ())
+    }
+
+    fn looking_after(
+        looks_after: LooksAfter,
+        runs: Arc<Runs>,
+        on_change: impl Fn() + Send + Sync + 'static,
+    ) -> Arc<Fleet> {
         Arc::new(Fleet {
             runs,
             state: Mutex::default(),
@@ -105,6 +130,7 @@ impl Fleet {
             on_change: Box::new(on_change),
             taken_up: AtomicU64::new(0),
             looks: AtomicU64::new(0),
+            looks_after,
         })
     }
 
@@ -283,6 +309,9 @@ impl Fleet {
             if state.leaving || state.driven.len() >= DRIVEN_MAX || state.driven.contains_key(&row.run) {
                 return Ok(false);
             }
+            if self.looks_after == LooksAfter::Own && !state.own.contains(&row.run) {
+                return Ok(false);
+            }
             let rest = state.resting.get(&row.run).filter(|rest| rest.seq == row.last_seq);
             let wanted = match rest.map(|rest| &rest.until) {
                 Some(Until::Again(at)) => Instant::now() >= *at,
@@ -397,6 +426,7 @@ impl Fleet {
             return Err(RunsError::new(ErrorKind::Busy, format!("{run} is driven by this server already")));
         }
         state.driven.insert(run, sender);
+        state.own.insert(run);
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! works. Nothing here prints or reads the terminal.
 
 mod actions;
+mod agents;
 mod approvals;
 mod checking;
 mod checkup;
@@ -45,6 +46,7 @@ pub use crate::journal::{
     sqlite_version,
 };
 pub use actions::ListedAction;
+pub use agents::{AGENT_PLAN_LASTS, AgentPlans, ByAgent, Planned};
 pub use approvals::{Taken, Waiting, Word, names_change};
 pub use checking::Checked;
 pub use checkup::{Checkup, Fitness};

@@ -107,6 +107,7 @@ impl Runs {
         actor: &Actor,
     ) -> Result<(StepPath, Delivered), RunsError> {
         still_open(run)?;
+        self.agents_may_steer(run, actor)?;
         let facts = self.facts(run)?;
         let open: Vec<Open<'_>> =
             facts.questions().filter_map(|(path, record)| Some((path, record.asked.as_ref()?))).collect();

@@ -57,6 +57,11 @@ impl Prepared {
     pub fn called(self, run: RunId) -> Prepared {
         Prepared { run: Some(run), ..self }
     }
+
+    /// The same as the run of this name, if it has none yet: what applies a plan has that of the plan.
+    pub fn called_unless_named(self, run: RunId) -> Prepared {
+        Prepared { run: self.run.or(Some(run)), ..self }
+    }
 }
 
 /// A step that may change something.

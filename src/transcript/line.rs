@@ -397,7 +397,7 @@ fn by_person(verb: &str, actor: &Actor, reason: Option<&str>, marks: Marks) -> L
 
 /// `ana`, or `ana via chat` from anywhere but this terminal.
 pub fn person(actor: &Actor) -> String {
-    if actor.via == "cli" { actor.id.clone() } else { format!("{} via {}", actor.id, actor.via) }
+    if actor.via == "cli" || actor.agent.is_some() { actor.said() } else { format!("{} via {}", actor.id, actor.via) }
 }
 
 fn sign(mark: Mark, marks: Marks) -> Line {

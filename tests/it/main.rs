@@ -34,6 +34,7 @@ mod layering;
 mod leaks;
 mod left;
 mod maintenance;
+mod mcp;
 mod packaging;
 mod people;
 mod plans;

@@ -12,8 +12,10 @@ use crate::drivers::watch::Why;
 use crate::engine::event::Event;
 use crate::engine::facts::Facts;
 use crate::project::TestText;
+use crate::runbook::cases::read;
 use crate::runbook::problem::{Problem, sort};
 use crate::runbook::program::FileKind;
+use crate::runbook::source::Source;
 use crate::runs::Runs;
 use crate::runs::error::{ErrorKind, RunsError};
 use crate::runs::testing::coverage::Coverage;
@@ -23,6 +25,9 @@ use crate::script::limits::STACK_BYTES;
 
 /// Tests at a time: beyond that they wait for each other's memory.
 const THREADS_MAX: usize = 16;
+
+/// Tests of a text that somebody sent: what nobody waits longer for than for an answer.
+const GIVEN_TESTS_MAX: usize = 100;
 
 /// The exit code a run would have: surfaces know them.
 pub type ExitOf = fn(&Facts, &Why) -> u8;
@@ -101,7 +106,36 @@ impl Runs {
     /// # Errors
     /// If a path or name means no test file.
     pub fn test(&self, request: &TestRequest) -> Result<Suite, RunsError> {
-        let (texts, mut problems) = self.test_texts(&request.paths)?;
+        let (texts, problems) = self.test_texts(&request.paths)?;
+        self.suite(texts, problems, request.filter.as_deref(), request.exit_of)
+    }
+
+    /// Runs the tests of a text on a runbook that is a text as well. Nothing real is called, and no file is read or
+    /// written but what the runbook reaches by name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`] if there are more than [`GIVEN_TESTS_MAX`] tests.
+    pub fn test_given(&self, name: &str, runbook: &str, tests: &str, exit_of: ExitOf) -> Result<Suite, RunsError> {
+        let beside = self.given(name, runbook);
+        let shown = format!("{name}.test.yaml");
+        let source = Source::new(shown.as_str(), tests);
+        let path = PathBuf::from(&shown);
+        let text = TestText { path, source, kind: FileKind::Runbook, name: name.to_owned(), beside: Some(beside) };
+        let count = read(&text.source).0.tests.len();
+        if count > GIVEN_TESTS_MAX {
+            let said = format!("there are {count} tests, and {GIVEN_TESTS_MAX} are run at once");
+            return Err(RunsError::new(ErrorKind::Usage, said).hint("give some of them"));
+        }
+        self.suite(vec![text], Vec::new(), None, exit_of)
+    }
+
+    fn suite(
+        &self,
+        texts: Vec<TestText>,
+        mut problems: Vec<Problem>,
+        filter: Option<&str>,
+        exit_of: ExitOf,
+    ) -> Result<Suite, RunsError> {
         let mut loaded: Vec<(TestText, Tested)> = Vec::new();
         for text in texts {
             let (tested, found) = self.tested(&text);
@@ -109,7 +143,7 @@ impl Runs {
             loaded.extend(tested.map(|tested| (text, tested)));
         }
         let wanted = |tested: &Tested, name: &str| {
-            request.filter.as_deref().is_none_or(|filter| format!("{}: {name}", tested.listed.name).contains(filter))
+            filter.is_none_or(|filter| format!("{}: {name}", tested.listed.name).contains(filter))
         };
         let work: Vec<(usize, usize)> = loaded
             .iter()
@@ -119,7 +153,7 @@ impl Runs {
                 tests.filter(|(_, test)| wanted(tested, &test.name.value)).map(move |(test, _)| (file, test))
             })
             .collect();
-        let done = self.all_of(&loaded, &work, request.exit_of)?;
+        let done = self.all_of(&loaded, &work, exit_of)?;
         let mut suite = Suite { problems, ..Suite::default() };
         for (file, (_, tested)) in loaded.iter().enumerate() {
             let of_file: Vec<&Done> =

@@ -53,7 +53,7 @@ fn cells(waiting: &Waiting, now: Timestamp) -> Vec<String> {
         format!("{}/{}", waiting.run.runbook, name(waiting)),
         waiting.run.target.clone().unwrap_or_else(|| "-".to_owned()),
         words::shorten(&what(waiting), WHAT_CHARS),
-        waiting.requester.id.clone(),
+        waiting.requester.said(),
         left(waiting, now),
         who,
     ]

@@ -197,6 +197,8 @@ pub enum Command {
     Whoami,
     /// Serve this project to people and programs elsewhere, and drive its runs
     Serve(serve::ServeArgs),
+    /// Give this project's tools to an assistant (Model Context Protocol)
+    Mcp,
     /// Show where secrets come from and go, and whether they can be read
     Secrets(secrets::SecretsArgs),
     /// Say what is promised and what is not
@@ -219,7 +221,20 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Author", &["new", "check", "test", "record", "replay", "actions", "docs", "schema", "eval"]),
     (
         "Other",
-        &["serve", "doctor", "secrets", "explain", "whoami", "token", "prune", "demo", "completions", "man", "version"],
+        &[
+            "serve",
+            "mcp",
+            "doctor",
+            "secrets",
+            "explain",
+            "whoami",
+            "token",
+            "prune",
+            "demo",
+            "completions",
+            "man",
+            "version",
+        ],
     ),
 ];
 

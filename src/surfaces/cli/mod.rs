@@ -38,6 +38,7 @@ pub mod list;
 pub mod live;
 pub mod logging;
 pub mod man;
+mod mcp;
 pub mod new;
 pub mod note;
 pub mod operator;

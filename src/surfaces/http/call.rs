@@ -54,6 +54,11 @@ impl Answer {
         Answer { status: 200, body, media_type, headers: Vec::new() }
     }
 
+    /// The same with another status.
+    pub fn status(self, status: u16) -> Answer {
+        Answer { status, ..self }
+    }
+
     /// The same with a header.
     pub fn with(mut self, name: &'static str, value: String) -> Answer {
         self.headers.push((name, value));

@@ -112,6 +112,10 @@ async fn through(
             let work = move || rehearse(&Call { server: &asked, runs, principal, subject, query, body });
             Ok(say(server, blocking(REHEARSE_WITHIN, work).await?))
         }
+        Does::Converse(converse) => {
+            let work = move || converse(&Call { server: &asked, runs, principal, subject, query, body });
+            Ok(say(server, blocking(REHEARSE_WITHIN, work).await?))
+        }
         Does::Act(act, twice) => {
             let key = key(&headers)?;
             let work = move || {

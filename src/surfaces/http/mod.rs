@@ -14,6 +14,7 @@ mod jobs;
 mod listen;
 mod local_token;
 mod looks;
+mod mcp;
 mod metrics;
 mod openapi;
 mod problem;
@@ -25,6 +26,7 @@ mod starts;
 mod tls;
 
 pub use authority::Authority;
+pub use call::plain_name;
 pub use hooks::{Heard, Hook, Sent};
 pub use hosts::Hosts;
 pub use jobs::{Beat, Job};

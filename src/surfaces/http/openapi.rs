@@ -40,7 +40,7 @@ fn operation(route: &Route) -> Json {
         Does::Tell => ("200", "text/event-stream"),
         Does::Look(_) if route.path == "/healthz" || route.path == "/metrics" => ("200", "text/plain"),
         Does::Look(_) | Does::Rehearse(_) => ("200", "application/json"),
-        Does::Act(..) | Does::Hear(_) => ("2XX", "application/json"),
+        Does::Act(..) | Does::Converse(_) | Does::Hear(_) => ("2XX", "application/json"),
     };
     let problem = json!({ "schema": { "$ref": "#/components/schemas/problem" } });
     let mut operation = json!({

@@ -11,7 +11,7 @@ use crate::surfaces::http::authority::Authority;
 use crate::surfaces::http::call::{Answer, Call};
 use crate::surfaces::http::hooks::Hook;
 use crate::surfaces::http::problem::Problem;
-use crate::surfaces::http::{acts, looks, metrics, starts};
+use crate::surfaces::http::{acts, looks, mcp, metrics, starts};
 
 /// What a route does with a request.
 #[derive(Clone, Copy)]
@@ -22,6 +22,8 @@ pub enum Does {
     Tell,
     /// Rehearses: nothing of it is recorded, so it may be done again; asked with POST.
     Rehearse(fn(&Call<'_>) -> Result<Answer, Problem>),
+    /// Answers one message of a protocol that says itself what may be sent again; asked with POST.
+    Converse(fn(&Call<'_>) -> Result<Answer, Problem>),
     /// Takes in what a program sends that proves itself; asked with POST.
     Hear(&'static dyn Hook),
     /// Does something, once for each key of its client; asked with POST.
@@ -47,7 +49,7 @@ impl Route {
     pub fn is_post(&self) -> bool {
         match self.does {
             Does::Look(_) | Does::Tell => false,
-            Does::Rehearse(_) | Does::Act(..) | Does::Hear(_) => true,
+            Does::Rehearse(_) | Does::Converse(_) | Does::Act(..) | Does::Hear(_) => true,
         }
     }
 }
@@ -122,6 +124,15 @@ pub const TABLE: &[Route] = &[
     },
     look("/api/v1/hold", READ, "Whether writes are on hold", looks::held),
     act("/api/v1/hold", RUN, "Put all writes on hold, or lift the hold", acts::hold, hold),
+    // What a tool does beyond looking asks for more, message by message.
+    Route {
+        path: "/mcp",
+        authority: READ,
+        does: Does::Converse(mcp::converse),
+        summary: "The tools of a program that acts for a person: one message of the Model Context Protocol",
+        query: &[],
+        body: message,
+    },
 ];
 
 fn object(required: &[&str], properties: Json) -> Json {
@@ -187,6 +198,13 @@ fn word() -> Json {
     let change =
         json!({ "type": "string", "description": "digest of the change that was looked at, 12 digits or all" });
     object(&["change"], json!({ "step": maybe(), "change": change, "reason": maybe() }))
+}
+
+fn message() -> Json {
+    json!({
+        "type": "object", "required": ["jsonrpc", "method"],
+        "properties": { "jsonrpc": { "const": "2.0" }, "method": text() },
+    })
 }
 
 fn hold() -> Json {

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::project::Project;
 use crate::redact::Redactor;
-use crate::runs::{Fleet, Requests, Runs, RunsError};
+use crate::runs::{AgentPlans, Fleet, Requests, Runs, RunsError};
 use crate::surfaces::http::events::Streams;
 use crate::surfaces::http::gate;
 use crate::surfaces::http::hosts::Hosts;
@@ -40,6 +40,8 @@ pub struct Server {
     pub hosts: Hosts,
     pub rates: Rates,
     pub requests: Requests,
+    /// Plans that programs were shown.
+    pub plans: Arc<AgentPlans>,
     pub tally: Tally,
     pub streams: Streams,
     /// Of the one operator, in a project without people.
@@ -79,6 +81,7 @@ impl Server {
             hosts,
             rates: Rates::default(),
             requests: Requests::default(),
+            plans: Arc::default(),
             tally: Tally::default(),
             streams: Streams::default(),
             local,

@@ -19,6 +19,7 @@ pub fn of_waiting(waiting: &Waiting, now: Timestamp) -> Json {
         "changes": request.changes,
         "complete": request.complete,
         "asked_by": waiting.requester.id,
+        "asked_by_agent": waiting.requester.agent,
         "asked_at": waiting.approval.requested_at.to_string(),
         "expires": request.expires.to_string(),
         "left_ms": waiting.left_ms(now),
@@ -52,7 +53,7 @@ pub fn shown(waiting: &Waiting, marks: Marks) -> Vec<Line> {
     let mut facts = vec![format!("{}/{}", run.runbook, run.run)];
     facts.extend(run.target.as_ref().map(|target| format!("on {target}")));
     let asked = words::stopwatch(words::between(waiting.approval.requested_at, now));
-    facts.push(format!("asked by {} {asked} ago", waiting.requester.id));
+    facts.push(format!("asked by {} {asked} ago", waiting.requester.said()));
     facts.push(format!("{} left", left(waiting, now)));
     let mut lines =
         vec![Line::of(Tone::Strong, request.step.as_str()).add(Tone::Plain, &dot).add(Tone::Plain, &facts.join(&dot))];

@@ -31,6 +31,7 @@ POST approve /api/v1/runs/{run}/reject
 GET read /api/v1/approvals
 GET read /api/v1/hold
 POST run /api/v1/hold
+POST read /mcp
 ";
 
 fn method(route: &Route) -> &'static str {

@@ -1,0 +1,8 @@
+//! `rerail mcp` as its client sees it: a child process that hears and says lines of JSON, and the same over HTTP.
+
+mod http;
+mod kit;
+mod protocol;
+mod reach;
+mod session;
+mod tools;
