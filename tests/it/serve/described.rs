@@ -84,6 +84,8 @@ fn whatever_the_description_allows_or_forbids_is_answered_as_it_says() {
         .args(["--header", &format!("authorization: Bearer {}", token.trim())])
         .args(["--phases", "coverage,fuzzing", "--max-examples", RANDOM, "--rate-limit", RATE])
         .args(["--generation-database", "none", "--no-shrink", "--continue-on-failure", "--warnings", "off"])
+        // Longer than a request may take: a machine that is busy is not what is looked for.
+        .args(["--request-timeout", "60"])
         // One seed: what it finds, it finds again.
         .args(["--seed", "1"])
         .current_dir(place.beside("tmp"))
