@@ -36,7 +36,7 @@ const APPLICATION_ID: i32 = 0x7265_7261;
 const SQLITE_MIN: (i32, &str) = (3_051_003, "3.51.3");
 
 /// Each takes the schema one version on; `PRAGMA user_version` counts them. Never edit one that was released.
-const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5];
+const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6];
 
 const V1: &str = "
 -- Number and hash of the newest run ever started: the end of the chain of runs.
@@ -200,6 +200,38 @@ CREATE TABLE requests (
     PRIMARY KEY (person, key)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX requests_by_age ON requests (at);
+";
+
+const V6: &str = "
+-- What programs sent to servers: kept before it is answered, worked through afterwards. `body` is sealed, and gone once it
+-- was worked through; the row stays for a while, to know what is sent again.
+CREATE TABLE deliveries (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    source TEXT NOT NULL,
+    id TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    run TEXT NOT NULL,
+    body BLOB,
+    -- Who works on it, and until when nobody else does.
+    taker TEXT,
+    not_before INTEGER NOT NULL,
+    tries INTEGER NOT NULL,
+    done_at INTEGER,
+    came_to TEXT,
+    UNIQUE (source, id)
+) STRICT;
+CREATE INDEX deliveries_open ON deliveries (number) WHERE done_at IS NULL;
+CREATE INDEX deliveries_by_age ON deliveries (done_at) WHERE done_at IS NOT NULL;
+
+-- Small things that surfaces keep, by shelf and key: who is logged in, where a card hangs. No evidence, and no secrets.
+CREATE TABLE shelves (
+    shelf TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    until INTEGER,
+    PRIMARY KEY (shelf, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX shelves_by_end ON shelves (until) WHERE until IS NOT NULL;
 ";
 
 /// What a connection is for.
@@ -461,12 +493,12 @@ mod tests {
         let (_base, store) = store();
         let run = start(&store, "backend-down").run();
         let later =
-            [V1, V2, V3, V4, V5, "ALTER TABLE runs ADD COLUMN x INTEGER", "ALTER TABLE runs ADD COLUMN y INTEGER"];
+            [V1, V2, V3, V4, V5, V6, "ALTER TABLE runs ADD COLUMN x INTEGER", "ALTER TABLE runs ADD COLUMN y INTEGER"];
         let db = connect(store.file(), Access::Write).unwrap();
         for _ in 0..2 {
             migrate(store.file(), &db, &later).unwrap();
         }
-        assert_eq!(version(store.file(), &db, &later).unwrap(), 7);
+        assert_eq!(version(store.file(), &db, &later).unwrap(), 8);
         db.execute("UPDATE runs SET x = 1, y = 2", []).unwrap();
         assert_eq!(store.events(run).unwrap().len(), 1);
     }
@@ -475,9 +507,11 @@ mod tests {
     fn a_migration_that_fails_leaves_the_version_it_found() {
         let (_base, store) = store();
         let db = connect(store.file(), Access::Write).unwrap();
-        assert!(migrate(store.file(), &db, &[V1, V2, V3, V4, V5, "CREATE TABLE x (a); CREATE TABLE x (a)"]).is_err());
+        assert!(
+            migrate(store.file(), &db, &[V1, V2, V3, V4, V5, V6, "CREATE TABLE x (a); CREATE TABLE x (a)"]).is_err()
+        );
         drop(db);
-        assert_eq!(version(store.file(), &sql(&store), MIGRATIONS).unwrap(), 5);
+        assert_eq!(version(store.file(), &sql(&store), MIGRATIONS).unwrap(), 6);
         assert!(sql(&store).prepare("SELECT * FROM x").is_err());
     }
 

@@ -44,6 +44,8 @@ pub struct Caller {
     pub token_file: Option<PathBuf>,
     /// The digest of a token they showed to a server, which says who they are by itself.
     pub bearer: Option<TokenHash>,
+    /// The person whom this process itself has proved: by a signed message of theirs, or a session.
+    pub vouched: Option<String>,
 }
 
 /// Whom a token proves, and what it is for.
@@ -96,6 +98,12 @@ impl Runs {
 }
 
 pub(super) fn identify(people: &People, caller: &Caller) -> Result<Actor, RunsError> {
+    if let Some(name) = &caller.vouched {
+        let Some(person) = people.named(name) else {
+            return Err(not_allowed(format!("`{name}` is no person of this project any more")));
+        };
+        return Ok(Actor::person(name, &caller.via, person.roles.clone()));
+    }
     if let Some(token) = &caller.bearer {
         let name = badge(people, token, today())?.person;
         let roles = people.named(&name).map(|person| person.roles.clone()).unwrap_or_default();
@@ -231,7 +239,14 @@ mod tests {
 
     fn caller(os_users: &[&str], claims: Option<&str>) -> Caller {
         let os_users = os_users.iter().map(|user| (*user).to_owned()).collect();
-        Caller { os_users, via: "cli".into(), claims: claims.map(str::to_owned), token_file: None, bearer: None }
+        Caller {
+            os_users,
+            via: "cli".into(),
+            claims: claims.map(str::to_owned),
+            token_file: None,
+            bearer: None,
+            vouched: None,
+        }
     }
 
     fn people(text: &str) -> People {
@@ -266,6 +281,18 @@ mod tests {
         assert_eq!(identify(&none, &caller(&["a"], None)).unwrap(), Actor::new("a", "cli"));
         assert!(identify(&none, &caller(&["a"], Some("ana"))).unwrap_err().message.contains("no `people`"));
         only_people(&none, &Actor::new("a", "cli"), "write").unwrap();
+    }
+
+    #[test]
+    fn whom_this_process_has_proved_acts_in_the_roles_of_this_moment_or_not_at_all() {
+        let vouched = |name: &str| Caller { vouched: Some(name.into()), ..caller(&["a"], None) };
+        let people = people("{ ana: { os_user: a }, ben: { os_user: b, roles: [oncall] } }");
+        let ben = Actor::person("ben", "cli", vec!["oncall".into()]);
+        assert_eq!(identify(&people, &vouched("ben")).unwrap(), ben, "not the user of this process");
+        for (people, name) in [(&people, "eve"), (&People::default(), "ben")] {
+            let error = identify(people, &vouched(name)).unwrap_err();
+            assert!(error.kind == ErrorKind::NotAllowed && error.message.contains("any more"), "{error}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use crate::journal::StoreKey;
-use crate::runbook::settings::{From, SecretSource};
+use crate::runbook::settings::{From, SecretSource, Target};
 use crate::runs::Runs;
 use crate::runs::checkup::{Checkup, Fitness};
 use crate::runs::error::{ErrorKind, RunsError};
@@ -49,6 +49,18 @@ impl Runs {
             .flat_map(|(target, _, name)| target.secrets.into_iter().map(move |secret| (name.clone(), secret)))
             .map(|(target, (name, source))| ListedSecret { target, runbooks: used(&name), name, source })
             .collect())
+    }
+
+    /// Reads a secret that the server itself needs, such as what proves a sender. The redactor knows it from then on.
+    ///
+    /// # Errors
+    /// If it can't be read, or is too weak to be one.
+    pub fn own_secret(&self, name: &str, source: &SecretSource) -> Result<String, RunsError> {
+        let ground = self.ground()?;
+        let target = Target { secrets: [(name.to_owned(), source.clone())].into(), ..Target::default() };
+        let world = World::new(WorldSettings::of(&ground.root, &ground.settings, Some(&target), &self.redactor));
+        let read = world.measure_secret(name, str::to_owned);
+        read.map_err(|failure| RunsError::new(ErrorKind::Invalid, failure.message))
     }
 
     /// Reads the secrets of a target, or the one called `name`, and says whether a run could. A command is run for it.

@@ -31,6 +31,7 @@ impl Session {
             claims: globals.acts_as.clone(),
             token_file: globals.token_file.clone(),
             bearer: None,
+            vouched: None,
         };
         Session { ui, state_dir: globals.state_dir.clone(), caller }
     }

@@ -22,6 +22,8 @@ pub enum Authority {
     Nobody,
     /// Everybody who reaches the server: a text that never changes.
     Anybody,
+    /// A program that proves itself to its own route: see [`Hook`](crate::surfaces::http::Hook).
+    Signed,
     /// A person of the project, or its one operator; with a token only if it is for this.
     Person(Scope),
 }
@@ -32,6 +34,7 @@ impl Authority {
         match self {
             Authority::Nobody => "nobody",
             Authority::Anybody => "anybody",
+            Authority::Signed => "signed",
             Authority::Person(scope) => scope.word(),
         }
     }
@@ -80,7 +83,8 @@ impl Principal {
                 let hint = format!("make one that is: rerail token new {} --scope {} …", self.name, scope.word());
                 Err(Problem::new(403, said).hint(hint))
             }
-            (Authority::Nobody, _) => Err(Problem::new(403, "nobody may call this")),
+            // Its own route lets it in, and no person.
+            (Authority::Signed | Authority::Nobody, _) => Err(Problem::new(403, "nobody may call this")),
         }
     }
 }
@@ -91,7 +95,14 @@ impl Principal {
 /// 401 if nothing proves it, 403 if whoever it is has no business here.
 pub fn authenticate(runs: &Runs, local: Option<&LocalToken>, credential: &Credential) -> Result<Principal, Problem> {
     let people = &runs.project().settings.people;
-    let caller = |os_users| Caller { os_users, via: VIA.to_owned(), claims: None, token_file: None, bearer: None };
+    let caller = |os_users| Caller {
+        os_users,
+        via: VIA.to_owned(),
+        claims: None,
+        token_file: None,
+        bearer: None,
+        vouched: None,
+    };
     if let Some(header) = &credential.header {
         let digest = header.strip_prefix(BEARER).map(|token| token_digest(token.trim()));
         let Some(digest) = digest else { return Err(unproven("the `authorization` header is not `Bearer TOKEN`")) };

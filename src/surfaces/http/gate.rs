@@ -8,12 +8,14 @@ use axum::body::to_bytes;
 use axum::extract::{RawPathParams, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::runs::{Keyed, Once, Runs, Twice};
 use crate::surfaces::http::authority::{Authority, Credential, Peer, Principal, authenticate};
 use crate::surfaces::http::call::{Answer, Call};
 use crate::surfaces::http::events;
+use crate::surfaces::http::hooks::{Hook, Sent, hear};
 use crate::surfaces::http::problem::Problem;
 use crate::surfaces::http::routes::{Does, Route};
 use crate::surfaces::http::serve::Server;
@@ -67,12 +69,18 @@ async fn through(
     if route.authority == Authority::Anybody {
         return Ok((StatusCode::OK, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], "ok\n").into_response());
     }
+    if let (Authority::Signed, Does::Hear(hook)) = (route.authority, route.does) {
+        return listen(server, hook, subject, parts, body).await;
+    }
     let peer = parts.extensions.get::<Peer>().copied().unwrap_or(Peer::Network);
     let credential = Credential { peer, header: one(&parts.headers, header::AUTHORIZATION)? };
     let (asked, proof) = (Arc::clone(server), credential.clone());
     let (runs, principal) = blocking(ANSWER_WITHIN, move || admit(&asked, &proof, route.authority)).await?;
     let body = match route.is_post() {
-        true => read_body(&parts.headers, body).await?,
+        true => {
+            is_json(&parts.headers)?;
+            read_body(&parts.headers, body).await?
+        }
         false => Vec::new(),
     };
     let query = parts.uri.query().map(str::to_owned);
@@ -106,6 +114,8 @@ async fn through(
             };
             Ok(say(server, blocking(ANSWER_WITHIN, work).await?))
         }
+        // Declared for people, who have no signature: nobody comes in here.
+        Does::Hear(_) => Err(Problem::new(403, "nobody may call this")),
         Does::Tell => {
             let last = one(&headers, HeaderName::from_static("last-event-id"))?;
             let name = principal.name.clone();
@@ -128,10 +138,7 @@ pub fn admit(
     authority: Authority,
 ) -> Result<(Arc<Runs>, Principal), Problem> {
     let runs = server.door()?;
-    let slow = |seconds| {
-        server.tally.slowed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        Problem::new(429, "too many requests").hint("wait a second, then go on more slowly").after(seconds)
-    };
+    let slow = |seconds| slowed(server, seconds);
     match authenticate(&runs, server.local.as_ref(), credential) {
         Ok(principal) => {
             server.rates.take(&principal.name, Instant::now()).map_err(slow)?;
@@ -143,6 +150,11 @@ pub fn admit(
             Err(problem)
         }
     }
+}
+
+fn slowed(server: &Server, seconds: u32) -> Problem {
+    server.tally.slowed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    Problem::new(429, "too many requests").hint("wait a second, then go on more slowly").after(seconds)
 }
 
 type Act = fn(&Call<'_>, crate::engine::ids::RunId) -> Result<Answer, Problem>;
@@ -200,12 +212,38 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-async fn read_body(headers: &HeaderMap, body: axum::body::Body) -> Result<Vec<u8>, Problem> {
+/// Takes in what a program sends. One that proves nothing pays like everybody whom nothing proves.
+async fn listen(
+    server: &Arc<Server>,
+    hook: &'static dyn Hook,
+    subject: Option<String>,
+    parts: axum::http::request::Parts,
+    body: axum::body::Body,
+) -> Result<Response, Problem> {
+    let body = read_body(&parts.headers, body).await?;
+    let query = parts.uri.query().map(str::to_owned);
+    let sent = Sent { headers: parts.headers, subject, query, body, at: Timestamp::now() };
+    let asked = Arc::clone(server);
+    let work = move || match hear(&asked, hook, &sent) {
+        Err(problem) if problem.status == 401 => {
+            asked.rates.take(NOBODY, Instant::now()).map_err(|seconds| slowed(&asked, seconds))?;
+            Err(problem)
+        }
+        heard => heard,
+    };
+    Ok(say(server, blocking(ANSWER_WITHIN, work).await?))
+}
+
+fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
     let media_type = one(headers, header::CONTENT_TYPE)?.unwrap_or_default();
     let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if essence != "application/json" {
         return Err(Problem::new(415, "the body must be `application/json`, also if it is only {}"));
     }
+    Ok(())
+}
+
+async fn read_body(headers: &HeaderMap, body: axum::body::Body) -> Result<Vec<u8>, Problem> {
     let too_large = || Problem::new(413, format!("the body has more than {BODY_BYTES_MAX} bytes"));
     let length = one(headers, header::CONTENT_LENGTH)?.and_then(|length| length.parse::<u64>().ok());
     if length.is_some_and(|length| length > BODY_BYTES_MAX as u64) {

@@ -13,6 +13,10 @@ pub struct Tally {
     /// By the first digit of the status.
     answers: [AtomicU64; 6],
     pub slowed: AtomicU64,
+    /// Deliveries of programs: new ones, those that were sent again, those that nothing proved.
+    pub received: AtomicU64,
+    pub repeated: AtomicU64,
+    pub unproven: AtomicU64,
     pub streams: AtomicU64,
 }
 
@@ -58,6 +62,16 @@ pub fn figures(call: &Call<'_>) -> Result<Answer, Problem> {
         "counter",
         "Requests that came too fast",
         one(tally.slowed.load(Ordering::Relaxed)),
+    );
+    let kinds = [("new", &tally.received), ("again", &tally.repeated), ("unproven", &tally.unproven)];
+    let kinds = kinds.into_iter().map(|(kind, n)| (format!("{{kind=\"{kind}\"}}"), n.load(Ordering::Relaxed)));
+    family(&mut text, "rerail_deliveries_total", "counter", "What programs sent, as far as they proved it", kinds);
+    family(
+        &mut text,
+        "rerail_deliveries_waiting",
+        "gauge",
+        "Deliveries that are kept and not worked through",
+        one(call.runs.open_deliveries()?),
     );
     family(
         &mut text,

@@ -35,7 +35,7 @@ fn operation(route: &Route) -> Json {
         Does::Tell => ("200", "text/event-stream"),
         Does::Look(_) if route.path == "/healthz" || route.path == "/metrics" => ("200", "text/plain"),
         Does::Look(_) | Does::Rehearse(_) => ("200", "application/json"),
-        Does::Act(..) => ("2XX", "application/json"),
+        Does::Act(..) | Does::Hear(_) => ("2XX", "application/json"),
     };
     let problem = json!({ "schema": { "$ref": "#/components/schemas/problem" } });
     let mut operation = json!({
@@ -43,7 +43,7 @@ fn operation(route: &Route) -> Json {
         "summary": route.summary,
         "x-authority": route.authority.word(),
         "security": match route.authority {
-            Authority::Anybody => json!([]),
+            Authority::Anybody | Authority::Signed => json!([]),
             Authority::Nobody | Authority::Person(_) => json!([{ "token": [] }]),
         },
         "parameters": parameters(route),
@@ -66,7 +66,7 @@ fn parameters(route: &Route) -> Json {
         .nth(1)
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }));
     let query = route.query.iter().map(|name| json!({ "name": name, "in": "query", "schema": { "type": "string" } }));
-    let key = route.is_post().then(|| {
+    let key = matches!(route.does, Does::Rehearse(_) | Does::Act(..)).then(|| {
         let about = "chosen by the client for this request, and the same when it is sent again";
         json!({
             "name": "Idempotency-Key", "in": "header", "required": true, "description": about,

@@ -9,6 +9,7 @@ use crate::runbook::tokens::Scope;
 use crate::runs::Twice;
 use crate::surfaces::http::authority::Authority;
 use crate::surfaces::http::call::{Answer, Call};
+use crate::surfaces::http::hooks::Hook;
 use crate::surfaces::http::problem::Problem;
 use crate::surfaces::http::{acts, looks, metrics, starts};
 
@@ -21,6 +22,8 @@ pub enum Does {
     Tell,
     /// Rehearses: nothing of it is recorded, so it may be done again; asked with POST.
     Rehearse(fn(&Call<'_>) -> Result<Answer, Problem>),
+    /// Takes in what a program sends that proves itself; asked with POST.
+    Hear(&'static dyn Hook),
     /// Does something, once for each key of its client; asked with POST.
     Act(fn(&Call<'_>, RunId) -> Result<Answer, Problem>, Twice),
 }
@@ -44,7 +47,7 @@ impl Route {
     pub fn is_post(&self) -> bool {
         match self.does {
             Does::Look(_) | Does::Tell => false,
-            Does::Rehearse(_) | Does::Act(..) => true,
+            Does::Rehearse(_) | Does::Act(..) | Does::Hear(_) => true,
         }
     }
 }
@@ -206,8 +209,11 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), TABLE.len());
         for route in TABLE {
-            assert_eq!(route.is_post(), (route.body)().is_object(), "{}", route.path);
+            let has_body = route.is_post() && !matches!(route.does, Does::Hear(_));
+            assert_eq!(has_body, (route.body)().is_object(), "{}", route.path);
             assert!(!(route.is_post() && route.authority == Authority::Anybody), "{}", route.path);
+            let hears = matches!(route.does, Does::Hear(_));
+            assert_eq!(hears, route.authority == Authority::Signed, "{}", route.path);
         }
     }
 }

@@ -11,10 +11,11 @@ use tokio::sync::watch;
 
 use crate::project::Project;
 use crate::redact::Redactor;
-use crate::runs::{Fleet, Requests, Runs};
+use crate::runs::{Fleet, Requests, Runs, RunsError};
 use crate::surfaces::http::events::Streams;
 use crate::surfaces::http::gate;
 use crate::surfaces::http::hosts::Hosts;
+use crate::surfaces::http::jobs::{Beat, JOBS, Running};
 use crate::surfaces::http::listen::{Listening, accept};
 use crate::surfaces::http::local_token::LocalToken;
 use crate::surfaces::http::metrics::Tally;
@@ -29,6 +30,9 @@ const STACK_BYTES: usize = 8 * 1024 * 1024;
 /// How long requests have to end when the server does.
 const REQUESTS_END_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long jobs have to end: a post that is under way, and the commit after it.
+const JOBS_END_WITHIN: Duration = Duration::from_secs(5);
+
 /// What all requests share.
 pub struct Server {
     pub fleet: Arc<Fleet>,
@@ -41,6 +45,8 @@ pub struct Server {
     pub local: Option<LocalToken>,
     /// Changes with everything that is committed.
     pub pulse: watch::Receiver<u64>,
+    /// The same for jobs, which wait on threads.
+    pub beat: Arc<Beat>,
     /// Whether the server is about to end.
     pub leaving: watch::Sender<bool>,
     runs: Arc<Runs>,
@@ -61,7 +67,12 @@ impl Server {
         let (leaving, _) = watch::channel(false);
         let root = runs.project().root.clone();
         let runs = Arc::new(runs);
-        let fleet = Fleet::new(Arc::clone(&runs), move || beat.send_modify(|beats| *beats = beats.wrapping_add(1)));
+        let jobs = Arc::new(Beat::default());
+        let told = Arc::clone(&jobs);
+        let fleet = Fleet::new(Arc::clone(&runs), move || {
+            beat.send_modify(|beats| *beats = beats.wrapping_add(1));
+            told.tick();
+        });
         Arc::new(Server {
             fleet,
             hosts,
@@ -71,6 +82,7 @@ impl Server {
             streams: Streams::default(),
             local,
             pulse,
+            beat: jobs,
             leaving,
             runs,
             root,
@@ -85,11 +97,19 @@ impl Server {
         let project = match &self.root {
             None => Project::default(),
             Some(root) => Project::open(root).map_err(|error| {
-                let problem = Problem::from(crate::runs::RunsError::from(error));
+                let problem = Problem::from(RunsError::from(error));
                 Problem { status: 503, ..problem }.hint("put rerail.yaml right: until then nobody is let in")
             })?,
         };
         Ok(Arc::new(self.runs.with(project)?))
+    }
+
+    /// How many deliveries wait; cheap enough to ask often.
+    ///
+    /// # Errors
+    /// If the journal can't be read.
+    pub fn open_deliveries(&self) -> Result<u64, RunsError> {
+        self.runs.open_deliveries()
     }
 
     /// The redactor at every way out.
@@ -116,11 +136,13 @@ impl Server {
             .build()?;
         let fleet = Arc::clone(&self.fleet);
         let keeper = std::thread::Builder::new().name("keeper".into()).spawn(move || fleet.keep())?;
+        let jobs = Running::start(self, JOBS)?;
         let left_behind = runtime.block_on(async {
             let connections = tokio::spawn(accept(listening, self.router(), self.leaving.subscribe()));
             // Whoever could say it is gone: then nobody else will.
             stop.wait_for(|times| *times > 0).await.ok();
             self.leaving.send_replace(true);
+            self.beat.leave();
             let fleet = Arc::clone(&self.fleet);
             let leave = tokio::task::spawn_blocking(move || fleet.leave());
             tokio::select! {
@@ -132,6 +154,7 @@ impl Server {
             }
         });
         runtime.shutdown_background();
+        jobs.end(if left_behind == 0 { JOBS_END_WITHIN } else { Duration::ZERO });
         // It ends at its next look, which is at once.
         if left_behind == 0 {
             keeper.join().ok();

@@ -1,0 +1,203 @@
+//! What programs sent to a server: durable before it is answered, so that it may be answered at once; worked through
+//! afterwards, by whichever server of the store comes to it, also after a kill.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::engine::ids::RunId;
+use crate::journal::error::Failure;
+use crate::journal::hold::nobodys;
+use crate::journal::requests::KEPT_DAYS;
+use crate::journal::store::{Store, Terms};
+use crate::journal::ticket::Ticket;
+
+/// How long one server has a delivery for itself without saying that it still works on it: what is lost when a server is
+/// killed in the middle.
+pub const TAKEN_FOR: Duration = Duration::from_secs(3);
+
+/// What was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Which kind of program sent it.
+    pub source: String,
+    /// What that program calls this delivery: the same when it is sent again.
+    pub id: String,
+    /// Sealed.
+    pub body: Vec<u8>,
+    /// The run that it may begin, if it was not received before.
+    pub run: RunId,
+}
+
+/// A delivery that somebody works on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakenUp {
+    pub number: i64,
+    pub sent: Sent,
+    pub at: Timestamp,
+    /// How often it was taken up, with this time.
+    pub tries: u32,
+}
+
+impl Store {
+    /// Keeps what was sent; says whether it is new. Durable once answered. Old ones that were worked through are forgotten
+    /// on the way.
+    pub fn receive(&self, sent: &Sent) -> Ticket<bool> {
+        let sent = sent.clone();
+        self.write(nobodys(), Terms::DURABLE, move |db| {
+            let now = Timestamp::now().as_millisecond();
+            db.prepare_cached("DELETE FROM deliveries WHERE done_at < ?1")?
+                .execute([now - KEPT_DAYS * 24 * 60 * 60 * 1000])?;
+            let new = db
+                .prepare_cached(
+                    "INSERT INTO deliveries (source, id, at, run, body, not_before, tries) VALUES (?1, ?2, ?3, ?4, ?5, 0, 0)
+                     ON CONFLICT DO NOTHING",
+                )?
+                .execute(params![sent.source, sent.id, now, sent.run.uuid(), sent.body])?;
+            Ok(new == 1)
+        })
+    }
+
+    /// Takes the oldest delivery up that nobody works on.
+    pub fn take_up_delivery(&self, taker: &str) -> Ticket<Option<TakenUp>> {
+        let taker = taker.to_owned();
+        self.write(nobodys(), Terms::RELAXED, move |db| take_up(db, &taker, Timestamp::now()))
+    }
+
+    /// Says that this taker still works on what it has taken up.
+    pub fn keep_deliveries(&self, taker: &str) -> Ticket<()> {
+        let taker = taker.to_owned();
+        self.write(nobodys(), Terms::RELAXED, move |db| {
+            db.prepare_cached("UPDATE deliveries SET not_before = ?2 WHERE done_at IS NULL AND taker = ?1")?
+                .execute(params![taker, until(Timestamp::now(), TAKEN_FOR)])?;
+            Ok(())
+        })
+    }
+
+    /// Records what a delivery came to; nobody takes it up again.
+    pub fn settle_delivery(&self, number: i64, came_to: &str) -> Ticket<()> {
+        let came_to = came_to.to_owned();
+        self.write(nobodys(), Terms::RELAXED, move |db| {
+            db.prepare_cached(
+                "UPDATE deliveries SET done_at = ?2, came_to = ?3, body = NULL, taker = NULL WHERE number = ?1",
+            )?
+            .execute(params![number, Timestamp::now().as_millisecond(), came_to])?;
+            Ok(())
+        })
+    }
+
+    /// Puts a delivery back, for anybody to take up after a while.
+    pub fn put_back_delivery(&self, number: i64, after: Duration) -> Ticket<()> {
+        self.write(nobodys(), Terms::RELAXED, move |db| {
+            db.prepare_cached("UPDATE deliveries SET taker = NULL, not_before = ?2 WHERE number = ?1")?
+                .execute(params![number, until(Timestamp::now(), after)])?;
+            Ok(())
+        })
+    }
+
+    /// How many deliveries wait to be worked through.
+    ///
+    /// # Errors
+    /// What reading met.
+    pub fn open_deliveries(&self) -> Result<u64, crate::journal::Error> {
+        self.glimpse(|db| {
+            let count = "SELECT count(*) FROM deliveries WHERE done_at IS NULL";
+            Ok(db.prepare_cached(count)?.query_row([], |row| row.get(0))?)
+        })
+    }
+}
+
+fn take_up(db: &Connection, taker: &str, now: Timestamp) -> Result<Option<TakenUp>, Failure> {
+    let found = db
+        .prepare_cached(
+            "UPDATE deliveries SET taker = ?1, not_before = ?3, tries = tries + 1 WHERE number =
+                 (SELECT number FROM deliveries WHERE done_at IS NULL AND not_before <= ?2 ORDER BY number LIMIT 1)
+             RETURNING number, source, id, body, run, at, tries",
+        )?
+        .query_row(params![taker, now.as_millisecond(), until(now, TAKEN_FOR)], |row| {
+            let texts: (i64, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let rest: (Option<Vec<u8>>, String, i64, u32) = (row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?);
+            Ok((texts, rest))
+        })
+        .optional()?;
+    Ok(found.map(|((number, source, id), (body, run, at, tries))| TakenUp {
+        number,
+        // Never another name than what was written: a run that can't be named can't be begun twice.
+        sent: Sent { source, id, body: body.unwrap_or_default(), run: run.parse().unwrap_or_else(|_| nobodys()) },
+        at: Timestamp::from_millisecond(at).unwrap_or(now),
+        tries,
+    }))
+}
+
+fn until(now: Timestamp, after: Duration) -> i64 {
+    now.as_millisecond().saturating_add(i64::try_from(after.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::testkit::{new_run, sql, store};
+
+    fn sent(id: &str) -> Sent {
+        Sent { source: "alerts".into(), id: id.into(), body: vec![1, 2], run: new_run() }
+    }
+
+    #[test]
+    fn what_is_sent_again_is_received_once_and_worked_through_in_order() {
+        let (_base, store) = store();
+        let (one, two) = (sent("1"), sent("2"));
+        assert!(store.receive(&one).wait().unwrap());
+        assert!(!store.receive(&Sent { run: new_run(), ..one.clone() }).wait().unwrap());
+        assert!(store.receive(&Sent { source: "chat".into(), ..one.clone() }).wait().unwrap(), "of another source");
+        assert!(store.receive(&two).wait().unwrap());
+        let take = |taker: &str| store.take_up_delivery(taker).wait().unwrap();
+        let first = take("a").unwrap();
+        assert_eq!((first.sent.clone(), first.tries), (one.clone(), 1));
+        assert_eq!(take("b").unwrap().sent.source, "chat");
+        assert_eq!(take("a").unwrap().sent, two);
+        assert_eq!(take("a"), None);
+        assert_eq!(store.open_deliveries().unwrap(), 3);
+        store.settle_delivery(first.number, "started").wait().unwrap();
+        assert_eq!(store.open_deliveries().unwrap(), 2);
+        assert!(!store.receive(&one).wait().unwrap(), "it is known, also when it is done");
+        let kept: Option<Vec<u8>> = sql(&store)
+            .query_row("SELECT body FROM deliveries WHERE number = ?1", [first.number], |r| r.get(0))
+            .unwrap();
+        assert_eq!(kept, None, "nothing of it is kept for longer than it is needed");
+    }
+
+    #[test]
+    fn what_a_killed_server_worked_on_is_taken_up_under_the_same_run() {
+        let (_base, store) = store();
+        let one = sent("1");
+        assert!(store.receive(&one).wait().unwrap());
+        let take = |taker: &str| store.take_up_delivery(taker).wait().unwrap();
+        assert!(take("a").is_some());
+        assert_eq!(take("b"), None);
+        let pass = || sql(&store).execute("UPDATE deliveries SET not_before = not_before - 3001", []).unwrap();
+        pass();
+        store.keep_deliveries("a").wait().unwrap();
+        assert_eq!(take("b"), None, "it is still worked on");
+        pass();
+        let again = take("b").unwrap();
+        assert_eq!((again.sent.run, again.tries), (one.run, 2));
+        store.put_back_delivery(again.number, Duration::from_secs(2)).wait().unwrap();
+        assert_eq!(take("b"), None);
+        pass();
+        assert!(take("c").is_some());
+    }
+
+    #[test]
+    fn an_old_one_is_forgotten_only_if_it_was_worked_through() {
+        let (_base, store) = store();
+        let (done, open) = (sent("done"), sent("open"));
+        assert!(store.receive(&done).wait().unwrap() && store.receive(&open).wait().unwrap());
+        let taken = store.take_up_delivery("a").wait().unwrap().unwrap();
+        store.settle_delivery(taken.number, "").wait().unwrap();
+        let week = "UPDATE deliveries SET at = at - 604800001, done_at = done_at - 604800001";
+        sql(&store).execute(week, []).unwrap();
+        assert!(!store.receive(&open).wait().unwrap());
+        assert!(store.receive(&done).wait().unwrap());
+    }
+}
