@@ -76,6 +76,23 @@ pub struct Foreground {
     pub actor: Actor,
 }
 
+impl Foreground {
+    /// Of a rehearsal, which hears nobody and is shown whole at its end: Ctrl-C ends the process, and there is nothing to
+    /// put in order.
+    pub fn unheard(actor: Actor) -> Foreground {
+        let (_, control) = tokio::sync::mpsc::unbounded_channel();
+        Foreground { watcher: Box::new(Unwatched), control, attended: false, actor }
+    }
+}
+
+/// Shows nothing.
+struct Unwatched;
+
+impl Watcher for Unwatched {
+    fn events(&mut self, _: &[Event], _: &Facts) {}
+    fn waiting(&mut self, _: &Waits, _: &Facts) {}
+}
+
 /// Why a driver returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Why {

@@ -7,10 +7,12 @@
 )]
 
 mod approvals;
+mod atlas;
 mod backups;
 mod binary;
 mod checks;
 mod cli;
+mod client;
 mod clocks;
 mod composites;
 mod contracts;
@@ -52,6 +54,7 @@ mod services;
 mod shipped;
 mod steps;
 mod tmpfs;
+mod transcripts;
 mod undo;
 mod vercel;
 mod world;

@@ -6,11 +6,11 @@ use clap::Args;
 use serde_json::json;
 
 use crate::engine::plan::Drift;
-use crate::runs::PreparedApply;
+use crate::runs::{Foreground, PreparedApply};
 use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
-use crate::surfaces::cli::run::{Listing, consent, unheard};
+use crate::surfaces::cli::run::{Listing, consent};
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{foreground, plan};
 use crate::transcript::{Plan, saved};
@@ -45,14 +45,14 @@ pub fn apply(session: &Session, args: ApplyArgs) -> Result<Exit, CliError> {
     }
     let actor = session.actor(&runs)?;
     runs.may_start(&apply.prepared, &actor)?;
-    let (rehearsed, drift) = runs.rehearse_apply(&apply, unheard(actor.clone()))?;
+    let (rehearsed, drift) = runs.rehearse_apply(&apply, Foreground::unheard(actor.clone()))?;
     if !drift.writes.is_empty() {
         return refuse(session, &apply, &drift);
     }
     if ui.human() {
         ui.progress(&saved::head(&apply.saved, ui.marks));
         let plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
-        plan.lines(&rehearsed.facts, ui.marks).iter().for_each(|line| ui.progress(line));
+        plan.lines(&rehearsed.facts, ui.marks, ui.tells_everything()).iter().for_each(|line| ui.progress(line));
         saved::reach(&apply.saved.radius).iter().for_each(|line| ui.progress(line));
         saved::beside(&apply.saved).iter().for_each(|line| ui.progress(line));
         saved::read_otherwise(&drift.reads, ui.marks).iter().for_each(|line| ui.progress(line));

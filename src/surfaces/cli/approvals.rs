@@ -2,13 +2,13 @@
 
 use clap::Args;
 use jiff::Timestamp;
-use serde_json::{Value as Json, json};
 
 use crate::runs::Waiting;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::table;
+use crate::surfaces::shapes::approvals::{left, name, of_waiting};
 use crate::transcript::{approval, words};
 
 /// Characters of what would be changed; the whole of it is shown to whoever approves.
@@ -43,19 +43,6 @@ pub fn approvals(session: &Session, args: &ApprovalsArgs) -> Result<Exit, CliErr
     Ok(Exit::SUCCESS)
 }
 
-/// `7k3q9d/copy`: what `approve` takes.
-pub fn name(waiting: &Waiting) -> String {
-    format!("{}/{}", waiting.run.run, waiting.approval.request.step)
-}
-
-/// `14:58`, or that it is over.
-pub fn left(waiting: &Waiting, now: Timestamp) -> String {
-    match waiting.left_ms(now) {
-        0 => "expired".to_owned(),
-        ms => words::stopwatch(ms),
-    }
-}
-
 fn cells(waiting: &Waiting, now: Timestamp) -> Vec<String> {
     let who = match (waiting.approval.request.single, waiting.who.as_slice()) {
         (true, _) => "its operator: nobody else is configured".to_owned(),
@@ -83,29 +70,4 @@ fn what(waiting: &Waiting) -> String {
         summary => summary.to_owned(),
     });
     said.collect::<Vec<_>>().join("; ")
-}
-
-/// An approval for programs. Additive only.
-pub fn of_waiting(waiting: &Waiting, now: Timestamp) -> Json {
-    let request = &waiting.approval.request;
-    json!({
-        "run": waiting.run.run.short(),
-        "runbook": waiting.run.runbook,
-        "target": waiting.run.target,
-        "step": request.step.as_str(),
-        "message": request.message,
-        "change": request.change,
-        "changes": request.changes,
-        "complete": request.complete,
-        "asked_by": waiting.requester.id,
-        "asked_at": waiting.approval.requested_at.to_string(),
-        "expires": request.expires.to_string(),
-        "left_ms": waiting.left_ms(now),
-        "needs": approval::needs(&request.needs),
-        "single_operator": request.single,
-        "given_by": waiting.approval.given.iter().map(|given| given.actor.id.as_str()).collect::<Vec<_>>(),
-        "who": waiting.who,
-        "mine": waiting.refused.is_none(),
-        "why_not": waiting.refused,
-    })
 }

@@ -1,16 +1,15 @@
 //! `rerail approve` and `rerail reject`: somebody's word about exactly one change.
 
 use clap::Args;
-use jiff::Timestamp;
 use serde_json::json;
 
 use crate::runs::{Delivered, Taken, Waiting, names_change};
-use crate::surfaces::cli::approvals::{left, name};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::prompt;
 use crate::surfaces::cli::session::Session;
-use crate::transcript::{Line, Marks, Tone, approval, words};
+use crate::surfaces::shapes::approvals::{name, shown};
+use crate::transcript::{Line, Tone};
 
 #[derive(Args, Debug)]
 pub struct ApproveArgs {
@@ -100,31 +99,6 @@ fn asked(session: &Session, waiting: &Waiting) -> Result<Option<bool>, CliError>
         Some(typed) if typed.trim().is_empty() => Ok(Some(false)),
         Some(typed) => Err(CliError::usage(format!("typed `{}`, expected `{run}`; it still waits", typed.trim()))),
     }
-}
-
-/// The change as the approver sees it, which goes into the record with their word.
-pub fn shown(waiting: &Waiting, marks: Marks) -> Vec<Line> {
-    let (request, now) = (&waiting.approval.request, Timestamp::now());
-    let run = &waiting.run;
-    let dot = format!(" {} ", marks.dot());
-    let mut facts = vec![format!("{}/{}", run.runbook, run.run)];
-    facts.extend(run.target.as_ref().map(|target| format!("on {target}")));
-    let asked = words::stopwatch(words::between(waiting.approval.requested_at, now));
-    facts.push(format!("asked by {} {asked} ago", waiting.requester.id));
-    facts.push(format!("{} left", left(waiting, now)));
-    let mut lines =
-        vec![Line::of(Tone::Strong, request.step.as_str()).add(Tone::Plain, &dot).add(Tone::Plain, &facts.join(&dot))];
-    let needs = match request.single {
-        true => "nobody else is configured: this is self-approval".to_owned(),
-        false => format!("needs {}", approval::needs(&request.needs)),
-    };
-    let given: Vec<&str> = waiting.approval.given.iter().map(|given| given.actor.id.as_str()).collect();
-    let so_far = if given.is_empty() { String::new() } else { format!("; so far: {}", given.join(", ")) };
-    lines.push(Line::of(Tone::Dim, &format!("  {needs}{so_far}")));
-    lines.extend(Line::block(Tone::Plain, &request.message, 2));
-    lines.extend(approval::changes(request, marks));
-    lines.push(Line::of(Tone::Dim, &format!("  change {}", request.change)));
-    lines
 }
 
 fn told(session: &Session, waiting: &Waiting, taken: Taken, word: &str) -> Result<Exit, CliError> {

@@ -10,8 +10,8 @@ use crate::runs::{Hash, RunRow, Runs};
 use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
-use crate::surfaces::cli::result;
 use crate::surfaces::cli::session::Session;
+use crate::surfaces::shapes::run::whole;
 use crate::transcript::html::{self, Evidence};
 use crate::transcript::jsonl::{self, Links};
 use crate::transcript::{markdown, picture};
@@ -72,7 +72,7 @@ pub fn export(session: &Session, args: &ExportArgs) -> Result<Exit, CliError> {
             let (events, facts) = runs.story(&run)?;
             picture::svg(&events, &facts)
         }
-        Format::Json => format!("{:#}\n", result::whole(&runs, &run)?),
+        Format::Json => format!("{:#}\n", whole(&runs, &run)?),
         Format::Jsonl => events(&runs, &run)?,
     };
     let Some(path) = &args.out else {

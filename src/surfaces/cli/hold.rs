@@ -1,13 +1,13 @@
 //! `rerail hold`: let no run of this store write until the hold is lifted.
 
 use clap::{Args, Subcommand};
-use serde_json::{Value as Json, json};
 
 use crate::engine::event::Hold;
 use crate::runs::LastHold;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
+use crate::surfaces::shapes::hold::of_hold;
 use crate::transcript::line::person;
 use crate::transcript::{Line, Tone, words};
 
@@ -68,17 +68,4 @@ pub fn hold(session: &Session, args: &HoldArgs) -> Result<Exit, CliError> {
 /// `since 2026-11-21 14:03:02Z by ana: freeze`
 fn since(hold: &Hold) -> String {
     format!("since {} by {}: {}", words::date_time(hold.since), person(&hold.actor), hold.reason)
-}
-
-/// The hold for programs. Additive only.
-pub fn of_hold(last: Option<&LastHold>) -> Json {
-    let lifted = last.and_then(|last| last.lifted.as_ref());
-    json!({
-        "on": last.is_some() && lifted.is_none(),
-        "since": last.map(|last| last.hold.since.to_string()),
-        "by": last.map(|last| last.hold.actor.id.as_str()),
-        "reason": last.map(|last| last.hold.reason.as_str()),
-        "lifted_at": lifted.map(|(_, at)| at.to_string()),
-        "lifted_by": lifted.map(|(actor, _)| actor.id.as_str()),
-    })
 }

@@ -12,12 +12,13 @@ use serde_json::json;
 use crate::engine::plan::SavedPlan;
 use crate::project::replace;
 use crate::runbook::types::parse_duration;
-use crate::runs::{Made, PLAN_BYTES_MAX, PLAN_LASTS_MAX, Why};
+use crate::runs::{Foreground, Made, PLAN_BYTES_MAX, PLAN_LASTS_MAX, Why};
 use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
-use crate::surfaces::cli::run::{Asked, plan_json, show_plan, unheard, warn};
+use crate::surfaces::cli::run::{Asked, show_plan, warn};
 use crate::surfaces::cli::session::Session;
+use crate::surfaces::shapes::plan::of_plan;
 use crate::transcript::{Plan, saved};
 
 #[derive(Args, Debug)]
@@ -51,7 +52,7 @@ pub fn plan(session: &Session, args: PlanArgs) -> Result<Exit, CliError> {
     let request = args.asked.request()?;
     let prepared = runs.prepare(&request)?;
     warn(session, &prepared);
-    let foreground = unheard(session.actor(&runs)?);
+    let foreground = Foreground::unheard(session.actor(&runs)?);
     let Made { rehearsed, plan: made } = runs.plan(&prepared, &request.runbook, args.expires, foreground)?;
     let plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
     let Some((saved_plan, text)) = made else {
@@ -70,7 +71,7 @@ pub fn plan(session: &Session, args: PlanArgs) -> Result<Exit, CliError> {
             ui.hint(&format!("to do exactly this:  rerail apply {shown}"));
         }
         Output::Json | Output::Yaml | Output::Sarif | Output::Junit => {
-            let mut json = plan_json(&plan, &rehearsed);
+            let mut json = of_plan(&plan, &rehearsed);
             if let Some(object) = json.as_object_mut() {
                 object.insert("saved".to_owned(), saved_json(&saved_plan, &shown));
             }

@@ -9,8 +9,8 @@ use crate::surfaces::cli::checkpoint::of_checkpoint;
 use crate::surfaces::cli::consent::Consent;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
-use crate::surfaces::cli::runs::moment;
 use crate::surfaces::cli::session::Session;
+use crate::surfaces::shapes::runs::moment;
 use crate::transcript::{Line, Tone, words};
 
 /// Runs that are named before the question: a screen, and the number says the rest.

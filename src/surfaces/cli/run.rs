@@ -4,12 +4,9 @@ use std::io::Read;
 
 use clap::Args;
 
-use crate::engine::event::{Actor, Event};
-use crate::engine::facts::Facts;
-use crate::engine::machine::Waits;
 use crate::runbook::problem::render;
 use crate::runbook::spec::Effect;
-use crate::runs::{Change, Foreground, Prepared, Rehearsed, Runs, StartRequest, Watcher};
+use crate::runs::{Change, Foreground, Prepared, Rehearsed, Runs, StartRequest};
 use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::consent::{Consent, destructive};
 use crate::surfaces::cli::error::CliError;
@@ -17,6 +14,7 @@ use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::foreground;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::ui::Ui;
+use crate::surfaces::shapes::plan::of_plan;
 use crate::transcript::text::Mark;
 use crate::transcript::{Line, Plan, Tone, jsonl, saved};
 
@@ -191,7 +189,7 @@ pub fn change_line(change: &Change, marks: crate::transcript::Marks) -> Line {
 /// If the rehearsal can't begin.
 pub fn rehearse(session: &Session, runs: &Runs, prepared: Prepared, detailed: bool) -> Result<Exit, CliError> {
     let ui = &session.ui;
-    let rehearsed = runs.rehearse(&prepared, unheard(session.actor(runs)?))?;
+    let rehearsed = runs.rehearse(&prepared, Foreground::unheard(session.actor(runs)?))?;
     let plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
     show_plan(ui, &plan, &rehearsed);
     Ok(if detailed && plan.changes_something() { Exit::PLAN_CHANGES } else { Exit::SUCCESS })
@@ -202,37 +200,17 @@ pub fn show_plan(ui: &Ui, plan: &Plan, rehearsed: &Rehearsed) {
     match ui.output {
         Output::Human => {
             let reach = saved::reach(&rehearsed.radius());
-            plan.lines(&rehearsed.facts, ui.marks).iter().chain(&reach).for_each(|line| ui.result(line));
+            plan.lines(&rehearsed.facts, ui.marks, ui.tells_everything())
+                .iter()
+                .chain(&reach)
+                .for_each(|line| ui.result(line));
         }
-        Output::Json | Output::Yaml | Output::Sarif | Output::Junit => ui.result_json(&plan_json(plan, rehearsed)),
+        Output::Json | Output::Yaml | Output::Sarif | Output::Junit => ui.result_json(&of_plan(plan, rehearsed)),
         Output::Jsonl => {
             let Some(run) = rehearsed.facts.started.as_ref().map(|started| started.run) else { return };
             rehearsed.events.iter().for_each(|event| ui.result_text(&(jsonl::event(event, run) + "\n")));
         }
     }
-}
-
-/// A plan for programs, with how far it reaches.
-pub fn plan_json(plan: &Plan, rehearsed: &Rehearsed) -> serde_json::Value {
-    let mut json = plan.to_json();
-    if let (Some(object), Ok(reach)) = (json.as_object_mut(), serde_json::to_value(rehearsed.radius())) {
-        object.insert("reach".to_owned(), reach);
-    }
-    json
-}
-
-/// A rehearsal hears nobody: Ctrl-C ends the process, and there is nothing to put in order.
-pub fn unheard(actor: Actor) -> Foreground {
-    let (_, control) = tokio::sync::mpsc::unbounded_channel();
-    Foreground { watcher: Box::new(Unwatched), control, attended: false, actor }
-}
-
-/// A plan is shown whole at its end.
-struct Unwatched;
-
-impl Watcher for Unwatched {
-    fn events(&mut self, _: &[Event], _: &Facts) {}
-    fn waiting(&mut self, _: &Waits, _: &Facts) {}
 }
 
 #[cfg(test)]

@@ -1,21 +1,29 @@
 //! `rerail serve`: the server of a project, in the foreground until it is asked to go.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
 use tokio::sync::watch;
 
+use crate::runs::Parting;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::parting;
 use crate::surfaces::cli::session::Session;
-use crate::surfaces::http::{Bind, Hosts, LocalToken, Server};
+use crate::surfaces::cli::ui::Ui;
+use crate::surfaces::http::{Bind, Handed, Hosts, LocalToken, Server, Tls};
 use crate::transcript::words::count;
 
 /// The socket, in the directory of the journal.
 const SOCKET: &str = "server.sock";
+/// How often it is looked whether there is a new certificate: two entries of a directory each.
+const CERTIFICATE_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Args, Debug)]
 pub struct ServeArgs {
@@ -34,34 +42,45 @@ pub struct ServeArgs {
     /// A proxy in front of it speaks TLS: it may listen where others can reach it
     #[arg(long)]
     behind_proxy: bool,
+    /// Speak TLS on the network with this certificate, and those between it and a root (PEM)
+    #[arg(long, value_name = "FILE", requires_all = ["tls_key", "listen"], conflicts_with = "behind_proxy")]
+    tls_cert: Option<PathBuf>,
+    /// Its key (PEM), readable by its owner and group alone; both are read again when they change, and at SIGHUP
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
 }
 
 /// Serves until SIGTERM or Ctrl-C; a second one ends it at once.
 pub fn serve(session: &Session, args: &ServeArgs) -> Result<Exit, CliError> {
+    let handed = Handed::take()?;
     let ui = &session.ui;
     let runs = session.runs()?;
     let state_dir = session.state_dir()?;
-    let socket = match args.no_socket {
-        true => None,
-        false => Some(args.socket.clone().unwrap_or_else(|| state_dir.join(SOCKET))),
-    };
-    let bind = Bind { socket, tcp: args.listen, proxied: args.behind_proxy, hosts: args.host.clone() };
+    let bind = bind(args, &handed, &state_dir)?;
     let people = &runs.project().settings.people;
     bind.is_safe(people)?;
     // Makes the journal if there is none, and says early if it can't be used.
     runs.counts()?;
     let local = people.is_single_operator().then(|| LocalToken::of(&state_dir)).transpose()?;
-    let listening = bind.listen()?;
+    let listening = bind.listen(handed)?;
     let (asked, stop) = watch::channel(0_u8);
     let once_more = asked.clone();
+    let again = bind.tls.clone().map(|tls| look_after(tls, Arc::clone(ui)));
     parting::listen(
         move || once_more.send_modify(|times| *times = times.saturating_add(1)),
-        Some(Box::new(move |_| {
-            asked.send_modify(|times| *times = times.saturating_add(1));
+        Some(Box::new(move |parting| {
+            match &again {
+                // Without a terminal that could be gone, it is how a service is told to read its files again.
+                Some(again) if parting == Parting::HungUp && !std::io::stdin().is_terminal() => {
+                    again.send(()).ok();
+                }
+                _ => asked.send_modify(|times| *times = times.saturating_add(1)),
+            }
             true
         })),
     );
-    let address = listening.address().map(|address| format!("http://{address}"));
+    let scheme = if bind.tls.is_some() { "https" } else { "http" };
+    let address = listening.address().map(|address| format!("{scheme}://{address}"));
     let token = local.as_ref().map(|local| local.path().to_owned());
     match ui.human() {
         true => {
@@ -86,4 +105,49 @@ pub fn serve(session: &Session, args: &ServeArgs) -> Result<Exit, CliError> {
         ui.warning(&format!("{runs} did not come to a stop in time; the next server takes them up from the journal"));
     }
     Ok(Exit::SUCCESS)
+}
+
+/// Has the certificate read again when its files change, and whenever something is sent.
+fn look_after(tls: Arc<Tls>, ui: Arc<Ui>) -> Sender<()> {
+    let (again, asked) = channel();
+    let look = move || {
+        loop {
+            let read = match asked.recv_timeout(CERTIFICATE_EVERY) {
+                Ok(()) => Some(tls.read_again()),
+                Err(RecvTimeoutError::Timeout) => tls.look(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            match read {
+                None => {}
+                Some(Ok(until)) => ui.remark(&format!("the certificate was read again; it is good until {until}")),
+                Some(Err(error)) => {
+                    ui.warning(&format!("{}; the certificate that was read before stays in use", error.message));
+                }
+            }
+        }
+    };
+    // Without the thread the certificate is that of the start until the next one.
+    let _ = std::thread::Builder::new().name("certificate".into()).spawn(look);
+    again
+}
+
+/// Where to listen: where the service manager does already, or else where the flags say.
+fn bind(args: &ServeArgs, handed: &Handed, state_dir: &Path) -> Result<Bind, CliError> {
+    let (socket, tcp) = match (handed.is_empty(), args.no_socket) {
+        (false, _) => {
+            if args.listen.is_some() || args.socket.is_some() || args.no_socket {
+                let said = "the service manager has opened the sockets of this server, so it can't open others";
+                return Err(CliError::usage(said).hint(
+                    "say where to listen in the socket unit, and take --listen, --socket and --no-socket off the command",
+                ));
+            }
+            let path = handed.unix.as_ref().and_then(|unix| Some(unix.local_addr().ok()?.as_pathname()?.to_owned()));
+            (path, handed.tcp.as_ref().and_then(|tcp| tcp.local_addr().ok()))
+        }
+        (true, true) => (None, args.listen),
+        (true, false) => (Some(args.socket.clone().unwrap_or_else(|| state_dir.join(SOCKET))), args.listen),
+    };
+    let tls = args.tls_cert.as_ref().zip(args.tls_key.as_ref());
+    let tls = tls.map(|(cert, key)| Tls::open(cert, key)).transpose()?.map(Arc::new);
+    Ok(Bind { socket, tcp, proxied: args.behind_proxy, hosts: args.host.clone(), tls })
 }

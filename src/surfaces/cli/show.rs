@@ -12,8 +12,8 @@ use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::follow;
-use crate::surfaces::cli::result;
 use crate::surfaces::cli::session::Session;
+use crate::surfaces::shapes::run::{steps, whole};
 use crate::transcript::line::{self, Style};
 use crate::transcript::{Line, Tone, jsonl, summary, timeline, why, words};
 
@@ -59,7 +59,7 @@ pub fn show(session: &Session, args: &ShowArgs) -> Result<Exit, CliError> {
     match ui.output {
         Output::Human => {}
         Output::Json | Output::Yaml | Output::Sarif | Output::Junit => {
-            ui.result_json(&result::whole(&runs, &run)?);
+            ui.result_json(&whole(&runs, &run)?);
             return Ok(Exit::SUCCESS);
         }
         Output::Jsonl => {}
@@ -123,7 +123,7 @@ fn show_step(session: &Session, facts: &Facts, name: &str) -> Result<Exit, CliEr
         return Err(no_step(facts, name));
     };
     if !ui.human() {
-        let steps = result::steps(facts);
+        let steps = steps(facts);
         let found = steps.as_array().and_then(|rows| rows.iter().find(|row| row["step"] == name));
         ui.result_json(found.unwrap_or(&serde_json::Value::Null));
         return Ok(Exit::SUCCESS);

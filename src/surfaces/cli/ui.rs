@@ -97,6 +97,11 @@ impl Ui {
         &self.redactor
     }
 
+    /// Whether everything is told, also how actions do what they do.
+    pub fn tells_everything(&self) -> bool {
+        self.detail == Detail::Events
+    }
+
     /// Whether results are for a person.
     pub fn human(&self) -> bool {
         self.output == Output::Human

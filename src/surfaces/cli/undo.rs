@@ -4,12 +4,12 @@ use clap::Args;
 use serde_json::json;
 
 use crate::runbook::spec::Effect;
-use crate::runs::{Begun, PreparedUndo, Rehearsed, Runs};
+use crate::runs::{Begun, Foreground, PreparedUndo, Rehearsed, Runs};
 use crate::surfaces::cli::consent::{Consent, destructive};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::foreground;
-use crate::surfaces::cli::run::{show_plan, unheard};
+use crate::surfaces::cli::run::show_plan;
 use crate::surfaces::cli::session::Session;
 use crate::transcript::line::paths;
 use crate::transcript::{Plan, words};
@@ -53,7 +53,7 @@ pub fn undo(session: &Session, args: UndoArgs) -> Result<Exit, CliError> {
     }
     let ui = &session.ui;
     if ui.human() {
-        plan.lines(&rehearsed.facts, ui.marks).iter().for_each(|line| ui.progress(line));
+        plan.lines(&rehearsed.facts, ui.marks, ui.tells_everything()).iter().for_each(|line| ui.progress(line));
     }
     let actor = session.actor_on(&runs, &run)?;
     let consent = consent(session, &prepared, args.yes, args.confirm.as_deref())?;
@@ -80,7 +80,7 @@ fn nothing(session: &Session, prepared: &PreparedUndo) -> Result<Exit, CliError>
 }
 
 fn rehearse(session: &Session, runs: &Runs, prepared: &PreparedUndo) -> Result<Rehearsed, CliError> {
-    Ok(runs.rehearse_undo(prepared, unheard(session.actor_on(runs, &prepared.run)?))?)
+    Ok(runs.rehearse_undo(prepared, Foreground::unheard(session.actor_on(runs, &prepared.run)?))?)
 }
 
 /// As before a run: `--yes` answers the question, and never stands in for a name.

@@ -5,10 +5,10 @@ use serde_json::json;
 
 use crate::engine::ids::RunId;
 use crate::runs::{Delivered, RunRow, Taken, Waiting, names_change};
-use crate::surfaces::cli::approve::shown;
-use crate::surfaces::cli::hold;
 use crate::surfaces::http::call::{Answer, Call};
 use crate::surfaces::http::problem::Problem;
+use crate::surfaces::shapes::approvals::shown;
+use crate::surfaces::shapes::hold::of_hold;
 use crate::transcript::{Line, Marks};
 
 /// Why, for the record.
@@ -145,5 +145,5 @@ pub fn hold(call: &Call<'_>, _: RunId) -> Result<Answer, Problem> {
         true => drop(call.runs.hold(&actor, reason.as_deref().unwrap_or_default())?),
         false => drop(call.runs.lift(&actor)?),
     }
-    Ok(Answer::json(200, &hold::of_hold(call.runs.last_hold()?.as_ref())))
+    Ok(Answer::json(200, &of_hold(call.runs.last_hold()?.as_ref())))
 }

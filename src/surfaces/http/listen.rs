@@ -22,11 +22,15 @@ use crate::runbook::people::People;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::http::authority::Peer;
+use crate::surfaces::http::service::Handed;
+use crate::surfaces::http::tls::Tls;
 
 /// Connections at once: below what a process may have open without asking.
 const CONNECTIONS_MAX: usize = 512;
 /// How long a client may take to say what it wants.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
+/// How long it may take to agree on how to encrypt: two round trips and some arithmetic, also over a bad line.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 /// Bytes of what it says before its body.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How long is waited after the system has refused a connection, as when too many files are open.
@@ -41,13 +45,16 @@ pub struct Bind {
     pub proxied: bool,
     /// Names that were declared.
     pub hosts: Vec<String>,
+    /// What is spoken on the network, if not plain text.
+    pub tls: Option<Arc<Tls>>,
 }
 
 /// What is listened on.
 #[derive(Debug)]
 pub struct Listening {
-    unix: Option<(UnixListener, Own)>,
+    unix: Option<(UnixListener, Option<Own>)>,
     tcp: Option<TcpListener>,
+    tls: Option<Arc<Tls>>,
 }
 
 /// The file of our socket, removed at the end if it is still ours.
@@ -74,9 +81,10 @@ impl Bind {
         let Some(address) = self.tcp.filter(|address| !address.ip().is_loopback()) else { return Ok(()) };
         let said =
             |missing: &str| CliError::new(Exit::EXPOSED, format!("{address} can be reached by others, and {missing}"));
-        if !self.proxied {
+        if !self.proxied && self.tls.is_none() {
             return Err(said("nothing encrypts what is said there")
-                .hint("listen on 127.0.0.1, with a proxy that speaks TLS in front of it")
+                .hint("give a certificate with --tls-cert FILE --tls-key FILE --host NAME")
+                .hint("or listen on 127.0.0.1, with a proxy that speaks TLS in front of it")
                 .hint("or, if a proxy on another machine does, say so: --behind-proxy --host NAME"));
         }
         if self.hosts.is_empty() {
@@ -90,12 +98,16 @@ impl Bind {
         Ok(())
     }
 
-    /// Listens from now on.
+    /// Listens from now on, where `handed` does so already there.
     ///
     /// # Errors
     /// If an address is taken, or can't be had.
-    pub fn listen(&self) -> Result<Listening, CliError> {
-        let unix = self.socket.as_deref().map(listen_at).transpose()?;
+    pub fn listen(&self, handed: Handed) -> Result<Listening, CliError> {
+        if !handed.is_empty() {
+            let Handed { unix, tcp } = handed;
+            return Ok(Listening { unix: unix.map(|unix| (unix, None)), tcp, tls: self.tls.clone() });
+        }
+        let unix = self.socket.as_deref().map(listen_at).transpose()?.map(|(unix, own)| (unix, Some(own)));
         let tcp = self.tcp.map(|address| {
             let failed = |error: &std::io::Error| {
                 CliError::new(Exit::TOOL_FAILED, format!("listening on {address} failed: {error}"))
@@ -104,7 +116,7 @@ impl Bind {
             listener.set_nonblocking(true).map_err(|error| failed(&error))?;
             Ok::<_, CliError>(listener)
         });
-        Ok(Listening { unix, tcp: tcp.transpose()? })
+        Ok(Listening { unix, tcp: tcp.transpose()?, tls: self.tls.clone() })
     }
 }
 
@@ -145,10 +157,9 @@ fn listen_at(path: &Path) -> Result<(UnixListener, Own), CliError> {
 
 /// Takes connections until the server is about to end, then waits until each has had its answer.
 pub(super) async fn accept(listening: Listening, router: Router, mut leaving: watch::Receiver<bool>) {
-    let Listening { unix, tcp } = listening;
+    let Listening { unix, tcp, tls } = listening;
     // The file of the socket goes with this task.
-    let (unix, _own) =
-        unix.map_or((None, None), |(unix, own)| (tokio::net::UnixListener::from_std(unix).ok(), Some(own)));
+    let (unix, _own) = unix.map_or((None, None), |(unix, own)| (tokio::net::UnixListener::from_std(unix).ok(), own));
     let tcp = tcp.and_then(|tcp| tokio::net::TcpListener::from_std(tcp).ok());
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
@@ -159,7 +170,7 @@ pub(super) async fn accept(listening: Listening, router: Router, mut leaving: wa
             () = left(&mut leaving) => break,
             Some(_) = connections.join_next() => {}
             taken = from_tcp(tcp.as_ref()) => match taken {
-                Ok(stream) => drop(connections.spawn(attend(stream, Peer::Network, router.clone(), ended, slot))),
+                Ok(stream) => drop(connections.spawn(greet(stream, tls.clone(), router.clone(), ended, slot))),
                 Err(_) => tokio::time::sleep(ACCEPT_AGAIN_AFTER).await,
             },
             taken = from_unix(unix.as_ref()) => match taken {
@@ -196,6 +207,25 @@ async fn from_unix(listener: Option<&tokio::net::UnixListener>) -> std::io::Resu
             Ok((stream, uid))
         }
         None => std::future::pending().await,
+    }
+}
+
+/// Serves a connection from the network, behind TLS if that is spoken there.
+async fn greet(
+    stream: tokio::net::TcpStream,
+    tls: Option<Arc<Tls>>,
+    router: Router,
+    mut leaving: watch::Receiver<bool>,
+    slot: OwnedSemaphorePermit,
+) {
+    let Some(tls) = tls else { return attend(stream, Peer::Network, router, leaving, slot).await };
+    let greeted = tokio::select! {
+        greeted = tokio::time::timeout(HANDSHAKE_WITHIN, tls.acceptor().accept(stream)) => greeted,
+        () = left(&mut leaving) => return,
+    };
+    // Who speaks plain text, or trusts somebody else, is told so by the alert that is sent already.
+    if let Ok(Ok(stream)) = greeted {
+        attend(stream, Peer::Network, router, leaving, slot).await;
     }
 }
 
@@ -247,6 +277,7 @@ mod tests {
             proxied,
             hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
             socket: None,
+            tls: None,
         };
         for local in ["127.0.0.1:0", "127.0.0.9:80", "[::1]:80"] {
             bind(local, false, &[]).is_safe(&People::default()).unwrap();
@@ -269,7 +300,7 @@ mod tests {
     fn a_socket_is_for_its_owner_and_a_dead_one_is_replaced_but_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s.sock");
-        let listen = || Bind { socket: Some(path.clone()), ..Bind::default() }.listen();
+        let listen = || Bind { socket: Some(path.clone()), ..Bind::default() }.listen(Handed::default());
         let first = listen().unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
         assert!(listen().unwrap_err().message.contains("another server that is alive"));
@@ -282,7 +313,7 @@ mod tests {
         assert!(listen().unwrap_err().message.contains("is no socket"));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
         let long = dir.path().join("x".repeat(200));
-        let error = Bind { socket: Some(long), ..Bind::default() }.listen().unwrap_err();
+        let error = Bind { socket: Some(long), ..Bind::default() }.listen(Handed::default()).unwrap_err();
         assert!(error.message.contains("too long"), "{}", error.message);
     }
 }

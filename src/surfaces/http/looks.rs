@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
 use crate::runs::{RunFilter, Status};
-use crate::surfaces::cli::{approvals, describe, hold, list, result, runs};
 use crate::surfaces::http::call::{Answer, Call, plain_name};
 use crate::surfaces::http::openapi;
 use crate::surfaces::http::problem::Problem;
+use crate::surfaces::shapes::{approvals, hold, run, runbook, runbooks, runs};
 
 /// Runs on one page unless more are asked for.
 const PAGE: u32 = 50;
@@ -42,18 +42,18 @@ pub fn whoami(call: &Call<'_>) -> Result<Answer, Problem> {
 }
 
 /// Runbooks, as `rerail list`.
-pub fn runbooks(call: &Call<'_>) -> Result<Answer, Problem> {
+pub fn books(call: &Call<'_>) -> Result<Answer, Problem> {
     let words: Vec<String> = call.parameters(&["words"])?.into_iter().map(|(_, words)| words).collect();
     let words: Vec<String> = words.iter().flat_map(|words| words.split_whitespace()).map(str::to_lowercase).collect();
-    Ok(Answer::json(200, &Json::Array(list::rows_json(&call.runs, &words)?)))
+    Ok(Answer::json(200, &Json::Array(runbooks::of_runbooks(&call.runs, &words)?)))
 }
 
 /// One runbook, as `rerail describe`.
-pub fn runbook(call: &Call<'_>) -> Result<Answer, Problem> {
+pub fn book(call: &Call<'_>) -> Result<Answer, Problem> {
     let name = plain_name("runbook", call.subject.as_deref().unwrap_or_default())?;
     let (program, faults) = call.runs.check(name)?;
     match program {
-        Some(program) => Ok(Answer::json(200, &describe::to_json(&program))),
+        Some(program) => Ok(Answer::json(200, &runbook::of_program(&program))),
         None => Err(Problem { faults, ..Problem::new(422, format!("runbook `{name}` has problems")) }),
     }
 }
@@ -93,8 +93,8 @@ pub fn page(call: &Call<'_>) -> Result<Answer, Problem> {
 }
 
 /// One run, as `rerail show`.
-pub fn run(call: &Call<'_>) -> Result<Answer, Problem> {
-    Ok(Answer::json(200, &result::whole(&call.runs, &call.run()?)?))
+pub fn one(call: &Call<'_>) -> Result<Answer, Problem> {
+    Ok(Answer::json(200, &run::whole(&call.runs, &call.run()?)?))
 }
 
 /// What waits for somebody's yes, as `rerail approvals`.

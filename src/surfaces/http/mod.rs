@@ -20,7 +20,9 @@ mod problem;
 mod rates;
 mod routes;
 mod serve;
+mod service;
 mod starts;
+mod tls;
 
 pub use authority::Authority;
 pub use hooks::{Heard, Hook, Sent};
@@ -30,3 +32,5 @@ pub use listen::{Bind, Listening};
 pub use local_token::LocalToken;
 pub use routes::{Route, TABLE};
 pub use serve::{Server, Serving};
+pub use service::Handed;
+pub use tls::Tls;

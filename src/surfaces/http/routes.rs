@@ -82,8 +82,8 @@ pub const TABLE: &[Route] = &[
     look("/metrics", READ, "Figures for Prometheus", metrics::figures),
     look("/api/v1/openapi.json", READ, "This description", looks::described),
     look("/api/v1/whoami", READ, "Who is calling, and in which roles", looks::whoami),
-    Route { query: &["words"], ..look("/api/v1/runbooks", READ, "Runbooks, as `rerail list`", looks::runbooks) },
-    look("/api/v1/runbooks/{runbook}", READ, "One runbook, as `rerail describe`", looks::runbook),
+    Route { query: &["words"], ..look("/api/v1/runbooks", READ, "Runbooks, as `rerail list`", looks::books) },
+    look("/api/v1/runbooks/{runbook}", READ, "One runbook, as `rerail describe`", looks::book),
     Route {
         path: "/api/v1/plans",
         authority: READ,
@@ -100,7 +100,7 @@ pub const TABLE: &[Route] = &[
         does: Does::Act(starts::start, Twice::Same),
         ..act("/api/v1/runs", RUN, "Start a run, as `rerail run`", starts::start, start)
     },
-    look("/api/v1/runs/{run}", READ, "One run, as `rerail show`", looks::run),
+    look("/api/v1/runs/{run}", READ, "One run, as `rerail show`", looks::one),
     Route {
         path: "/api/v1/runs/{run}/events",
         authority: READ,

@@ -8,11 +8,11 @@ use serde_json::{Map as JsonMap, Value as Json, json};
 use crate::engine::event::{Actor, Decision};
 use crate::engine::ids::{RunId, StepPath};
 use crate::runbook::spec::Effect;
-use crate::runs::{Began, DecideRequest, Prepared, RunRow, StartRequest};
+use crate::runs::{Began, DecideRequest, Foreground, Prepared, RunRow, StartRequest};
 use crate::script::value::{Map, Value};
-use crate::surfaces::cli::run::{plan_json, unheard};
 use crate::surfaces::http::call::{Answer, Call, plain_name};
 use crate::surfaces::http::problem::Problem;
+use crate::surfaces::shapes::plan::of_plan;
 use crate::transcript::Plan;
 use crate::transcript::words::count;
 
@@ -88,9 +88,9 @@ impl Asked {
 pub fn plan(call: &Call<'_>) -> Result<Answer, Problem> {
     let prepared = call.read::<Asked>()?.prepare(call)?;
     let actor = call.runs.identify(&call.principal.caller)?;
-    let rehearsed = call.runs.rehearse(&prepared, unheard(actor))?;
+    let rehearsed = call.runs.rehearse(&prepared, Foreground::unheard(actor))?;
     let plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
-    Ok(Answer::json(200, &plan_json(&plan, &rehearsed)))
+    Ok(Answer::json(200, &of_plan(&plan, &rehearsed)))
 }
 
 /// Starts a run under this name, as `rerail run`; it goes on after the answer.

@@ -5,10 +5,13 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rerail::runs::Token;
 use rustix::process::{Pid, Signal, kill_process};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use serde_json::Value as Json;
 
 use crate::binary::kit::{PATIENCE, Place, until};
@@ -66,15 +69,25 @@ pub struct Served {
 impl Served {
     /// With a socket of this name beside the project, and a port.
     pub fn start(place: &Place, name: &str) -> Served {
+        Served::with(place, name, &["--listen", "127.0.0.1:0"])
+    }
+
+    /// The same, listening as these arguments say.
+    pub fn with(place: &Place, name: &str, args: &[&str]) -> Served {
         let socket = place.beside(name);
         let shown = socket.to_str().unwrap();
-        let mut command = place.rerail(&["serve", "--socket", shown, "--listen", "127.0.0.1:0", "-o", "jsonl"]);
+        let mut command = place.rerail(&[&["serve", "--socket", shown, "-o", "jsonl"], args].concat());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let json: Json = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
         let address = json["address"].as_str().unwrap();
         Served { child, socket, port: address.rsplit(':').next().unwrap().parse().unwrap() }
+    }
+
+    /// One that was started otherwise.
+    pub fn of(child: Child, socket: PathBuf, port: u16) -> Served {
+        Served { child, socket, port }
     }
 
     pub fn pid(&self) -> u32 {
@@ -100,6 +113,18 @@ impl Served {
         Client { to: To::Port(self.port), headers: vec![("host".into(), format!("127.0.0.1:{}", self.port))] }
     }
 
+    /// Over TLS, to the name `localhost`, trusting these certificates (PEM) alone.
+    pub fn tls(&self, trusted: &str) -> Client {
+        let mut roots = rustls::RootCertStore::empty();
+        for root in CertificateDer::pem_slice_iter(trusted.as_bytes()) {
+            roots.add(root.unwrap()).unwrap();
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = builder.unwrap().with_root_certificates(roots).with_no_client_auth();
+        Client { to: To::Tls(self.port, Arc::new(config)), headers: vec![("host".into(), "localhost".into())] }
+    }
+
     pub fn unix(&self) -> Client {
         Client { to: To::Socket(self.socket.clone()), headers: vec![("host".into(), "localhost".into())] }
     }
@@ -115,12 +140,14 @@ impl Drop for Served {
 #[derive(Clone)]
 enum To {
     Port(u16),
+    Tls(u16, Arc<rustls::ClientConfig>),
     Socket(PathBuf),
 }
 
 trait Wire: Read + Write + Send {}
 impl Wire for TcpStream {}
 impl Wire for UnixStream {}
+impl Wire for rustls::StreamOwned<rustls::ClientConnection, TcpStream> {}
 
 /// One who asks, with the headers they always send.
 #[derive(Clone)]
@@ -181,7 +208,11 @@ impl Client {
     pub fn try_send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> std::io::Result<Reply> {
         let mut wire = self.open(method, path, headers, body)?;
         let mut bytes = Vec::new();
-        wire.read_to_end(&mut bytes)?;
+        match wire.read_to_end(&mut bytes) {
+            // A server that closes without a word of TLS has still said all it had to say.
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {}
+            read => drop(read?),
+        }
         let text = String::from_utf8(bytes).unwrap();
         let broken = || std::io::Error::other(format!("no answer: {text:?}"));
         let (head, body) = text.split_once("\r\n\r\n").ok_or_else(broken)?;
@@ -202,6 +233,13 @@ impl Client {
                 let stream = TcpStream::connect(("127.0.0.1", *port))?;
                 stream.set_read_timeout(Some(PATIENCE))?;
                 Box::new(stream)
+            }
+            To::Tls(port, config) => {
+                let stream = TcpStream::connect(("127.0.0.1", *port))?;
+                stream.set_read_timeout(Some(PATIENCE))?;
+                let name = "localhost".try_into().unwrap();
+                let connection = rustls::ClientConnection::new(Arc::clone(config), name).unwrap();
+                Box::new(rustls::StreamOwned::new(connection, stream))
             }
             To::Socket(path) => {
                 let stream = UnixStream::connect(path)?;

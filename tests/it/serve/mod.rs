@@ -2,7 +2,8 @@
 
 mod authority;
 mod driving;
-mod kit;
+pub mod kit;
 mod once;
+mod service;
 mod stream;
 mod together;

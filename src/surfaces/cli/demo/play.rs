@@ -4,9 +4,8 @@ use std::path::Path;
 
 use clap::ValueEnum as _;
 
-use crate::engine::ids::StepPath;
 use crate::project::Project;
-use crate::runs::{Runs, StartRequest};
+use crate::runs::{Foreground, Runs, StartRequest};
 use crate::surfaces::cli::consent::Consent;
 use crate::surfaces::cli::demo::project::DemoProject;
 use crate::surfaces::cli::demo::stage::{Stage, TARGET};
@@ -14,7 +13,7 @@ use crate::surfaces::cli::demo::{DemoArgs, Scenario};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::foreground;
-use crate::surfaces::cli::run::{show_plan, unheard};
+use crate::surfaces::cli::run::show_plan;
 use crate::surfaces::cli::session::Session;
 use crate::transcript::{Line, Plan, Tone, escape, timeline};
 
@@ -42,12 +41,11 @@ pub fn run(session: &Session, args: &DemoArgs) -> Result<Exit, CliError> {
             return Ok(found);
         }
     }
-    let inside = "but for what is inside actions; nothing is changed by it.";
-    say(session, "Rehearsal:", &format!("what `{} --dry-run` shows, {inside}", command(repair)));
+    say(session, "Rehearsal:", &format!("what `{} --dry-run` shows; nothing is changed by it.", command(repair)));
     if session.ui.human() {
-        let rehearsed = runs.rehearse(&runs.prepare(&request(repair, None))?, unheard(session.actor(&runs)?))?;
-        let mut plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
-        plan.rows.retain(|row| is_outermost(&row.step));
+        let rehearsed =
+            runs.rehearse(&runs.prepare(&request(repair, None))?, Foreground::unheard(session.actor(&runs)?))?;
+        let plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
         show_plan(&session.ui, &plan, &rehearsed);
     }
     let reason = match consent(session, repair) {
@@ -63,11 +61,6 @@ pub fn run(session: &Session, args: &DemoArgs) -> Result<Exit, CliError> {
     }
     what_next(session, args, &stage, &state_dir);
     Ok(exit)
-}
-
-/// Whether a step stands in the runbook itself.
-fn is_outermost(step: &StepPath) -> bool {
-    !step.as_str().contains('/')
 }
 
 /// As it would be typed in a project that has the target.

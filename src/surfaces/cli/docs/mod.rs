@@ -20,8 +20,8 @@ use crate::runbook::sites::{self, Site};
 use crate::runs::{ListedAction, Runs};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
-use crate::surfaces::cli::list::origin_word;
 use crate::surfaces::cli::session::Session;
+use crate::surfaces::shapes::runbooks::origin_word;
 use crate::transcript::{Line, Tone, words};
 
 #[derive(Args, Debug)]

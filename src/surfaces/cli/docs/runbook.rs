@@ -4,9 +4,9 @@ use crate::runbook::model::{Block, Body, FindingRule, Input, Runbook, Step, walk
 use crate::runbook::program::Program;
 use crate::runbook::types::Type;
 use crate::surfaces::cli::actions::choices;
-use crate::surfaces::cli::describe::{group, manner, what, written};
 use crate::surfaces::cli::docs::page::{Page, code, words_of};
 use crate::surfaces::cli::docs::{Book, Catalogue};
+use crate::surfaces::shapes::runbook::{group, manner, what, written};
 use crate::transcript::words;
 
 /// Characters of a condition in a table; the graph and the file have the rest.

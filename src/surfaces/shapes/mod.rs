@@ -1,0 +1,11 @@
+//! What surfaces say alike: the plain objects of `-o json`, which the server answers with, and the texts they share.
+//!
+//! Nothing here decides or performs anything. Fields are only ever added.
+
+pub mod approvals;
+pub mod hold;
+pub mod plan;
+pub mod run;
+pub mod runbook;
+pub mod runbooks;
+pub mod runs;

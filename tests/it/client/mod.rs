@@ -1,0 +1,3 @@
+//! `rerail --server`: the real binary as a client of the real server, beside the same story told on one machine.
+
+mod tls;
