@@ -2,7 +2,8 @@
 //!
 //! Compiled to nothing without the feature `failpoints`. With it, `RERAIL_CRASH_AT=k` kills the process at
 //! the k-th point it meets (from 1), and `RERAIL_CRASH_LOG=file` appends the name of every point, so that
-//! a test can enumerate them: k = 1.. until the run ends by itself. `RERAIL_PANIC_AT=name=text` panics with that text at each
+//! a test can enumerate them: k = 1.. until the run ends by itself. `RERAIL_CRASH_NAMED=name` kills it at
+//! the first point of that name, and `RERAIL_PANIC_AT=name=text` panics with that text at each
 //! point of that name, as a bug there would.
 
 /// Passes a crash point.
@@ -22,6 +23,7 @@ pub fn hit(name: &str) {
     static LOG: LazyLock<Option<std::path::PathBuf>> =
         LazyLock::new(|| std::env::var_os("RERAIL_CRASH_LOG").map(Into::into));
     static PANIC_AT: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("RERAIL_PANIC_AT").ok());
+    static CRASH_NAMED: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("RERAIL_CRASH_NAMED").ok());
     static HITS: AtomicU64 = AtomicU64::new(0);
 
     let count = HITS.fetch_add(1, Ordering::SeqCst) + 1;
@@ -35,7 +37,7 @@ pub fn hit(name: &str) {
     if let Some((at, text)) = PANIC_AT.as_deref().and_then(|wanted| wanted.split_once('=')) {
         assert!(at != name, "{text}");
     }
-    if *CRASH_AT == Some(count) {
+    if *CRASH_AT == Some(count) || CRASH_NAMED.as_deref() == Some(name) {
         // SIGKILL rather than abort: no handler, no core, exactly what the kernel does to a process.
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).ok();
         std::process::abort();

@@ -2,6 +2,7 @@
 
 pub mod approval;
 pub mod cases;
+pub mod chat;
 pub mod check;
 pub mod codes;
 pub mod commands;

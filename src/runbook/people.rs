@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::runbook::chat;
 use crate::runbook::node::Node;
 use crate::runbook::problem::Problem;
 use crate::runbook::reader::{Keys, Reader};
@@ -21,7 +22,7 @@ const OS_USER_BYTES_MAX: usize = 256;
 
 pub(super) const PERSON: Keys = Keys {
     what: "person",
-    known: &["os_user", "roles", "token_hash", "tokens"],
+    known: &["os_user", "roles", "token_hash", "tokens", "chat"],
     later: &[],
     foreign: &[
         ("token", "a token never stands in a file: `rerail token new NAME` makes one, its digest is `token_hash`"),
@@ -44,6 +45,8 @@ pub struct Person {
     pub token_hash: Option<TokenHash>,
     /// What proves who they are to a server.
     pub tokens: Vec<ScopedToken>,
+    /// Who they are in chats: the ids that the chat `slack`, `mattermost`, `discord` or `generic` gives them.
+    pub chat: BTreeMap<String, String>,
 }
 
 /// SHA-256 of a token's text.
@@ -65,6 +68,12 @@ impl People {
     pub fn of_os_user(&self, os_user: &str) -> Option<(&str, &Person)> {
         let found = self.0.iter().find(|(_, person)| person.os_user.as_deref() == Some(os_user));
         found.map(|(name, person)| (name.as_str(), person))
+    }
+
+    /// Whom a chat knows under this id.
+    pub fn of_chat(&self, chat: &str, id: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(_, person)| person.chat.get(chat).is_some_and(|known| known == id));
+        found.map(|(name, _)| name.as_str())
     }
 
     /// All names, in order.
@@ -121,6 +130,7 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> People {
 struct Seen {
     os_users: BTreeMap<String, Span>,
     hashes: BTreeMap<[u8; HASH_BYTES], Span>,
+    chats: BTreeMap<(String, String), Span>,
     roles: BTreeMap<String, Span>,
 }
 
@@ -148,12 +158,14 @@ fn person(reader: &mut Reader, name: &Spanned<String>, node: &Node, seen: &mut S
     });
     let tokens =
         fields.get("tokens").map(|node| tokens::read(reader, node, |reader, hash, span| seen.hash(reader, hash, span)));
-    if fields.get("os_user").is_none() && fields.get("token_hash").is_none() && tokens.is_none() && !fields.strange {
+    let chat = fields.get("chat").map(|node| chats(reader, node, seen));
+    let proved = fields.has("os_user") || fields.has("token_hash") || tokens.is_some() || chat.is_some();
+    if !proved && !fields.strange {
         let message = format!("nothing proves who {} is", quoted(&name.value));
         let span = reader.first_line(name.span);
         reader.push(
             Problem::error("E0106", &reader.source, span, message)
-                .label("this person needs `os_user`, `token_hash` or `tokens`")
+                .label("this person needs `os_user`, `token_hash`, `tokens` or `chat`")
                 .help(format!(
                     "give the user of the operating system, or make a token: `rerail token new {}`",
                     name.value
@@ -161,7 +173,22 @@ fn person(reader: &mut Reader, name: &Spanned<String>, node: &Node, seen: &mut S
         );
     }
     let roles = roles.into_iter().map(|role| role.value).collect();
-    Some(Person { os_user, roles, token_hash, tokens: tokens.unwrap_or_default() })
+    let (tokens, chat) = (tokens.unwrap_or_default(), chat.unwrap_or_default());
+    Some(Person { os_user, roles, token_hash, tokens, chat })
+}
+
+/// Who a person is in chats.
+fn chats(reader: &mut Reader, node: &Node, seen: &mut Seen) -> BTreeMap<String, String> {
+    let mut read = BTreeMap::new();
+    let Some(fields) = reader.fields(node, &chat::IDENTITIES) else { return read };
+    for chat in chat::IDENTITIES.known {
+        let Some(id) = fields.get(chat).and_then(|node| chat::identity(reader, chat, node)) else { continue };
+        if let Some(first) = seen.chats.insert(((*chat).to_owned(), id.value.clone()), id.span) {
+            shared(reader, id.span, first, &format!("two people are {} in {chat}", quoted(&id.value)));
+        }
+        read.insert((*chat).to_owned(), id.value);
+    }
+    read
 }
 
 impl Seen {
@@ -256,6 +283,26 @@ mod tests {
         assert_eq!(read.of_os_user("ana"), None, "a name is no user of the operating system");
         assert_eq!(read.who(&["lead".into(), "jo-s_2".into()]), ["ana", "jo-s_2"]);
         assert!(!read.is_single_operator() && People::default().is_single_operator());
+    }
+
+    #[test]
+    fn a_chat_knows_a_person_by_ids_that_nobody_else_has() {
+        let (read, problems) =
+            people("{ ana: { chat: { slack: T1/U2, discord: \"600\" } }, ben: { chat: { slack: T2/U2 } } }");
+        assert_eq!(problems, []);
+        assert_eq!(read.of_chat("slack", "T1/U2"), Some("ana"));
+        assert_eq!(read.of_chat("slack", "T2/U2"), Some("ben"));
+        assert_eq!(read.of_chat("slack", "T3/U2"), None);
+        assert_eq!((read.of_chat("mattermost", "600"), read.of_chat("discord", "600")), (None, Some("ana")));
+        for (text, code) in [
+            ("{ ana: { chat: { slack: T1/U2 } }, ben: { chat: { slack: T1/U2 } } }", "E0116"),
+            ("{ ana: { chat: { slack: U2 } } }", "E0105"),
+            ("{ ana: { chat: { slack: \"T1/\" } } }", "E0105"),
+            ("{ ana: { chat: { discord: \"@ana\" } } }", "E0105"),
+            ("{ ana: { chat: { teams: x } } }", "E0103"),
+        ] {
+            assert_eq!(people(text).1.iter().map(|(code, _)| *code).collect::<Vec<_>>(), [code], "{text}");
+        }
     }
 
     #[test]

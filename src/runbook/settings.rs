@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::runbook::chat::{self, Chat};
 use crate::runbook::commands::{Commands, read_commands, read_secret_commands};
 use crate::runbook::mail::{self, Mail};
 use crate::runbook::nearest::did_you_mean;
@@ -31,6 +32,8 @@ pub struct Settings {
     pub mail: Option<Mail>,
     /// Who may act here.
     pub people: People,
+    /// Which chats they may speak from.
+    pub chat: Chat,
 }
 
 /// A target: named input values, where its secrets come from, what may be reached.
@@ -85,8 +88,12 @@ impl From {
     }
 }
 
-pub(super) const SETTINGS: Keys =
-    Keys { what: "project file", known: &["version", "allow", "mail", "people"], later: &["limits"], foreign: &[] };
+pub(super) const SETTINGS: Keys = Keys {
+    what: "project file",
+    known: &["version", "allow", "mail", "people", "chat"],
+    later: &["limits"],
+    foreign: &[],
+};
 pub(super) const ALLOW: Keys = Keys {
     what: "list of permissions",
     known: &["env", "file_write", "exec", "secret_commands"],
@@ -131,6 +138,7 @@ pub fn read_settings(source: &Arc<Source>) -> (Settings, Vec<Problem>) {
         if let Some(node) = fields.get("people") {
             settings.people = people::read(&mut reader, node);
         }
+        settings.chat = fields.get("chat").map(|node| chat::read(&mut reader, node)).unwrap_or_default();
     }
     (settings, reader.finish())
 }
@@ -188,7 +196,8 @@ fn secrets(reader: &mut Reader, node: &Node) -> BTreeMap<String, SecretSource> {
     read
 }
 
-fn secret(reader: &mut Reader, name: &str, node: &Node) -> Option<SecretSource> {
+/// Reads where a secret comes from; `name` is what it is called there, unless the file says so.
+pub(super) fn secret(reader: &mut Reader, name: &str, node: &Node) -> Option<SecretSource> {
     let fields = reader.fields(node, &SECRET)?;
     let from = reader.required(&fields, "from").and_then(|node| reader.text(node, "`from`"))?;
     let hosts = fields.get("hosts").map(|node| hosts(reader, node)).unwrap_or_default();

@@ -76,6 +76,7 @@ impl Runs {
         let target = target.map(|name| self.project().target(name)).transpose()?;
         let secrets = target.as_ref().map(|(target, _, name)| (name.as_str(), &target.secrets));
         seen.extend(self.project().settings.mail.as_ref().map(|settings| mail(settings, secrets)));
+        seen.extend(self.chats());
         if let Some((target, _, name)) = &target {
             seen.extend(self.target_checkup(name, target)?);
         }
@@ -119,6 +120,46 @@ impl Runs {
             });
         }
         seen
+    }
+
+    /// Whether each chat has what it needs: credentials that can be read, and somebody it knows. Nobody is asked.
+    fn chats(&self) -> Vec<Checkup> {
+        let chat = &self.project().settings.chat;
+        let slack = chat.slack.as_ref().map(|slack| {
+            let way = if slack.app_token.is_some() { "Socket Mode" } else { "over HTTP" };
+            let secrets = [
+                ("signing_secret", slack.signing_secret.as_ref()),
+                ("bot_token", Some(&slack.bot_token)),
+                ("app_token", slack.app_token.as_ref()),
+            ];
+            self.chat("slack", way, &secrets, slack.channels.len())
+        });
+        let mattermost = chat.mattermost.as_ref().map(|mattermost| {
+            let secrets =
+                [("command_token", Some(&mattermost.command_token)), ("bot_token", Some(&mattermost.bot_token))];
+            self.chat("mattermost", &mattermost.url, &secrets, mattermost.channels.len())
+        });
+        let discord = chat.discord.as_ref().map(|discord| {
+            self.chat("discord", "over HTTP", &[("bot_token", Some(&discord.bot_token))], discord.channels.len())
+        });
+        let generic = chat.generic.as_ref().map(|generic| {
+            self.chat("generic", &generic.url, &[("secret", Some(&generic.secret))], generic.channels.len())
+        });
+        [slack, mattermost, discord, generic].into_iter().flatten().collect()
+    }
+
+    fn chat(&self, name: &str, way: &str, secrets: &[(&str, Option<&SecretSource>)], channels: usize) -> Checkup {
+        let what = format!("chat.{name}");
+        let given = secrets.iter().filter_map(|(key, source)| Some((key, (*source)?)));
+        let wrong = given.filter_map(|(key, source)| self.own_secret(&format!("{what}.{key}"), source).err());
+        let wrong: Vec<String> = wrong.map(|error| error.message).collect();
+        if !wrong.is_empty() {
+            return Checkup::new(&what, Fitness::Broken, wrong.join("; ")).hint("nobody can speak from there");
+        }
+        let people = &self.project().settings.people;
+        let named = people.names().filter_map(|person| people.named(person));
+        let named = named.filter(|person| person.chat.contains_key(name)).count();
+        Checkup::new(&what, Fitness::Well, format!("{way}, channels: {channels}, people named for it: {named}"))
     }
 
     fn journal_checkup(&self) -> Vec<Checkup> {

@@ -23,6 +23,7 @@ mod inputs;
 mod keep_secret;
 mod look;
 mod online;
+mod outside;
 mod people;
 mod plan;
 mod plan_file;
@@ -45,6 +46,7 @@ pub use crate::journal::{
     Checkpoint, Filter as RunFilter, Hash, Holder, LastHold, Line, Report as VerifyReport, RunRow, Status, StoreKey,
     sqlite_version,
 };
+pub use crate::steps::world::Connection;
 pub use actions::ListedAction;
 pub use agents::{AGENT_PLAN_LASTS, AgentPlans, ByAgent, Planned};
 pub use approvals::{Taken, Waiting, Word, names_change};
@@ -58,6 +60,7 @@ pub use fleet::{Began, Fleet};
 pub use follow::{Followed, Parted};
 pub use identity::{Badge, Caller, TOKEN_DAYS_MAX};
 pub use keep_secret::{Kept, SecretPlace};
+pub use outside::{Incoming, Outgoing};
 pub use people::{DecideRequest, Delivered};
 pub use plan::{LASTS_MAX as PLAN_LASTS_MAX, Made, PreparedApply};
 pub use plan_file::PLAN_BYTES_MAX;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use url::{Host, Url};
 
@@ -19,6 +20,7 @@ use crate::script::secret::{Leaf, Part, Sealed, SecretText};
 use crate::script::value::{Map, Value};
 use crate::steps::args::invalid;
 use crate::steps::blobs::Blobs;
+use crate::steps::dial;
 use crate::steps::egress::{Egress, host_text, read_host};
 use crate::steps::http::clients::Clients;
 use crate::steps::names::Names;
@@ -91,6 +93,14 @@ impl std::fmt::Debug for SealedValues {
         f.write_str("SealedValues")
     }
 }
+
+/// Both directions of a connection.
+pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
+
+/// A connection, with or without TLS.
+pub type Connection = Box<dyn Duplex>;
 
 /// Asked directly before the first byte of a write: may this driver still act? Called on the thread that
 /// performs the step, so it must not wait long.
@@ -228,6 +238,25 @@ impl World {
     /// A secret that is missing or can't be one.
     pub fn text_to_seal(&self, secret: &SecretText) -> Result<String, Failure> {
         secret.resolve(&mut |leaf| self.text_of(leaf))
+    }
+
+    /// A connection for a conversation that is not of a step, with TLS if that is asked for.
+    ///
+    /// # Errors
+    /// A host that is not allowed, can't be reached by `deadline`, or has no good certificate.
+    pub async fn connection(
+        &self,
+        host: &Host,
+        port: u16,
+        tls: bool,
+        deadline: Instant,
+    ) -> Result<Connection, Failure> {
+        self.shared.egress.check_host(host)?;
+        let (stream, _) = dial::connect(self, host, port, deadline).await?;
+        Ok(match tls {
+            true => Box::new(dial::secure(self, stream, host, deadline).await?),
+            false => Box::new(stream),
+        })
     }
 
     /// The text of one secret: read where the target says, or opened.

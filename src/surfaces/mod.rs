@@ -1,5 +1,6 @@
 //! What people and machines meet. A surface acts only through [`crate::runs`].
 
+pub mod chat;
 pub mod cli;
 pub mod http;
 pub mod mcp;

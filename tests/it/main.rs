@@ -10,6 +10,7 @@ mod approvals;
 mod atlas;
 mod backups;
 mod binary;
+mod chat;
 mod checks;
 mod cli;
 mod client;

@@ -90,6 +90,10 @@ fn every_shipped_file_fits_its_schema() {
     assert!(
         project.refuses("version: 1\nmail: { smtp: { host: a.example, user: u }, from: a@example.com }\n").is_some()
     );
+    let chat = "version: 1\npeople: { ana: { chat: { slack: T1/U1 } } }\nchat:\n  slack: { app_token: { from: env }, bot_token: { from: file, path: bot }, channels: [C1] }\n";
+    assert_eq!(project.refuses(chat), None);
+    assert!(!has_errors(&read_settings(&Source::new("rerail.yaml", chat)).1));
+    assert!(project.refuses("version: 1\nchat: { slack: { bot_token: { from: env } } }\n").is_some());
     let people =
         "version: 1\npeople:\n  ana: { os_user: ana, roles: [oncall, lead] }\n  jo-s: { token_hash: \"sha256:0\" }\n";
     assert_eq!(project.refuses(people), None);

@@ -1,8 +1,8 @@
-//! Keys below `providers` of a target, and `policy` of a target, and below `allow.exec`, `mail` and `people` of a project: what is particular to a place.
+//! Keys below `providers` of a target, and `policy` of a target, and below `allow.exec`, `mail`, `people` and `chat` of a project: what is particular to a place.
 
 use crate::runbook::schema::form::{Form, words};
 use crate::runbook::schema::table::{Definition, row};
-use crate::runbook::{commands, mail, people, policy, providers, railway, tokens};
+use crate::runbook::{chat, commands, mail, people, policy, providers, railway, tokens};
 
 const EFFECTS: [&str; 4] = words(&commands::EFFECTS);
 const REPEATS: [&str; 2] = words(&commands::REPEATS);
@@ -172,7 +172,7 @@ pub(super) const SMTP: Definition = Definition {
 
 pub(super) const PERSON: Definition = Definition {
     name: "person",
-    doc: "A person; at least one of `os_user`, `token_hash` and `tokens` proves who they are.",
+    doc: "A person; at least one of `os_user`, `token_hash`, `tokens` and `chat` proves who they are.",
     keys: &people::PERSON,
     required: &[],
     one_of: &[],
@@ -186,6 +186,100 @@ pub(super) const PERSON: Definition = Definition {
             Form::Maps("token"),
             "Tokens for a server, by name: `rerail token new NAME --scope …` makes one.",
         ),
+        row("chat", Form::Map("identities"), "Who they are in chats: ids, never names."),
+    ],
+};
+
+pub(super) const IDENTITIES: Definition = Definition {
+    name: "identities",
+    doc: "Ids of a person in chats.",
+    keys: &chat::IDENTITIES,
+    required: &[],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row("slack", Form::Text, "The ids of team and user, such as `T024BE7LD/U2147483697`."),
+        row("mattermost", Form::Text, "The id of the user."),
+        row("discord", Form::Text, "The id of the user."),
+        row("generic", Form::Text, "What the signed webhook calls the user."),
+    ],
+};
+
+pub(super) const CHAT: Definition = Definition {
+    name: "chat",
+    doc: "Which chats people may speak from; none without it.",
+    keys: &chat::CHAT,
+    required: &[],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row("slack", Form::Map("slack"), "A Slack app, over its socket or over HTTP."),
+        row("mattermost", Form::Map("mattermost"), "A slash command and a bot of a Mattermost server."),
+        row("discord", Form::Map("discord"), "An application of Discord."),
+        row("generic", Form::Map("generic"), "Anything else that signs what it sends."),
+    ],
+};
+
+const CHANNELS: &str = "Ids of the channels that may be used.";
+const BOT_TOKEN: &str = "What rerail posts with: where it is read from.";
+
+pub(super) const SLACK: Definition = Definition {
+    name: "slack",
+    doc: "A Slack app; it needs `app_token` for Socket Mode, or `signing_secret` for requests over HTTP.",
+    keys: &chat::SLACK,
+    required: &["bot_token", "channels"],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row("signing_secret", Form::Map("secret"), "Proves what comes over HTTP."),
+        row("bot_token", Form::Map("secret"), BOT_TOKEN),
+        row("app_token", Form::Map("secret"), "Opens the socket."),
+        row("channels", Form::Texts, CHANNELS),
+        row("api", Form::Text, "The address before the name of a method; that of Slack without it."),
+    ],
+};
+
+pub(super) const MATTERMOST: Definition = Definition {
+    name: "mattermost",
+    doc: "A slash command and a bot of a Mattermost server.",
+    keys: &chat::MATTERMOST,
+    required: &["url", "command_token", "bot_token", "channels"],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row("url", Form::Text, "The address of the server."),
+        row("command_token", Form::Map("secret"), "Proves who sends a command."),
+        row("bot_token", Form::Map("secret"), BOT_TOKEN),
+        row("channels", Form::Texts, CHANNELS),
+    ],
+};
+
+pub(super) const DISCORD: Definition = Definition {
+    name: "discord",
+    doc: "An application of Discord.",
+    keys: &chat::DISCORD,
+    required: &["public_key", "bot_token", "channels"],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row("public_key", Form::Text, "64 hex digits, from the page of the application."),
+        row("bot_token", Form::Map("secret"), BOT_TOKEN),
+        row("channels", Form::Texts, CHANNELS),
+        row("api", Form::Text, "The address before the path of a call; that of Discord without it."),
+    ],
+};
+
+pub(super) const GENERIC: Definition = Definition {
+    name: "generic",
+    doc: "A program that speaks for people and signs what it sends.",
+    keys: &chat::GENERIC,
+    required: &["secret", "url", "channels"],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row("secret", Form::Map("secret"), "Signs both ways."),
+        row("url", Form::Text, "Where messages are sent to."),
+        row("channels", Form::Texts, CHANNELS),
     ],
 };
 

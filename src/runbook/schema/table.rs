@@ -432,6 +432,7 @@ pub(super) const PROJECT: Definition = Definition {
         row("allow", Form::Map("allow"), "What is off until it is listed here."),
         row("mail", Form::Map("mail"), "How messages leave; without it none do."),
         row("people", Form::People("person"), "Who may act, by name; without it rerail has a single operator."),
+        row("chat", Form::Map("chat"), "Which chats they may speak from; none without it."),
     ],
 };
 
@@ -451,7 +452,7 @@ const ALLOW: Definition = Definition {
 };
 
 /// All of them. Three are files, and each of those stands alone.
-pub(super) const DEFINITIONS: [&Definition; 46] = [
+pub(super) const DEFINITIONS: &[&Definition] = &[
     &RUNBOOK,
     &OUTPUT,
     &INPUT,
@@ -484,6 +485,12 @@ pub(super) const DEFINITIONS: [&Definition; 46] = [
     &places::SMTP,
     &places::PERSON,
     &places::TOKEN,
+    &places::IDENTITIES,
+    &places::CHAT,
+    &places::SLACK,
+    &places::MATTERMOST,
+    &places::DISCORD,
+    &places::GENERIC,
     &places::POLICY,
     &places::FLOOR,
     &places::NEED,

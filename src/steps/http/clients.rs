@@ -36,8 +36,11 @@ pub struct Clients {
 }
 
 impl World {
-    /// The client for reads.
-    pub(super) fn read_client(&self) -> Result<reqwest::Client, Failure> {
+    /// The client for reads, and for what the program asks for itself.
+    ///
+    /// # Errors
+    /// If a file of certificates can't be read.
+    pub fn read_client(&self) -> Result<reqwest::Client, Failure> {
         let build = || {
             let mut config = self.shared.trust.client_config()?;
             config.resumption = Resumption::in_memory_sessions(READ_SESSIONS);

@@ -9,7 +9,7 @@ use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{
     actions, answer, apply, approvals, approve, cancel, check, checkpoint, complete, completions, cores, demo,
-    describe, diff, docs, doctor, eval, explain, export, graph, hold, list, logging, man, mcp, new, note, panics,
+    describe, diff, docs, doctor, eval, explain, export, graph, hold, link, list, logging, man, mcp, new, note, panics,
     pause, plan, prune, record, replay, resume, run, runs, schema, secrets, serve, show, take, test, token, undo,
     verify, version,
 };
@@ -97,6 +97,7 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Doctor(args) => doctor::doctor(session, &args),
         Command::Token(args) => token::token(session, &args),
         Command::Whoami => token::whoami(session),
+        Command::Link(args) => link::link(session, &args),
         Command::Serve(args) => serve::serve(session, &args),
         Command::Mcp => mcp::mcp(session),
         Command::Secrets(args) => secrets::secrets(session, &args),

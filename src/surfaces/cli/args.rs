@@ -8,8 +8,8 @@ use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
     actions, answer, apply, approvals, approve, cancel, check, checkpoint, completions, demo, describe, diff, docs,
-    doctor, eval, explain, export, graph, hold, list, man, new, note, pause, plan, prune, record, replay, resume, run,
-    runs, schema, secrets, serve, show, take, test, token, undo, verify,
+    doctor, eval, explain, export, graph, hold, link, list, man, new, note, pause, plan, prune, record, replay, resume,
+    run, runs, schema, secrets, serve, show, take, test, token, undo, verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
@@ -195,6 +195,8 @@ pub enum Command {
     Token(token::TokenArgs),
     /// Say who acts, and in which roles
     Whoami,
+    /// Prove who you are in a chat, with the code it gave you
+    Link(link::LinkArgs),
     /// Serve this project to people and programs elsewhere, and drive its runs
     Serve(serve::ServeArgs),
     /// Give this project's tools to an assistant (Model Context Protocol)
@@ -229,6 +231,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
             "explain",
             "whoami",
             "token",
+            "link",
             "prune",
             "demo",
             "completions",

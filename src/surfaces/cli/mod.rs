@@ -34,6 +34,7 @@ pub mod graph;
 pub mod hold;
 pub mod junit;
 pub mod keys;
+pub mod link;
 pub mod list;
 pub mod live;
 pub mod logging;

@@ -39,6 +39,9 @@ pub struct ServeArgs {
     /// A name under which it is called, beside those of this machine (can be repeated)
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
+    /// The address under which people reach it, for links and buttons in chats
+    #[arg(long, value_name = "URL", value_parser = base)]
+    url: Option<String>,
     /// A proxy in front of it speaks TLS: it may listen where others can reach it
     #[arg(long)]
     behind_proxy: bool,
@@ -97,6 +100,9 @@ pub fn serve(session: &Session, args: &ServeArgs) -> Result<Exit, CliError> {
         false => ui.result_json(&json!({ "socket": bind.socket, "address": address, "token_file": token })),
     }
     let server = Server::new(runs, Hosts::new(&args.host), local);
+    if let Some(url) = &args.url {
+        server.called(url);
+    }
     let serving = server
         .serve(listening, stop)
         .map_err(|error| CliError::new(Exit::TOOL_FAILED, format!("the server can't run: {error}")))?;
@@ -105,6 +111,15 @@ pub fn serve(session: &Session, args: &ServeArgs) -> Result<Exit, CliError> {
         ui.warning(&format!("{runs} did not come to a stop in time; the next server takes them up from the journal"));
     }
     Ok(Exit::SUCCESS)
+}
+
+/// An address that paths are put behind.
+fn base(text: &str) -> Result<String, String> {
+    let plain = |url: &url::Url| url.host().is_some() && url.query().is_none() && url.fragment().is_none();
+    match url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && plain(&url)) {
+        true => Ok(text.trim_end_matches('/').to_owned()),
+        false => Err("expected an address such as https://ops.example.com".to_owned()),
+    }
 }
 
 /// Has the certificate read again when its files change, and whenever something is sent.

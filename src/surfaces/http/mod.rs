@@ -5,7 +5,7 @@
 
 mod acts;
 mod authority;
-mod call;
+pub mod call;
 mod events;
 mod gate;
 mod hooks;
@@ -26,12 +26,14 @@ mod starts;
 mod tls;
 
 pub use authority::Authority;
+pub use call::Answer;
 pub use call::plain_name;
 pub use hooks::{Heard, Hook, Sent};
 pub use hosts::Hosts;
 pub use jobs::{Beat, Job};
 pub use listen::{Bind, Listening};
 pub use local_token::LocalToken;
+pub use problem::Problem;
 pub use routes::{Route, TABLE};
 pub use serve::{Server, Serving};
 pub use service::Handed;

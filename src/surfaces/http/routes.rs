@@ -7,6 +7,8 @@ use serde_json::{Value as Json, json};
 use crate::engine::ids::RunId;
 use crate::runbook::tokens::Scope;
 use crate::runs::Twice;
+use crate::surfaces::chat::asked::Kind;
+use crate::surfaces::chat::hooks::Door;
 use crate::surfaces::http::authority::Authority;
 use crate::surfaces::http::call::{Answer, Call};
 use crate::surfaces::http::hooks::Hook;
@@ -77,6 +79,10 @@ const fn act(
     Route { path, authority, does: Does::Act(act, Twice::Unknown), summary, query: &[], body }
 }
 
+const fn hear(path: &'static str, summary: &'static str, hook: &'static dyn Hook) -> Route {
+    Route { path, authority: Authority::Signed, does: Does::Hear(hook), summary, query: &[], body: nothing }
+}
+
 /// Every route there is.
 pub const TABLE: &[Route] = &[
     look("/healthz", Authority::Anybody, "Whether the process lives", looks::alive),
@@ -133,6 +139,10 @@ pub const TABLE: &[Route] = &[
         query: &[],
         body: message,
     },
+    hear("/chat/slack", "What people ask for in Slack, signed by it", &Door(Kind::Slack)),
+    hear("/chat/mattermost", "What people ask for in Mattermost", &Door(Kind::Mattermost)),
+    hear("/chat/discord", "What people ask for in Discord, signed by it", &Door(Kind::Discord)),
+    hear("/chat/generic", "What people ask for in another chat, signed by its program", &Door(Kind::Generic)),
 ];
 
 fn object(required: &[&str], properties: Json) -> Json {

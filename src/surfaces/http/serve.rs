@@ -1,7 +1,7 @@
 //! What all requests share, and the life of the server: from its sockets to the last run that has been left.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -54,6 +54,7 @@ pub struct Server {
     pub leaving: watch::Sender<bool>,
     runs: Arc<Runs>,
     root: Option<PathBuf>,
+    url: OnceLock<String>,
 }
 
 /// How a server ended.
@@ -90,6 +91,7 @@ impl Server {
             leaving,
             runs,
             root,
+            url: OnceLock::new(),
         })
     }
 
@@ -114,6 +116,21 @@ impl Server {
     /// If the journal can't be read.
     pub fn open_deliveries(&self) -> Result<u64, RunsError> {
         self.runs.open_deliveries()
+    }
+
+    /// The door as it was when the server began: for what is in the store, whoever the people are by now.
+    pub fn journal(&self) -> &Runs {
+        &self.runs
+    }
+
+    /// The address of this server as people reach it, without a slash at its end; if somebody has said it.
+    pub fn url(&self) -> Option<&str> {
+        self.url.get().map(String::as_str)
+    }
+
+    /// Says under which address people reach this server. What was said first holds.
+    pub fn called(&self, url: &str) {
+        self.url.set(url.trim_end_matches('/').to_owned()).ok();
     }
 
     /// The redactor at every way out.

@@ -32,6 +32,10 @@ GET read /api/v1/approvals
 GET read /api/v1/hold
 POST run /api/v1/hold
 POST read /mcp
+POST signed /chat/slack
+POST signed /chat/mattermost
+POST signed /chat/discord
+POST signed /chat/generic
 ";
 
 fn method(route: &Route) -> &'static str {
@@ -87,6 +91,8 @@ fn what_is_observed_of_every_route_and_credential_is_what_is_declared() {
             let status = ask(client, route, &format!("{number}-{who}").replace(' ', "-"));
             let expected = match (route.authority, scopes) {
                 (Authority::Anybody, _) => vec![200],
+                // What proves a person proves no program.
+                (Authority::Signed, _) => vec![401],
                 (_, None) => vec![401],
                 (Authority::Person(scope), Some(scopes)) if scopes.contains(&scope) => vec![200, 400, 404],
                 (_, Some(_)) => vec![403],

@@ -1,0 +1,204 @@
+//! A message as every chat can show it: a title, lines, buttons, a link. Bounded here, so that no chat cuts it off or
+//! refuses it.
+
+use crate::transcript::{Line, escape};
+
+/// Lines of a card: what fits on a screen. The page has the rest.
+const LINES_MAX: usize = 38;
+/// Letters of a line, after which it is cut: two lines of a wide window.
+const LINE_CHARS_MAX: usize = 300;
+/// Letters of a title: what Slack's headers take.
+const TITLE_CHARS_MAX: usize = 150;
+/// Letters of a button: more are cut by every chat.
+const LABEL_CHARS_MAX: usize = 70;
+/// Buttons of a card: a row of them, as many as Discord and Slack show beside each other.
+const BUTTONS_MAX: usize = 5;
+/// Fields of a form: more is no form for a chat.
+pub const FIELDS_MAX: usize = 20;
+
+/// A message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Card {
+    title: String,
+    lines: Vec<Said>,
+    buttons: Vec<Button>,
+    page: Option<String>,
+}
+
+/// One line of a message, in letters of its own width or of one width.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    pub text: String,
+    pub code: bool,
+}
+
+/// A button. What it holds says nothing: what it may do stands on the shelf.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Button {
+    pub label: String,
+    pub holds: String,
+    pub style: Style,
+}
+
+/// How a button looks, where a chat can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    Plain,
+    Good,
+    Danger,
+}
+
+/// Questions to fill in, each with a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Form {
+    pub title: String,
+    pub submit: String,
+    /// As a button holds something.
+    pub holds: String,
+    pub fields: Vec<Field>,
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    pub name: String,
+    pub hint: Option<String>,
+    pub kind: FieldKind,
+    pub initial: Option<String>,
+    pub required: bool,
+}
+
+/// What may be filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FieldKind {
+    Text,
+    Long,
+    Number { decimal: bool },
+    Url,
+    Email,
+    Choice(Vec<String>),
+}
+
+impl Card {
+    /// A message with this title.
+    pub fn new(title: &str) -> Card {
+        Card { title: cut(&escape::terminal(title), TITLE_CHARS_MAX), ..Card::default() }
+    }
+
+    /// The same with a line.
+    pub fn line(mut self, text: &str) -> Card {
+        self.lines.push(Said { text: cut(&escape::terminal(text), LINE_CHARS_MAX), code: false });
+        self
+    }
+
+    /// The same with lines of the transcript.
+    pub fn lines<'l>(mut self, lines: impl IntoIterator<Item = &'l Line>) -> Card {
+        self.lines.extend(lines.into_iter().map(|line| Said { text: cut(&line.plain(), LINE_CHARS_MAX), code: false }));
+        self
+    }
+
+    /// The same with lines that have to stand below each other as they are: a change, a plan.
+    pub fn code<'l>(mut self, lines: impl IntoIterator<Item = &'l Line>) -> Card {
+        self.lines.extend(lines.into_iter().map(|line| Said { text: cut(&line.plain(), LINE_CHARS_MAX), code: true }));
+        self
+    }
+
+    /// The same with a button; one too many is left out.
+    pub fn button(mut self, label: &str, holds: &str, style: Style) -> Card {
+        if self.buttons.len() < BUTTONS_MAX {
+            let label = cut(&escape::terminal(label), LABEL_CHARS_MAX);
+            self.buttons.push(Button { label, holds: holds.to_owned(), style });
+        }
+        self
+    }
+
+    /// The same with a link to the page that says all.
+    pub fn page(mut self, url: Option<String>) -> Card {
+        self.page = url;
+        self
+    }
+
+    /// The same without the texts of secrets, wherever they stand.
+    pub fn redacted(mut self, redact: impl Fn(&str) -> String) -> Card {
+        self.title = redact(&self.title);
+        for line in &mut self.lines {
+            line.text = redact(&line.text);
+        }
+        for button in &mut self.buttons {
+            button.label = redact(&button.label);
+        }
+        self
+    }
+
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// As many lines as a card may have; the last one says if there were more.
+    pub fn shown(&self) -> Vec<Said> {
+        let mut shown = self.lines.clone();
+        if shown.len() > LINES_MAX {
+            let left = shown.len() - (LINES_MAX - 1);
+            shown.truncate(LINES_MAX - 1);
+            shown.push(Said { text: format!("… and {left} more lines"), code: false });
+        }
+        shown
+    }
+
+    pub fn buttons(&self) -> &[Button] {
+        &self.buttons
+    }
+
+    pub fn link(&self) -> Option<&str> {
+        self.page.as_deref()
+    }
+
+    /// All of it as plain text, for a chat without anything else.
+    pub fn plain(&self) -> String {
+        let lines = self.shown().into_iter().map(|line| line.text);
+        let link = self.page.as_ref().map(|url| format!("page: {url}"));
+        std::iter::once(self.title.clone()).chain(lines).chain(link).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// At most so many letters, with a sign where it was cut.
+pub fn cut(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        None => text.to_owned(),
+        Some(_) => {
+            let end = text.char_indices().nth(chars_max - 1).map_or(text.len(), |(at, _)| at);
+            format!("{}…", &text[..end])
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_card_is_bounded_whatever_goes_in() {
+        let mut card = Card::new(&"t".repeat(1000));
+        for at in 0..500 {
+            card = card.line(&"é".repeat(5000)).button(&format!("{at}{}", "b".repeat(100)), "n", Style::Plain);
+        }
+        let shown = card.shown();
+        assert_eq!((shown.len(), card.buttons().len(), card.title().chars().count()), (38, 5, 150));
+        assert_eq!(shown.last().unwrap().text, "… and 463 more lines");
+        assert!(shown.iter().all(|line| line.text.chars().count() <= 300));
+        assert!(card.buttons().iter().all(|button| button.label.chars().count() <= 70));
+        assert!(card.plain().len() < 25_000);
+    }
+
+    #[test]
+    fn nothing_on_a_card_breaks_a_line_or_hides() {
+        let card = Card::new("a\nb").line("c\u{202e}d\u{200b}\re").button("f\ng", "n", Style::Good);
+        let text = format!("{}{}{}", card.title(), card.shown()[0].text, card.buttons()[0].label);
+        assert!(!text.chars().any(|c| c.is_control() || crate::runbook::render::is_invisible(c)), "{text:?}");
+    }
+
+    #[test]
+    fn what_is_cut_says_so() {
+        assert_eq!((cut("abc", 3).as_str(), cut("abcd", 3).as_str(), cut("", 3).as_str()), ("abc", "ab…", ""));
+    }
+}

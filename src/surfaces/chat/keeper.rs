@@ -1,0 +1,198 @@
+//! Keeps live cards up to date: edits in place, and a new message only for what waits for people, and for the end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::engine::facts::{Facts, RunState};
+use crate::runs::{RunRow, Runs, RunsError};
+use crate::surfaces::chat::card::Card;
+use crate::surfaces::chat::hung::{self, Hung};
+use crate::surfaces::chat::room::Trouble;
+use crate::surfaces::chat::story::{self, Wait, WaitKind};
+use crate::surfaces::chat::turn::Turn;
+use crate::surfaces::chat::voice::Voice;
+use crate::surfaces::chat::work::{buttons_of, buttons_of_choices};
+use crate::surfaces::chat::{links, sign};
+use crate::surfaces::http::{Job, Server};
+
+/// How often is looked unasked: a chat that was down comes back unheard.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// First pause after a chat did not take something; then twice as long each time.
+const AGAIN_AFTER: Duration = Duration::from_secs(2);
+/// The longest such pause.
+const AGAIN_AFTER_MAX: Duration = Duration::from_secs(60);
+/// Times a chat may say no to one card until it is left: its channel or its message is gone.
+const REFUSED_MAX: u32 = 5;
+
+/// Keeps all cards of the store.
+pub struct Cards;
+
+/// What a chat did not take.
+#[derive(Default)]
+struct Pause {
+    until: Option<Instant>,
+    troubles: u32,
+    refused: u32,
+}
+
+impl Job for Cards {
+    fn name(&self) -> &'static str {
+        "chat-cards"
+    }
+
+    fn run(&self, server: &Arc<Server>) {
+        let mut seen = 0;
+        let mut turn = Turn::new("cards");
+        let mut pauses: BTreeMap<String, Pause> = BTreeMap::new();
+        loop {
+            if let Err(why) = look(server, &mut turn, &mut pauses) {
+                tracing::warn!(%why, "cards in chats can't be kept up to date");
+            }
+            if !server.beat.wait(&mut seen, LOOK_EVERY) {
+                break;
+            }
+        }
+        if let Ok(runs) = server.door() {
+            turn.leave(&runs);
+        }
+    }
+}
+
+fn look(server: &Arc<Server>, turn: &mut Turn, pauses: &mut BTreeMap<String, Pause>) -> Result<(), RunsError> {
+    // Without cards nothing is read but one shelf, and nothing written.
+    let cards = hung::all(server.journal())?;
+    if cards.is_empty() {
+        pauses.clear();
+        return Ok(());
+    }
+    let Ok(runs) = server.door() else { return Ok(()) };
+    if !turn.take(&runs)? {
+        return Ok(());
+    }
+    pauses.retain(|run, _| cards.iter().any(|hung| hung.run == *run));
+    for mut hung in cards {
+        if server.is_leaving() {
+            break;
+        }
+        let pause = pauses.entry(hung.run.clone()).or_default();
+        if pause.until.is_some_and(|until| until > Instant::now()) {
+            continue;
+        }
+        match one(&runs, &mut hung, server.url()) {
+            Ok(()) => *pause = Pause::default(),
+            Err(Why::Chat(trouble)) => {
+                tracing::warn!(chat = hung.place.chat.word(), run = %hung.run, %trouble, "a card was not taken");
+                pause.troubles += 1;
+                pause.refused += u32::from(matches!(trouble, Trouble::Refused(_)));
+                let doubled = AGAIN_AFTER.saturating_mul(1 << pause.troubles.min(8).saturating_sub(1));
+                let asked = if let Trouble::Busy(after) = trouble { after } else { Duration::ZERO };
+                pause.until = Some(Instant::now() + doubled.max(asked).min(AGAIN_AFTER_MAX));
+                if pause.refused >= REFUSED_MAX {
+                    hung::leave(&runs, &hung)?;
+                }
+            }
+            Err(Why::Own(error)) => return Err(error),
+        }
+        // A chat may take long; the turn must not be over meanwhile.
+        if !turn.take(&runs)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+enum Why {
+    Chat(Trouble),
+    Own(RunsError),
+}
+
+impl From<Trouble> for Why {
+    fn from(trouble: Trouble) -> Self {
+        Why::Chat(trouble)
+    }
+}
+
+impl From<RunsError> for Why {
+    fn from(error: RunsError) -> Self {
+        Why::Own(error)
+    }
+}
+
+/// Brings one card up to date. What was said is kept at once, so that a kill doubles one message at most.
+fn one(runs: &Arc<Runs>, hung: &mut Hung, base: Option<&str>) -> Result<(), Why> {
+    let Some(row) = hung::row_of(runs, &hung.run)? else { return Ok(hung::leave(runs, hung)?) };
+    if row.last_seq == hung.seen {
+        return Ok(());
+    }
+    let Some(voice) = Voice::of(runs, hung.place.chat, base) else { return Ok(()) };
+    let facts = match runs.facts(&row) {
+        Ok(facts) => facts,
+        // What can't be read is looked at on its page.
+        Err(_) => return Ok(hung::leave(runs, hung)?),
+    };
+    let card = story::card(&row, &facts, base);
+    let drawn = sign::digest(&card.plain());
+    if drawn != hung.drawn {
+        voice.edit(&hung.place, &hung.message, card)?;
+        hung.drawn = drawn;
+        hung::keep(runs, hung)?;
+    }
+    tell(runs, &voice, hung, &row, &facts, base)?;
+    if let RunState::Ended(_) | RunState::Stuck = facts.state() {
+        voice.post(&hung.place.below(&hung.message), story::ended(&row, &facts, base))?;
+        return Ok(hung::leave(runs, hung)?);
+    }
+    hung.seen = row.last_seq;
+    Ok(hung::keep(runs, hung)?)
+}
+
+/// Says in the thread what waits for people, once; and takes the buttons off what no longer does.
+fn tell(
+    runs: &Arc<Runs>,
+    voice: &Voice<'_>,
+    hung: &mut Hung,
+    row: &RunRow,
+    facts: &Facts,
+    base: Option<&str>,
+) -> Result<(), Why> {
+    let waits = story::waits(facts);
+    let thread = hung.place.below(&hung.message);
+    let over: Vec<(String, String)> = hung
+        .told
+        .iter()
+        .filter(|(key, message)| !message.is_empty() && waits.iter().all(|wait| wait.key != **key))
+        .map(|(key, message)| (key.clone(), message.clone()))
+        .collect();
+    for (key, message) in over {
+        voice.edit(&thread, &message, story::settled(row, facts, &key))?;
+        hung.told.insert(key, String::new());
+        hung::keep(runs, hung)?;
+    }
+    for wait in &waits {
+        if hung.told.contains_key(&wait.key) {
+            continue;
+        }
+        let card = with_buttons(runs, story::waiting(row, facts, wait, base), row, wait)?;
+        let message = voice.post(&thread, card)?;
+        crate::failpoint::hit("chat.told");
+        hung.told.insert(wait.key.clone(), message);
+        hung::keep(runs, hung)?;
+    }
+    Ok(())
+}
+
+fn with_buttons(runs: &Runs, card: Card, row: &RunRow, wait: &Wait) -> Result<Card, RunsError> {
+    match &wait.kind {
+        WaitKind::Approval(_) => {
+            // It may have been decided since: then the next look says so.
+            let nobody = links::nobody("chat");
+            match runs.approval(row, Some(wait.step.as_str()), &nobody) {
+                Ok(waiting) => buttons_of(runs, card, &waiting),
+                Err(_) => Ok(card),
+            }
+        }
+        WaitKind::Question(choices) => buttons_of_choices(runs, card, &row.run.uuid(), wait.step.as_str(), choices),
+        WaitKind::Doubt => Ok(card),
+    }
+}

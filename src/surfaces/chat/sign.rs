@@ -1,0 +1,212 @@
+//! Proof of who sent a request, over its raw bytes, before anything is read from them. Every comparison takes the same
+//! time whatever differs.
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use jiff::Timestamp;
+use ring::signature::{ED25519, UnparsedPublicKey};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use crate::script::hex::hex;
+
+/// How far the clock of who signed may be from ours, before and after: what Slack recommends.
+const WINDOW_SECONDS: u64 = 300;
+/// Digits of the longest moment in seconds that is ever signed; more would be no moment.
+const MOMENT_DIGITS_MAX: usize = 12;
+
+/// What is wrong with a proof: for our log; who sent it is only told that it proves nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unproven {
+    /// A header is missing, given twice, or not what it should be.
+    Malformed,
+    /// Signed too long ago, or for later.
+    OutOfTime,
+    /// Signed by somebody else, or for something else.
+    Wrong,
+}
+
+/// Slack: `v0=` and HMAC-SHA256 of `v0:TIME:BODY`.
+///
+/// # Errors
+/// If it proves nothing.
+pub fn slack(secret: &str, moment: &str, signature: &str, body: &[u8], at: Timestamp) -> Result<(), Unproven> {
+    let digits = signature.strip_prefix("v0=").ok_or(Unproven::Malformed)?;
+    let signed = [b"v0:", moment.as_bytes(), b":", body];
+    in_time(moment, at)?;
+    hmac(secret, &signed, digits)
+}
+
+/// The signed webhook: `v1=` and HMAC-SHA256 of `TIME.BODY`.
+///
+/// # Errors
+/// If it proves nothing.
+pub fn generic(secret: &str, moment: &str, signature: &str, body: &[u8], at: Timestamp) -> Result<(), Unproven> {
+    let digits = signature.strip_prefix("v1=").ok_or(Unproven::Malformed)?;
+    in_time(moment, at)?;
+    hmac(secret, &[moment.as_bytes(), b".", body], digits)
+}
+
+/// The signature of the webhook for what rerail sends itself.
+pub fn sign_generic(secret: &str, moment: &str, body: &[u8]) -> String {
+    format!("v1={}", hex(&tag(secret, &[moment.as_bytes(), b".", body])))
+}
+
+/// Discord: Ed25519 over `TIME BODY`, without anything between.
+///
+/// # Errors
+/// If it proves nothing.
+pub fn discord(key: &[u8], moment: &str, signature: &str, body: &[u8], at: Timestamp) -> Result<(), Unproven> {
+    let signature = from_hex::<64>(signature).ok_or(Unproven::Malformed)?;
+    in_time(moment, at)?;
+    let signed = [moment.as_bytes(), body].concat();
+    UnparsedPublicKey::new(&ED25519, key).verify(&signed, &signature).map_err(|_| Unproven::Wrong)
+}
+
+/// Mattermost: a token that never changes, as it was given. Only TLS keeps it secret on its way.
+///
+/// # Errors
+/// If it is another one.
+pub fn mattermost(token: &str, given: &str) -> Result<(), Unproven> {
+    // Digests have one length, so nothing is said about that of the token.
+    let (known, given) = (Sha256::digest(token.as_bytes()), Sha256::digest(given.as_bytes()));
+    match bool::from(known.ct_eq(&given)) {
+        true => Ok(()),
+        false => Err(Unproven::Wrong),
+    }
+}
+
+/// What rerail gives to a chat that signs nothing, to know its own buttons again: HMAC of what the button holds.
+pub fn seal_of(secret: &str, text: &str) -> String {
+    hex(&tag(secret, &[b"rerail button\0", text.as_bytes()]))
+}
+
+/// Whether `seal` is that of `text`.
+///
+/// # Errors
+/// If it isn't.
+pub fn is_seal_of(secret: &str, text: &str, seal: &str) -> Result<(), Unproven> {
+    hmac(secret, &[b"rerail button\0", text.as_bytes()], seal)
+}
+
+/// The digest under which something is known that must not be written down itself.
+pub fn digest(text: &str) -> String {
+    hex(&Sha256::digest(text.as_bytes()))
+}
+
+fn in_time(moment: &str, at: Timestamp) -> Result<(), Unproven> {
+    let digits = (1..=MOMENT_DIGITS_MAX).contains(&moment.len()) && moment.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds: i64 = moment.parse().ok().filter(|_| digits).ok_or(Unproven::Malformed)?;
+    match at.as_second().abs_diff(seconds) <= WINDOW_SECONDS {
+        true => Ok(()),
+        false => Err(Unproven::OutOfTime),
+    }
+}
+
+fn hmac(secret: &str, signed: &[&[u8]], digits: &str) -> Result<(), Unproven> {
+    let given = from_hex::<32>(digits).ok_or(Unproven::Malformed)?;
+    match bool::from(tag(secret, signed).ct_eq(&given)) {
+        true => Ok(()),
+        false => Err(Unproven::Wrong),
+    }
+}
+
+fn tag(secret: &str, signed: &[&[u8]]) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes a key of any length");
+    signed.iter().for_each(|part| mac.update(part));
+    mac.finalize().into_bytes().into()
+}
+
+/// Lower-case digits alone: whoever signs writes them so, and one spelling is one proof.
+fn from_hex<const N: usize>(digits: &str) -> Option<[u8; N]> {
+    let nibble = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let digits = digits.as_bytes();
+    if digits.len() != N * 2 {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "fake-signing-secret-of-a-test";
+    const BODY: &[u8] = b"command=%2Frerail&text=run+x";
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).unwrap()
+    }
+
+    fn slack_signature(moment: &str, body: &[u8]) -> String {
+        format!("v0={}", hex(&tag(SECRET, &[b"v0:", moment.as_bytes(), b":", body])))
+    }
+
+    #[test]
+    fn the_window_has_two_sides_and_includes_its_edges() {
+        let moment = "1795250484";
+        let signature = slack_signature(moment, BODY);
+        let check = |seconds| slack(SECRET, moment, &signature, BODY, at(seconds));
+        for off in [-300, -1, 0, 300] {
+            assert_eq!(check(1_795_250_484 + off), Ok(()), "{off}");
+        }
+        for off in [-301, 301, 1_000_000, -1_000_000] {
+            assert_eq!(check(1_795_250_484 + off), Err(Unproven::OutOfTime), "{off}");
+        }
+    }
+
+    #[test]
+    fn every_bit_counts_of_signature_body_and_time() {
+        let moment = "1795250484";
+        let signature = slack_signature(moment, BODY);
+        let now = at(1_795_250_484);
+        for bit in 0..BODY.len() * 8 {
+            let mut body = BODY.to_vec();
+            body[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(slack(SECRET, moment, &signature, &body, now), Err(Unproven::Wrong), "{bit}");
+        }
+        assert_eq!(slack(SECRET, "1795250485", &signature, BODY, now), Err(Unproven::Wrong));
+        assert_eq!(slack("fake-signing-secret-of-a-tesu", moment, &signature, BODY, now), Err(Unproven::Wrong));
+        for bad in ["", "v0=", "v1=", &signature[3..], &signature.to_uppercase(), &signature[..66], "v0=é"] {
+            assert!(slack(SECRET, moment, bad, BODY, now).is_err(), "{bad}");
+        }
+        for bad in ["", "+1795250484", " 1795250484", "1795250484.0", "0x6b", "99999999999999999999", "-1", "١"] {
+            let signature = slack_signature(bad, BODY);
+            assert_eq!(slack(SECRET, bad, &signature, BODY, now), Err(Unproven::Malformed), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_one_kind_signs_is_no_proof_to_another() {
+        let (moment, now) = ("1795250484", at(1_795_250_484));
+        let own = sign_generic(SECRET, moment, BODY);
+        assert_eq!(generic(SECRET, moment, &own, BODY, now), Ok(()));
+        assert_eq!(slack(SECRET, moment, &own.replace("v1", "v0"), BODY, now), Err(Unproven::Wrong));
+        assert_eq!(is_seal_of(SECRET, "n", &seal_of(SECRET, "n")), Ok(()));
+        assert_eq!(is_seal_of(SECRET, "m", &seal_of(SECRET, "n")), Err(Unproven::Wrong));
+        assert_eq!(is_seal_of(SECRET, "n", ""), Err(Unproven::Malformed));
+        assert!(mattermost("token", "token").is_ok() && mattermost("token", "tokem").is_err());
+        assert!(mattermost("token", "").is_err());
+    }
+
+    #[test]
+    fn no_malformed_key_or_signature_passes_ed25519() {
+        let now = at(1_795_250_484);
+        for (key, signature) in [
+            (vec![0; 32], "0".repeat(128)),
+            (vec![0; 31], "0".repeat(128)),
+            (Vec::new(), "0".repeat(128)),
+            (vec![1; 32], "f".repeat(128)),
+            (vec![9; 32], "0".repeat(127)),
+        ] {
+            assert!(discord(&key, "1795250484", &signature, b"{}", now).is_err(), "{key:?} {signature}");
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Chats: the real server against stand-ins that are as strict as the services they stand for.
+
+mod crash;
+mod others;
+mod proof;
+mod socket;
+mod standin;
+mod story;
