@@ -57,4 +57,5 @@ mod tmpfs;
 mod transcripts;
 mod undo;
 mod vercel;
+mod web;
 mod world;

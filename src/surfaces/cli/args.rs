@@ -8,8 +8,8 @@ use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
     actions, answer, apply, approvals, approve, cancel, check, checkpoint, completions, demo, describe, diff, docs,
-    doctor, eval, explain, export, graph, hold, list, man, new, note, pause, plan, prune, record, replay, resume, run,
-    runs, schema, secrets, serve, show, take, test, token, undo, verify,
+    doctor, eval, explain, export, graph, hold, list, login_link, man, new, note, pause, plan, prune, record, replay,
+    resume, run, runs, schema, secrets, serve, show, take, test, token, undo, verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
@@ -197,6 +197,8 @@ pub enum Command {
     Whoami,
     /// Serve this project to people and programs elsewhere, and drive its runs
     Serve(serve::ServeArgs),
+    /// Print a link that signs a browser in to the server's pages, once and within a minute
+    LoginLink(login_link::LoginLinkArgs),
     /// Show where secrets come from and go, and whether they can be read
     Secrets(secrets::SecretsArgs),
     /// Say what is promised and what is not
@@ -219,7 +221,20 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Author", &["new", "check", "test", "record", "replay", "actions", "docs", "schema", "eval"]),
     (
         "Other",
-        &["serve", "doctor", "secrets", "explain", "whoami", "token", "prune", "demo", "completions", "man", "version"],
+        &[
+            "serve",
+            "login-link",
+            "doctor",
+            "secrets",
+            "explain",
+            "whoami",
+            "token",
+            "prune",
+            "demo",
+            "completions",
+            "man",
+            "version",
+        ],
     ),
 ];
 

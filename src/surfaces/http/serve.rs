@@ -118,6 +118,11 @@ impl Server {
         self.runs.redactor()
     }
 
+    /// What links to its pages begin with, such as `https://ops.example.com`; nothing if it has a socket alone.
+    pub fn url(&self) -> Option<&str> {
+        self.hosts.url()
+    }
+
     /// Whether the server is about to end.
     pub fn is_leaving(&self) -> bool {
         *self.leaving.borrow()
