@@ -68,7 +68,7 @@ pub use replay::{Difference, Replayed};
 pub use requests::{Keyed, Once, Requests, Twice};
 pub use secrets::ListedSecret;
 pub use shelf::Shelf;
-pub use start::{Change, Prepared, StartRequest};
+pub use start::{Change, Prepared, StartRequest, changes};
 pub use take::Handover;
 pub use testing::{Branch, Coverage, ExitOf, Failed, Recorded, Suite, TestRequest, TestResult, Verdict};
 pub use token::{Token, token_digest};

@@ -153,7 +153,8 @@ pub(super) fn secrets_of(program: &Program) -> BTreeSet<String> {
     books.flat_map(|book| book.secrets.iter().map(|name| name.value.clone())).collect()
 }
 
-fn changes(program: &Program) -> Vec<Change> {
+/// Every step of a runbook that may change something, in order.
+pub fn changes(program: &Program) -> Vec<Change> {
     let mut found = Vec::new();
     let runbook: &Runbook = &program.runbook;
     for (prefix, block) in [("", &runbook.steps), ("on_failure/", &runbook.on_failure), ("finally/", &runbook.finally)]

@@ -5,3 +5,4 @@ pub mod cli;
 pub mod http;
 pub mod mcp;
 pub mod shapes;
+pub mod web;

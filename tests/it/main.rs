@@ -60,4 +60,5 @@ mod tmpfs;
 mod transcripts;
 mod undo;
 mod vercel;
+mod web;
 mod world;

@@ -9,9 +9,9 @@ use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{
     actions, answer, apply, approvals, approve, cancel, check, checkpoint, complete, completions, cores, demo,
-    describe, diff, docs, doctor, eval, explain, export, graph, hold, link, list, logging, man, mcp, new, note, panics,
-    pause, plan, prune, record, replay, resume, run, runs, schema, secrets, serve, show, take, test, token, undo,
-    verify, version,
+    describe, diff, docs, doctor, eval, explain, export, graph, hold, link, list, logging, login_link, man, mcp, new,
+    note, panics, pause, plan, prune, record, replay, resume, run, runs, schema, secrets, serve, show, take, test,
+    token, undo, verify, version,
 };
 
 /// Runs the command line of this process.
@@ -100,6 +100,7 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Link(args) => link::link(session, &args),
         Command::Serve(args) => serve::serve(session, &args),
         Command::Mcp => mcp::mcp(session),
+        Command::LoginLink(args) => login_link::login_link(session, &args),
         Command::Secrets(args) => secrets::secrets(session, &args),
         Command::Explain(args) => explain::explain(session, &args),
         Command::Completions(args) => completions::completions(session, &args),

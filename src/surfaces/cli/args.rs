@@ -8,8 +8,8 @@ use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
     actions, answer, apply, approvals, approve, cancel, check, checkpoint, completions, demo, describe, diff, docs,
-    doctor, eval, explain, export, graph, hold, link, list, man, new, note, pause, plan, prune, record, replay, resume,
-    run, runs, schema, secrets, serve, show, take, test, token, undo, verify,
+    doctor, eval, explain, export, graph, hold, link, list, login_link, man, new, note, pause, plan, prune, record,
+    replay, resume, run, runs, schema, secrets, serve, show, take, test, token, undo, verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
@@ -201,6 +201,8 @@ pub enum Command {
     Serve(serve::ServeArgs),
     /// Give this project's tools to an assistant (Model Context Protocol)
     Mcp,
+    /// Print a link that signs a browser in to the server's pages, once and within a minute
+    LoginLink(login_link::LoginLinkArgs),
     /// Show where secrets come from and go, and whether they can be read
     Secrets(secrets::SecretsArgs),
     /// Say what is promised and what is not
@@ -226,6 +228,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
         &[
             "serve",
             "mcp",
+            "login-link",
             "doctor",
             "secrets",
             "explain",

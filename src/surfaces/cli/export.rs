@@ -59,22 +59,7 @@ impl Format {
 pub fn export(session: &Session, args: &ExportArgs) -> Result<Exit, CliError> {
     let runs = session.runs()?;
     let run = runs.find(&args.run)?;
-    let text = match args.format.unwrap_or_else(|| Format::usual(session.ui.output)) {
-        Format::Md => {
-            let (events, facts) = runs.story(&run)?;
-            markdown::postmortem(&events, &facts, &evidence(&runs, &run, &events)?)
-        }
-        Format::Html => {
-            let (events, facts) = runs.story(&run)?;
-            html::page(&events, &facts, &evidence(&runs, &run, &events)?)
-        }
-        Format::Svg => {
-            let (events, facts) = runs.story(&run)?;
-            picture::svg(&events, &facts)
-        }
-        Format::Json => format!("{:#}\n", whole(&runs, &run)?),
-        Format::Jsonl => events(&runs, &run)?,
-    };
+    let text = text(&runs, &run, args.format.unwrap_or_else(|| Format::usual(session.ui.output)))?;
     let Some(path) = &args.out else {
         session.ui.result_text(&text);
         return Ok(Exit::SUCCESS);
@@ -87,6 +72,29 @@ pub fn export(session: &Session, args: &ExportArgs) -> Result<Exit, CliError> {
         .map_err(|error| CliError::io("writing", &shown, &error))?;
     session.ui.remark(&format!("wrote {shown}"));
     Ok(Exit::SUCCESS)
+}
+
+/// A run in this form.
+///
+/// # Errors
+/// If its events can't be read, or are damaged.
+pub fn text(runs: &Runs, run: &RunRow, format: Format) -> Result<String, CliError> {
+    Ok(match format {
+        Format::Md => {
+            let (events, facts) = runs.story(run)?;
+            markdown::postmortem(&events, &facts, &evidence(runs, run, &events)?)
+        }
+        Format::Html => {
+            let (events, facts) = runs.story(run)?;
+            html::page(&events, &facts, &evidence(runs, run, &events)?)
+        }
+        Format::Svg => {
+            let (events, facts) = runs.story(run)?;
+            picture::svg(&events, &facts)
+        }
+        Format::Json => format!("{:#}\n", whole(runs, run)?),
+        Format::Jsonl => events(runs, run)?,
+    })
 }
 
 fn evidence(runs: &Runs, run: &RunRow, events: &[Event]) -> Result<Evidence, CliError> {

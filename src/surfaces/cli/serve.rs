@@ -18,6 +18,7 @@ use crate::surfaces::cli::parting;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::ui::Ui;
 use crate::surfaces::http::{Bind, Handed, Hosts, LocalToken, Server, Tls};
+use crate::surfaces::web::sessions;
 use crate::transcript::words::count;
 
 /// The socket, in the directory of the journal.
@@ -39,7 +40,8 @@ pub struct ServeArgs {
     /// A name under which it is called, beside those of this machine (can be repeated)
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
-    /// The address under which people reach it, for links and buttons in chats
+    /// The address under which people reach it, such as https://ops.example.com: links to its pages begin so, and its name
+    /// is one of its own
     #[arg(long, value_name = "URL", value_parser = base)]
     url: Option<String>,
     /// A proxy in front of it speaks TLS: it may listen where others can reach it
@@ -51,6 +53,21 @@ pub struct ServeArgs {
     /// Its key (PEM), readable by its owner and group alone; both are read again when they change, and at SIGHUP
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+}
+
+/// The beginning of all addresses of a server: no path, no end.
+pub fn base(text: &str) -> Result<String, String> {
+    let wrong = || format!("expected an address such as https://ops.example.com, got `{text}`");
+    let url = url::Url::parse(text).map_err(|_| wrong())?;
+    let plain = matches!(url.scheme(), "http" | "https") && url.host_str().is_some() && url.path() == "/";
+    let alone =
+        url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
+    if plain && alone { Ok(url.as_str().trim_end_matches('/').to_owned()) } else { Err(wrong()) }
+}
+
+/// The name in such an address.
+fn name_of(base: &str) -> Option<String> {
+    url::Url::parse(base).ok()?.host_str().map(str::to_owned)
 }
 
 /// Serves until SIGTERM or Ctrl-C; a second one ends it at once.
@@ -84,6 +101,10 @@ pub fn serve(session: &Session, args: &ServeArgs) -> Result<Exit, CliError> {
     );
     let scheme = if bind.tls.is_some() { "https" } else { "http" };
     let address = listening.address().map(|address| format!("{scheme}://{address}"));
+    let url = args.url.clone().or_else(|| address.clone());
+    if let Some(url) = &url {
+        sessions::serves_at(&runs, url)?;
+    }
     let token = local.as_ref().map(|local| local.path().to_owned());
     match ui.human() {
         true => {
@@ -96,13 +117,15 @@ pub fn serve(session: &Session, args: &ServeArgs) -> Result<Exit, CliError> {
             if let (Some(token), Some(_)) = (&token, &address) {
                 ui.hint(&format!("the token of its one operator is in {}", token.display()));
             }
+            if url.is_some() {
+                ui.hint("`rerail login-link` prints a link that signs a browser in");
+            }
         }
-        false => ui.result_json(&json!({ "socket": bind.socket, "address": address, "token_file": token })),
+        false => {
+            ui.result_json(&json!({ "socket": bind.socket, "address": address, "url": url, "token_file": token }));
+        }
     }
-    let server = Server::new(runs, Hosts::new(&args.host), local);
-    if let Some(url) = &args.url {
-        server.called(url);
-    }
+    let server = Server::new(runs, Hosts::new(&bind.hosts).called(url), local);
     let serving = server
         .serve(listening, stop)
         .map_err(|error| CliError::new(Exit::TOOL_FAILED, format!("the server can't run: {error}")))?;
@@ -111,15 +134,6 @@ pub fn serve(session: &Session, args: &ServeArgs) -> Result<Exit, CliError> {
         ui.warning(&format!("{runs} did not come to a stop in time; the next server takes them up from the journal"));
     }
     Ok(Exit::SUCCESS)
-}
-
-/// An address that paths are put behind.
-fn base(text: &str) -> Result<String, String> {
-    let plain = |url: &url::Url| url.host().is_some() && url.query().is_none() && url.fragment().is_none();
-    match url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && plain(&url)) {
-        true => Ok(text.trim_end_matches('/').to_owned()),
-        false => Err("expected an address such as https://ops.example.com".to_owned()),
-    }
 }
 
 /// Has the certificate read again when its files change, and whenever something is sent.
@@ -168,5 +182,33 @@ fn bind(args: &ServeArgs, handed: &Handed, state_dir: &Path) -> Result<Bind, Cli
             .hint("give one: --listen ADDRESS:PORT, or `ListenStream=` in the socket unit"));
     }
     let tls = tls.map(|(cert, key)| Tls::open(cert, key)).transpose()?.map(Arc::new);
-    Ok(Bind { socket, tcp, proxied: args.behind_proxy, hosts: args.host.clone(), tls })
+    let mut hosts = args.host.clone();
+    hosts.extend(args.url.as_deref().and_then(name_of));
+    Ok(Bind { socket, tcp, proxied: args.behind_proxy, hosts, tls })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_of_a_server_has_no_path_and_gives_it_its_name() {
+        for (given, kept, name) in [
+            ("https://ops.example.com", "https://ops.example.com", "ops.example.com"),
+            ("https://ops.example.com:8443/", "https://ops.example.com:8443", "ops.example.com"),
+            ("http://127.0.0.1:8420", "http://127.0.0.1:8420", "127.0.0.1"),
+        ] {
+            assert_eq!(base(given).as_deref(), Ok(kept));
+            assert_eq!(name_of(kept).as_deref(), Some(name));
+        }
+        for bad in [
+            "ops.example.com",
+            "ftp://ops.example.com",
+            "https://ops.example.com/x",
+            "https://a@b.example.com",
+            "https://b.example.com/?q",
+        ] {
+            assert!(base(bad).unwrap_err().contains("https://ops.example.com, got"), "{bad}");
+        }
+    }
 }

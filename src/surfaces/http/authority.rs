@@ -3,14 +3,19 @@
 //! A route can't be written down without an [`Authority`], and the one that nobody has chosen lets nobody in.
 
 use crate::engine::event::Actor;
+use crate::runbook::people::TokenHash;
 use crate::runbook::spec::Effect;
 use crate::runbook::tokens::Scope;
 use crate::runs::{Caller, ErrorKind, Runs, RunsError, token_digest};
+use crate::surfaces::cli::operator;
 use crate::surfaces::http::local_token::LocalToken;
 use crate::surfaces::http::problem::Problem;
+use crate::surfaces::web::sessions::{self, Who};
 
 /// What is recorded as the way by which somebody acted.
 const VIA: &str = "http";
+/// The same for what somebody did on a page.
+const VIA_WEB: &str = "web";
 /// How a header with a token begins.
 const BEARER: &str = "Bearer ";
 
@@ -24,6 +29,8 @@ pub enum Authority {
     Anybody,
     /// A program that proves itself to its own route: see [`Hook`](crate::surfaces::http::Hook).
     Signed,
+    /// Whoever is about to prove who they are: signs in, or out.
+    Newcomer,
     /// A person of the project, or its one operator; with a token only if it is for this.
     Person(Scope),
 }
@@ -35,6 +42,7 @@ impl Authority {
             Authority::Nobody => "nobody",
             Authority::Anybody => "anybody",
             Authority::Signed => "signed",
+            Authority::Newcomer => "newcomer",
             Authority::Person(scope) => scope.word(),
         }
     }
@@ -55,6 +63,8 @@ pub struct Credential {
     pub peer: Peer,
     /// The `authorization` header, if there is one.
     pub header: Option<String>,
+    /// The secret of a browser's session, where pages and forms are asked for.
+    pub session: Option<String>,
 }
 
 /// Who is calling.
@@ -67,16 +77,23 @@ pub struct Principal {
     scopes: Option<Vec<Scope>>,
     /// The greatest effect of a run that they start or take up.
     pub max_effect: Effect,
+    /// What each of their forms has to have in it, if a session proves who they are.
+    pub csrf: Option<String>,
 }
 
 impl Principal {
+    /// Somebody whom no token limits.
+    fn with_everything(name: String, caller: Caller) -> Principal {
+        Principal { name, caller, scopes: None, max_effect: Effect::Destructive, csrf: None }
+    }
+
     /// Whether they may call a route with this authority.
     ///
     /// # Errors
     /// What they lack.
     pub fn may(&self, authority: Authority) -> Result<(), Problem> {
         match (authority, &self.scopes) {
-            (Authority::Anybody, _) | (Authority::Person(_), None) => Ok(()),
+            (Authority::Anybody | Authority::Newcomer, _) | (Authority::Person(_), None) => Ok(()),
             (Authority::Person(scope), Some(scopes)) if scopes.contains(&scope) => Ok(()),
             (Authority::Person(scope), Some(_)) => {
                 let said = format!("this token of `{}` is not for `{}`", self.name, scope.word());
@@ -94,36 +111,31 @@ impl Principal {
 /// # Errors
 /// 401 if nothing proves it, 403 if whoever it is has no business here.
 pub fn authenticate(runs: &Runs, local: Option<&LocalToken>, credential: &Credential) -> Result<Principal, Problem> {
-    let people = &runs.project().settings.people;
-    let caller = |os_users| Caller {
-        os_users,
-        via: VIA.to_owned(),
-        claims: None,
-        token_file: None,
-        bearer: None,
-        vouched: None,
-    };
     if let Some(header) = &credential.header {
         let digest = header.strip_prefix(BEARER).map(|token| token_digest(token.trim()));
         let Some(digest) = digest else { return Err(unproven("the `authorization` header is not `Bearer TOKEN`")) };
-        if people.is_single_operator() {
-            let os_users = crate::surfaces::cli::operator::os_users();
-            return match local.is_some_and(|local| local.fits(&digest)) {
-                true => Ok(operator(caller(os_users))),
-                false => Err(unproven("this is not the token of this server's operator")),
-            };
-        }
-        let badge = runs.badge(&digest).map_err(|error| unproven(&error.message))?;
-        let caller = Caller { bearer: Some(digest), ..caller(Vec::new()) };
-        return Ok(Principal { name: badge.person, caller, scopes: Some(badge.scopes), max_effect: badge.max_effect });
+        return by_token(runs, local, digest, VIA);
+    }
+    if let Some(secret) = &credential.session {
+        let gone = || unproven("this session has ended").hint("sign in again");
+        let principal = match sessions::find(runs, secret)?.ok_or_else(gone)? {
+            Who::Token(digest) => by_token(runs, local, digest, VIA_WEB)?,
+            Who::User(names) => by_user(runs, caller(names, VIA_WEB))?,
+        };
+        return Ok(Principal { csrf: Some(sessions::csrf(secret)), ..principal });
     }
     let Peer::User(uid) = credential.peer else { return Err(unproven("nothing proves who is calling")) };
-    let caller = caller(crate::surfaces::cli::operator::os_users_of(uid));
-    if people.is_single_operator() {
-        return match is_operator(uid, rustix::process::getuid().as_raw()) {
-            true => Ok(operator(caller)),
-            false => Err(not_the_operator(&caller)),
-        };
+    let found = caller(operator::os_users_of(uid), VIA);
+    if runs.project().settings.people.is_single_operator() && !is_operator(uid, rustix::process::getuid().as_raw()) {
+        return Err(not_the_operator(&found));
+    }
+    by_user(runs, found)
+}
+
+/// Whom the operating system proves.
+fn by_user(runs: &Runs, caller: Caller) -> Result<Principal, Problem> {
+    if runs.project().settings.people.is_single_operator() {
+        return Ok(the_operator(caller));
     }
     let actor: Actor = runs.identify(&caller)?;
     if !actor.person {
@@ -131,7 +143,28 @@ pub fn authenticate(runs: &Runs, local: Option<&LocalToken>, credential: &Creden
         let hint = format!("name this user in rerail.yaml, under `people`: NAME: {{ os_user: {} }}", actor.id);
         return Err(RunsError::new(ErrorKind::NotAllowed, said).hint(hint).into());
     }
-    Ok(Principal { name: actor.id, caller, scopes: None, max_effect: Effect::Destructive })
+    Ok(Principal::with_everything(actor.id, caller))
+}
+
+/// Whom a token proves.
+///
+/// # Errors
+/// 401 if it is nobody's here, or worth nothing any more.
+pub fn by_token(runs: &Runs, local: Option<&LocalToken>, digest: TokenHash, via: &str) -> Result<Principal, Problem> {
+    if runs.project().settings.people.is_single_operator() {
+        return match local.is_some_and(|local| local.fits(&digest)) {
+            true => Ok(the_operator(caller(operator::os_users(), via))),
+            false => Err(unproven("this is not the token of this server's operator")),
+        };
+    }
+    let badge = runs.badge(&digest).map_err(|error| unproven(&error.message))?;
+    let caller = Caller { bearer: Some(digest), ..caller(Vec::new(), via) };
+    let (scopes, max_effect) = (Some(badge.scopes), badge.max_effect);
+    Ok(Principal { name: badge.person, caller, scopes, max_effect, csrf: None })
+}
+
+fn caller(os_users: Vec<String>, via: &str) -> Caller {
+    Caller { os_users, via: via.to_owned(), claims: None, token_file: None, bearer: None, vouched: None }
 }
 
 /// Whether a user is the one whose server this is, or may become them at any time. A socket that a service manager has
@@ -147,9 +180,8 @@ fn not_the_operator(caller: &Caller) -> Problem {
 }
 
 /// Who may do everything, because the project names nobody.
-fn operator(caller: Caller) -> Principal {
-    let name = caller.os_users.first().cloned().unwrap_or_default();
-    Principal { name, caller, scopes: None, max_effect: Effect::Destructive }
+fn the_operator(caller: Caller) -> Principal {
+    Principal::with_everything(caller.os_users.first().cloned().unwrap_or_default(), caller)
 }
 
 fn unproven(said: &str) -> Problem {

@@ -27,9 +27,26 @@ pub struct Call<'s> {
     pub principal: Principal,
     /// What stands in the path for `{run}` or `{runbook}`.
     pub subject: Option<String>,
+    /// What stands in the path behind it, for `{*step}`.
+    pub rest: Option<String>,
     pub query: Option<String>,
     /// The body, of those that have one.
     pub body: Vec<u8>,
+    /// The fields of a form, of those that have one: each once.
+    pub fields: Vec<(String, String)>,
+}
+
+/// Somebody at the door, who has not proved anything yet or is about to leave.
+pub struct Knock<'s> {
+    pub server: &'s Server,
+    pub runs: Arc<Runs>,
+    pub query: Option<String>,
+    /// The fields of the form.
+    pub fields: Vec<(String, String)>,
+    /// The secret of the session they have, if any.
+    pub session: Option<String>,
+    /// Whether it was asked under a name that was declared, which TLS stands in front of.
+    pub declared: bool,
 }
 
 /// What a route answers.
@@ -59,6 +76,11 @@ impl Answer {
         Answer { status, ..self }
     }
 
+    /// Sends a browser on to a page of ours.
+    pub fn see(path: &str) -> Answer {
+        Answer { status: 303, ..Answer::text("text/plain; charset=utf-8", path.to_owned()) }
+    }
+
     /// The same with a header.
     pub fn with(mut self, name: &'static str, value: String) -> Answer {
         self.headers.push((name, value));
@@ -66,7 +88,38 @@ impl Answer {
     }
 }
 
-impl Call<'_> {
+impl<'s> Call<'s> {
+    /// A request of a program.
+    pub fn new(
+        server: &'s Server,
+        runs: Arc<Runs>,
+        principal: Principal,
+        subject: Option<String>,
+        query: Option<String>,
+        body: Vec<u8>,
+    ) -> Call<'s> {
+        Call { server, runs, principal, subject, rest: None, query, body, fields: Vec::new() }
+    }
+
+    /// The fields of a form.
+    pub fn form(&self) -> &[(String, String)] {
+        &self.fields
+    }
+
+    /// The same caller and subject, saying this: for forms that say what a request of the API says.
+    pub fn saying(&self, json: &Json) -> Call<'s> {
+        Call {
+            server: self.server,
+            runs: Arc::clone(&self.runs),
+            principal: self.principal.clone(),
+            subject: self.subject.clone(),
+            rest: self.rest.clone(),
+            query: None,
+            body: json.to_string().into_bytes(),
+            fields: Vec::new(),
+        }
+    }
+
     /// The run that the path names: by its short id, the whole one, or the beginning of one.
     ///
     /// # Errors

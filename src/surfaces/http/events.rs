@@ -28,11 +28,11 @@ const STREAMS_EACH: usize = 32;
 const STREAMS_MAX: usize = 512;
 /// How often something is sent where nothing happens: proxies close what is silent for a minute. Also how soon somebody who
 /// is no person any more hears nothing.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a client may take nothing.
 const TAKEN_WITHIN: Duration = Duration::from_secs(30);
 /// Events on their way to a client that is slower than the run.
-const WAITING_MAX: usize = 64;
+pub(super) const WAITING_MAX: usize = 64;
 
 /// Who listens.
 pub struct Listener {
@@ -46,13 +46,17 @@ pub struct Listener {
 pub struct Streams(Mutex<BTreeMap<String, usize>>);
 
 /// One of them, until it is dropped.
-struct Open {
+pub(super) struct Open {
     server: Arc<Server>,
     name: String,
 }
 
 impl Open {
-    fn of(server: &Arc<Server>, name: &str) -> Result<Open, Problem> {
+    /// Makes room for one more.
+    ///
+    /// # Errors
+    /// 429 or 503 if there is none.
+    pub(super) fn of(server: &Arc<Server>, name: &str) -> Result<Open, Problem> {
         let mut streams = server.streams.0.lock().unwrap_or_else(PoisonError::into_inner);
         if streams.values().sum::<usize>() >= STREAMS_MAX {
             return Err(Problem::new(503, format!("{STREAMS_MAX} streams are open, as many as there may be")).after(5));
@@ -174,12 +178,12 @@ async fn pass_on(
 }
 
 /// Whether the client takes it.
-async fn send(sender: &Sender<Bytes>, text: String) -> bool {
+pub(super) async fn send(sender: &Sender<Bytes>, text: String) -> bool {
     matches!(tokio::time::timeout(TAKEN_WITHIN, sender.send(Bytes::from(text))).await, Ok(Ok(())))
 }
 
 /// What is on its way to a client.
-struct Feed(Receiver<Bytes>);
+pub(super) struct Feed(pub(super) Receiver<Bytes>);
 
 impl futures_core::Stream for Feed {
     type Item = Result<Bytes, Infallible>;

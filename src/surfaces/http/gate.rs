@@ -14,34 +14,38 @@ use sha2::{Digest, Sha256};
 use crate::runs::{Keyed, Once, Runs, Twice};
 use crate::surfaces::http::authority::{Authority, Credential, Peer, Principal, authenticate};
 use crate::surfaces::http::call::{Answer, Call};
-use crate::surfaces::http::events;
 use crate::surfaces::http::hooks::{Hook, Sent, hear};
 use crate::surfaces::http::problem::Problem;
 use crate::surfaces::http::routes::{Does, Route};
 use crate::surfaces::http::serve::Server;
+use crate::surfaces::http::{browser, events};
 
 /// Bytes of a body: as many as a file of inputs may have.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// How long a body may take to come in.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// How long a request may take; a start waits up to half of it for its group.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// How long a rehearsal may take: it looks at the world.
-const REHEARSE_WITHIN: Duration = Duration::from_secs(120);
+pub(super) const REHEARSE_WITHIN: Duration = Duration::from_secs(120);
 /// Letters of a key: a UUID, or what a client makes of two.
 const KEY_CHARS_MAX: usize = 128;
 /// The header with the key of a request.
 const KEY: &str = "idempotency-key";
 /// Who pays for requests that nothing proves.
-const NOBODY: &str = "(nobody)";
+pub(super) const NOBODY: &str = "(nobody)";
 
 /// Answers a request to a route.
 pub async fn answer(server: Arc<Server>, route: &'static Route, params: RawPathParams, request: Request) -> Response {
     let began = Instant::now();
-    let subject = params.iter().next().map(|(_, value)| value.to_owned());
-    let response = match through(&server, route, subject, request).await {
-        Ok(response) => response,
-        Err(problem) => refuse(&server, &problem),
+    let mut params = params.iter().map(|(_, value)| value.to_owned());
+    let (subject, rest) = (params.next(), params.next());
+    let response = match route.is_page() {
+        true => browser::answer(&server, route, subject, rest, request).await,
+        false => match through(&server, route, subject, request).await {
+            Ok(response) => response,
+            Err(problem) => refuse(&server, &problem),
+        },
     };
     let status = response.status().as_u16();
     server.tally.answered(status);
@@ -82,7 +86,7 @@ async fn through(
         return listen(server, hook, subject, parts, body).await;
     }
     let peer = parts.extensions.get::<Peer>().copied().unwrap_or(Peer::Network);
-    let credential = Credential { peer, header: one(&parts.headers, header::AUTHORIZATION)? };
+    let credential = Credential { peer, header: one(&parts.headers, header::AUTHORIZATION)?, session: None };
     let (asked, proof) = (Arc::clone(server), credential.clone());
     let (runs, principal) = blocking(ANSWER_WITHIN, move || admit(&asked, &proof, route.authority)).await?;
     let body = match route.is_post() {
@@ -99,7 +103,7 @@ async fn through(
     match route.does {
         Does::Look(look) => {
             let work = move || {
-                let call = Call { server: &asked, runs, principal, subject, query, body };
+                let call = Call::new(&asked, runs, principal, subject, query, body);
                 if route.query.is_empty() {
                     call.parameters(&[])?;
                 }
@@ -109,32 +113,39 @@ async fn through(
         }
         Does::Rehearse(rehearse) => {
             key(&headers)?;
-            let work = move || rehearse(&Call { server: &asked, runs, principal, subject, query, body });
+            let work = move || rehearse(&Call::new(&asked, runs, principal, subject, query, body));
             Ok(say(server, blocking(REHEARSE_WITHIN, work).await?))
         }
         Does::Converse(converse) => {
-            let work = move || converse(&Call { server: &asked, runs, principal, subject, query, body });
+            let work = move || converse(&Call::new(&asked, runs, principal, subject, query, body));
             Ok(say(server, blocking(REHEARSE_WITHIN, work).await?))
         }
         Does::Act(act, twice) => {
             let key = key(&headers)?;
             let work = move || {
-                let digest = digest(&path, &body);
-                let keyed = Keyed { person: principal.name.clone(), key, digest, twice };
-                let call = Call { server: &asked, runs, principal, subject, query, body };
+                let call = Call::new(&asked, runs, principal, subject, query, body);
+                let digest = digest(&path, &call.body);
+                let keyed = Keyed { person: call.principal.name.clone(), key, digest, twice };
                 call.parameters(&[])?;
                 once(&call, &keyed, act)
             };
             Ok(say(server, blocking(ANSWER_WITHIN, work).await?))
         }
-        // Declared for people, who have no signature: nobody comes in here.
-        Does::Hear(_) => Err(Problem::new(403, "nobody may call this")),
+        // Declared for people, who have no signature; or for browsers, whose way is another: nobody comes in here.
+        Does::Hear(_)
+        | Does::Page(_)
+        | Does::Form(_)
+        | Does::Preview(_)
+        | Does::Live(_)
+        | Does::Entrance(_)
+        | Does::Door(_)
+        | Does::Asset(..) => Err(Problem::new(403, "nobody may call this")),
         Does::Tell => {
             let last = one(&headers, HeaderName::from_static("last-event-id"))?;
             let name = principal.name.clone();
             let found = Arc::clone(&runs);
             let find = move || {
-                let call = Call { server: &asked, runs, principal, subject, query, body };
+                let call = Call::new(&asked, runs, principal, subject, query, body);
                 call.parameters(&[])?;
                 call.run()
             };
@@ -165,15 +176,15 @@ pub fn admit(
     }
 }
 
-fn slowed(server: &Server, seconds: u32) -> Problem {
+pub(super) fn slowed(server: &Server, seconds: u32) -> Problem {
     server.tally.slowed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     Problem::new(429, "too many requests").hint("wait a second, then go on more slowly").after(seconds)
 }
 
-type Act = fn(&Call<'_>, crate::engine::ids::RunId) -> Result<Answer, Problem>;
+pub(super) type Act = fn(&Call<'_>, crate::engine::ids::RunId) -> Result<Answer, Problem>;
 
 /// Does it once for its key.
-fn once(call: &Call<'_>, keyed: &Keyed, act: Act) -> Result<Answer, Problem> {
+pub(super) fn once(call: &Call<'_>, keyed: &Keyed, act: Act) -> Result<Answer, Problem> {
     if call.runs.redactor().redact(&keyed.key) != keyed.key {
         return Err(Problem::new(400, "the key of the request holds the value of a secret"));
     }
@@ -212,7 +223,7 @@ fn location(body: &str) -> Option<String> {
 }
 
 /// Works on a thread that may wait for the disk and the world.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     within: Duration,
     work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
@@ -256,7 +267,7 @@ fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
-async fn read_body(headers: &HeaderMap, body: axum::body::Body) -> Result<Vec<u8>, Problem> {
+pub(super) async fn read_body(headers: &HeaderMap, body: axum::body::Body) -> Result<Vec<u8>, Problem> {
     let too_large = || Problem::new(413, format!("the body has more than {BODY_BYTES_MAX} bytes"));
     let length = one(headers, header::CONTENT_LENGTH)?.and_then(|length| length.parse::<u64>().ok());
     if length.is_some_and(|length| length > BODY_BYTES_MAX as u64) {
@@ -270,7 +281,7 @@ async fn read_body(headers: &HeaderMap, body: axum::body::Body) -> Result<Vec<u8
 }
 
 /// The one value of a header, if it is there.
-fn one(headers: &HeaderMap, name: HeaderName) -> Result<Option<String>, Problem> {
+pub(super) fn one(headers: &HeaderMap, name: HeaderName) -> Result<Option<String>, Problem> {
     let mut values = headers.get_all(&name).iter();
     let first = values.next().map(|value| value.to_str().map(str::to_owned));
     if values.next().is_some() {
@@ -281,14 +292,19 @@ fn one(headers: &HeaderMap, name: HeaderName) -> Result<Option<String>, Problem>
 
 fn key(headers: &HeaderMap) -> Result<String, Problem> {
     let key = one(headers, HeaderName::from_static(KEY))?.unwrap_or_default();
-    match (1..=KEY_CHARS_MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()) {
+    match is_key(&key) {
         true => Ok(key),
         false => Err(Problem::new(400, format!("the header `{KEY}` is missing, or not 1 to {KEY_CHARS_MAX} letters"))
             .hint("choose one for each request, such as a UUID, and keep it when you send the request again")),
     }
 }
 
-fn digest(path: &str, body: &[u8]) -> String {
+/// Whether this may be the key of a request.
+pub(super) fn is_key(key: &str) -> bool {
+    (1..=KEY_CHARS_MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+pub(super) fn digest(path: &str, body: &[u8]) -> String {
     let mut digest = Sha256::new();
     digest.update(path.as_bytes());
     digest.update([0]);
@@ -296,7 +312,7 @@ fn digest(path: &str, body: &[u8]) -> String {
     crate::script::hex::hex(&digest.finalize())
 }
 
-fn say(server: &Server, answer: Answer) -> Response {
+pub(super) fn say(server: &Server, answer: Answer) -> Response {
     let text = server.redactor().redact(&answer.body).into_owned();
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (status, [(header::CONTENT_TYPE, answer.media_type)], text).into_response();
@@ -308,16 +324,26 @@ fn say(server: &Server, answer: Answer) -> Response {
     closed(response)
 }
 
-fn refuse(server: &Server, problem: &Problem) -> Response {
+pub(super) fn refuse(server: &Server, problem: &Problem) -> Response {
     let text = problem.to_json().to_string();
     closed(problem.respond(server.redactor().redact(&text).into_owned() + "\n"))
 }
 
-/// What no cache keeps and no page shows as something else.
-fn closed(mut response: Response) -> Response {
+/// What a browser may do with what it gets: what is ours, from here, and nothing that stands in the page itself.
+const POLICY: &str = "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'self'; frame-ancestors 'none'; \
+                      require-trusted-types-for 'script'; trusted-types rerail";
+
+/// What no cache keeps, no page shows as something else, and nobody else's page holds or hears of.
+pub(super) fn closed(mut response: Response) -> Response {
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // Others hear of no address. Our own forms have to say where they come from, which `no-referrer` keeps from us too.
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    for name in ["cross-origin-opener-policy", "cross-origin-resource-policy"] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static("same-origin"));
+    }
     response
 }
 

@@ -221,7 +221,7 @@ fn hook_of(source: &str) -> Option<&'static dyn Hook> {
 fn hooks() -> impl Iterator<Item = &'static dyn Hook> {
     TABLE.iter().filter_map(|route| match route.does {
         Does::Hear(hook) => Some(hook),
-        Does::Look(_) | Does::Tell | Does::Rehearse(_) | Does::Converse(_) | Does::Act(..) => None,
+        _ => None,
     })
 }
 

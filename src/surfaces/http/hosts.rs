@@ -13,13 +13,26 @@ const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 pub struct Hosts {
     /// Without a port, in lower case.
     names: Vec<String>,
+    /// What links to its pages begin with.
+    url: Option<String>,
 }
 
 impl Hosts {
     /// Those of this machine, and others that were declared.
     pub fn new(declared: &[String]) -> Hosts {
         let local = LOCAL.iter().map(|name| (*name).to_owned());
-        Hosts { names: local.chain(declared.iter().map(|name| name.to_ascii_lowercase())).collect() }
+        let names = local.chain(declared.iter().map(|name| name.to_ascii_lowercase())).collect();
+        Hosts { names, url: None }
+    }
+
+    /// The same, called at this address.
+    pub fn called(self, url: Option<String>) -> Hosts {
+        Hosts { url, ..self }
+    }
+
+    /// What links to its pages begin with, if it can be reached by an address.
+    pub fn url(&self) -> Option<&str> {
+        self.url.as_deref()
     }
 
     /// Refuses a request that was sent to another name, or by a page of another origin.
@@ -48,6 +61,13 @@ impl Hosts {
             }
         }
         Ok(())
+    }
+
+    /// Whether a request was sent to a name that was declared, and not to one of this machine.
+    pub fn is_declared(&self, headers: &HeaderMap) -> bool {
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let local = Hosts::new(&[]);
+        self.knows(host) && !local.knows(host)
     }
 
     /// Whether `host`, with or without a port, is a name of this server. Only what is written exactly so is one.

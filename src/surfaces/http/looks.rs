@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
-use crate::runs::{RunFilter, Status};
+use crate::runs::{RunFilter, Runs, Status};
 use crate::surfaces::http::call::{Answer, Call, plain_name};
 use crate::surfaces::http::openapi;
 use crate::surfaces::http::problem::Problem;
@@ -63,16 +63,29 @@ pub fn page(call: &Call<'_>) -> Result<Answer, Problem> {
     let known = ["status", "runbook", "incident", "operator", "since", "limit", "before"];
     let given = call.parameters(&known)?;
     let get = |name: &str| given.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-    let wrong = |said: String| Problem::new(400, said);
     let limit = match get("limit") {
         None => PAGE,
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|limit| (1..=PAGE_MAX).contains(limit))
-            .ok_or_else(|| wrong(format!("expected a number from 1 to {PAGE_MAX} for `limit`, got `{text}`")))?,
+        Some(text) => text.parse().ok().filter(|limit| (1..=PAGE_MAX).contains(limit)).ok_or_else(|| {
+            Problem::new(400, format!("expected a number from 1 to {PAGE_MAX} for `limit`, got `{text}`"))
+        })?,
     };
-    let filter = RunFilter {
+    let rows = call.runs.list(&filter(&call.runs, &given, limit)?)?;
+    let answer = Answer::json(200, &rows.iter().map(runs::of_row).collect());
+    let Some(last) = rows.last().filter(|_| rows.len() >= limit as usize) else { return Ok(answer) };
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(given.iter().filter(|(name, _)| name != "before"));
+    query.append_pair("before", &last.run.uuid());
+    Ok(answer.with("link", format!("</api/v1/runs?{}>; rel=\"next\"", query.finish())))
+}
+
+/// Which runs the parameters of a query mean.
+///
+/// # Errors
+/// 400 if one says nothing that could be meant, 404 if there is no run `before`.
+pub fn filter(door: &Runs, given: &[(String, String)], limit: u32) -> Result<RunFilter, Problem> {
+    let get = |name: &str| given.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    let wrong = |said: String| Problem::new(400, said);
+    Ok(RunFilter {
         status: get("status")
             .map(|word| Status::from_word(word).ok_or_else(|| wrong(format!("no status `{word}`"))))
             .transpose()?,
@@ -80,16 +93,9 @@ pub fn page(call: &Call<'_>) -> Result<Answer, Problem> {
         actor: get("operator").map(str::to_owned),
         incident: get("incident").map(str::to_owned),
         since: get("since").map(|text| runs::moment("since", text, Timestamp::now())).transpose().map_err(wrong)?,
-        before: get("before").map(|id| call.runs.find(id)).transpose()?.map(|row| row.number),
+        before: get("before").map(|id| door.find(id)).transpose()?.map(|row| row.number),
         limit: Some(limit),
-    };
-    let rows = call.runs.list(&filter)?;
-    let answer = Answer::json(200, &rows.iter().map(runs::of_row).collect());
-    let Some(last) = rows.last().filter(|_| rows.len() >= limit as usize) else { return Ok(answer) };
-    let mut query = url::form_urlencoded::Serializer::new(String::new());
-    query.extend_pairs(given.iter().filter(|(name, _)| name != "before"));
-    query.append_pair("before", &last.run.uuid());
-    Ok(answer.with("link", format!("</api/v1/runs?{}>; rel=\"next\"", query.finish())))
+    })
 }
 
 /// One run, as `rerail show`.

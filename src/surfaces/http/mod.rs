@@ -3,17 +3,21 @@
 //! One table of routes says who may call what; the router, the description of the API and the tests are made from it.
 //! Nothing here decides who may do what to a run: that is asked at the door of every surface.
 
-mod acts;
+pub(in crate::surfaces) mod acts;
 mod authority;
+mod browser;
 pub mod call;
+mod cookies;
 mod events;
+mod fields;
 mod gate;
 mod hooks;
 mod hosts;
 mod jobs;
 mod listen;
+mod live;
 mod local_token;
-mod looks;
+pub(in crate::surfaces) mod looks;
 mod mcp;
 mod metrics;
 mod openapi;
@@ -22,19 +26,22 @@ mod rates;
 mod routes;
 mod serve;
 mod service;
-mod starts;
+pub(in crate::surfaces) mod starts;
 mod tls;
 
 pub use authority::Authority;
-pub use call::Answer;
-pub use call::plain_name;
+pub(in crate::surfaces) use authority::by_token;
+pub use call::{Answer, Call, Knock, plain_name};
+pub(in crate::surfaces) use cookies::{clear, set};
+pub(in crate::surfaces) use fields::new_key;
 pub use hooks::{Heard, Hook, Sent};
 pub use hosts::Hosts;
 pub use jobs::{Beat, Job};
 pub use listen::{Bind, Listening};
+pub use live::{How, Piece, Telling, Told};
 pub use local_token::LocalToken;
 pub use problem::Problem;
-pub use routes::{Route, TABLE};
+pub use routes::{Does, Route, TABLE};
 pub use serve::{Server, Serving};
 pub use service::Handed;
 pub use tls::Tls;

@@ -14,7 +14,8 @@ const KEY_PATTERN: &str = "^[!-~]{1,128}$";
 /// The whole document.
 pub fn document() -> Json {
     let mut paths = Map::new();
-    for route in TABLE {
+    // Pages are for people: what they say is said here for programs.
+    for route in TABLE.iter().filter(|route| !route.is_page()) {
         let method = if route.is_post() { "post" } else { "get" };
         let operations = paths.entry(route.path).or_insert_with(|| json!({}));
         operations[method] = operation(route);
@@ -37,7 +38,10 @@ pub fn document() -> Json {
 
 fn operation(route: &Route) -> Json {
     let (status, content) = match route.does {
-        Does::Tell => ("200", "text/event-stream"),
+        Does::Tell | Does::Live(_) => ("200", "text/event-stream"),
+        Does::Page(_) | Does::Form(_) | Does::Preview(_) | Does::Entrance(_) | Does::Door(_) | Does::Asset(..) => {
+            ("200", "text/html")
+        }
         Does::Look(_) if route.path == "/healthz" || route.path == "/metrics" => ("200", "text/plain"),
         Does::Look(_) | Does::Rehearse(_) => ("200", "application/json"),
         Does::Act(..) | Does::Converse(_) | Does::Hear(_) => ("2XX", "application/json"),
@@ -48,7 +52,7 @@ fn operation(route: &Route) -> Json {
         "summary": route.summary,
         "x-authority": route.authority.word(),
         "security": match route.authority {
-            Authority::Anybody | Authority::Signed => json!([]),
+            Authority::Anybody | Authority::Newcomer | Authority::Signed => json!([]),
             Authority::Nobody | Authority::Person(_) => json!([{ "token": [] }]),
         },
         "parameters": parameters(route),
@@ -135,7 +139,8 @@ mod tests {
         let document = document();
         let operations: usize =
             document["paths"].as_object().unwrap().values().map(|path| path.as_object().unwrap().len()).sum();
-        assert_eq!(operations, TABLE.len());
+        let routes = TABLE.iter().filter(|route| !route.is_page()).count();
+        assert_eq!(operations, routes);
         let mut ids: Vec<&str> = Vec::new();
         for path in document["paths"].as_object().unwrap().values() {
             for operation in path.as_object().unwrap().values() {
@@ -145,7 +150,7 @@ mod tests {
         }
         ids.sort_unstable();
         ids.dedup();
-        assert_eq!(ids.len(), TABLE.len(), "{ids:?}");
+        assert_eq!(ids.len(), routes, "{ids:?}");
         let cancel = &document["paths"]["/api/v1/runs/{run}/cancel"]["post"];
         let names: Vec<_> =
             cancel["parameters"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();

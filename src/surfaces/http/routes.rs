@@ -10,10 +10,12 @@ use crate::runs::Twice;
 use crate::surfaces::chat::asked::Kind;
 use crate::surfaces::chat::hooks::Door;
 use crate::surfaces::http::authority::Authority;
-use crate::surfaces::http::call::{Answer, Call};
+use crate::surfaces::http::call::{Answer, Call, Knock};
 use crate::surfaces::http::hooks::Hook;
+use crate::surfaces::http::live::Telling;
 use crate::surfaces::http::problem::Problem;
 use crate::surfaces::http::{acts, looks, mcp, metrics, starts};
+use crate::surfaces::web;
 
 /// What a route does with a request.
 #[derive(Clone, Copy)]
@@ -30,6 +32,32 @@ pub enum Does {
     Hear(&'static dyn Hook),
     /// Does something, once for each key of its client; asked with POST.
     Act(fn(&Call<'_>, RunId) -> Result<Answer, Problem>, Twice),
+    /// Shows a page, or a file of one; asked with GET by browsers.
+    Page(fn(&Call<'_>) -> Result<Answer, Problem>),
+    /// Does something, once for each form that was shown; asked with POST by browsers.
+    Form(Form),
+    /// Answers a form with a page; nothing of it is recorded.
+    Preview(fn(&Call<'_>) -> Result<Answer, Problem>),
+    /// Tells a page what has changed on it, as it changes; asked with GET.
+    Live(Live),
+    /// Shows the way in; asked with GET.
+    Entrance(fn(&Knock<'_>) -> Result<Answer, Problem>),
+    /// Lets somebody in or out; asked with POST.
+    Door(fn(&Knock<'_>) -> Result<Answer, Problem>),
+    /// A text of this program that pages need: its media type and itself.
+    Asset(&'static str, &'static str),
+}
+
+/// Begins to tell, from the number of the last event that a page was told.
+pub type Live = fn(&Call<'_>, Option<u64>) -> Result<Box<dyn Telling>, Problem>;
+
+/// What a form does.
+#[derive(Clone, Copy)]
+pub struct Form {
+    pub act: fn(&Call<'_>, RunId) -> Result<Answer, Problem>,
+    pub twice: Twice,
+    /// What is shown where it was refused: mostly the form once more, with what was typed.
+    pub refused: fn(&Call<'_>, &Problem) -> Result<Answer, Problem>,
 }
 
 /// A route. There is none without an authority.
@@ -50,11 +78,29 @@ impl Route {
     /// Whether it is asked with POST.
     pub fn is_post(&self) -> bool {
         match self.does {
-            Does::Look(_) | Does::Tell => false,
-            Does::Rehearse(_) | Does::Converse(_) | Does::Act(..) | Does::Hear(_) => true,
+            Does::Look(_) | Does::Tell | Does::Page(_) | Does::Live(_) | Does::Entrance(_) | Does::Asset(..) => false,
+            Does::Rehearse(_)
+            | Does::Converse(_)
+            | Does::Act(..)
+            | Does::Form(_)
+            | Does::Preview(_)
+            | Does::Door(_) => true,
+            Does::Hear(_) => true,
+        }
+    }
+
+    /// Whether it is asked by a browser for somebody who looks at it: answered with pages, let in by a session.
+    pub fn is_page(&self) -> bool {
+        match self.does {
+            Does::Look(_) | Does::Tell | Does::Rehearse(_) | Does::Converse(_) | Does::Act(..) | Does::Hear(_) => false,
+            Does::Page(_) | Does::Form(_) | Does::Preview(_) | Does::Live(_) => true,
+            Does::Entrance(_) | Does::Door(_) | Does::Asset(..) => true,
         }
     }
 }
+
+/// Pages read their own parameters: those of an alert's labels are not known here.
+const ANY: &[&str] = &["…"];
 
 const READ: Authority = Authority::Person(Scope::Read);
 const RUN: Authority = Authority::Person(Scope::Run);
@@ -67,6 +113,26 @@ const fn look(
     look: fn(&Call<'_>) -> Result<Answer, Problem>,
 ) -> Route {
     Route { path, authority, does: Does::Look(look), summary, query: &[], body: nothing }
+}
+
+const fn page(path: &'static str, summary: &'static str, page: fn(&Call<'_>) -> Result<Answer, Problem>) -> Route {
+    Route { path, authority: READ, does: Does::Page(page), summary, query: ANY, body: nothing }
+}
+
+const fn form(
+    path: &'static str,
+    authority: Authority,
+    summary: &'static str,
+    act: fn(&Call<'_>, RunId) -> Result<Answer, Problem>,
+    refused: fn(&Call<'_>, &Problem) -> Result<Answer, Problem>,
+) -> Route {
+    let does = Does::Form(Form { act, twice: Twice::Unknown, refused });
+    Route { path, authority, does, summary, query: ANY, body: nothing }
+}
+
+const fn asset(path: &'static str, media_type: &'static str, text: &'static str) -> Route {
+    let does = Does::Asset(media_type, text);
+    Route { path, authority: Authority::Anybody, does, summary: "A text that pages need", query: ANY, body: nothing }
 }
 
 const fn act(
@@ -143,6 +209,67 @@ pub const TABLE: &[Route] = &[
     hear("/chat/mattermost", "What people ask for in Mattermost", &Door(Kind::Mattermost)),
     hear("/chat/discord", "What people ask for in Discord, signed by it", &Door(Kind::Discord)),
     hear("/chat/generic", "What people ask for in another chat, signed by its program", &Door(Kind::Generic)),
+    page("/", "What waits for people, what runs, what failed", web::home::page),
+    Route { does: Does::Live(web::live::home), ..page("/live", "The same as it changes", web::home::page) },
+    page("/runbooks", "Runbooks", web::books::list),
+    page("/runbooks/{runbook}", "One runbook, and the form that starts it", web::books::one),
+    page("/r/{runbook}", "The same, filled in by the labels of an alert", web::books::filled),
+    Route {
+        does: Does::Preview(web::starting::plan),
+        ..page("/runbooks/{runbook}/plan", "Rehearse it", web::books::one)
+    },
+    Route {
+        does: Does::Form(Form { act: web::starting::run, twice: Twice::Same, refused: web::starting::refused }),
+        ..form("/runbooks/{runbook}/run", RUN, "Start it", web::starting::run, web::starting::refused)
+    },
+    page("/runs", "Runs, newest first", web::lists::runs),
+    page("/runs/{run}", "One run", web::run::page),
+    Route { does: Does::Live(web::live::run), ..page("/runs/{run}/live", "The same as it changes", web::run::page) },
+    page("/runs/{run}/transcript", "Its transcript, in windows", web::lists::transcript),
+    page("/runs/{run}/picture.svg", "Where the time went", web::exports::svg),
+    page("/runs/{run}/export.md", "Its postmortem", web::exports::markdown),
+    page("/runs/{run}/export.html", "It as one page", web::exports::html),
+    page("/runs/{run}/export.jsonl", "Its events", web::exports::jsonl),
+    page("/runs/{run}/approve/{*step}", "One change, to say yes or no to", web::approval::page),
+    form("/runs/{run}/cancel", RUN, "Stop it at its next safe point", web::acts::cancel, web::problems::page),
+    form("/runs/{run}/pause", RUN, "Let it start nothing new", web::acts::pause, web::problems::page),
+    form("/runs/{run}/resume", RUN, "Take it up again", web::acts::resume, web::problems::page),
+    form("/runs/{run}/answer", RUN, "Answer a question of it", web::acts::answer, web::problems::page),
+    form("/runs/{run}/note", RUN, "Add to its timeline", web::acts::note, web::problems::page),
+    form("/runs/{run}/approve", APPROVE, "Say yes to exactly one change", web::acts::approve, web::approval::refused),
+    form("/runs/{run}/reject", APPROVE, "Say no to it", web::acts::reject, web::approval::refused),
+    page("/approvals", "What waits for an approval, and what was decided", web::approval::list),
+    page("/incidents/{incident}", "Runs and notes of an incident", web::lists::incident),
+    page("/admin", "The hold, people and tokens", web::admin::page),
+    page("/admin/doctor", "Whether this machine is fit", web::admin::doctor),
+    form("/admin/hold", RUN, "Put all writes on hold, or lift the hold", web::acts::hold, web::admin::refused),
+    Route {
+        path: "/login",
+        authority: Authority::Newcomer,
+        does: Does::Entrance(web::login::page),
+        summary: "The way in",
+        query: ANY,
+        body: nothing,
+    },
+    Route {
+        path: "/login",
+        authority: Authority::Newcomer,
+        does: Does::Door(web::login::sign_in),
+        summary: "Begin a session",
+        query: ANY,
+        body: nothing,
+    },
+    Route {
+        path: "/logout",
+        authority: Authority::Newcomer,
+        does: Does::Door(web::login::sign_out),
+        summary: "End it",
+        query: ANY,
+        body: nothing,
+    },
+    asset("/web/style.css", "text/css; charset=utf-8", web::assets::STYLE),
+    asset("/web/live.js", "text/javascript; charset=utf-8", web::assets::SCRIPT),
+    asset("/web/icon.svg", "image/svg+xml", web::assets::ICON),
 ];
 
 fn object(required: &[&str], properties: Json) -> Json {
@@ -230,7 +357,19 @@ mod tests {
         assert_eq!(Authority::default(), Authority::Nobody);
         let open: Vec<&str> =
             TABLE.iter().filter(|route| route.authority == Authority::Anybody).map(|route| route.path).collect();
-        assert_eq!(open, ["/healthz"]);
+        assert_eq!(open, ["/healthz", "/web/style.css", "/web/live.js", "/web/icon.svg"]);
+        assert!(
+            TABLE.iter().filter(|route| route.authority == Authority::Anybody).all(|route| !route.is_post()),
+            "what everybody may do does nothing"
+        );
+        // Nobody is in yet, or any more: these do nothing but let in and out.
+        let doors: Vec<&str> =
+            TABLE.iter().filter(|route| route.authority == Authority::Newcomer).map(|route| route.path).collect();
+        assert_eq!(doors, ["/login", "/login", "/logout"]);
+        for route in TABLE {
+            let door = matches!(route.does, Does::Entrance(_) | Does::Door(_));
+            assert_eq!(door, route.authority == Authority::Newcomer, "{}", route.path);
+        }
         assert!(TABLE.iter().all(|route| route.authority != Authority::Nobody));
     }
 
@@ -241,7 +380,7 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), TABLE.len());
         for route in TABLE {
-            let has_body = route.is_post() && !matches!(route.does, Does::Hear(_));
+            let has_body = route.is_post() && !route.is_page() && !matches!(route.does, Does::Hear(_));
             assert_eq!(has_body, (route.body)().is_object(), "{}", route.path);
             assert!(!(route.is_post() && route.authority == Authority::Anybody), "{}", route.path);
             let hears = matches!(route.does, Does::Hear(_));

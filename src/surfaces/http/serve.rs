@@ -1,7 +1,7 @@
 //! What all requests share, and the life of the server: from its sockets to the last run that has been left.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -54,7 +54,6 @@ pub struct Server {
     pub leaving: watch::Sender<bool>,
     runs: Arc<Runs>,
     root: Option<PathBuf>,
-    url: OnceLock<String>,
 }
 
 /// How a server ended.
@@ -91,7 +90,6 @@ impl Server {
             leaving,
             runs,
             root,
-            url: OnceLock::new(),
         })
     }
 
@@ -123,19 +121,14 @@ impl Server {
         &self.runs
     }
 
-    /// The address of this server as people reach it, without a slash at its end; if somebody has said it.
-    pub fn url(&self) -> Option<&str> {
-        self.url.get().map(String::as_str)
-    }
-
-    /// Says under which address people reach this server. What was said first holds.
-    pub fn called(&self, url: &str) {
-        self.url.set(url.trim_end_matches('/').to_owned()).ok();
-    }
-
     /// The redactor at every way out.
     pub fn redactor(&self) -> &Redactor {
         self.runs.redactor()
+    }
+
+    /// What links to its pages begin with, such as `https://ops.example.com`; nothing if it has a socket alone.
+    pub fn url(&self) -> Option<&str> {
+        self.hosts.url()
     }
 
     /// Whether the server is about to end.

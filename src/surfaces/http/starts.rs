@@ -8,7 +8,7 @@ use serde_json::{Map as JsonMap, Value as Json, json};
 use crate::engine::event::{Actor, Decision};
 use crate::engine::ids::{RunId, StepPath};
 use crate::runbook::spec::Effect;
-use crate::runs::{Began, DecideRequest, Foreground, Prepared, RunRow, StartRequest};
+use crate::runs::{Began, DecideRequest, Foreground, Prepared, Rehearsed, RunRow, StartRequest};
 use crate::script::value::{Map, Value};
 use crate::surfaces::http::call::{Answer, Call, plain_name};
 use crate::surfaces::http::problem::Problem;
@@ -17,15 +17,18 @@ use crate::transcript::Plan;
 use crate::transcript::words::count;
 
 /// What is to be done, and to what.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Asked {
-    runbook: String,
+    pub runbook: String,
     #[serde(default)]
-    inputs: JsonMap<String, Json>,
-    target: Option<String>,
-    reason: Option<String>,
-    incident: Option<String>,
+    pub inputs: JsonMap<String, Json>,
+    /// Inputs as somebody typed them, who has no types at hand: the fields of a form.
+    #[serde(skip)]
+    pub typed: Vec<(String, String)>,
+    pub target: Option<String>,
+    pub reason: Option<String>,
+    pub incident: Option<String>,
 }
 
 /// The same, with what a person says to what it may change.
@@ -74,7 +77,7 @@ impl Asked {
         let inputs = Json::Object(self.inputs);
         Ok(call.runs.prepare(&StartRequest {
             runbook: self.runbook,
-            inputs: Vec::new(),
+            inputs: self.typed,
             // Read like a file, by the reader of everything that people write.
             inputs_file: Some(("inputs".to_owned(), inputs.to_string())),
             target: self.target,
@@ -86,32 +89,50 @@ impl Asked {
 
 /// Rehearses, as `rerail run --dry-run`.
 pub fn plan(call: &Call<'_>) -> Result<Answer, Problem> {
-    let prepared = call.read::<Asked>()?.prepare(call)?;
-    let actor = call.runs.identify(&call.principal.caller)?;
-    let rehearsed = call.runs.rehearse(&prepared, Foreground::unheard(actor))?;
+    let rehearsed = rehearse(call, call.read()?)?;
     let plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
     Ok(Answer::json(200, &of_plan(&plan, &rehearsed)))
+}
+
+/// A rehearsal of what is asked for.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn rehearse(call: &Call<'_>, asked: Asked) -> Result<Rehearsed, Problem> {
+    let prepared = asked.prepare(call)?;
+    let actor = call.runs.identify(&call.principal.caller)?;
+    Ok(call.runs.rehearse(&prepared, Foreground::unheard(actor))?)
 }
 
 /// Starts a run under this name, as `rerail run`; it goes on after the answer.
 pub fn start(call: &Call<'_>, run: RunId) -> Result<Answer, Problem> {
     let Start { runbook, inputs, target, reason, incident, yes, confirm } = call.read()?;
+    let asked = Asked { runbook, inputs, typed: Vec::new(), target, reason, incident };
+    let row = begin(call, run, asked, yes, confirm.as_deref())?;
+    Ok(match row.run == run {
+        true => started(&row),
+        false => Answer::json(200, &json!({ "run": row.run.short(), "id": row.run.uuid(), "attached": true })),
+    })
+}
+
+/// Starts it; gives the run of this name, or another that does the same already.
+///
+/// # Errors
+/// What is wrong with it, or who may not.
+pub fn begin(call: &Call<'_>, run: RunId, asked: Asked, yes: bool, confirm: Option<&str>) -> Result<RunRow, Problem> {
     if let Some(row) = call.runs.existing(run)? {
-        return Ok(started(&row));
+        return Ok(row);
     }
-    let prepared = Asked { runbook, inputs, target, reason, incident }.prepare(call)?;
+    let prepared = asked.prepare(call)?;
     let actor = call.runs.identify(&call.principal.caller)?;
     within(call, &prepared.effects, &actor)?;
     call.runs.may_start(&prepared, &actor)?;
-    consent(&prepared, yes, confirm.as_deref())?;
+    consent(&prepared, yes, confirm)?;
     match call.server.fleet.start(Arc::clone(&call.runs), prepared.called(run), actor)? {
-        Began::Attach(row) if row.run != run => {
-            Ok(Answer::json(200, &json!({ "run": row.run.short(), "id": row.run.uuid(), "attached": true })))
-        }
-        Began::Attach(row) => Ok(started(&row)),
+        Began::Attach(row) => Ok(*row),
         Began::Run(run) => {
             let gone = || Problem::new(500, "the run that was started is not in the journal");
-            Ok(started(&call.runs.existing(run)?.ok_or_else(gone)?))
+            call.runs.existing(run)?.ok_or_else(gone)
         }
     }
 }

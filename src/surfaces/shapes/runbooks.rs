@@ -18,13 +18,21 @@ struct Row {
 /// # Errors
 /// If one is gone in the moment between the list and the look at it.
 pub fn of_runbooks(runs: &Runs, words: &[String]) -> Result<Vec<Json>, RunsError> {
+    let mut found = texts(runs)?;
+    found.retain(|(text, _)| words.iter().all(|word| text.contains(word)));
+    Ok(found.into_iter().map(|(_, row)| row).collect())
+}
+
+/// Every runbook, with the text that words are looked for in: for those who look for many.
+///
+/// # Errors
+/// As [`of_runbooks`].
+pub fn texts(runs: &Runs) -> Result<Vec<(String, Json)>, RunsError> {
     let mut rows = Vec::new();
     for listed in runs.project().runbooks() {
         let (program, _) = runs.check(&listed.name)?;
         let row = Row { listed, program };
-        if words.iter().all(|word| row.text().contains(word)) {
-            rows.push(row.to_json());
-        }
+        rows.push((row.text(), row.to_json()));
     }
     Ok(rows)
 }

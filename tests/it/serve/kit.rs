@@ -188,6 +188,11 @@ impl Client {
         self
     }
 
+    /// The same one, asking another server.
+    pub fn at(self, port: u16) -> Client {
+        Client { to: To::Port(port), ..self }.with("host", &format!("127.0.0.1:{port}"))
+    }
+
     pub fn bearer(self, token: &str) -> Client {
         self.with("authorization", &format!("Bearer {token}"))
     }
@@ -218,6 +223,14 @@ impl Client {
         let (head, body) = text.split_once("\r\n\r\n").ok_or_else(broken)?;
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(broken)?;
         Ok(Reply { status, head: head.to_owned(), body: body.to_owned() })
+    }
+
+    /// The status that an answer begins with, of one that may not end.
+    pub fn begins(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> u16 {
+        let mut wire = self.open(method, path, headers, "").unwrap();
+        let mut start = [0_u8; 12];
+        wire.read_exact(&mut start).unwrap();
+        std::str::from_utf8(&start[9..]).unwrap().parse().unwrap()
     }
 
     /// Sends a request and leaves the answer to be read. Of the old version, whose bodies come as they are.
