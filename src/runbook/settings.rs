@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::runbook::commands::{Commands, read_commands, read_secret_commands};
+use crate::runbook::hooks::{self, Hooks};
 use crate::runbook::mail::{self, Mail};
 use crate::runbook::nearest::did_you_mean;
 use crate::runbook::node::Node;
@@ -13,6 +14,7 @@ use crate::runbook::problem::Problem;
 use crate::runbook::providers::read_providers;
 use crate::runbook::reader::{Fields, Keys, Reader};
 use crate::runbook::source::{Source, Spanned};
+use crate::runbook::triggers::{self, Trigger};
 use crate::runbook::words::{self, quoted, variable_fault};
 use crate::script::value::Map;
 
@@ -31,6 +33,10 @@ pub struct Settings {
     pub mail: Option<Mail>,
     /// Who may act here.
     pub people: People,
+    /// Which programs may send alerts.
+    pub hooks: Hooks,
+    /// What starts runbooks beside people, before what runbooks say themselves.
+    pub triggers: Vec<Trigger>,
 }
 
 /// A target: named input values, where its secrets come from, what may be reached.
@@ -85,8 +91,12 @@ impl From {
     }
 }
 
-pub(super) const SETTINGS: Keys =
-    Keys { what: "project file", known: &["version", "allow", "mail", "people"], later: &["limits"], foreign: &[] };
+pub(super) const SETTINGS: Keys = Keys {
+    what: "project file",
+    known: &["version", "allow", "mail", "people", "hooks", "triggers"],
+    later: &["limits"],
+    foreign: &[],
+};
 pub(super) const ALLOW: Keys = Keys {
     what: "list of permissions",
     known: &["env", "file_write", "exec", "secret_commands"],
@@ -130,6 +140,12 @@ pub fn read_settings(source: &Arc<Source>) -> (Settings, Vec<Problem>) {
         settings.mail = fields.get("mail").and_then(|node| mail::read(&mut reader, node));
         if let Some(node) = fields.get("people") {
             settings.people = people::read(&mut reader, node);
+        }
+        if let Some(node) = fields.get("hooks") {
+            settings.hooks = hooks::read(&mut reader, node, &settings.people);
+        }
+        if let Some(node) = fields.get("triggers") {
+            settings.triggers = triggers::read(&mut reader, node, triggers::In::Project);
         }
     }
     (settings, reader.finish())
@@ -188,7 +204,8 @@ fn secrets(reader: &mut Reader, node: &Node) -> BTreeMap<String, SecretSource> {
     read
 }
 
-fn secret(reader: &mut Reader, name: &str, node: &Node) -> Option<SecretSource> {
+/// Reads where a secret comes from; `name` is what it is called there, unless the file says so.
+pub(super) fn secret(reader: &mut Reader, name: &str, node: &Node) -> Option<SecretSource> {
     let fields = reader.fields(node, &SECRET)?;
     let from = reader.required(&fields, "from").and_then(|node| reader.text(node, "`from`"))?;
     let hosts = fields.get("hosts").map(|node| hosts(reader, node)).unwrap_or_default();

@@ -33,6 +33,7 @@ mod start;
 mod take;
 mod testing;
 mod token;
+mod triggers;
 mod typed;
 mod undo;
 
@@ -67,6 +68,7 @@ pub use start::{Change, Prepared, StartRequest};
 pub use take::Handover;
 pub use testing::{Branch, Coverage, ExitOf, Failed, Recorded, Suite, TestRequest, TestResult, Verdict};
 pub use token::{Token, token_digest};
+pub use triggers::{Placed, Wanted, candidates};
 pub use undo::PreparedUndo;
 
 use crate::journal::Store;
