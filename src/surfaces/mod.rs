@@ -1,5 +1,7 @@
 //! What people and machines meet. A surface acts only through [`crate::runs`].
 
+pub mod alerts;
 pub mod cli;
 pub mod http;
+pub mod schedules;
 pub mod shapes;

@@ -5,11 +5,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::surfaces::alerts::Planner;
 use crate::surfaces::http::hooks::Deliveries;
 use crate::surfaces::http::serve::Server;
+use crate::surfaces::schedules::Schedules;
 
 /// Every job there is.
-pub const JOBS: &[&dyn Job] = &[&Deliveries];
+pub const JOBS: &[&dyn Job] = &[&Deliveries, &Planner, &Schedules];
 
 /// Stack of a job's thread: it reads texts of runs, as the terminal does on its first thread.
 const STACK_BYTES: usize = 8 * 1024 * 1024;

@@ -24,11 +24,13 @@ mod starts;
 mod tls;
 
 pub use authority::Authority;
+pub use call::Answer;
 pub use hooks::{Heard, Hook, Sent};
 pub use hosts::Hosts;
 pub use jobs::{Beat, Job};
 pub use listen::{Bind, Listening};
 pub use local_token::LocalToken;
+pub use problem::Problem;
 pub use routes::{Route, TABLE};
 pub use serve::{Server, Serving};
 pub use tls::Tls;

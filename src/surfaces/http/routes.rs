@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 use crate::engine::ids::RunId;
 use crate::runbook::tokens::Scope;
 use crate::runs::Twice;
+use crate::surfaces::alerts;
 use crate::surfaces::http::authority::Authority;
 use crate::surfaces::http::call::{Answer, Call};
 use crate::surfaces::http::hooks::Hook;
@@ -75,6 +76,10 @@ const fn act(
     Route { path, authority, does: Does::Act(act, Twice::Unknown), summary, query: &[], body }
 }
 
+const fn hear(path: &'static str, summary: &'static str, hook: &'static dyn Hook) -> Route {
+    Route { path, authority: Authority::Signed, does: Does::Hear(hook), summary, query: &[], body: nothing }
+}
+
 /// Every route there is.
 pub const TABLE: &[Route] = &[
     look("/healthz", Authority::Anybody, "Whether the process lives", looks::alive),
@@ -121,6 +126,10 @@ pub const TABLE: &[Route] = &[
         ..look("/api/v1/approvals", READ, "What waits for an approval, and who may give it", looks::waiting)
     },
     look("/api/v1/hold", READ, "Whether writes are on hold", looks::held),
+    hear("/hooks/alertmanager", "Alerts of Alertmanager", &alerts::ALERTMANAGER),
+    hear("/hooks/grafana", "Alerts of Grafana", &alerts::GRAFANA),
+    hear("/hooks/pagerduty", "Events of PagerDuty", &alerts::PAGERDUTY),
+    hear("/hooks/generic/{hook}", "Alerts of any other sender, by its name under `hooks.generic`", &alerts::GENERIC),
     act("/api/v1/hold", RUN, "Put all writes on hold, or lift the hold", acts::hold, hold),
 ];
 

@@ -30,6 +30,10 @@ POST approve /api/v1/runs/{run}/approve
 POST approve /api/v1/runs/{run}/reject
 GET read /api/v1/approvals
 GET read /api/v1/hold
+POST signed /hooks/alertmanager
+POST signed /hooks/grafana
+POST signed /hooks/pagerduty
+POST signed /hooks/generic/{hook}
 POST run /api/v1/hold
 ";
 
@@ -54,7 +58,8 @@ fn team() -> Team {
 }
 
 fn ask(client: &Client, route: &Route, key: &str) -> u16 {
-    let path = route.path.replace("{run}", "zzzzzz").replace("{runbook}", "no-such-book");
+    let path =
+        route.path.replace("{run}", "zzzzzz").replace("{runbook}", "no-such-book").replace("{hook}", "no-such-hook");
     let headers = [("idempotency-key", key), ("content-type", "application/json")];
     let body = if route.is_post() { "{}" } else { "" };
     client.send(method(route), &path, &headers, body).status
@@ -86,6 +91,8 @@ fn what_is_observed_of_every_route_and_credential_is_what_is_declared() {
             let status = ask(client, route, &format!("{number}-{who}").replace(' ', "-"));
             let expected = match (route.authority, scopes) {
                 (Authority::Anybody, _) => vec![200],
+                // No person has what proves a program.
+                (Authority::Signed, _) => vec![401],
                 (_, None) => vec![401],
                 (Authority::Person(scope), Some(scopes)) if scopes.contains(&scope) => vec![200, 400, 404],
                 (_, Some(_)) => vec![403],
