@@ -8,6 +8,7 @@
 
 mod alerts;
 mod approvals;
+mod atlas;
 mod backups;
 mod binary;
 mod checks;
@@ -34,6 +35,7 @@ mod layering;
 mod leaks;
 mod left;
 mod maintenance;
+mod packaging;
 mod people;
 mod plans;
 mod posts;
@@ -54,6 +56,7 @@ mod services;
 mod shipped;
 mod steps;
 mod tmpfs;
+mod transcripts;
 mod undo;
 mod vercel;
 mod world;

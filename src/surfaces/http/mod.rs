@@ -20,6 +20,7 @@ mod problem;
 mod rates;
 mod routes;
 mod serve;
+mod service;
 mod starts;
 mod tls;
 
@@ -33,4 +34,5 @@ pub use local_token::LocalToken;
 pub use problem::Problem;
 pub use routes::{Route, TABLE};
 pub use serve::{Server, Serving};
+pub use service::Handed;
 pub use tls::Tls;

@@ -141,6 +141,11 @@ fn text() -> Json {
     json!({ "type": "string" })
 }
 
+/// A text that may be left out, or be null.
+fn maybe() -> Json {
+    json!({ "type": ["string", "null"] })
+}
+
 fn nothing() -> Json {
     Json::Null
 }
@@ -149,7 +154,7 @@ fn asked() -> Json {
     object(
         &["runbook"],
         json!({
-            "runbook": text(), "inputs": { "type": "object" }, "target": text(), "reason": text(), "incident": text(),
+            "runbook": text(), "inputs": { "type": "object" }, "target": maybe(), "reason": maybe(), "incident": maybe(),
         }),
     )
 }
@@ -158,13 +163,12 @@ fn start() -> Json {
     let mut schema = asked();
     schema["properties"]["yes"] =
         json!({ "type": "boolean", "description": "it may change something, and that is meant" });
-    schema["properties"]["confirm"] =
-        json!({ "type": "string", "description": "the target, or the runbook without one: it may destroy something" });
+    schema["properties"]["confirm"] = json!({ "type": ["string", "null"], "description": "the target, or the runbook without one: it may destroy something" });
     schema
 }
 
 fn reason() -> Json {
-    object(&[], json!({ "reason": text() }))
+    object(&[], json!({ "reason": maybe() }))
 }
 
 fn go_on() -> Json {
@@ -174,28 +178,28 @@ fn go_on() -> Json {
         &[],
         json!({
             "retry": steps, "skip": steps, "not_done": steps,
-            "done": { "type": "array", "items": done }, "reason": text(),
+            "done": { "type": "array", "items": done }, "reason": maybe(),
         }),
     )
 }
 
 fn reply() -> Json {
     let fields = json!({ "type": "object", "additionalProperties": text() });
-    object(&[], json!({ "step": text(), "answer": text(), "fields": fields }))
+    object(&[], json!({ "step": maybe(), "answer": maybe(), "fields": fields }))
 }
 
 fn note() -> Json {
-    object(&["text"], json!({ "text": text() }))
+    object(&["text"], json!({ "text": { "type": "string", "pattern": "\\S" } }))
 }
 
 fn word() -> Json {
     let change =
         json!({ "type": "string", "description": "digest of the change that was looked at, 12 digits or all" });
-    object(&["change"], json!({ "step": text(), "change": change, "reason": text() }))
+    object(&["change"], json!({ "step": maybe(), "change": change, "reason": maybe() }))
 }
 
 fn hold() -> Json {
-    object(&["on"], json!({ "on": { "type": "boolean" }, "reason": text() }))
+    object(&["on"], json!({ "on": { "type": "boolean" }, "reason": maybe() }))
 }
 
 #[cfg(test)]
