@@ -64,6 +64,9 @@ pub const CODES: &[(&str, &str)] = &[
     ("E0240", "a pattern that can't be one"),
     ("E0245", "`reveal` where nothing is sealed, or of a name that isn't there"),
     ("E0246", "an output that says `sealed` and gives plain text"),
+    ("E0251", "somebody to act for who is no person of the project"),
+    ("E0252", "a mapping of a hook that is no filter, or may run without end"),
+    ("E0253", "a time zone that this machine doesn't know"),
     // Expressions and scripts.
     ("E0301", "an expression or script that doesn't compile"),
     ("E0302", "a reserved word of Rhai used as a name"),
@@ -79,6 +82,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("W0405", "a suggested runbook that doesn't exist"),
     ("W0406", "a file in a project's folders that has no name"),
     ("W0407", "a runbook without an owner, or without the day of its last review"),
+    ("W0408", "a trigger before which another one always comes"),
     // Tests.
     ("E0501", "an expectation of a test that does not hold"),
     ("E0502", "a call in a test that nothing answers"),

@@ -1,7 +1,7 @@
 //! The closed lists of words an expression may use behind a context: fields and outcomes.
 
-/// Contexts of the language that this release never fills.
-pub const CONTEXTS_NOT_YET: [&str; 1] = ["alert"];
+/// What stands behind `alert.`, in a trigger.
+pub const ALERT_FIELDS: [&str; 7] = ["labels", "annotations", "status", "starts_at", "fingerprint", "source", "url"];
 
 /// What stands behind `each.`, inside a `foreach`.
 pub const EACH_FIELDS: [&str; 3] = ["value", "index", "previous"];

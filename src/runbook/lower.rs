@@ -15,6 +15,7 @@ use crate::runbook::problem::Problem;
 use crate::runbook::reader::{Fields, Keys, Reader};
 use crate::runbook::snippet::Template;
 use crate::runbook::source::{Source, Span, Spanned};
+use crate::runbook::triggers;
 use crate::runbook::words;
 
 pub(super) const RUNBOOK: Keys = Keys {
@@ -40,10 +41,11 @@ pub(super) const RUNBOOK: Keys = Keys {
         "plan",
         "overlay",
         "outputs",
+        "triggers",
     ],
-    later: &["triggers", "effect", "repeat"],
+    later: &["effect", "repeat"],
     foreign: &[
-        ("on", "a runbook is started by a person: there is no `on`"),
+        ("on", "write `triggers`"),
         ("jobs", "a runbook has one list of `steps`"),
         ("name", "the file's name is the runbook's; the sentence for people is `title`"),
         ("description", "write `meaning` for what is wrong and `impact` for whom it hurts"),
@@ -105,6 +107,8 @@ fn lower(reader: &mut Reader, name: &str, kind: Kind, root: &Node) -> Option<Run
     let concurrency = fields.get("concurrency").and_then(|node| lower_whole::concurrency(reader, node));
     let defaults = fields.get("defaults").map(|node| lower_times::defaults(reader, node)).unwrap_or_default();
 
+    let triggers =
+        fields.get("triggers").map(|node| triggers::read(reader, node, triggers::In::Runbook)).unwrap_or_default();
     let mut ids = Ids::of(root);
     let steps = match reader.required(&fields, "steps") {
         Some(node) => lower_steps::block(reader, node, &mut ids, "steps"),
@@ -132,6 +136,7 @@ fn lower(reader: &mut Reader, name: &str, kind: Kind, root: &Node) -> Option<Run
         secrets,
         timeout,
         concurrency,
+        triggers,
         plan,
         overlay,
         defaults,

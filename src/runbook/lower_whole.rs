@@ -34,9 +34,10 @@ pub(super) const OVERLAY: Keys = Keys {
     ],
 };
 /// Keys of one kind of file only: key, kind, why the other has none, what to write there instead.
-pub(super) const BELONGS: [(&str, Kind, &str, &str); 4] = [
+pub(super) const BELONGS: [(&str, Kind, &str, &str); 5] = [
     ("timeout", Kind::Runbook, "an action takes the time of the run that calls it", "put it on the steps inside"),
     ("concurrency", Kind::Runbook, "an action runs inside of a run", "put it into the runbooks that call this action"),
+    ("triggers", Kind::Runbook, "an action runs inside of a run", "put them into the runbook that is to start"),
     (
         "plan",
         Kind::Action,

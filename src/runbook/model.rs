@@ -7,6 +7,7 @@ use crate::runbook::approval::Approval;
 use crate::runbook::snippet::{Snippet, Template};
 use crate::runbook::source::{Span, Spanned};
 use crate::runbook::spec::{Effect, Repeat};
+use crate::runbook::triggers::Trigger;
 use crate::runbook::types::Type;
 use crate::script::value::Value;
 
@@ -37,6 +38,8 @@ pub struct Runbook {
     pub timeout: Option<Template>,
     /// Who may run beside it. Runbooks only.
     pub concurrency: Option<Concurrency>,
+    /// What starts it beside people. Runbooks only.
+    pub triggers: Vec<Trigger>,
     /// What a rehearsal says of it as a whole. Actions only.
     pub plan: Option<Plan>,
     /// What it gives after planned writes of the place it reads. Actions that read only.

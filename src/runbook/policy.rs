@@ -14,7 +14,7 @@ pub(super) const NONE: &str = "none";
 
 pub(super) const POLICY: Keys = Keys {
     what: "policy",
-    known: &["notify", "write", "destructive", "single_operator", "agents"],
+    known: &["notify", "write", "destructive", "single_operator", "agents", "auto"],
     later: &[],
     foreign: &[("read", "reads are never approved"), ("approval", "say for which effect: `write: { approval: … }`")],
 };
@@ -38,6 +38,17 @@ pub(super) const EFFECTS: [(&str, Effect); 4] = [
     ("destructive", Effect::Destructive),
 ];
 
+pub(super) const AUTO: Keys = Keys {
+    what: "rule for triggers",
+    known: &["max_effect", "per_hour"],
+    later: &[],
+    foreign: &[("rate", "write `per_hour`"), ("limit", "write `per_hour`")],
+};
+/// What a trigger may be let do by itself: never something that may destroy.
+pub(super) const AUTO_EFFECTS: [(&str, Effect); 2] = [("notify", Effect::Notify), ("write", Effect::Write)];
+/// Most starts in an hour: what has to be put right more often is not put right.
+pub(super) const PER_HOUR_MAX: u32 = 60;
+
 /// What a target asks of runs against it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -45,11 +56,22 @@ pub struct Policy {
     pub floors: Floors,
     /// The greatest effect a run may have that a program started, and no person.
     pub agents_max: Effect,
+    /// What triggers that say `auto` may start by themselves; without it nothing that changes anything.
+    pub auto: Option<Auto>,
+}
+
+/// `auto` of a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Auto {
+    /// The greatest effect of such a run.
+    pub max_effect: Effect,
+    /// How many of them may begin within any hour, of all triggers together.
+    pub per_hour: u32,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Policy { floors: Floors::default(), agents_max: Effect::Read }
+        Policy { floors: Floors::default(), agents_max: Effect::Read, auto: None }
     }
 }
 
@@ -86,7 +108,22 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> Policy {
     {
         policy.agents_max = reader.word(node, "effect", &EFFECTS).unwrap_or(Effect::Read);
     }
+    policy.auto = fields.get("auto").and_then(|node| auto(reader, node));
     policy
+}
+
+fn auto(reader: &mut Reader, node: &Node) -> Option<Auto> {
+    let fields = reader.fields(node, &AUTO)?;
+    let max_effect = reader.required(&fields, "max_effect").and_then(|node| reader.word(node, "effect", &AUTO_EFFECTS));
+    let per_hour = reader.required(&fields, "per_hour").and_then(|node| {
+        let count = reader.count(node, "`per_hour`", 1)?;
+        if count > PER_HOUR_MAX {
+            let message = format!("`per_hour` is {count}, at most {PER_HOUR_MAX} starts by themselves are let through");
+            reader.error("E0114", reader.first_line(node.span), message, "too many");
+        }
+        Some(count.min(PER_HOUR_MAX))
+    });
+    Some(Auto { max_effect: max_effect?, per_hour: per_hour? })
 }
 
 fn floor(reader: &mut Reader, node: &Node) -> Option<Need> {
@@ -153,7 +190,7 @@ mod tests {
     #[test]
     fn a_policy_is_read_whole() {
         let (read, codes) = policy(
-            "{ notify: { approval: none }, write: { approval: oncall }, destructive: { approval: { by: [lead, dba], all: true, count: 2, self: true } }, single_operator: false, agents: { max_effect: notify } }",
+            "{ notify: { approval: none }, write: { approval: oncall }, destructive: { approval: { by: [lead, dba], all: true, count: 2, self: true } }, single_operator: false, agents: { max_effect: notify }, auto: { max_effect: write, per_hour: 3 } }",
         );
         assert_eq!(codes, Vec::<&str>::new());
         assert_eq!(read.floors.of(Effect::Notify), None);
@@ -162,6 +199,7 @@ mod tests {
         let destructive = Need { by, all: true, count: 2, self_ok: true };
         assert_eq!(read.floors.of(Effect::Destructive), Some(&destructive));
         assert!(!read.floors.single_operator && read.agents_max == Effect::Notify);
+        assert_eq!(read.auto, Some(Auto { max_effect: Effect::Write, per_hour: 3 }));
         let json = serde_json::to_string(&read.floors).unwrap();
         assert_eq!(serde_json::from_str::<Floors>(&json).unwrap(), read.floors);
     }
@@ -197,6 +235,11 @@ mod tests {
             ("{ single_operator: no }", "E0113"),
             ("{ agents: { max_effect: pure } }", "E0107"),
             ("{ agents: {} }", "E0106"),
+            ("{ auto: {} }", "E0106"),
+            ("{ auto: { max_effect: write } }", "E0106"),
+            ("{ auto: { max_effect: destructive, per_hour: 1 } }", "E0107"),
+            ("{ auto: { max_effect: write, per_hour: 0 } }", "E0107"),
+            ("{ auto: { max_effect: write, per_hour: 61 } }", "E0114"),
         ] {
             let (read, codes) = policy(text);
             assert!(codes.contains(&code), "{text}: {codes:?} {read:?}");

@@ -16,6 +16,7 @@ use crate::runbook::problem::{self, Problem};
 use crate::runbook::reach::{Action, reach};
 use crate::runbook::source::Source;
 use crate::runbook::spec::{ActionSpec, Effect};
+use crate::runbook::triggers;
 
 /// A checked runbook, its actions and modules.
 #[derive(Clone, Debug)]
@@ -126,6 +127,9 @@ pub fn load(
     let runbook = defaults::applied(runbook, &reached);
     let facts = Facts::new(&reached, library, primitives);
     problems.extend(check(&runbook, &source, &gaps, &facts));
+    // Inputs that could not be read may be those it gives.
+    let inputs = (!gaps.any()).then_some(runbook.inputs.as_slice());
+    problems.extend(runbook.triggers.iter().flat_map(|trigger| triggers::check(trigger, &source, name, inputs)));
     for below in reached.actions.values().chain(reached.children.values()) {
         problems.extend(check(&below.runbook, &below.source, &Gaps::default(), &facts));
     }

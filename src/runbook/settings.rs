@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::runbook::chat::{self, Chat};
 use crate::runbook::commands::{Commands, read_commands, read_secret_commands};
+use crate::runbook::hooks::{self, Hooks};
 use crate::runbook::mail::{self, Mail};
 use crate::runbook::nearest::did_you_mean;
 use crate::runbook::node::Node;
@@ -14,6 +15,7 @@ use crate::runbook::problem::Problem;
 use crate::runbook::providers::read_providers;
 use crate::runbook::reader::{Fields, Keys, Reader};
 use crate::runbook::source::{Source, Spanned};
+use crate::runbook::triggers::{self, Trigger};
 use crate::runbook::words::{self, quoted, variable_fault};
 use crate::script::value::Map;
 
@@ -34,6 +36,10 @@ pub struct Settings {
     pub people: People,
     /// Which chats they may speak from.
     pub chat: Chat,
+    /// Which programs may send alerts.
+    pub hooks: Hooks,
+    /// What starts runbooks beside people, before what runbooks say themselves.
+    pub triggers: Vec<Trigger>,
 }
 
 /// A target: named input values, where its secrets come from, what may be reached.
@@ -90,7 +96,7 @@ impl From {
 
 pub(super) const SETTINGS: Keys = Keys {
     what: "project file",
-    known: &["version", "allow", "mail", "people", "chat"],
+    known: &["version", "allow", "mail", "people", "chat", "hooks", "triggers"],
     later: &["limits"],
     foreign: &[],
 };
@@ -139,6 +145,12 @@ pub fn read_settings(source: &Arc<Source>) -> (Settings, Vec<Problem>) {
             settings.people = people::read(&mut reader, node);
         }
         settings.chat = fields.get("chat").map(|node| chat::read(&mut reader, node)).unwrap_or_default();
+        if let Some(node) = fields.get("hooks") {
+            settings.hooks = hooks::read(&mut reader, node, &settings.people);
+        }
+        if let Some(node) = fields.get("triggers") {
+            settings.triggers = triggers::read(&mut reader, node, triggers::In::Project);
+        }
     }
     (settings, reader.finish())
 }

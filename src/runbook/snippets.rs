@@ -24,7 +24,7 @@ const EXPRESSION_BYTES_MAX: usize = 4 * 1024;
 const SCRIPT_BYTES_MAX: usize = 64 * 1024;
 /// Places tried as the end of one `${{`: each `}}` inside a map literal or a string is one too early.
 const ENDS_TRIED_MAX: usize = 16;
-/// What an expression may read in this release.
+/// What an expression of a step may read.
 const CONTEXTS: [&str; 7] = ["inputs", "vars", "steps", "secrets", "run", "each", "result"];
 
 const OPEN: &str = "${{";
@@ -383,7 +383,7 @@ impl Reader {
         if let Some(habit) = habits::variable(name) {
             return habit.to_owned();
         }
-        if let Some(context) = nearest(name, CONTEXTS) {
+        if let Some(context) = nearest(name, compile::CONTEXTS) {
             return format!("did you mean `{context}`?");
         }
         if self.inputs.iter().any(|input| input == name) {

@@ -99,6 +99,7 @@ impl Runs {
         if let Some(source) = &project.source {
             checked.files += 1;
             checked.problems.extend(read_settings(source).1);
+            checked.problems.extend(self.check_triggers(None));
         }
         checked
     }
@@ -108,12 +109,21 @@ impl Runs {
             FileKind::Runbook => {
                 let (program, mut problems) = self.check_runbook(listed);
                 problems.extend(program.and_then(|program| uncared_for(&program.runbook, &listed.source)));
+                if listed.source.text.contains("triggers:") {
+                    problems.extend(self.check_triggers(Some(&listed.source)));
+                }
                 problems
             }
             FileKind::Action => self.check_action(listed),
             FileKind::Module => self.check_module(listed),
             FileKind::Target => read_target(&listed.source).1,
-            FileKind::Project => read_settings(&listed.source).1,
+            FileKind::Project => {
+                let mut problems = read_settings(&listed.source).1;
+                if self.project().source.as_ref().is_some_and(|source| source.text == listed.source.text) {
+                    problems.extend(self.check_triggers(None));
+                }
+                problems
+            }
         }
     }
 

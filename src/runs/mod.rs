@@ -35,6 +35,7 @@ mod start;
 mod take;
 mod testing;
 mod token;
+mod triggers;
 mod typed;
 mod undo;
 
@@ -72,6 +73,7 @@ pub use start::{Change, Prepared, StartRequest, changes};
 pub use take::Handover;
 pub use testing::{Branch, Coverage, ExitOf, Failed, Recorded, Suite, TestRequest, TestResult, Verdict};
 pub use token::{Token, token_digest};
+pub use triggers::{Placed, Wanted, candidates};
 pub use undo::PreparedUndo;
 
 use crate::journal::Store;

@@ -19,7 +19,7 @@ use crate::runbook::locate::undone_by;
 use crate::runbook::spec::Effect;
 use crate::runs::drive::Rehearsed;
 use crate::runs::error::{ErrorKind, RunsError};
-use crate::runs::start::{Prepared, StartRequest};
+use crate::runs::start::{Given, Prepared, StartRequest};
 use crate::runs::{Runs, plan_file};
 use crate::steps::places_of;
 
@@ -141,7 +141,7 @@ impl Runs {
             incident: saved.incident.clone(),
             ..StartRequest::default()
         };
-        let mut prepared = self.prepare_with(&request, Some(saved.inputs.clone()))?;
+        let mut prepared = self.prepare_with(&request, Given::Complete(saved.inputs.clone()))?;
         let changed = changed_files(&saved.files, &self.pinned(&prepared).0);
         if !changed.is_empty() {
             let said = format!("what `{shown}` depends on has changed since: {}", changed.join(", "));

@@ -64,6 +64,16 @@ impl Prepared {
     }
 }
 
+/// Where the inputs of a run come from.
+pub(super) enum Given {
+    /// From what was typed, and a file.
+    Typed,
+    /// Values; the target and the runbook give the others.
+    Some(Map),
+    /// Typed and complete already.
+    Complete(Map),
+}
+
 /// A step that may change something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
@@ -78,11 +88,16 @@ impl Runs {
     /// # Errors
     /// What is wrong with it, all at once where that can be said.
     pub fn prepare(&self, request: &StartRequest) -> Result<Prepared, RunsError> {
-        self.prepare_with(request, None)
+        self.prepare_with(request, Given::Typed)
     }
 
-    /// The same with inputs that are typed and complete already.
-    pub(super) fn prepare_with(&self, request: &StartRequest, inputs: Option<Map>) -> Result<Prepared, RunsError> {
+    /// The same with these inputs beside those of the target: values, and nothing that is read as text.
+    pub(super) fn prepare_given(&self, request: &StartRequest, given: Map) -> Result<Prepared, RunsError> {
+        self.prepare_with(request, Given::Some(given))
+    }
+
+    /// The same with inputs from elsewhere.
+    pub(super) fn prepare_with(&self, request: &StartRequest, given: Given) -> Result<Prepared, RunsError> {
         let (program, problems) = self.check(&request.runbook)?;
         let Some(program) = program else {
             return Err(RunsError::invalid(&format!("runbook `{}`", request.runbook), problems));
@@ -95,9 +110,10 @@ impl Runs {
                 (settings, Some((name, source)))
             }
         };
-        let inputs = match inputs {
-            Some(inputs) => inputs,
-            None => {
+        let inputs = match given {
+            Given::Complete(inputs) => inputs,
+            Given::Some(given) => inputs::complete(&program.runbook, &[], Some(given), &settings)?,
+            Given::Typed => {
                 let file = request.inputs_file.as_ref().map(|(shown, text)| inputs::read_file(shown, text));
                 inputs::complete(&program.runbook, &request.inputs, file.transpose()?, &settings)?
             }

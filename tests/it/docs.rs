@@ -10,7 +10,8 @@ use std::path::Path;
 
 use regex_lite::Regex;
 use rerail::runbook::contexts::{
-    EACH_FIELDS, FAILURE_KINDS, FOREACH_FIELDS, OUTCOMES, PREVIOUS_FIELDS, RETRY_WORDS, RUN_FIELDS, RUN_OUTCOMES,
+    ALERT_FIELDS, EACH_FIELDS, FAILURE_KINDS, FOREACH_FIELDS, OUTCOMES, PREVIOUS_FIELDS, RETRY_WORDS, RUN_FIELDS,
+    RUN_OUTCOMES,
 };
 use serde_json::Value;
 
@@ -18,6 +19,7 @@ use crate::house::{files_below, root};
 use crate::readme::{Block, PORT, blocks, document, serve, type_in, write_file};
 
 const LANGUAGE: &str = "docs/language.md";
+const ALERTS: &str = "docs/alerts.md";
 const PEOPLE: &str = "docs/approvals.md";
 const RAILWAY: &str = "docs/providers/railway.md";
 const BACKUPS: &str = "docs/backups.md";
@@ -27,8 +29,9 @@ const TESTING: &str = "docs/testing.md";
 const PROVIDERS: &str = "docs/providers/";
 
 /// The documents under test beside those; each must stand here.
-const DOCUMENTS: [&str; 14] = [
+const DOCUMENTS: [&str; 15] = [
     "docs/agents.md",
+    ALERTS,
     BACKUPS,
     PEOPLE,
     "docs/chat.md",
@@ -99,6 +102,29 @@ fn what_is_said_of_people_passes_the_check_and_names_every_key() {
                 assert!(text.contains(&format!("`{key}`")), "{PEOPLE} lacks `{key}`");
             }
         }
+    }
+}
+
+#[test]
+fn what_is_said_of_alerts_passes_the_check_and_names_every_key() {
+    let home = tempfile::tempdir().unwrap();
+    assert_eq!(project(ALERTS, home.path()).len(), 3);
+    let (printed, code) = type_in("rerail check --deny warnings", home.path());
+    assert_eq!(code, 0, "{printed}");
+    let text = document(ALERTS);
+    let (printed, _) = type_in("rerail schema project", home.path());
+    let schema: Value = serde_json::from_str(&printed).unwrap();
+    for definition in ["hooks", "hook", "trigger", "schedule"] {
+        let keys = schema.pointer(&format!("/definitions/{definition}/properties")).and_then(Value::as_object);
+        for key in keys.expect("the schema has it").keys() {
+            assert!(
+                text.contains(&format!("`{key}`")) || text.contains(&format!("  {key}:")),
+                "{ALERTS} lacks `{key}`"
+            );
+        }
+    }
+    for field in ALERT_FIELDS {
+        assert!(text.contains(&format!("`{field}`")), "{ALERTS} lacks `{field}`");
     }
 }
 
@@ -202,7 +228,8 @@ fn the_language_reference_names_every_key_and_word() {
     definitions.retain(|name, _| !name.starts_with("with "));
     let mut keys = BTreeSet::new();
     properties(&schema, &mut keys);
-    let lists: [&[&str]; 8] = [
+    let lists: [&[&str]; 9] = [
+        &ALERT_FIELDS,
         &EACH_FIELDS,
         &FAILURE_KINDS,
         &FOREACH_FIELDS,

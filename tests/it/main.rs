@@ -6,6 +6,7 @@
     reason = "a test that can't go on stops where it stands, and a skipped one says so"
 )]
 
+mod alerts;
 mod approvals;
 mod atlas;
 mod backups;

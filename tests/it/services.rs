@@ -52,6 +52,42 @@ fn ready(asking: &Path, port: u16) {
     }
 }
 
+/// An Alertmanager of this process, which sends what it is told of to one place at once and reminds of it each second.
+pub struct Alertmanager {
+    pub port: u16,
+    /// Holds the pipe.
+    _child: Child,
+}
+
+impl Alertmanager {
+    /// Sends to `url` with this token; `None`, and a word about it, where there is none.
+    pub fn start(url: &str, token: &str) -> Option<Alertmanager> {
+        let program = Path::new("/usr/bin/prometheus-alertmanager");
+        if !program.exists() {
+            skipped("no Alertmanager here, what a real one sends was NOT tested");
+            return None;
+        }
+        let directory = tempfile::tempdir().unwrap().keep();
+        let config = directory.join("alertmanager.yml");
+        let text = format!(
+            "route: {{ receiver: rerail, group_by: [alertname], group_wait: 0s, group_interval: 1s, repeat_interval: 1s }}\nreceivers:\n  - name: rerail\n    webhook_configs: [{{ url: '{url}', send_resolved: true, http_config: {{ authorization: {{ credentials: {token} }} }} }}]\n"
+        );
+        std::fs::write(&config, text).unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let flags = [
+            format!("--config.file={}", config.display()),
+            format!("--storage.path={}", directory.join("data").display()),
+            format!("--web.listen-address=127.0.0.1:{port}"),
+            "--cluster.listen-address=".to_owned(),
+        ];
+        let mut command = vec![program.to_str().unwrap()];
+        command.extend(flags.iter().map(String::as_str));
+        let mut child = until_the_end(&command, Some(&directory));
+        listening(port, &mut child);
+        Some(Alertmanager { port, _child: child })
+    }
+}
+
 /// A PostgreSQL of this process, with TLS; its owner is `owner`, its database `postgres`.
 pub struct Postgres {
     pub port: u16,

@@ -195,7 +195,7 @@ fn takes_secrets(ty: &Type) -> bool {
 }
 
 /// Whether a value of one type can pass for another; what its text says is seen at run time.
-fn fits(given: &Type, wanted: &Type) -> bool {
+pub(in crate::runbook) fn fits(given: &Type, wanted: &Type) -> bool {
     let text = |ty: &Type| {
         matches!(ty, Type::String | Type::Duration | Type::Url | Type::Email | Type::Choice(_) | Type::Secret)
     };

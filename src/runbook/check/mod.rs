@@ -17,8 +17,10 @@ mod unused;
 mod whole;
 mod writes;
 
+pub(in crate::runbook) use arguments::fits;
 pub use facts::Facts;
 pub use file::check;
+pub(in crate::runbook) use reads::only_read;
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,7 @@
 //! What a snippet reads: contexts of its place, declared names, earlier steps, known fields.
 
 use crate::runbook::contexts::{
-    CONTEXTS_NOT_YET, EACH_FIELDS, ERROR_FIELDS, FOREACH_FIELDS, OUTCOMES, PREVIOUS_FIELDS, RUN_FIELDS, RUN_OUTCOMES,
-    STEP_FIELDS,
+    EACH_FIELDS, ERROR_FIELDS, FOREACH_FIELDS, OUTCOMES, PREVIOUS_FIELDS, RUN_FIELDS, RUN_OUTCOMES, STEP_FIELDS,
 };
 use crate::runbook::model::Body;
 use crate::runbook::nearest::{did_you_mean, listed};
@@ -55,14 +54,14 @@ impl<'a> Checker<'a> {
     fn read(&mut self, snippet: &'a Snippet, read: &'a Read, place: Place, view: &View<'_, 'a>) {
         let at = snippet.locate(Some(read.position));
         let root = read.root.as_str();
-        if CONTEXTS_NOT_YET.contains(&root) {
-            let message = format!("`{root}` is part of the language, but this release never fills it");
-            self.push(self.error("E0207", at, message, "not in this release"));
-            return;
-        }
         if !place.sees(root) {
             let message = format!("`{root}` can't be read in `{}`", place.key());
-            let help = format!("what can be read here: {}", listed(place.contexts(view.each.is_some())));
+            let help = match root {
+                "alert" => {
+                    "a run may have started without one: pass what it needs as an input, in `triggers`".to_owned()
+                }
+                _ => format!("what can be read here: {}", listed(place.contexts(view.each.is_some()))),
+            };
             self.push(self.error("E0207", at, message, "not known here").help(help));
             return;
         }
@@ -507,7 +506,7 @@ fn with_what_they_imply<'a>(view: &View<'_, 'a>) -> Vec<&'a Snippet> {
 }
 
 /// The read that is all of a snippet, written with dots; nothing if it computes anything.
-pub(super) fn only_read(snippet: &Snippet) -> Option<&Read> {
+pub(in crate::runbook) fn only_read(snippet: &Snippet) -> Option<&Read> {
     let [read] = snippet.code.reads.as_slice() else { return None };
     (!read.computed && snippet.text.trim() == dotted(read)).then_some(read)
 }

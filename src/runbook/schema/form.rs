@@ -98,6 +98,10 @@ pub(super) enum Form {
     MapOrAny(&'static str),
     /// Names of steps or actions to such maps, or to anything else.
     Answers(&'static str),
+    /// Names of labels, at least one, to a text or a list of texts.
+    Patterns,
+    /// `30s`.
+    PlainDuration,
 }
 
 impl Form {
@@ -162,6 +166,10 @@ impl Form {
             }),
             Form::TextOrMap(name) => json!({ "anyOf": [{ "type": scalar }, refer(name)] }),
             Form::TextOrAny => json!({ "type": ["string", "object"] }),
+            Form::Patterns => json!({ "type": "object", "minProperties": 1, "additionalProperties": { "anyOf": [
+                { "type": scalar }, { "type": "array", "minItems": 1, "items": { "type": scalar } },
+            ] } }),
+            Form::PlainDuration => json!({ "type": "string", "pattern": DURATION, "minLength": 2 }),
             Form::Lists(name) => json!({ "type": "array", "items": refer(name) }),
             Form::MapOrAny(name) => json!({ "anyOf": [refer(name), {}] }),
             Form::Answers(name) => {

@@ -1,14 +1,18 @@
-//! Keys below `providers` of a target, and `policy` of a target, and below `allow.exec`, `mail`, `people` and `chat` of a project: what is particular to a place.
+//! Keys below `providers` of a target, and `policy` of a target, and below `allow.exec`, `mail`, `people`, `chat`, `hooks` and `triggers` of a project: what is particular to a place.
 
 use crate::runbook::schema::form::{Form, words};
 use crate::runbook::schema::table::{Definition, row};
-use crate::runbook::{chat, commands, mail, people, policy, providers, railway, tokens};
+use crate::runbook::{chat, commands, hooks, mail, people, policy, providers, railway, tokens, triggers};
 
 const EFFECTS: [&str; 4] = words(&commands::EFFECTS);
 const REPEATS: [&str; 2] = words(&commands::REPEATS);
 const METHODS: [&str; 3] = words(&providers::METHODS);
 
 const AGENTS_MAX: [&str; 4] = words(&policy::EFFECTS);
+const AUTO_MAX: [&str; 2] = words(&policy::AUTO_EFFECTS);
+const PROOFS: [&str; 4] = words(&hooks::PROOFS);
+const CATCH_UPS: [&str; 3] = words(&triggers::CATCH_UPS);
+const OVERLAPS: [&str; 2] = words(&triggers::OVERLAPS);
 
 pub(super) const COMMAND: Definition = Definition {
     name: "command",
@@ -315,6 +319,114 @@ pub(super) const POLICY: Definition = Definition {
             "Whether somebody may confirm for themselves while the project names no people; true without it.",
         ),
         row("agents", Form::Map("agents"), "What runs may do that a program starts."),
+        row(
+            "auto",
+            Form::Map("auto"),
+            "What triggers that say `auto: true` may start by themselves; nothing that changes anything without it.",
+        ),
+    ],
+};
+
+pub(super) const AUTO: Definition = Definition {
+    name: "auto",
+    doc: "What triggers may start by themselves here, and how often.",
+    keys: &policy::AUTO,
+    required: &["max_effect", "per_hour"],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row("max_effect", Form::Words(&AUTO_MAX), "The greatest effect of such a run."),
+        row("per_hour", Form::Between(1, policy::PER_HOUR_MAX), "How many of them may begin within any hour."),
+    ],
+};
+
+pub(super) const HOOKS: Definition = Definition {
+    name: "hooks",
+    doc: "Which programs may send alerts to `rerail serve`, at `/hooks/…`.",
+    keys: &hooks::HOOKS,
+    required: &[],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row("alertmanager", Form::Map("hook"), "Alertmanager of Prometheus, at `/hooks/alertmanager`."),
+        row("grafana", Form::Map("hook"), "Alerting of Grafana, at `/hooks/grafana`."),
+        row("pagerduty", Form::Map("hook"), "Webhooks v3 of PagerDuty, at `/hooks/pagerduty`."),
+        row("generic", Form::Maps("hook"), "Any other sender of JSON by a name of your own, at `/hooks/generic/NAME`."),
+    ],
+};
+
+pub(super) const HOOK: Definition = Definition {
+    name: "hook",
+    doc: "One sender: how it proves who it is, and for whom it acts.",
+    keys: &hooks::HOOK,
+    required: &["secret"],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row("secret", Form::Map("secret"), "Where its token, password or signing key is read from."),
+        row(
+            "proof",
+            Form::Words(&PROOFS),
+            "bearer: the token; basic: user and password; signature: its own HMAC; standard: Standard Webhooks.",
+        ),
+        row("user", Form::Text, "The user of `proof: basic`."),
+        row("acts_as", Form::Text, "The person of this project who stands behind what its alerts start."),
+        row(
+            "map",
+            Form::Text,
+            "Of a generic sender: a jq filter that gives `{ id, labels, annotations, status, starts_at }`.",
+        ),
+    ],
+};
+
+pub(super) const TRIGGER: Definition = Definition {
+    name: "trigger",
+    doc: "An alert or a time that starts a runbook.",
+    keys: &triggers::TRIGGER,
+    required: &[],
+    one_of: &["alert", "schedule"],
+    needs: &[],
+    rows: &[
+        row(
+            "alert",
+            Form::Patterns,
+            "The labels it must have: a text, a list of texts, or `re:` and an expression that fits all of it.",
+        ),
+        row("schedule", Form::Map("schedule"), "When it comes."),
+        row("runbook", Form::Runbook, "What it starts; in a runbook that runbook."),
+        row("inputs", Form::With, "What the runbook is started with: values, or expressions over `alert`."),
+        row("target", Form::Text, "Against what; may be an expression over `alert`."),
+        row("incident", Form::Text, "The incident the run belongs to; may be an expression over `alert`."),
+        row(
+            "auto",
+            Form::Bool,
+            "Whether it may start what changes something, if `policy.auto` of the target says so too.",
+        ),
+        row("acts_as", Form::Text, "Of a schedule: the person of this project who stands behind it."),
+    ],
+};
+
+pub(super) const SCHEDULE: Definition = Definition {
+    name: "schedule",
+    doc: "Times at which something starts.",
+    keys: &triggers::SCHEDULE,
+    required: &["cron"],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row("cron", Form::Text, "Minute, hour, day of the month, month, day of the week; or a word such as @daily."),
+        row("time_zone", Form::Text, "The zone it is read in, such as Europe/Berlin; UTC without it."),
+        row(
+            "catch_up",
+            Form::Words(&CATCH_UPS),
+            "What is done about times at which no server ran: nothing, one start for all, or each.",
+        ),
+        row("jitter", Form::PlainDuration, "Up to how much later it starts; at most 1h."),
+        row(
+            "overlap",
+            Form::Words(&OVERLAPS),
+            "While the run before is open: leave this time out, or wait for its end.",
+        ),
     ],
 };
 

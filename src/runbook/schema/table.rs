@@ -71,6 +71,7 @@ pub(super) const RUNBOOK: Definition = Definition {
         row("timeout", Form::Duration, "How long the whole run may take, 4h unless given."),
         row("concurrency", Form::Map("concurrency"), "Which runs may not happen at the same time."),
         row("defaults", Form::Map("defaults"), "What every `uses` of this file has unless it says otherwise."),
+        row("triggers", Form::Lists("trigger"), "Alerts and times that start it."),
         row("steps", Form::List("step"), "What is done, in this order."),
         row("on_failure", Form::List("step"), "Steps after a run that failed, was rejected or timed out."),
         row("finally", Form::List("step"), "Steps at the end of every run, however it went."),
@@ -433,6 +434,12 @@ pub(super) const PROJECT: Definition = Definition {
         row("mail", Form::Map("mail"), "How messages leave; without it none do."),
         row("people", Form::People("person"), "Who may act, by name; without it rerail has a single operator."),
         row("chat", Form::Map("chat"), "Which chats they may speak from; none without it."),
+        row("hooks", Form::Map("hooks"), "Which programs may send alerts to a server."),
+        row(
+            "triggers",
+            Form::Lists("trigger"),
+            "Alerts and times that start runbooks, each with the `runbook` it starts.",
+        ),
     ],
 };
 
@@ -495,6 +502,11 @@ pub(super) const DEFINITIONS: &[&Definition] = &[
     &places::FLOOR,
     &places::NEED,
     &places::AGENTS,
+    &places::AUTO,
+    &places::HOOKS,
+    &places::HOOK,
+    &places::TRIGGER,
+    &places::SCHEDULE,
     &cases::FILE,
     &cases::TEST,
     &cases::DECISION,

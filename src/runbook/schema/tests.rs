@@ -24,7 +24,7 @@ fn readers_and_schemas_know_the_same_keys() {
 fn every_list_of_keys_in_the_readers_has_a_schema() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/runbook");
     let mut lists = 0;
-    let folders = [folder.clone(), folder.join("cases")];
+    let folders = [folder.clone(), folder.join("cases"), folder.join("triggers")];
     for entry in folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap().flatten()) {
         let path = entry.path();
         if path.extension().is_some_and(|extension| extension == "rs") {

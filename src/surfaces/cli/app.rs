@@ -11,7 +11,7 @@ use crate::surfaces::cli::{
     actions, answer, apply, approvals, approve, cancel, check, checkpoint, complete, completions, cores, demo,
     describe, diff, docs, doctor, eval, explain, export, graph, hold, link, list, logging, login_link, man, mcp, new,
     note, panics, pause, plan, prune, record, replay, resume, run, runs, schema, secrets, serve, show, take, test,
-    token, undo, verify, version,
+    token, triggers, undo, verify, version,
 };
 
 /// Runs the command line of this process.
@@ -82,6 +82,7 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Checkpoint(args) => checkpoint::checkpoint(session, &args),
         Command::Prune(args) => prune::prune(session, &args),
         Command::Approvals(args) => approvals::approvals(session, &args),
+        Command::Triggers(args) => triggers::triggers(session, &args),
         Command::Approve(args) => approve::approve(session, &args),
         Command::Reject(args) => approve::reject(session, &args),
         Command::Answer(args) => answer::answer(session, &args),

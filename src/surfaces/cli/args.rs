@@ -9,7 +9,7 @@ use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::{
     actions, answer, apply, approvals, approve, cancel, check, checkpoint, completions, demo, describe, diff, docs,
     doctor, eval, explain, export, graph, hold, link, list, login_link, man, new, note, pause, plan, prune, record,
-    replay, resume, run, runs, schema, secrets, serve, show, take, test, token, undo, verify,
+    replay, resume, run, runs, schema, secrets, serve, show, take, test, token, triggers, undo, verify,
 };
 
 /// Incident runbooks that survive a crash, rehearse honestly and leave a transcript.
@@ -165,6 +165,8 @@ pub enum Command {
     Prune(prune::PruneArgs),
     /// List what waits for an approval, and who may give it
     Approvals(approvals::ApprovalsArgs),
+    /// List what starts by itself here and what came of it; say what an alert would start
+    Triggers(triggers::TriggersArgs),
     /// Say yes to exactly the change a run waits with
     Approve(approve::ApproveArgs),
     /// Say no to it, with a reason
@@ -220,7 +222,7 @@ pub enum Command {
 /// Commands as `rerail --help` groups them.
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Run", &["run", "plan", "apply", "resume", "take", "undo", "pause", "cancel", "hold"]),
-    ("Look", &["list", "describe", "runs", "show", "diff", "export", "graph", "verify", "checkpoint"]),
+    ("Look", &["list", "describe", "runs", "show", "diff", "export", "graph", "triggers", "verify", "checkpoint"]),
     ("Decide", &["approvals", "approve", "reject", "answer", "note"]),
     ("Author", &["new", "check", "test", "record", "replay", "actions", "docs", "schema", "eval"]),
     (

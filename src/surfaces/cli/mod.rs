@@ -67,6 +67,7 @@ pub mod table;
 mod take;
 mod test;
 mod token;
+pub mod triggers;
 pub mod ui;
 mod undo;
 pub mod verify;

@@ -5,14 +5,16 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::surfaces::alerts::Planner;
 use crate::surfaces::chat::keeper::Cards;
 use crate::surfaces::chat::slack::socket::Socket;
 use crate::surfaces::chat::stalk::Stalks;
 use crate::surfaces::http::hooks::Deliveries;
 use crate::surfaces::http::serve::Server;
+use crate::surfaces::schedules::Schedules;
 
 /// Every job there is.
-pub const JOBS: &[&dyn Job] = &[&Deliveries, &Cards, &Stalks, &Socket];
+pub const JOBS: &[&dyn Job] = &[&Deliveries, &Planner, &Schedules, &Cards, &Stalks, &Socket];
 
 /// Stack of a job's thread: it reads texts of runs, as the terminal does on its first thread.
 const STACK_BYTES: usize = 8 * 1024 * 1024;

@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 use crate::engine::ids::RunId;
 use crate::runbook::tokens::Scope;
 use crate::runs::Twice;
+use crate::surfaces::alerts;
 use crate::surfaces::chat::asked::Kind;
 use crate::surfaces::chat::hooks::Door;
 use crate::surfaces::http::authority::Authority;
@@ -195,6 +196,10 @@ pub const TABLE: &[Route] = &[
         ..look("/api/v1/approvals", READ, "What waits for an approval, and who may give it", looks::waiting)
     },
     look("/api/v1/hold", READ, "Whether writes are on hold", looks::held),
+    hear("/hooks/alertmanager", "Alerts of Alertmanager", &alerts::ALERTMANAGER),
+    hear("/hooks/grafana", "Alerts of Grafana", &alerts::GRAFANA),
+    hear("/hooks/pagerduty", "Events of PagerDuty", &alerts::PAGERDUTY),
+    hear("/hooks/generic/{hook}", "Alerts of any other sender, by its name under `hooks.generic`", &alerts::GENERIC),
     act("/api/v1/hold", RUN, "Put all writes on hold, or lift the hold", acts::hold, hold),
     // What a tool does beyond looking asks for more, message by message.
     Route {

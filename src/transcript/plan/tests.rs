@@ -20,6 +20,7 @@ fn program() -> Program {
         secrets: Vec::new(),
         timeout: None,
         concurrency: None,
+        triggers: vec![],
         plan: None,
         overlay: None,
         defaults: Default::default(),

@@ -2,7 +2,7 @@
 
 use crate::cli::kit::Place;
 
-const COMMANDS: [&str; 30] = [
+const COMMANDS: [&str; 31] = [
     "run",
     "resume",
     "take",
@@ -16,6 +16,7 @@ const COMMANDS: [&str; 30] = [
     "diff",
     "export",
     "graph",
+    "triggers",
     "verify",
     "checkpoint",
     "answer",

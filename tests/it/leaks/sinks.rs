@@ -16,6 +16,8 @@ const LOOKS: &[&[&str]] = &[
     &["runs"],
     &["runs", "-o", "json"],
     &["list", "-o", "json"],
+    &["triggers"],
+    &["triggers", "-o", "json"],
     &["verify"],
     &["verify", "-o", "json"],
     &["checkpoint"],

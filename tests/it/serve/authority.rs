@@ -30,6 +30,10 @@ POST approve /api/v1/runs/{run}/approve
 POST approve /api/v1/runs/{run}/reject
 GET read /api/v1/approvals
 GET read /api/v1/hold
+POST signed /hooks/alertmanager
+POST signed /hooks/grafana
+POST signed /hooks/pagerduty
+POST signed /hooks/generic/{hook}
 POST run /api/v1/hold
 POST read /mcp
 POST signed /chat/slack
@@ -93,7 +97,8 @@ fn team() -> Team {
 }
 
 fn ask(client: &Client, route: &Route, key: &str) -> u16 {
-    let path = route.path.replace("{run}", "zzzzzz").replace("{runbook}", "no-such-book");
+    let path =
+        route.path.replace("{run}", "zzzzzz").replace("{runbook}", "no-such-book").replace("{hook}", "no-such-hook");
     let path = path.replace("{incident}", "INC-1").replace("{*step}", "copy");
     let form = format!("key={key}");
     let (media_type, body) = match (route.is_page(), route.is_post()) {

@@ -1,0 +1,281 @@
+//! Which alerts are known, and what was done about each: on a shelf of the store, so that nothing is done twice, by
+//! whichever server, also after a kill.
+
+use jiff::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::engine::ids::RunId;
+use crate::runbook::triggers::{Alert, State};
+use crate::runs::{Runs, RunsError, Shelf, Wanted};
+use crate::script::hex::hex;
+use crate::script::value::Value;
+
+/// Hours an alert is known after it was last heard of: a month, longer than anybody reminds of one.
+const KNOWN_HOURS: i64 = 30 * 24;
+/// Hours it is known that nothing was done about: they are listed, and there may be many.
+const UNMATCHED_HOURS: i64 = 24;
+/// Hours after which a reminder is noted: not at each, because a note is a flush.
+const REMIND_HOURS: i64 = 24;
+/// Bytes of what is kept of an alert, to be shown.
+const SHOWN_BYTES_MAX: usize = 4 * 1024;
+
+/// What is known of an alert.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Known {
+    pub source: String,
+    pub name: String,
+    /// Its labels, as far as there is room.
+    pub labels: std::collections::BTreeMap<String, String>,
+    pub starts_at: String,
+    pub status: State,
+    pub first: Timestamp,
+    pub last: Timestamp,
+    /// The runbook of the trigger it fits.
+    pub runbook: Option<String>,
+    pub done: Done,
+    /// What the start it came to is called within its group, while the group fires.
+    pub open: Option<String>,
+}
+
+/// What was done about an alert.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Done {
+    /// No trigger fits it.
+    Unmatched,
+    /// A run, or a proposal, of this name is being made: whoever finds it so goes on with it.
+    Beginning {
+        run: RunId,
+    },
+    Started {
+        run: RunId,
+    },
+    /// Its plan waits for a person.
+    Proposed {
+        run: RunId,
+    },
+    /// Another alert of its group came to the same.
+    Shared {
+        run: RunId,
+    },
+    /// It could not be started; the next reminder tries again.
+    Refused {
+        why: String,
+        run: RunId,
+    },
+    /// It was over before it was heard of.
+    Over,
+}
+
+impl Done {
+    /// Whether a reminder changes nothing about it.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Done::Started { .. } | Done::Proposed { .. } | Done::Shared { .. } | Done::Over => true,
+            Done::Unmatched | Done::Beginning { .. } | Done::Refused { .. } => false,
+        }
+    }
+
+    /// The run or proposal that has, or would have, come of it.
+    pub fn run(&self) -> Option<RunId> {
+        match self {
+            Done::Beginning { run } | Done::Started { run } | Done::Proposed { run } | Done::Shared { run } => {
+                Some(*run)
+            }
+            Done::Refused { run, .. } => Some(*run),
+            Done::Unmatched | Done::Over => None,
+        }
+    }
+
+    /// A word for lists and programs.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Done::Unmatched => "unmatched",
+            Done::Beginning { .. } => "beginning",
+            Done::Started { .. } => "started",
+            Done::Proposed { .. } => "proposed",
+            Done::Shared { .. } => "shared",
+            Done::Refused { .. } => "refused",
+            Done::Over => "over",
+        }
+    }
+}
+
+impl Known {
+    /// An alert that was just heard of for the first time.
+    pub fn new(alert: &Alert, now: Timestamp, done: Done) -> Known {
+        let mut room = SHOWN_BYTES_MAX;
+        let mut labels = alert.labels.clone();
+        labels.retain(|name, text| {
+            let fits = room >= name.len() + text.len();
+            room = room.saturating_sub(name.len() + text.len());
+            fits
+        });
+        let cut = |text: &str| text.chars().take(200).collect::<String>();
+        Known {
+            source: alert.source.clone(),
+            name: cut(alert.name()),
+            labels,
+            starts_at: cut(&alert.starts_at),
+            status: alert.status,
+            first: now,
+            last: now,
+            runbook: None,
+            done,
+            open: None,
+        }
+    }
+
+    fn until(&self) -> Option<Timestamp> {
+        let hours = if self.done == Done::Unmatched { UNMATCHED_HOURS } else { KNOWN_HOURS };
+        self.last.checked_add(Span::new().hours(hours)).ok()
+    }
+
+    /// Whether a reminder is worth noting.
+    pub fn is_old(&self, now: Timestamp) -> bool {
+        self.last.checked_add(Span::new().hours(REMIND_HOURS)).is_ok_and(|then| then <= now)
+    }
+}
+
+/// By what an alert is known: who sent it, what they call it, and when it began.
+pub fn key(alert: &Alert) -> String {
+    digest(&[&alert.source, &alert.fingerprint, &alert.starts_at])
+}
+
+/// By what a start is known within its group.
+pub fn open_key(alert: &Alert, wanted: &Wanted) -> Option<String> {
+    let target = wanted.target.as_deref().unwrap_or_default();
+    let inputs = Value::Map(wanted.inputs.clone()).to_json().to_string();
+    (!alert.group.is_empty()).then(|| digest(&[&alert.source, &alert.group, &wanted.runbook, target, &inputs]))
+}
+
+fn digest(parts: &[&str]) -> String {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part.as_bytes());
+    }
+    hex(&digest.finalize()[..16])
+}
+
+/// The shelf of alerts.
+pub struct Alerts<'r> {
+    shelf: Shelf<'r>,
+    groups: Shelf<'r>,
+}
+
+/// Something that stands on the shelf, with the text it stands there as.
+pub struct Held {
+    pub known: Known,
+    text: String,
+}
+
+impl<'r> Alerts<'r> {
+    /// The shelf of a store.
+    pub fn of(runs: &'r Runs) -> Alerts<'r> {
+        Alerts { shelf: runs.shelf("alerts"), groups: runs.shelf("alerts.groups") }
+    }
+
+    /// What is known of an alert. What can't be read any more is not known.
+    ///
+    /// # Errors
+    /// If the journal can't be read.
+    pub fn get(&self, key: &str) -> Result<Option<Held>, RunsError> {
+        let Some(text) = self.shelf.get(key)? else { return Ok(None) };
+        Ok(serde_json::from_str(&text).ok().map(|known| Held { known, text }))
+    }
+
+    /// Notes it, unless somebody has noted something else meanwhile; says whether it did.
+    ///
+    /// # Errors
+    /// If the journal can't be written.
+    pub fn note(&self, key: &str, was: Option<&Held>, known: &Known) -> Result<bool, RunsError> {
+        let text = serde_json::to_string(known).unwrap_or_default();
+        self.shelf.swap(key, was.map(|was| was.text.as_str()), &text, known.until())
+    }
+
+    /// Says that a start of a group is this one's; gives whose it is.
+    ///
+    /// # Errors
+    /// If the journal can't be written.
+    pub fn claim(&self, open: &str, run: RunId, now: Timestamp) -> Result<RunId, RunsError> {
+        let until = now.checked_add(Span::new().hours(KNOWN_HOURS)).ok();
+        if self.groups.put_new(open, &run.uuid(), until)? {
+            return Ok(run);
+        }
+        let whose = self.groups.get(open)?.and_then(|text| text.parse().ok());
+        Ok(whose.unwrap_or(run))
+    }
+
+    /// A group is over, or nothing came of its start: the next one is a new one.
+    ///
+    /// # Errors
+    /// If the journal can't be written.
+    pub fn release(&self, open: &str) -> Result<(), RunsError> {
+        self.groups.take(open).map(drop)
+    }
+}
+
+/// All alerts that are known, newest first.
+///
+/// # Errors
+/// If the journal can't be read.
+pub fn known(runs: &Runs) -> Result<Vec<Known>, RunsError> {
+    let all = runs.shelf("alerts").all()?;
+    let mut known: Vec<Known> = all.iter().filter_map(|(_, text)| serde_json::from_str(text).ok()).collect();
+    known.sort_by(|one, other| (other.last, &one.name).cmp(&(one.last, &other.name)));
+    Ok(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alert() -> Alert {
+        Alert {
+            source: "a".into(),
+            fingerprint: "f".into(),
+            starts_at: "t".into(),
+            group: "g".into(),
+            ..Alert::default()
+        }
+    }
+
+    #[test]
+    fn an_alert_is_known_by_its_sender_its_name_and_its_beginning() {
+        let one = key(&alert());
+        assert_eq!(one, key(&Alert { status: State::Resolved, url: "x".into(), group: "h".into(), ..alert() }));
+        for other in [
+            Alert { source: "b".into(), ..alert() },
+            Alert { fingerprint: "g".into(), ..alert() },
+            Alert { starts_at: "u".into(), ..alert() },
+            Alert { source: "af".into(), fingerprint: String::new(), ..alert() },
+        ] {
+            assert_ne!(one, key(&other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn within_a_group_a_start_is_known_by_all_it_is_started_with() {
+        let wanted = |target: Option<&str>, n: i64| Wanted {
+            runbook: "r".into(),
+            inputs: [("n".to_owned(), Value::Int(n))].into(),
+            target: target.map(str::to_owned),
+            incident: None,
+        };
+        let one = open_key(&alert(), &wanted(None, 1));
+        let later = Alert { fingerprint: "g".into(), starts_at: "u".into(), ..alert() };
+        assert_eq!(one, open_key(&later, &wanted(None, 1)), "another alert of the group");
+        assert_ne!(one, open_key(&alert(), &wanted(None, 2)));
+        assert_ne!(one, open_key(&alert(), &wanted(Some("p"), 1)));
+        assert_eq!(open_key(&Alert { group: String::new(), ..alert() }, &wanted(None, 1)), None);
+    }
+
+    #[test]
+    fn what_is_kept_of_an_alert_is_bounded() {
+        let long = Alert { labels: [("a".into(), "x".repeat(5000)), ("b".into(), "y".into())].into(), ..alert() };
+        let known = Known::new(&long, Timestamp::UNIX_EPOCH, Done::Over);
+        assert!(!known.labels.contains_key("a") && serde_json::to_string(&known).unwrap().len() < 5000);
+    }
+}

@@ -1,0 +1,251 @@
+//! What is done about the alerts of a delivery: each is looked at once, whoever reminds of it, and started once, whoever
+//! comes to it.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::engine::event::Actor;
+use crate::engine::ids::RunId;
+use crate::runbook::triggers::{Alert, State, chosen};
+use crate::runs::{ErrorKind, Placed, Runs, RunsError, Wanted, candidates};
+use crate::surfaces::alerts::begin::{Ask, Came, begin};
+use crate::surfaces::alerts::known::{Alerts, Done, Held, Known, key, open_key};
+use crate::surfaces::alerts::prometheus::Told;
+use crate::surfaces::alerts::proposals;
+use crate::surfaces::http::Server;
+use crate::transcript::words::count;
+
+/// Times an alert is taken up that others change at the same moment.
+const TRIES_MAX: usize = 20;
+
+/// Does what is to be done, and says in a few words what that was.
+///
+/// # Errors
+/// What is worth another try; what was done by then is not done again.
+pub fn work(server: &Arc<Server>, runs: &Arc<Runs>, acts_as: Option<&str>, told: &Told) -> Result<String, RunsError> {
+    let placed = runs.triggers();
+    let worker = Worker { server, runs, acts_as, alerts: Alerts::of(runs), placed: &placed, now: Timestamp::now() };
+    let mut said: Vec<&'static str> = Vec::new();
+    let mut failed = None;
+    for alert in &told.alerts {
+        let word = match alert.status {
+            State::Firing => worker.firing(alert),
+            State::Resolved => worker.resolved(alert, told.over).map(|()| "resolved"),
+        };
+        match word {
+            Ok(word) => said.push(word),
+            // The others need not wait for what is busy.
+            Err(error) => failed = Some(error),
+        }
+    }
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(summary(&said, told.left_out)),
+    }
+}
+
+fn summary(said: &[&'static str], left_out: usize) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut words: Vec<&str> = said.to_vec();
+    words.sort_unstable();
+    words.dedup();
+    for word in words {
+        parts.push(format!("{word} {}", said.iter().filter(|other| **other == word).count()));
+    }
+    if left_out > 0 {
+        parts.push(format!("{} left out", count(left_out, "alert")));
+    }
+    if parts.is_empty() { "nothing to do".to_owned() } else { parts.join(", ") }
+}
+
+struct Worker<'w> {
+    server: &'w Arc<Server>,
+    runs: &'w Arc<Runs>,
+    acts_as: Option<&'w str>,
+    alerts: Alerts<'w>,
+    placed: &'w [Placed],
+    now: Timestamp,
+}
+
+impl Worker<'_> {
+    fn firing(&self, alert: &Alert) -> Result<&'static str, RunsError> {
+        let key = key(alert);
+        for _ in 0..TRIES_MAX {
+            let held = self.alerts.get(&key)?;
+            if let Some(held) = held.as_ref().filter(|held| held.known.done.is_final()) {
+                return self.remind(&key, held);
+            }
+            let before = held.as_ref().map(|held| &held.known);
+            let first = before.map_or(self.now, |known| known.first);
+            let known = Known { first, ..Known::new(alert, self.now, Done::Unmatched) };
+            let Some(placed) = self.trigger(alert) else {
+                if held.is_some() || self.alerts.note(&key, None, &known)? {
+                    return Ok("unmatched");
+                }
+                continue;
+            };
+            let run = before.and_then(|known| known.done.run()).unwrap_or_else(|| RunId::new(uuid::Uuid::now_v7()));
+            let known = Known { runbook: Some(placed.runbook.clone()), ..known };
+            let wanted = match self.runs.wanted(placed, Some(alert)) {
+                Ok(wanted) => wanted,
+                Err(error) => {
+                    let known = Known { done: Done::Refused { why: self.shown(&error.message), run }, ..known };
+                    if self.alerts.note(&key, held.as_ref(), &known)? {
+                        return Ok("refused");
+                    }
+                    continue;
+                }
+            };
+            let open = open_key(alert, &wanted);
+            // The name is durable before anything has it.
+            let beginning = Known { done: Done::Beginning { run }, open: open.clone(), ..known };
+            if !self.alerts.note(&key, held.as_ref(), &beginning)? {
+                continue;
+            }
+            return self.begin(&key, alert, placed, wanted, beginning, run);
+        }
+        Err(RunsError::new(ErrorKind::Busy, "others change what is known of this alert"))
+    }
+
+    fn begin(
+        &self,
+        key: &str,
+        alert: &Alert,
+        placed: &Placed,
+        wanted: Wanted,
+        known: Known,
+        run: RunId,
+    ) -> Result<&'static str, RunsError> {
+        if let Some(open) = &known.open {
+            let whose = self.alerts.claim(open, run, self.now)?;
+            if whose != run {
+                return self.settle(key, &known, Done::Shared { run: whose });
+            }
+        }
+        let ask = Ask {
+            run,
+            wanted,
+            auto: placed.trigger.auto,
+            acts_as: self.acts_as.map(str::to_owned),
+            via: alert.source.clone(),
+            reason: reason(alert),
+            propose: true,
+            url: alert.url.clone(),
+        };
+        let came = begin(self.server, self.runs, &ask)?;
+        let done = match came {
+            Came::Started(run) => Done::Started { run },
+            Came::Proposed => Done::Proposed { run },
+            Came::Refused(why) => {
+                if let Some(open) = &known.open {
+                    self.alerts.release(open)?;
+                }
+                Done::Refused { why: self.shown(&why), run }
+            }
+        };
+        self.settle(key, &known, done)
+    }
+
+    /// Notes what was done, unless it was over meanwhile, which stays true.
+    fn settle(&self, key: &str, known: &Known, done: Done) -> Result<&'static str, RunsError> {
+        let word = done.word();
+        for _ in 0..TRIES_MAX {
+            let held = self.alerts.get(key)?;
+            let status = held.as_ref().map_or(known.status, |held| held.known.status);
+            let settled = Known { done: done.clone(), status, ..known.clone() };
+            if self.alerts.note(key, held.as_ref(), &settled)? {
+                return Ok(word);
+            }
+        }
+        Err(RunsError::new(ErrorKind::Busy, "others change what is known of this alert"))
+    }
+
+    fn remind(&self, key: &str, held: &Held) -> Result<&'static str, RunsError> {
+        if held.known.is_old(self.now) {
+            // Somebody else has noted it if this doesn't.
+            self.alerts.note(key, Some(held), &Known { last: self.now, ..held.known.clone() })?;
+        }
+        Ok("known")
+    }
+
+    /// An alert is over. Nothing begins by it; whatever began is told.
+    fn resolved(&self, alert: &Alert, group_is_over: bool) -> Result<(), RunsError> {
+        let key = key(alert);
+        for _ in 0..TRIES_MAX {
+            let held = self.alerts.get(&key)?;
+            let Some(held) = held else {
+                // Should what says that it fires come later, it finds this.
+                if self.alerts.note(&key, None, &Known::new(alert, self.now, Done::Over))? {
+                    return Ok(());
+                }
+                continue;
+            };
+            if group_is_over && let Some(open) = &held.known.open {
+                self.alerts.release(open)?;
+            }
+            if held.known.status == State::Resolved {
+                return Ok(());
+            }
+            let done = match &held.known.done {
+                done if done.is_final() => done.clone(),
+                // A start that is under way goes on; it settles this.
+                Done::Beginning { run } => Done::Beginning { run: *run },
+                _ => Done::Over,
+            };
+            let known = Known { status: State::Resolved, last: self.now, done, ..held.known.clone() };
+            if !self.alerts.note(&key, Some(&held), &known)? {
+                continue;
+            }
+            return match known.done {
+                Done::Started { run } => self.tell(run, alert),
+                Done::Proposed { run } => {
+                    proposals::resolved(self.runs, run)?;
+                    match self.runs.existing(run)? {
+                        Some(_) => self.tell(run, alert),
+                        None => Ok(()),
+                    }
+                }
+                _ => Ok(()),
+            };
+        }
+        Err(RunsError::new(ErrorKind::Busy, "others change what is known of this alert"))
+    }
+
+    fn tell(&self, run: RunId, alert: &Alert) -> Result<(), RunsError> {
+        let Some(row) = self.runs.existing(run)? else { return Ok(()) };
+        let text = self.shown(&format!("{} says that alert {} is over", alert.source, name(alert)));
+        let actor = match self.acts_as {
+            Some(person) => Actor::person(person, &alert.source, Vec::new()),
+            None => Actor::new("rerail", &alert.source),
+        };
+        match self.runs.note(&row, &text, &actor) {
+            Ok(_) => Ok(()),
+            // A note that can't be written down is no reason to work through the whole again.
+            Err(error) => {
+                tracing::warn!(run = %row.run, %error, "the end of an alert can't be noted");
+                Ok(())
+            }
+        }
+    }
+
+    fn trigger(&self, alert: &Alert) -> Option<&Placed> {
+        let waiting: Vec<&Placed> = self.placed.iter().filter(|placed| placed.trigger.labels().is_some()).collect();
+        chosen(&candidates(&waiting), &alert.labels).map(|at| waiting[at])
+    }
+
+    fn shown(&self, text: &str) -> String {
+        self.runs.redactor().redact(text).chars().take(500).collect()
+    }
+}
+
+/// Why a run was started, for its record.
+fn reason(alert: &Alert) -> String {
+    let since = if alert.starts_at.is_empty() { String::new() } else { format!(" since {}", alert.starts_at) };
+    let text = format!("alert {} of {}{since}", name(alert), alert.source);
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
+}
+
+fn name(alert: &Alert) -> String {
+    alert.name().chars().map(|c| if c.is_control() { ' ' } else { c }).take(100).collect()
+}

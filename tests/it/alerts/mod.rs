@@ -1,0 +1,8 @@
+//! Alerts and schedules: what senders send to the real binary, what it starts, and what it never starts.
+
+mod kit;
+mod listed;
+mod load;
+mod peer;
+mod proofs;
+mod starts;

@@ -1,0 +1,199 @@
+//! From an alert to a run, a proposal, or nothing.
+
+use serde_json::{Value as Json, json};
+
+use super::kit::{LOOK, TOKEN, alert, alerts, group, place, runs, send, single, until_done};
+use crate::binary::kit::{Ledger, Place, answer, until};
+use crate::serve::kit::Served;
+
+const SINCE: &str = "2026-11-21T08:41:25.332Z";
+
+fn done(place: &Place) -> Vec<String> {
+    let mut done: Vec<String> = alerts(place)
+        .iter()
+        .map(|alert| format!("{} {} {}", alert["alert"], alert["status"], alert["done"]).replace('"', ""))
+        .collect();
+    done.sort();
+    done
+}
+
+#[test]
+fn what_only_looks_begins_at_once_and_once_and_its_end_begins_nothing() {
+    let place = place().runbook("look", LOOK);
+    let server = Served::start(&place, "a.sock");
+    let labels = json!({ "alertname": "Down", "service": "backend", "incident": "INC-42" });
+    let firing = single("firing", "f1", SINCE, &labels);
+    send(&server, &firing).is(202);
+    until_done(&place, 1);
+    // The same again; in other words, as a reminder has it; and by another delivery of the same group.
+    send(&server, &firing).is(202);
+    let mut reminder = firing.clone();
+    reminder["notification_reason"] = json!("repeat");
+    send(&server, &reminder).is(202);
+    until("the run ends", || runs(&place).first().is_some_and(|run| run["status"] == "success"));
+    send(&server, &single("resolved", "f1", SINCE, &labels)).is(202);
+    until("its end is known", || done(&place) == ["Down resolved started"]);
+    // What fires again after it was over is a new one only if it began anew.
+    reminder["notification_reason"] = json!("again");
+    send(&server, &reminder).is(202);
+    send(&server, &single("firing", "f1", "2026-11-21T09:00:00Z", &labels)).is(202);
+    until_done(&place, 2);
+    until("both have ended", || runs(&place).iter().all(|run| run["status"] == "success"));
+    let all = runs(&place);
+    assert_eq!(all.len(), 2, "{all:?}");
+    let story = place.ask(&["export", all[1]["id"].as_str().unwrap(), "--format", "jsonl"]).exits(0).stdout;
+    for part in [
+        "looked at backend",
+        "\"incident\":\"INC-42\"",
+        "alert Down of alertmanager since 2026-11-21T08:41:25.332Z",
+        "alertmanager says that alert Down is over",
+        "\"via\":\"alertmanager\"",
+    ] {
+        assert!(story.contains(part), "{part}: {story}");
+    }
+    place.assert_journal_is_whole("after alerts");
+}
+
+#[test]
+fn within_a_group_what_comes_to_the_same_begins_once() {
+    let place = place().runbook("look", LOOK);
+    let server = Served::start(&place, "a.sock");
+    let of = |fingerprint: &str, service: &str, since: &str| {
+        alert(
+            "firing",
+            fingerprint,
+            since,
+            &json!({ "alertname": "Down", "service": service, "instance": fingerprint }),
+        )
+    };
+    let two = [of("f1", "backend", SINCE), of("f2", "backend", "2026-11-21T08:41:26Z"), of("f3", "frontend", SINCE)];
+    send(&server, &group("g", "firing", &two)).is(202);
+    until_done(&place, 3);
+    // A later one of the same group.
+    send(&server, &group("g", "firing", &[of("f4", "backend", "2026-11-21T08:50:00Z")])).is(202);
+    until_done(&place, 4);
+    assert_eq!(runs(&place).len(), 2);
+    let mut words = done(&place);
+    words.dedup();
+    assert_eq!(words, ["Down firing shared", "Down firing started"]);
+    // Once the group is over, it is a new one.
+    let over: Vec<Json> = ["f1", "f4"]
+        .iter()
+        .map(|fingerprint| {
+            let since = if *fingerprint == "f1" { SINCE } else { "2026-11-21T08:50:00Z" };
+            alert("resolved", fingerprint, since, &json!({ "alertname": "Down", "service": "backend" }))
+        })
+        .collect();
+    send(&server, &group("g", "resolved", &over)).is(202);
+    until("it is over", || done(&place).iter().filter(|alert| alert.contains("resolved")).count() == 2);
+    send(&server, &group("g", "firing", &[of("f5", "backend", "2026-11-21T10:00:00Z")])).is(202);
+    until_done(&place, 5);
+    assert_eq!(runs(&place).len(), 3);
+}
+
+#[test]
+fn what_is_over_before_it_is_heard_of_and_what_fits_nothing_begins_nothing() {
+    let place = place().runbook("look", LOOK);
+    let server = Served::start(&place, "a.sock");
+    let labels = json!({ "alertname": "Down", "service": "backend" });
+    send(&server, &single("resolved", "f1", SINCE, &labels)).is(202);
+    until_done(&place, 1);
+    send(&server, &single("firing", "f1", SINCE, &labels)).is(202);
+    send(&server, &single("firing", "f2", SINCE, &json!({ "alertname": "Slow" }))).is(202);
+    // It lacks what the trigger's input is made of.
+    send(&server, &single("firing", "f3", SINCE, &json!({ "alertname": "Down" }))).is(202);
+    until_done(&place, 3);
+    assert_eq!(done(&place), ["Down firing refused", "Down resolved over", "Slow firing unmatched"]);
+    assert_eq!(runs(&place).len(), 0);
+    // Once there is a trigger for it, the next reminder finds it.
+    let text = std::fs::read_to_string(place.project().join("runbooks/look.yaml")).unwrap();
+    std::fs::write(place.project().join("runbooks/look.yaml"), text.replace("alertname: Down", "alertname: Slow"))
+        .unwrap();
+    let mut reminder = single("firing", "f2", SINCE, &json!({ "alertname": "Slow", "service": "x" }));
+    reminder["n"] = json!(2);
+    send(&server, &reminder).is(202);
+    until("it begins", || runs(&place).len() == 1);
+}
+
+#[test]
+fn what_an_alert_says_is_never_an_expression_or_a_path() {
+    let look = LOOK.replace("    incident:", "    target: '${{ alert.labels.get(\"env\") ?? () }}'\n    incident:");
+    let place = place().runbook("look", &look).file("targets/production.yaml", "version: 1\n");
+    let server = Served::start(&place, "a.sock");
+    let hostile = ["${{ 1 + 1 }}", "\"; throw 1; //", "$${{ x }}", "`x`", "{{ x }}", "a: &b", "\u{202e}x", "re:.*"];
+    for (n, text) in hostile.iter().enumerate() {
+        let labels = json!({ "alertname": "Down", "service": text });
+        send(&server, &single("firing", &format!("f{n}"), SINCE, &labels)).is(202);
+    }
+    until_done(&place, hostile.len());
+    until("all have ended", || {
+        let all = runs(&place);
+        all.len() == hostile.len() && all.iter().all(|run| run["status"] == "success")
+    });
+    let mut seen = 0;
+    for run in runs(&place) {
+        let shown = place.json(&["show", run["id"].as_str().unwrap()]);
+        let service = shown["inputs"]["service"].as_str().unwrap().to_owned();
+        assert!(hostile.contains(&service.as_str()), "{service:?}");
+        seen += 1;
+    }
+    assert_eq!(seen, hostile.len());
+    for (n, target) in ["../rerail", "targets/production.yaml", "/etc/passwd", "a b"].iter().enumerate() {
+        let labels = json!({ "alertname": "Down", "service": "x", "env": target });
+        send(&server, &single("firing", &format!("t{n}"), SINCE, &labels)).is(202);
+    }
+    until_done(&place, hostile.len() + 4);
+    assert_eq!(runs(&place).len(), hostile.len(), "no path is a target");
+}
+
+fn fix(auto: bool, url: &str) -> String {
+    format!(
+        "triggers:\n  - alert: {{ alertname: Down }}\n    target: production\n    auto: {auto}\nsteps:\n  - id: set\n    uses: http.request\n    with: {{ method: POST, url: '{url}/', text: set }}\n"
+    )
+}
+
+#[test]
+fn what_may_write_waits_with_its_plan_unless_trigger_and_target_both_say_otherwise() {
+    let ledger = Ledger::serve(|_, stream| answer(stream, &json!({})));
+    let policy = "policy: { auto: { max_effect: write, per_hour: 2 } }";
+    for (auto, policy, begins) in [(true, "", 0), (false, policy, 0), (true, policy, 2)] {
+        let place = place()
+            .runbook("fix", &fix(auto, &ledger.url))
+            .file("targets/production.yaml", format!("version: 1\n{policy}\n"));
+        let server = Served::start(&place, "a.sock");
+        for n in 0..3 {
+            send(&server, &single("firing", &format!("f{n}"), SINCE, &json!({ "alertname": "Down", "n": n }))).is(202);
+        }
+        until_done(&place, 3);
+        until("plans are made", || {
+            let listed = place.json(&["triggers"]);
+            let open = listed["proposals"].as_array().unwrap().clone();
+            open.len() == 3 - begins && open.iter().all(|proposal| proposal["plan"]["state"] == "made")
+        });
+        assert_eq!(runs(&place).len(), begins, "{auto} {policy:?}");
+        let listed = place.json(&["triggers"]);
+        let proposal = &listed["proposals"][0];
+        assert!(proposal["plan"]["plan"].to_string().contains("http.request"), "{proposal}");
+        assert!(proposal["why"].as_str().unwrap().starts_with("it may write, and"), "{proposal}");
+        until("what began has ended", || runs(&place).iter().all(|run| run["status"] == "success"));
+    }
+    assert_eq!(ledger.times("set"), 2);
+}
+
+#[test]
+fn somebody_of_the_project_stands_behind_what_begins() {
+    let uid = rustix::process::getuid().as_raw();
+    let yaml = |acts_as: &str| {
+        format!(
+            "version: 1\npeople: {{ ana: {{ os_user: uid-{uid} }}, ben: {{ os_user: ben-b }} }}\nhooks: {{ alertmanager: {{ secret: {{ from: env, name: HOOK_TOKEN }}, acts_as: {acts_as} }} }}\n"
+        )
+    };
+    let place = Place::new().file("rerail.yaml", yaml("ben")).env("HOOK_TOKEN", TOKEN).runbook("look", LOOK);
+    let server = Served::start(&place, "a.sock");
+    send(&server, &single("firing", "f1", SINCE, &json!({ "alertname": "Down", "service": "x" }))).is(202);
+    until_done(&place, 1);
+    assert_eq!(runs(&place)[0]["operator"], "ben");
+    // Who has left stands behind nothing.
+    std::fs::write(place.project().join("rerail.yaml"), yaml("eve")).unwrap();
+    assert_eq!(send(&server, &json!({})).status, 503, "a project that is not right lets nobody in");
+}
