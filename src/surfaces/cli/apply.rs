@@ -13,7 +13,8 @@ use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::run::{Listing, consent};
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{foreground, plan};
-use crate::transcript::{Plan, saved};
+use crate::surfaces::shapes::plan::Told;
+use crate::transcript::saved;
 
 #[derive(Args, Debug)]
 pub struct ApplyArgs {
@@ -51,8 +52,7 @@ pub fn apply(session: &Session, args: ApplyArgs) -> Result<Exit, CliError> {
     }
     if ui.human() {
         ui.progress(&saved::head(&apply.saved, ui.marks));
-        let plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
-        plan.lines(&rehearsed.facts, ui.marks).iter().for_each(|line| ui.progress(line));
+        Told::of(&rehearsed, ui.marks).lines.iter().for_each(|line| ui.progress(line));
         saved::reach(&apply.saved.radius).iter().for_each(|line| ui.progress(line));
         saved::beside(&apply.saved).iter().for_each(|line| ui.progress(line));
         saved::read_otherwise(&drift.reads, ui.marks).iter().for_each(|line| ui.progress(line));

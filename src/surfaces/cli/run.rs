@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::runbook::problem::render;
 use crate::runbook::spec::Effect;
-use crate::runs::{Change, Foreground, Prepared, Rehearsed, Runs, StartRequest};
+use crate::runs::{Change, Foreground, Prepared, Runs, StartRequest};
 use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::consent::{Consent, destructive};
 use crate::surfaces::cli::error::CliError;
@@ -14,9 +14,9 @@ use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::foreground;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::ui::Ui;
-use crate::surfaces::shapes::plan::of_plan;
+use crate::surfaces::shapes::plan::Told;
 use crate::transcript::text::Mark;
-use crate::transcript::{Line, Plan, Tone, jsonl, saved};
+use crate::transcript::{Line, Tone};
 
 /// Bytes of `--inputs`: values for a runbook, not a data set.
 const INPUTS_BYTES_MAX: u64 = 1024 * 1024;
@@ -190,23 +190,17 @@ pub fn change_line(change: &Change, marks: crate::transcript::Marks) -> Line {
 pub fn rehearse(session: &Session, runs: &Runs, prepared: Prepared, detailed: bool) -> Result<Exit, CliError> {
     let ui = &session.ui;
     let rehearsed = runs.rehearse(&prepared, Foreground::unheard(session.actor(runs)?))?;
-    let plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
-    show_plan(ui, &plan, &rehearsed);
-    Ok(if detailed && plan.changes_something() { Exit::PLAN_CHANGES } else { Exit::SUCCESS })
+    let told = Told::of(&rehearsed, ui.marks);
+    show_plan(ui, &told);
+    Ok(if detailed && told.changes_something { Exit::PLAN_CHANGES } else { Exit::SUCCESS })
 }
 
 /// Shows what was rehearsed, in the form that was asked for.
-pub fn show_plan(ui: &Ui, plan: &Plan, rehearsed: &Rehearsed) {
+pub fn show_plan(ui: &Ui, told: &Told) {
     match ui.output {
-        Output::Human => {
-            let reach = saved::reach(&rehearsed.radius());
-            plan.lines(&rehearsed.facts, ui.marks).iter().chain(&reach).for_each(|line| ui.result(line));
-        }
-        Output::Json | Output::Yaml | Output::Sarif | Output::Junit => ui.result_json(&of_plan(plan, rehearsed)),
-        Output::Jsonl => {
-            let Some(run) = rehearsed.facts.started.as_ref().map(|started| started.run) else { return };
-            rehearsed.events.iter().for_each(|event| ui.result_text(&(jsonl::event(event, run) + "\n")));
-        }
+        Output::Human => told.lines.iter().chain(&told.reach).for_each(|line| ui.result(line)),
+        Output::Json | Output::Yaml | Output::Sarif | Output::Junit => ui.result_json(&told.json),
+        Output::Jsonl => told.events.iter().for_each(|event| ui.result_text(&format!("{event}\n"))),
     }
 }
 

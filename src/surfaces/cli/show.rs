@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use crate::engine::event::Event;
 use crate::engine::facts::{Facts, RunState};
 use crate::engine::ids::StepPath;
-use crate::runbook::nearest::nearest;
 use crate::runs::{RunRow, Runs};
 use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::error::CliError;
@@ -14,8 +13,9 @@ use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::follow;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::shapes::run::{steps, whole};
+use crate::surfaces::shapes::story;
 use crate::transcript::line::{self, Style};
-use crate::transcript::{Line, Tone, jsonl, summary, timeline, why, words};
+use crate::transcript::{Line, Tone, jsonl, summary, timeline, words};
 
 #[derive(Args, Debug)]
 pub struct ShowArgs {
@@ -48,7 +48,7 @@ pub fn show(session: &Session, args: &ShowArgs) -> Result<Exit, CliError> {
         return show_step(session, &runs.facts(&run)?, step);
     }
     if let Some(step) = &args.why {
-        return show_why(session, &runs, &run, &runs.facts(&run)?, step.as_deref());
+        return show_why(session, &runs, &run, step.as_deref());
     }
     if args.timeline && ui.human() {
         let (events, facts) = runs.story(&run)?;
@@ -120,7 +120,7 @@ fn show_step(session: &Session, facts: &Facts, name: &str) -> Result<Exit, CliEr
     let ui = &session.ui;
     let path = StepPath::new(name);
     let Some(record) = facts.step(&path) else {
-        return Err(no_step(facts, name));
+        return Err(story::no_step(facts, name).into());
     };
     if !ui.human() {
         let steps = steps(facts);
@@ -165,31 +165,16 @@ fn show_step(session: &Session, facts: &Facts, name: &str) -> Result<Exit, CliEr
 }
 
 /// Reasons are read by people; `-o json` of a run has the conditions and values as they are.
-fn show_why(session: &Session, runs: &Runs, run: &RunRow, facts: &Facts, step: Option<&str>) -> Result<Exit, CliError> {
+fn show_why(session: &Session, runs: &Runs, run: &RunRow, step: Option<&str>) -> Result<Exit, CliError> {
     let ui = &session.ui;
     if !ui.human() {
         return Err(
             CliError::usage("--why is for people").hint("`show -o json` has conditions and values of each step")
         );
     }
-    // A run of another version can still say what was read, if not by which expression.
-    let program = runs.program(run).ok();
-    let lines = match step {
-        None => why::lines(facts, program.as_ref(), ui.marks),
-        Some(name) => {
-            why::of_step(facts, program.as_ref(), &StepPath::new(name), ui.marks).ok_or_else(|| no_step(facts, name))?
-        }
-    };
+    let lines = story::why(runs, run, step, ui.marks)?;
     lines.iter().for_each(|line| ui.result(line));
     Ok(Exit::SUCCESS)
-}
-
-fn no_step(facts: &Facts, name: &str) -> CliError {
-    let said = CliError::usage(format!("step `{name}` is not in this run"));
-    match nearest(name, facts.steps.keys().map(StepPath::as_str)) {
-        Some(near) => said.hint(format!("did you mean `{near}`?")),
-        None => said,
-    }
 }
 
 fn values(session: &Session, heading: &str, map: &crate::script::value::Map) {

@@ -11,8 +11,9 @@ use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::foreground;
 use crate::surfaces::cli::run::show_plan;
 use crate::surfaces::cli::session::Session;
+use crate::surfaces::shapes::plan::Told;
 use crate::transcript::line::paths;
-use crate::transcript::{Plan, words};
+use crate::transcript::words;
 
 #[derive(Args, Debug)]
 pub struct UndoArgs {
@@ -45,15 +46,15 @@ pub fn undo(session: &Session, args: UndoArgs) -> Result<Exit, CliError> {
         return nothing(session, &prepared);
     }
     let rehearsed = rehearse(session, &runs, &prepared)?;
-    let plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
+    let told = Told::of(&rehearsed, session.ui.marks);
     if args.dry_run {
-        show_plan(&session.ui, &plan, &rehearsed);
-        let changes = args.detailed_exitcode && plan.changes_something();
+        show_plan(&session.ui, &told);
+        let changes = args.detailed_exitcode && told.changes_something;
         return Ok(if changes { Exit::PLAN_CHANGES } else { Exit::SUCCESS });
     }
     let ui = &session.ui;
     if ui.human() {
-        plan.lines(&rehearsed.facts, ui.marks).iter().for_each(|line| ui.progress(line));
+        told.lines.iter().for_each(|line| ui.progress(line));
     }
     let actor = session.actor_on(&runs, &run)?;
     let consent = consent(session, &prepared, args.yes, args.confirm.as_deref())?;

@@ -15,12 +15,14 @@ mod listen;
 mod local_token;
 mod looks;
 mod metrics;
+mod moves;
 mod openapi;
 mod problem;
 mod rates;
 mod routes;
 mod serve;
 mod starts;
+mod stories;
 mod tls;
 
 pub use authority::Authority;

@@ -3,6 +3,7 @@
 mod authority;
 mod driving;
 pub mod kit;
+mod moves;
 mod once;
 mod stream;
 mod together;

@@ -14,9 +14,8 @@ use crate::surfaces::cli::demo::{DemoArgs, Scenario};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::foreground;
-use crate::surfaces::cli::run::show_plan;
 use crate::surfaces::cli::session::Session;
-use crate::transcript::{Line, Plan, Tone, escape, timeline};
+use crate::transcript::{Line, Plan, Tone, escape, saved, timeline};
 
 /// Characters of a timeline's row beside the time axis: name and remark.
 const TIMELINE_MARGIN: usize = 48;
@@ -49,7 +48,9 @@ pub fn run(session: &Session, args: &DemoArgs) -> Result<Exit, CliError> {
             runs.rehearse(&runs.prepare(&request(repair, None))?, Foreground::unheard(session.actor(&runs)?))?;
         let mut plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
         plan.rows.retain(|row| is_outermost(&row.step));
-        show_plan(&session.ui, &plan, &rehearsed);
+        let ui = &session.ui;
+        plan.lines(&rehearsed.facts, ui.marks).iter().for_each(|line| ui.result(line));
+        saved::reach(&rehearsed.radius()).iter().for_each(|line| ui.result(line));
     }
     let reason = match consent(session, repair) {
         Ok(reason) => reason,
