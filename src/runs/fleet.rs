@@ -47,6 +47,10 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(12);
 /// What a run is that may go on.
 const OPEN: [Status; 4] = [Status::Running, Status::Waiting, Status::InDoubt, Status::Paused];
 
+/// How long somebody who takes a run over waits for the one who drives it here: what is running ends first, and the request
+/// that asks for it has half a minute.
+const GIVES_WAY_WITHIN: Duration = Duration::from_secs(25);
+
 /// What is to be told when anything in the store has changed.
 type OnChange = Box<dyn Fn() + Send + Sync>;
 
@@ -184,7 +188,7 @@ impl Fleet {
         }
         let said = reason.map_or_else(|| "takes it over".to_owned(), |reason| format!("takes it over: {reason}"));
         runs.pause(row, actor, Some(said))?;
-        let until = Instant::now() + LEAVE_WITHIN;
+        let until = Instant::now() + GIVES_WAY_WITHIN;
         let mut state = self.lock();
         while state.driven.contains_key(&row.run) {
             let left = until.saturating_duration_since(Instant::now());

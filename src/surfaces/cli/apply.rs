@@ -13,6 +13,7 @@ use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::run::{Listing, consent};
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{foreground, plan};
+use crate::surfaces::door::Asking;
 use crate::surfaces::shapes::plan::Told;
 use crate::transcript::saved;
 
@@ -38,13 +39,14 @@ pub struct ApplyArgs {
 /// Applies a saved plan.
 pub fn apply(session: &Session, args: ApplyArgs) -> Result<Exit, CliError> {
     let ui = &session.ui;
-    let runs = session.runs()?;
+    let here = session.here()?;
+    let runs = here.runs();
     let shown = args.file.display().to_string();
     let mut apply = runs.prepare_apply(&shown, &plan::read(&args.file)?, args.again)?;
     if args.reason.is_some() {
         apply.prepared.reason = args.reason;
     }
-    let actor = session.actor(&runs)?;
+    let actor = here.actor()?;
     runs.may_start(&apply.prepared, &actor)?;
     let (rehearsed, drift) = runs.rehearse_apply(&apply, Foreground::unheard(actor.clone()))?;
     if !drift.writes.is_empty() {
@@ -57,11 +59,11 @@ pub fn apply(session: &Session, args: ApplyArgs) -> Result<Exit, CliError> {
         saved::beside(&apply.saved).iter().for_each(|line| ui.progress(line));
         saved::read_otherwise(&drift.reads, ui.marks).iter().for_each(|line| ui.progress(line));
     }
-    let consent = consent(session, &apply.prepared, args.yes, args.confirm.as_deref(), Listing::Planned)?;
+    let consent = consent(session, &Asking::of(&apply.prepared), args.yes, args.confirm.as_deref(), Listing::Planned)?;
     if let Some(exit) = consent.refused(ui, "nothing was started") {
         return Ok(exit);
     }
-    foreground::drive(session, &runs, actor, |foreground| runs.start(apply.prepared, foreground))
+    foreground::drive(session, &here, actor, |foreground| runs.start(apply.prepared, foreground))
 }
 
 /// The world is not as the plan says: what differs, and the way out.

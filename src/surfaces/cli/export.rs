@@ -9,7 +9,7 @@ use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
-use crate::surfaces::shapes::story::{self, Format};
+use crate::surfaces::shapes::story::Format;
 
 #[derive(Args, Debug)]
 pub struct ExportArgs {
@@ -35,9 +35,9 @@ fn usual(output: Output) -> Format {
 
 /// Writes a run out.
 pub fn export(session: &Session, args: &ExportArgs) -> Result<Exit, CliError> {
-    let runs = session.runs()?;
-    let run = runs.find(&args.run)?;
-    let text = story::export(&runs, &run, args.format.unwrap_or_else(|| usual(session.ui.output)))?;
+    let door = session.door()?;
+    let run = door.find(&args.run)?;
+    let text = door.export(&run, args.format.unwrap_or_else(|| usual(session.ui.output)))?;
     let Some(path) = &args.out else {
         session.ui.result_text(&text);
         return Ok(Exit::SUCCESS);

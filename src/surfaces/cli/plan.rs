@@ -10,11 +10,12 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use crate::project::replace;
+use crate::runbook::problem::render;
 use crate::runs::{Foreground, Made, PLAN_BYTES_MAX, Why};
 use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
-use crate::surfaces::cli::run::{Asked, show_plan, warn};
+use crate::surfaces::cli::run::{Asked, show_plan};
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::shapes::plan::{Told, lasts, of_saved};
 use crate::transcript::saved;
@@ -41,7 +42,10 @@ pub fn plan(session: &Session, args: PlanArgs) -> Result<Exit, CliError> {
     let runs = session.runs()?;
     let request = args.asked.request()?;
     let prepared = runs.prepare(&request)?;
-    warn(session, &prepared);
+    if !prepared.warnings.is_empty() {
+        ui.progress_text(&render(&prepared.warnings, ui.colours_progress()));
+        ui.progress_text("");
+    }
     let foreground = Foreground::unheard(session.actor(&runs)?);
     let Made { rehearsed, plan: made } = runs.plan(&prepared, &request.runbook, args.expires, foreground)?;
     let told = Told::of(&rehearsed, ui.marks);

@@ -79,6 +79,16 @@ pub fn of_changes(changes: &[Change]) -> Json {
         .collect()
 }
 
+/// The same steps again; nothing if one is none.
+pub fn to_changes(json: &Json) -> Option<Vec<Change>> {
+    let text = |json: &Json| json.as_str().map(str::to_owned);
+    let change = |json: &Json| {
+        let effect = serde_json::from_value(json["effect"].clone()).ok()?;
+        Some(Change { step: text(&json["step"])?, action: text(&json["action"])?, effect })
+    };
+    json.as_array()?.iter().map(change).collect()
+}
+
 /// A saved plan as a plain object.
 pub fn of_saved(plan: &SavedPlan) -> Json {
     let digest = |write: &Write| json!({ "step": write.change.step, "digest": write.change.digest });
