@@ -16,6 +16,7 @@ mod measure;
 mod probes;
 mod program;
 mod redact;
+mod serve;
 mod start;
 
 use crate::measure::Row;
@@ -23,7 +24,7 @@ use crate::measure::Row;
 /// A part of the table, and what measures it.
 type Part = (&'static [&'static str], fn() -> Vec<Row>);
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     (&["P1", "P14"], start::rows),
     (&["P2", "P3", "P9", "CPU"], durable::rows),
     (&["P4"], probes::rows),
@@ -31,6 +32,7 @@ const PARTS: [Part; 7] = [
     (&["P12", "P13"], language::rows),
     (&["MEM"], program::rows),
     (&["REDACT"], redact::rows),
+    (&["S1", "S2", "S3", "S4"], serve::rows),
 ];
 
 fn main() {

@@ -32,7 +32,23 @@ const MAIN: &str = "main";
 pub(super) const LIST: Keys = Keys { what: "list of providers", known: &PROVIDERS, later: &[], foreign: &[] };
 pub(super) const PROVIDER: Keys = Keys {
     what: "provider",
-    known: &["use", "url", "method", "headers", "json", "idempotency", "argv", "env", "place", "timeout", "wait"],
+    known: &[
+        "use",
+        "url",
+        "method",
+        "headers",
+        "json",
+        "idempotency",
+        "argv",
+        "env",
+        "place",
+        "workflow",
+        "ref",
+        "inputs",
+        "tag_input",
+        "timeout",
+        "wait",
+    ],
     later: &[],
     foreign: &[("body", "write `json`"), ("command", "write `argv`")],
 };
@@ -40,7 +56,8 @@ pub(super) const PROVIDER: Keys = Keys {
 const WEBHOOK_ONLY: [&str; 5] = ["url", "method", "headers", "json", "idempotency"];
 const COMMAND_ONLY: [&str; 2] = ["argv", "env"];
 const PLATFORM_ONLY: [&str; 1] = ["place"];
-/// Keys of those that send or run one thing.
+const GITHUB_ONLY: [&str; 4] = ["workflow", "ref", "inputs", "tag_input"];
+/// Keys of those that send, run or start one thing.
 const CALL_ONLY: [&str; 1] = ["timeout"];
 pub(super) const IDEMPOTENCY: Keys =
     Keys { what: "list of idempotency settings", known: &["header", "window"], later: &[], foreign: &[] };
@@ -174,15 +191,23 @@ impl Providing<'_> {
         let word = self.reader.required(&fields, "use").and_then(|node| self.reader.text(node, "`use`"))?;
         let read = match word.value.as_str() {
             WEBHOOK_WORD => {
-                self.misplaced(&fields, &[&COMMAND_ONLY[..], &PLATFORM_ONLY].concat(), WEBHOOK_WORD);
+                self.misplaced(&fields, &[&COMMAND_ONLY[..], &PLATFORM_ONLY, &GITHUB_ONLY].concat(), WEBHOOK_WORD);
                 self.webhook(&fields)
             }
             COMMAND_WORD => {
-                self.misplaced(&fields, &[&WEBHOOK_ONLY[..], &PLATFORM_ONLY].concat(), COMMAND_WORD);
+                self.misplaced(&fields, &[&WEBHOOK_ONLY[..], &PLATFORM_ONLY, &GITHUB_ONLY].concat(), COMMAND_WORD);
                 self.command(&fields)
             }
+            GITHUB => {
+                self.misplaced(&fields, &[&WEBHOOK_ONLY[..], &COMMAND_ONLY].concat(), GITHUB);
+                self.on_github(&fields)
+            }
             platform if PLATFORMS.contains(&platform) => {
-                self.misplaced(&fields, &[&WEBHOOK_ONLY[..], &COMMAND_ONLY, &CALL_ONLY].concat(), platform);
+                self.misplaced(
+                    &fields,
+                    &[&WEBHOOK_ONLY[..], &COMMAND_ONLY, &GITHUB_ONLY, &CALL_ONLY].concat(),
+                    platform,
+                );
                 self.on_platform(&fields)
             }
             other => {
@@ -271,6 +296,35 @@ impl Providing<'_> {
         };
         let wait = fields.get("wait").map_or(Some(Value::Null), |node| self.wait(node));
         Some(map([("place", Value::Text(place?)), ("wait", wait?)]))
+    }
+
+    /// A workflow that deploys; its inputs may hold secrets as little as GitHub's page of a run hides them.
+    fn on_github(&mut self, fields: &Fields<'_>) -> Option<Map> {
+        let mut read = self.on_platform(fields)?;
+        let workflow = self.reader.required(fields, "workflow").and_then(|node| self.reader.text(node, "`workflow`"));
+        let mut text = |key: &str, default: &str| match fields.get(key) {
+            None => Some(Value::from(default)),
+            Some(node) => self.reader.text(node, &format!("`{key}`")).map(|text| Value::Text(text.value)),
+        };
+        let (branch, tag_input) = (text("ref", "main"), text("tag_input", "tag"));
+        let inputs = match fields.get("inputs") {
+            None => Some(Value::Map(Map::new())),
+            Some(node) => self.texts_by_name(node).filter(|inputs| {
+                let shown = inputs.has_secret();
+                if shown {
+                    self.reader.wrong(node, "`inputs`", "texts without secrets: whoever sees the repository sees them");
+                }
+                !shown
+            }),
+        };
+        read.extend(map([
+            ("workflow", Value::Text(workflow?.value)),
+            ("ref", branch?),
+            ("tag_input", tag_input?),
+            ("inputs", inputs?),
+            ("timeout", self.time(fields, "timeout", "30m")?),
+        ]));
+        Some(read)
     }
 
     fn idempotency(&mut self, node: &Node) -> Option<Value> {
@@ -482,15 +536,36 @@ mod tests {
 
     #[test]
     fn other_platforms_are_deployed_to_by_their_places_as_well() {
-        for platform in ["vercel", "github"] {
+        for (platform, also) in [("vercel", ""), ("github", ", workflow: deploy.yaml")] {
             let codes = |places: &str, redeploy: &str| {
-                read(&format!("{{ use: {platform}{redeploy} }}\n  {platform}: {{ {places} }}")).1
+                read(&format!("{{ use: {platform}{also}{redeploy} }}\n  {platform}: {{ {places} }}")).1
             };
             assert_eq!(codes("one: { a: b }", ""), Vec::<&str>::new());
             assert_eq!(codes("one: { a: b }, two: { a: b }", ", place: two"), Vec::<&str>::new());
             assert_eq!(codes("one: { a: b }, two: { a: b }", ""), ["E0107"]);
             assert_eq!(codes("one: { a: b }", ", place: two"), ["E0107"]);
             assert_eq!(codes("one: a", ", place: two"), ["E0107"], "one mistake is told once");
+        }
+    }
+
+    #[test]
+    fn a_workflow_that_deploys_is_completed() {
+        let read = |more: &str| read(&format!("{{ use: github{more} }}\n  github: {{ main: {{ repo: a/b }} }}"));
+        let (providers, codes) = read(", workflow: deploy.yaml, inputs: { app: \"{service}\", dry: false }");
+        assert_eq!(codes, Vec::<&str>::new());
+        let order = &providers["redeploy"];
+        let text = |key: &str| order.get(key).and_then(Value::as_text).map(str::to_owned).unwrap();
+        assert_eq!(["ref", "tag_input", "timeout", "place"].map(text), ["main", "tag", "30m", ""]);
+        assert_eq!(order.get("inputs"), Some(&Value::map([("app", "{service}".into()), ("dry", "false".into())])));
+        for (more, code) in [
+            ("", "E0106"),
+            (", workflow: [a]", "E0107"),
+            (", workflow: a.yaml, inputs: { key: \"${{ secrets.KEY }}\" }", "E0107"),
+            (", workflow: a.yaml, inputs: { key: [1] }", "E0107"),
+            (", workflow: a.yaml, timeout: soon", "E0107"),
+            (", workflow: a.yaml, argv: [a]", "E0115"),
+        ] {
+            assert_eq!(read(more).1, [code], "{more}");
         }
     }
 
@@ -529,7 +604,7 @@ mod tests {
             ("webhook", "E0107"),
             ("{ url: https://a.example.com }", "E0106"),
             ("{ use: vercel }", "E0107"),
-            ("{ use: github }", "E0107"),
+            ("{ use: github, workflow: deploy.yaml }", "E0107"),
             ("{ use: railway }", "E0107"),
             ("{ use: webhook, url: https://a.example.com, place: a }", "E0115"),
             ("{ use: webhok, url: https://a.example.com }", "E0107"),
@@ -544,6 +619,7 @@ mod tests {
             ("{ use: webhook, url: https://a.example.com, method: GET }", "E0107"),
             ("{ use: webhook, url: https://a.example.com, argv: [a] }", "E0115"),
             ("{ use: command, argv: [a], url: https://a.example.com }", "E0115"),
+            ("{ use: command, argv: [a], workflow: a.yaml }", "E0115"),
             ("{ use: command, argv: [a], shell: true }", "E0103"),
             ("{ use: webhook, url: https://a.example.com, timeout: soon }", "E0107"),
             ("{ use: webhook, url: https://a.example.com, headers: { A: [1] } }", "E0107"),

@@ -62,6 +62,7 @@ pub struct Fleet {
     moved: Condvar,
     on_change: OnChange,
     taken_up: AtomicU64,
+    looks: AtomicU64,
 }
 
 #[derive(Default)]
@@ -107,6 +108,7 @@ impl Fleet {
             moved: Condvar::new(),
             on_change: Box::new(on_change),
             taken_up: AtomicU64::new(0),
+            looks: AtomicU64::new(0),
         })
     }
 
@@ -118,6 +120,11 @@ impl Fleet {
     /// How many runs were taken up because nobody drove them or somebody spoke to them.
     pub fn taken_up(&self) -> u64 {
         self.taken_up.load(Ordering::Relaxed)
+    }
+
+    /// How often [`Fleet::keep`] has looked after the runs: a number that stands still is a keeper that hangs.
+    pub fn looks(&self) -> u64 {
+        self.looks.load(Ordering::Relaxed)
     }
 
     /// Starts a run and drives it. Returns once its start is recorded. `runs` is the door it was prepared at.
@@ -282,6 +289,7 @@ impl Fleet {
             {
                 tracing::warn!(%error, "runs can't be looked after");
             }
+            self.looks.fetch_add(1, Ordering::Relaxed);
             let state = self.lock();
             if state.leaving {
                 return;
@@ -396,6 +404,7 @@ impl Fleet {
             match fleet.carry_on(&row, foreground) {
                 Ok(Some(left)) => {
                     fleet.taken_up.fetch_add(1, Ordering::Relaxed);
+                    tracing::info!(run = %row.run, "a run was taken up and driven");
                     fleet.left(row.run, Ok(&left));
                 }
                 Ok(None) => fleet.gone(row.run, Some(Rest { seq: row.last_seq, until: Until::Others })),

@@ -14,6 +14,8 @@ use crate::script::value::Value;
 use crate::transcript::text::{Line, Mark, Marks, Tone};
 use crate::transcript::{approval, escape, words};
 
+/// Calls another runbook, whose steps are as good as those of the first.
+const RUNBOOK: &str = "runbook";
 /// Wide enough for most step paths; longer ones push the rest to the right.
 const NAME_WIDTH: usize = 14;
 /// Wide enough for an action and a short URL.
@@ -28,10 +30,22 @@ const INDENT: usize = 6;
 pub enum Detail {
     /// What needs eyes: failures, doubts, questions, findings, the end.
     Quiet,
-    /// Every step that ended, and what people did.
+    /// Every step of the runbook that ended, and what people did; of what is inside actions only what changed something,
+    /// or went wrong.
     Steps,
+    /// The same with beginnings and looks, each with its time: the log of a run without a terminal.
+    Log,
     /// Every event, with its time.
     Events,
+}
+
+impl Detail {
+    fn is_a_log(self) -> bool {
+        match self {
+            Detail::Quiet | Detail::Steps => false,
+            Detail::Log | Detail::Events => true,
+        }
+    }
 }
 
 /// How lines are drawn.
@@ -46,8 +60,11 @@ pub fn lines(event: &Event, facts: &Facts, style: Style) -> Vec<Line> {
     if style.detail == Detail::Quiet && !needs_eyes(&event.body) {
         return Vec::new();
     }
+    if style.detail != Detail::Events && is_minor(&event.body, facts) {
+        return Vec::new();
+    }
     let drawn = draw(event, facts, style);
-    if style.detail != Detail::Events {
+    if !style.detail.is_a_log() {
         return drawn;
     }
     let time = words::clock(event.ts);
@@ -65,9 +82,33 @@ fn needs_eyes(body: &Body) -> bool {
     }
 }
 
+/// How an action does what it does: its looks and sums, not what it changes and where it fails.
+fn is_minor(body: &Body, facts: &Facts) -> bool {
+    match body {
+        Body::StepStarted(intent) => is_inside_an_action(&intent.step, facts),
+        Body::StepSkipped { step, .. } => is_inside_an_action(step, facts),
+        Body::StepRetrying(again) => again.error.is_none() && is_inside_an_action(&again.step, facts),
+        Body::StepFinished(end) => {
+            let intent = facts.step(&end.step).and_then(|record| record.started.as_ref());
+            let encloses = facts.below(&end.step).next().is_some();
+            let changes = intent.is_some_and(|started| started.intent.effect.changes_the_world()) && !encloses;
+            end.outcome.lets_the_run_go_on() && !changes && is_inside_an_action(&end.step, facts)
+        }
+        _ => false,
+    }
+}
+
+/// Whether a step belongs to an action, and not to a runbook itself.
+pub fn is_inside_an_action(step: &StepPath, facts: &Facts) -> bool {
+    step.ancestors().any(|path| {
+        let started = facts.step(&path).and_then(|record| record.started.as_ref());
+        started.is_some_and(|started| started.intent.uses.as_deref().is_some_and(|uses| uses != RUNBOOK))
+    })
+}
+
 fn draw(event: &Event, facts: &Facts, style: Style) -> Vec<Line> {
     let marks = style.marks;
-    let every_event = style.detail == Detail::Events;
+    let every_event = style.detail.is_a_log();
     match &event.body {
         Body::RunStarted(started) => header(started),
         Body::RunResumed { actor, reason, .. } => vec![by_person("resumed", actor, reason.as_deref(), marks)],

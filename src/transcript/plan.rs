@@ -73,6 +73,8 @@ pub struct Row {
     /// Who would have to agree, and within what time.
     pub approval: Option<String>,
     pub may_call: Vec<String>,
+    /// How an action would do what it does: listed only where everything is.
+    pub minor: bool,
 }
 
 /// What a row says.
@@ -141,6 +143,7 @@ impl Plan {
                     repeat: None,
                     approval: None,
                     may_call: Vec::new(),
+                    minor: line::is_inside_an_action(step, facts),
                 }),
                 _ => {}
             }
@@ -202,6 +205,12 @@ impl Plan {
         }
         self.counts.maybe += usize::from(maybe);
         self.counts.questions += usize::from(uses == "human.ask" && kind != Kind::Skipped);
+        let says_something = match kind {
+            Kind::Change => !encloses,
+            Kind::Failed => true,
+            Kind::Unknown => intent.effect.changes_the_world(),
+            Kind::Done | Kind::Now | Kind::Skipped => false,
+        };
         let word = match intent.body.as_str() {
             body @ ("assert" | "findings") => body,
             _ => intent.effect.word(),
@@ -218,6 +227,7 @@ impl Plan {
             repeat: changes.then_some(intent.repeat),
             approval: planned.and_then(|planned| planned.approval.clone()),
             may_call: planned.map(|planned| planned.may_call.clone()).unwrap_or_default(),
+            minor: !says_something && line::is_inside_an_action(&end.step, facts),
         });
     }
 
@@ -266,11 +276,17 @@ impl Plan {
         }
     }
 
-    /// The plan as a terminal shows it.
-    pub fn lines(&self, facts: &Facts, marks: Marks) -> Vec<Line> {
+    /// The plan as a terminal shows it; `whole` also lists how actions would do what they do.
+    pub fn lines(&self, facts: &Facts, marks: Marks, whole: bool) -> Vec<Line> {
         let mut lines = vec![self.title(facts, marks)];
-        for row in &self.rows {
-            lines.extend(row.lines(marks));
+        let (listed, left_out): (Vec<&Row>, Vec<&Row>) = self.rows.iter().partition(|row| whole || !row.minor);
+        lines.extend(listed.iter().flat_map(|row| row.lines(marks)));
+        if !left_out.is_empty() {
+            let steps = words::count(left_out.len(), "step");
+            lines.push(Line::of(
+                Tone::Dim,
+                &format!("    and {steps} inside actions, which change nothing: see them with -v"),
+            ));
         }
         for finding in summary::ranked(facts) {
             lines.extend(line::finding(finding.level, &finding.say, finding.suggest.as_ref(), facts, marks));

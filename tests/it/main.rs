@@ -7,6 +7,7 @@
 )]
 
 mod approvals;
+mod atlas;
 mod backups;
 mod binary;
 mod checks;
@@ -33,6 +34,7 @@ mod layering;
 mod leaks;
 mod left;
 mod maintenance;
+mod packaging;
 mod people;
 mod plans;
 mod posts;
@@ -53,6 +55,7 @@ mod services;
 mod shipped;
 mod steps;
 mod tmpfs;
+mod transcripts;
 mod undo;
 mod vercel;
 mod world;

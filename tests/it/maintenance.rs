@@ -39,6 +39,7 @@ fn place(differs: &[(&str, Attempt)]) -> Scenario {
         ("tls", certificate(60)),
         ("health", answer(200, 10, "ok")),
         ("http.probe", answer(200, 20, "ok")),
+        ("time.now", done(json!({ "iso": "2026-11-21T14:00:00Z", "unix_ms": 1_795_269_600_000_i64 }))),
         ("others[0]", certificate(50)),
         ("others[1]", certificate(40)),
     ];

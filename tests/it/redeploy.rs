@@ -23,6 +23,8 @@ use serde_json::json;
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::servers::Http;
+use crate::world::github::{GitHub, TOKEN};
+use crate::world::served::{Calls, Served};
 
 const KEY: &str = "hunter2-hunter2-example";
 
@@ -255,5 +257,45 @@ fn without_a_provider_it_says_what_is_missing() {
     let place = Place::new("", SCRIPT);
     let (runs, prepared) = place.prepared(None);
     let left = runs.start(prepared, unseen()).unwrap().left().unwrap();
-    assert!(error(&left).contains("name a provider (webhook, command, railway or vercel)"), "{}", error(&left));
+    assert!(error(&left).contains("name a provider (webhook, command, railway, vercel or github)"), "{}", error(&left));
+}
+
+/// A repository whose workflow deploys, and the target's word on it.
+fn by_workflow(github: &Served<GitHub>) -> String {
+    format!(
+        "{{ use: github, workflow: deploy.yaml, inputs: {{ app: \"{{service}}\" }} }}, github: {{ main: {{ repo: example/shop, token: {TOKEN}, api: \"{}\" }} }}",
+        github.url()
+    )
+}
+
+#[test]
+fn a_workflow_is_started_once_and_its_end_waited_for() {
+    let github = Served::with(GitHub::default(), &Calls::default());
+    let place = Place::new(
+        "",
+        &by_workflow(&github).replace(
+            "use: github,",
+            &format!("use: github, wait: {{ url: \"{}\", every: 1ms, status: 403 }},", github.url()),
+        ),
+    );
+    let planned = place.plan();
+    let start = "start deploy.yaml of example/shop on main";
+    assert!(planned.iter().any(|line| line.starts_with(start)), "{planned:?}");
+    assert!(github.state().runs.is_empty(), "a rehearsal starts nothing");
+    let left = place.run();
+    assert_eq!(outputs(&left).get("deployment"), Some(&Value::Int(1)));
+    assert_eq!(github.state().effects["dispatch"], 1);
+    let sent = github.state().heard.iter().find(|request| request.method == "POST").unwrap().body.clone();
+    let sent: serde_json::Value = serde_json::from_str(&sent).unwrap();
+    assert_eq!((&sent["inputs"]["app"], &sent["ref"]), (&json!("backend"), &json!("main")));
+}
+
+#[test]
+fn a_workflow_that_fails_has_deployed_nothing() {
+    let failing = GitHub { ends: Some("failure"), ..GitHub::default() };
+    let github = Served::with(failing, &Calls::default());
+    let order =
+        by_workflow(&github).replace("use: github,", "use: github, wait: { url: \"http://127.0.0.1:1\", every: 1ms },");
+    let left = Place::new("", &order).run();
+    assert!(error(&left).contains("run 1 ended as failure"), "{}", error(&left));
 }

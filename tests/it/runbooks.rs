@@ -286,7 +286,7 @@ fn strangers_stars_and_silence_are_told() {
 
 // What is shipped.
 
-fn stems(folder: &str) -> Vec<String> {
+pub fn stems(folder: &str) -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut stems: Vec<String> = std::fs::read_dir(folder)
         .unwrap()

@@ -98,7 +98,15 @@ pub(super) const PROVIDER: Definition = Definition {
         row("argv", Form::Texts, "Program and arguments, a word each."),
         row("env", Form::Any, "Variables of its environment; values may hold secrets."),
         row("place", Form::Text, "Which place of that provider; the only one, or `main`, without it."),
-        row("timeout", Form::Duration, "How long the call may take; 30s without it."),
+        row("workflow", Form::Text, "github: the file name of the workflow that deploys."),
+        row("ref", Form::Text, "github: the branch or tag to run it on; main without it."),
+        row("inputs", Form::Any, "github: its inputs, texts without secrets."),
+        row("tag_input", Form::Text, "github: which of its inputs `run-name` shows; tag without it."),
+        row(
+            "timeout",
+            Form::Duration,
+            "How long the call may take, 30s without it; github: the run of the workflow, 30m without it.",
+        ),
         row("wait", Form::Map("wait"), "What must answer before it counts as deployed."),
     ],
 };

@@ -188,6 +188,15 @@ fn named<'b>(block: &'b Block, prefix: &str, found: &mut BTreeMap<String, &'b Ar
     }
 }
 
+/// Loops on the way to a step that are past their first round, so that their `until` has let them go on.
+/// `a[0]/b[2]/c` is past that of `a[0]/b`.
+fn gone_on(step: &str) -> impl Iterator<Item = &str> {
+    step.match_indices('[').filter_map(|(at, _)| {
+        let (round, _) = step[at + 1..].split_once(']')?;
+        round.parse::<usize>().is_ok_and(|round| round > 0).then(|| &step[..at])
+    })
+}
+
 /// What the events of one run tell.
 struct Seen {
     sides: BTreeSet<(String, Side)>,
@@ -204,6 +213,9 @@ impl Seen {
         for event in events {
             match &event.body {
                 Fact::StepStarted(started) => {
+                    for looped in gone_on(started.step.as_str()) {
+                        seen.add(path(&StepPath::new(looped)), Side::LookedAgain);
+                    }
                     let path = path(&started.step);
                     match path.strip_prefix("undo/") {
                         Some(undone) => seen.add(undone.to_owned(), Side::TakenBack),
@@ -250,5 +262,23 @@ impl Seen {
 
     fn has(&self, path: &str, side: Side) -> bool {
         self.sides.contains(&(path.to_owned(), side))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::gone_on;
+
+    #[test]
+    fn a_loop_past_its_first_round_has_gone_on() {
+        for (step, loops) in [
+            ("pages[0]", vec![]),
+            ("pages[1]", vec!["pages"]),
+            ("a[0]/b[2]/c", vec!["a[0]/b"]),
+            ("a[1]/b[10]#2", vec!["a", "a[1]/b"]),
+            ("plain/step", vec![]),
+        ] {
+            assert_eq!(gone_on(step).collect::<Vec<_>>(), loops, "{step}");
+        }
     }
 }

@@ -54,7 +54,7 @@ pub fn apply(session: &Session, args: ApplyArgs) -> Result<Exit, CliError> {
     }
     if ui.human() {
         ui.progress(&saved::head(&apply.saved, ui.marks));
-        Told::of(&rehearsed, ui.marks).lines.iter().for_each(|line| ui.progress(line));
+        Told::of(&rehearsed, ui.telling()).lines.iter().for_each(|line| ui.progress(line));
         saved::reach(&apply.saved.radius).iter().for_each(|line| ui.progress(line));
         saved::beside(&apply.saved).iter().for_each(|line| ui.progress(line));
         saved::read_otherwise(&drift.reads, ui.marks).iter().for_each(|line| ui.progress(line));

@@ -64,7 +64,7 @@ pub struct Globals {
     /// Show only what needs eyes
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Show every event
+    /// Show every event, also those inside actions
     #[arg(short, long, global = true)]
     pub verbose: bool,
     /// When to use colour; it is never the only sign

@@ -59,7 +59,7 @@ impl Live {
         let board = Arc::new(Mutex::new(Board::new(questions.is_some())));
         let streams = ui.output == Output::Jsonl;
         let logs = !ui.watched && !streams;
-        let detail = if logs && ui.detail == Detail::Steps { Detail::Events } else { ui.detail };
+        let detail = if logs && ui.detail == Detail::Steps { Detail::Log } else { ui.detail };
         let moves = ui.watched && !streams && ui.detail != Detail::Quiet;
         let mut pulse = None;
         if moves {
@@ -73,7 +73,7 @@ impl Live {
             questions,
             gate: gate.clone(),
             called: None,
-            listens: !moves && logs && detail == Detail::Events,
+            listens: !moves && logs && detail != Detail::Quiet,
             pulse,
             _keys: if moves && ui.reads_keys { keys(ui, &board, gate, control) } else { None },
             board,

@@ -1,4 +1,4 @@
-//! `RERAIL_LOG`: what the program says about itself, for its developers; never the transcript.
+//! `RERAIL_LOG`, `RERAIL_LOG_FORMAT`: what the program says about itself, for its developers; never the transcript.
 
 use std::io::Write;
 
@@ -10,6 +10,16 @@ use crate::redact::{RedactingWriter, Redactor};
 
 /// The variable that holds a filter: `debug`, or `rerail=trace,hyper=info`.
 const VARIABLE: &str = "RERAIL_LOG";
+
+/// The variable that holds the form of a record: `text`, or `json`, one object a line for a log collector.
+const FORMAT: &str = "RERAIL_LOG_FORMAT";
+
+/// How a record is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Text,
+    Json,
+}
 
 /// Starts logging to standard error if it is asked for. A filter that can't be read is an error, because
 /// a silent log helps nobody.
@@ -23,12 +33,25 @@ pub fn start(redactor: &Redactor) -> Result<(), String> {
     }
     let wanted: Targets =
         wanted.parse().map_err(|error| format!("{VARIABLE}={wanted:?} is not a filter such as `debug`: {error}"))?;
+    let format = format(std::env::var(FORMAT).ok().as_deref())?;
     let redactor = redactor.clone();
     let writer = move || Whole { redactor: redactor.clone(), line: Vec::new() };
     let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(writer);
+    let registry = tracing_subscriber::registry().with(capped(&wanted));
     // A second subscriber can only be a test's; the first one wins.
-    let _ = tracing_subscriber::registry().with(layer).with(capped(&wanted)).try_init();
+    let _ = match format {
+        Format::Text => registry.with(layer).try_init(),
+        Format::Json => registry.with(layer.json().flatten_event(true)).try_init(),
+    };
     Ok(())
+}
+
+fn format(wanted: Option<&str>) -> Result<Format, String> {
+    match wanted {
+        None | Some("" | "text") => Ok(Format::Text),
+        Some("json") => Ok(Format::Json),
+        Some(other) => Err(format!("{FORMAT}={other:?} is no form of a log: expected `text` or `json`")),
+    }
 }
 
 /// Libraries log headers and bodies below `info`, in forms a redactor may not know.
@@ -72,6 +95,13 @@ impl Drop for Whole {
 mod tests {
     use super::*;
     use tracing::Level;
+
+    #[test]
+    fn a_form_that_is_not_known_is_told_and_not_guessed() {
+        assert_eq!([None, Some(""), Some("text")].map(format), [const { Ok(Format::Text) }; 3]);
+        assert_eq!(format(Some("json")), Ok(Format::Json));
+        assert!(format(Some("JSON")).unwrap_err().contains("expected `text` or `json`"));
+    }
 
     #[test]
     fn libraries_stay_at_info_whatever_is_asked_for() {

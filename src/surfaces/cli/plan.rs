@@ -48,7 +48,7 @@ pub fn plan(session: &Session, args: PlanArgs) -> Result<Exit, CliError> {
     }
     let foreground = Foreground::unheard(session.actor(&runs)?);
     let Made { rehearsed, plan: made } = runs.plan(&prepared, &request.runbook, args.expires, foreground)?;
-    let told = Told::of(&rehearsed, ui.marks);
+    let told = Told::of(&rehearsed, ui.telling());
     let Some((saved_plan, text)) = made else {
         show_plan(ui, &told);
         let exit = Exit::of_run(&rehearsed.facts, &Why::Ended);

@@ -93,7 +93,7 @@ pub fn run(session: &Session, args: RunArgs) -> Result<Exit, CliError> {
     let ready = door.prepare(&args.asked.request()?)?;
     warn(session, &ready);
     if args.dry_run {
-        let told = door.rehearse(&ready, session.ui.marks)?;
+        let told = door.rehearse(&ready, session.ui.telling())?;
         show_plan(&session.ui, &told);
         let changes = args.detailed_exitcode && told.changes_something;
         return Ok(if changes { Exit::PLAN_CHANGES } else { Exit::SUCCESS });

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::parting;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::ui::Ui;
-use crate::surfaces::http::{Bind, Hosts, LocalToken, Server, Tls};
+use crate::surfaces::http::{Bind, Handed, Hosts, LocalToken, Server, Tls};
 use crate::transcript::words::count;
 
 /// The socket, in the directory of the journal.
@@ -43,7 +43,7 @@ pub struct ServeArgs {
     #[arg(long)]
     behind_proxy: bool,
     /// Speak TLS on the network with this certificate, and those between it and a root (PEM)
-    #[arg(long, value_name = "FILE", requires_all = ["tls_key", "listen"], conflicts_with = "behind_proxy")]
+    #[arg(long, value_name = "FILE", requires = "tls_key", conflicts_with = "behind_proxy")]
     tls_cert: Option<PathBuf>,
     /// Its key (PEM), readable by its owner and group alone; both are read again when they change, and at SIGHUP
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
@@ -52,22 +52,17 @@ pub struct ServeArgs {
 
 /// Serves until SIGTERM or Ctrl-C; a second one ends it at once.
 pub fn serve(session: &Session, args: &ServeArgs) -> Result<Exit, CliError> {
+    let handed = Handed::take()?;
     let ui = &session.ui;
     let runs = session.runs()?;
     let state_dir = session.state_dir()?;
-    let socket = match args.no_socket {
-        true => None,
-        false => Some(args.socket.clone().unwrap_or_else(|| state_dir.join(SOCKET))),
-    };
-    let tls = args.tls_cert.as_ref().zip(args.tls_key.as_ref());
-    let tls = tls.map(|(cert, key)| Tls::open(cert, key)).transpose()?.map(Arc::new);
-    let bind = Bind { socket, tcp: args.listen, proxied: args.behind_proxy, hosts: args.host.clone(), tls };
+    let bind = bind(args, &handed, &state_dir)?;
     let people = &runs.project().settings.people;
     bind.is_safe(people)?;
     // Makes the journal if there is none, and says early if it can't be used.
     runs.counts()?;
     let local = people.is_single_operator().then(|| LocalToken::of(&state_dir)).transpose()?;
-    let listening = bind.listen()?;
+    let listening = bind.listen(handed)?;
     let (asked, stop) = watch::channel(0_u8);
     let once_more = asked.clone();
     let again = bind.tls.clone().map(|tls| look_after(tls, Arc::clone(ui)));
@@ -134,4 +129,29 @@ fn look_after(tls: Arc<Tls>, ui: Arc<Ui>) -> Sender<()> {
     // Without the thread the certificate is that of the start until the next one.
     let _ = std::thread::Builder::new().name("certificate".into()).spawn(look);
     again
+}
+
+/// Where to listen: where the service manager does already, or else where the flags say.
+fn bind(args: &ServeArgs, handed: &Handed, state_dir: &Path) -> Result<Bind, CliError> {
+    let (socket, tcp) = match (handed.is_empty(), args.no_socket) {
+        (false, _) => {
+            if args.listen.is_some() || args.socket.is_some() || args.no_socket {
+                let said = "the service manager has opened the sockets of this server, so it can't open others";
+                return Err(CliError::usage(said).hint(
+                    "say where to listen in the socket unit, and take --listen, --socket and --no-socket off the command",
+                ));
+            }
+            let path = handed.unix.as_ref().and_then(|unix| Some(unix.local_addr().ok()?.as_pathname()?.to_owned()));
+            (path, handed.tcp.as_ref().and_then(|tcp| tcp.local_addr().ok()))
+        }
+        (true, true) => (None, args.listen),
+        (true, false) => (Some(args.socket.clone().unwrap_or_else(|| state_dir.join(SOCKET))), args.listen),
+    };
+    let tls = args.tls_cert.as_ref().zip(args.tls_key.as_ref());
+    if tls.is_some() && tcp.is_none() {
+        return Err(CliError::usage("--tls-cert is for an address on the network, and the server listens on none")
+            .hint("give one: --listen ADDRESS:PORT, or `ListenStream=` in the socket unit"));
+    }
+    let tls = tls.map(|(cert, key)| Tls::open(cert, key)).transpose()?.map(Arc::new);
+    Ok(Bind { socket, tcp, proxied: args.behind_proxy, hosts: args.host.clone(), tls })
 }

@@ -41,11 +41,11 @@ pub struct UndoArgs {
 pub fn undo(session: &Session, args: UndoArgs) -> Result<Exit, CliError> {
     let door = session.door()?;
     let run = door.find(&args.run)?;
-    let prepared = door.prepare_undo(&run, args.reason, session.ui.marks)?;
+    let prepared = door.prepare_undo(&run, args.reason, session.ui.telling())?;
     if prepared.steps.is_empty() {
         return nothing(session, &prepared);
     }
-    let told = door.rehearse_undo(&prepared, session.ui.marks)?;
+    let told = door.rehearse_undo(&prepared, session.ui.telling())?;
     if args.dry_run {
         show_plan(&session.ui, &told);
         let changes = args.detailed_exitcode && told.changes_something;

@@ -22,7 +22,7 @@ use crate::surfaces::client::watch::{Hears, Watched, watch};
 use crate::surfaces::client::wire::{Wire, refused, strange};
 use crate::surfaces::door::{Asking, Door, Myself, Ready, Standing, UndoWay, Undoing, Wanted, Warnings, Way};
 use crate::surfaces::shapes::lines::{to_lines, word_of};
-use crate::surfaces::shapes::plan::{Told, to_changes};
+use crate::surfaces::shapes::plan::{Telling, Told, to_changes};
 use crate::surfaces::shapes::story::Format;
 use crate::transcript::{Line, Marks};
 
@@ -316,9 +316,10 @@ impl Door for Remote {
         }
     }
 
-    fn rehearse(&self, ready: &Ready, marks: Marks) -> Result<Told, RunsError> {
+    fn rehearse(&self, ready: &Ready, telling: Telling) -> Result<Told, RunsError> {
         let mut body = body_of(ready)?.clone();
-        body["told"] = json!(word_of(marks));
+        body["told"] = json!(word_of(telling.marks));
+        body["whole"] = json!(telling.whole);
         Ok(Told::read(self.wire.rehearse(&["api", "v1", "plans"], &body)?.json()?))
     }
 
@@ -387,9 +388,10 @@ impl Door for Remote {
         self.show(run.run, facts, foreground)
     }
 
-    fn prepare_undo(&self, run: &RunRow, reason: Option<String>, marks: Marks) -> Result<Undoing, RunsError> {
+    fn prepare_undo(&self, run: &RunRow, reason: Option<String>, telling: Telling) -> Result<Undoing, RunsError> {
         let path = ["api", "v1", "runs", &run.run.uuid(), "undo", "plan"];
-        let mut json = self.wire.rehearse(&path, &json!({ "told": word_of(marks) }))?.json()?;
+        let mut json =
+            self.wire.rehearse(&path, &json!({ "told": word_of(telling.marks), "whole": telling.whole }))?.json()?;
         let undo = json.as_object_mut().and_then(|object| object.remove("undo")).unwrap_or_default();
         let paths = |json: &Json| texts(json).into_iter().map(StepPath::new).collect();
         Ok(Undoing {
@@ -401,7 +403,7 @@ impl Door for Remote {
         })
     }
 
-    fn rehearse_undo(&self, undoing: &Undoing, _: Marks) -> Result<Told, RunsError> {
+    fn rehearse_undo(&self, undoing: &Undoing, _: Telling) -> Result<Told, RunsError> {
         match &undoing.way {
             UndoWay::There { told, .. } => Ok(Told::clone(told)),
             UndoWay::Here(_) => Err(elsewhere()),

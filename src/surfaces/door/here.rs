@@ -12,7 +12,7 @@ use crate::runs::{
     RunRow, Runs, RunsError, StartRequest, Taken, Waiting, Watcher, Why,
 };
 use crate::surfaces::door::{Asking, Door, Myself, Ready, Standing, UndoWay, Undoing, Wanted, Warnings, Way};
-use crate::surfaces::shapes::plan::Told;
+use crate::surfaces::shapes::plan::{Telling, Told};
 use crate::surfaces::shapes::story::{self, Format};
 use crate::surfaces::shapes::{run, runbook, runbooks};
 use crate::transcript::{Line, Marks};
@@ -176,10 +176,10 @@ impl Door for Here {
         }
     }
 
-    fn rehearse(&self, ready: &Ready, marks: Marks) -> Result<Told, RunsError> {
+    fn rehearse(&self, ready: &Ready, telling: Telling) -> Result<Told, RunsError> {
         match &ready.way {
             Way::Here(prepared) => {
-                Ok(Told::of(&self.runs.rehearse(prepared, Foreground::unheard(self.actor()?))?, marks))
+                Ok(Told::of(&self.runs.rehearse(prepared, Foreground::unheard(self.actor()?))?, telling))
             }
             Way::There { .. } => Err(elsewhere()),
         }
@@ -214,7 +214,7 @@ impl Door for Here {
         self.runs.take(run, reason, foreground)
     }
 
-    fn prepare_undo(&self, run: &RunRow, reason: Option<String>, _: Marks) -> Result<Undoing, RunsError> {
+    fn prepare_undo(&self, run: &RunRow, reason: Option<String>, _: Telling) -> Result<Undoing, RunsError> {
         let prepared = self.runs.prepare_undo(run, reason)?;
         Ok(Undoing {
             run: run.clone(),
@@ -225,11 +225,11 @@ impl Door for Here {
         })
     }
 
-    fn rehearse_undo(&self, undoing: &Undoing, marks: Marks) -> Result<Told, RunsError> {
+    fn rehearse_undo(&self, undoing: &Undoing, telling: Telling) -> Result<Told, RunsError> {
         match &undoing.way {
             UndoWay::Here(prepared) => {
                 let actor = self.actor_on(&undoing.run)?;
-                Ok(Told::of(&self.runs.rehearse_undo(prepared, Foreground::unheard(actor))?, marks))
+                Ok(Told::of(&self.runs.rehearse_undo(prepared, Foreground::unheard(actor))?, telling))
             }
             UndoWay::There { .. } => Err(elsewhere()),
         }

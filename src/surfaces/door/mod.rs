@@ -18,7 +18,7 @@ use crate::runs::{
     Begun, Change, DecideRequest, Delivered, ErrorKind, Followed, Foreground, Handover, LastHold, Left, Prepared,
     PreparedUndo, RunRow, RunsError, StartRequest, Status, Taken, Waiting, Watcher, Why,
 };
-use crate::surfaces::shapes::plan::Told;
+use crate::surfaces::shapes::plan::{Telling, Told};
 use crate::surfaces::shapes::story::Format;
 use crate::transcript::{Line, Marks};
 
@@ -214,7 +214,7 @@ pub trait Door: Send + Sync {
     /// Checks a start whole. No side effect.
     fn prepare(&self, request: &StartRequest) -> Result<Ready, RunsError>;
     fn may_start(&self, ready: &Ready) -> Result<(), RunsError>;
-    fn rehearse(&self, ready: &Ready, marks: Marks) -> Result<Told, RunsError>;
+    fn rehearse(&self, ready: &Ready, telling: Telling) -> Result<Told, RunsError>;
     /// Starts it, once somebody has agreed to it, and shows it until it ends, waits, or is left.
     fn start(&self, ready: Ready, foreground: Foreground) -> Result<Begun, RunsError>;
     /// Takes a run up again, and shows it likewise.
@@ -231,8 +231,8 @@ pub trait Door: Send + Sync {
     /// Takes a run over from whoever drives it, and shows it.
     fn take(&self, run: &RunRow, reason: Option<String>, foreground: Foreground) -> Result<Left, RunsError>;
     /// Says what taking a run back would do. No side effect.
-    fn prepare_undo(&self, run: &RunRow, reason: Option<String>, marks: Marks) -> Result<Undoing, RunsError>;
-    fn rehearse_undo(&self, undoing: &Undoing, marks: Marks) -> Result<Told, RunsError>;
+    fn prepare_undo(&self, run: &RunRow, reason: Option<String>, telling: Telling) -> Result<Undoing, RunsError>;
+    fn rehearse_undo(&self, undoing: &Undoing, telling: Telling) -> Result<Told, RunsError>;
     /// Takes a run back, once somebody has agreed to it, and shows it.
     fn undo(&self, undoing: Undoing, foreground: Foreground) -> Result<Left, RunsError>;
     /// Shows a run that is driven elsewhere, until it stands or something comes through `detach`.

@@ -120,7 +120,10 @@ pub fn authenticate(runs: &Runs, local: Option<&LocalToken>, credential: &Creden
     let Peer::User(uid) = credential.peer else { return Err(unproven("nothing proves who is calling")) };
     let caller = caller(crate::surfaces::cli::operator::os_users_of(uid));
     if people.is_single_operator() {
-        return Ok(operator(caller));
+        return match is_operator(uid, rustix::process::getuid().as_raw()) {
+            true => Ok(operator(caller)),
+            false => Err(not_the_operator(&caller)),
+        };
     }
     let actor: Actor = runs.identify(&caller)?;
     if !actor.person {
@@ -131,6 +134,18 @@ pub fn authenticate(runs: &Runs, local: Option<&LocalToken>, credential: &Creden
     Ok(Principal { name: actor.id, caller, scopes: None, max_effect: Effect::Destructive })
 }
 
+/// Whether a user is the one whose server this is, or may become them at any time. A socket that a service manager has
+/// opened may let others in.
+fn is_operator(uid: u32, own: u32) -> bool {
+    uid == own || uid == 0
+}
+
+fn not_the_operator(caller: &Caller) -> Problem {
+    let user = caller.os_users.first().map_or("", String::as_str);
+    Problem::new(403, format!("`{user}` is not the user whose server this is, and the project names no people"))
+        .hint(format!("name them in rerail.yaml, under `people`: NAME: {{ os_user: {user} }}"))
+}
+
 /// Who may do everything, because the project names nobody.
 fn operator(caller: Caller) -> Principal {
     let name = caller.os_users.first().cloned().unwrap_or_default();
@@ -139,4 +154,25 @@ fn operator(caller: Caller) -> Principal {
 
 fn unproven(said: &str) -> Problem {
     Problem::new(401, said).hint("send a token: `authorization: Bearer TOKEN`; see `rerail token new --help`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_that_others_may_open_makes_nobody_else_the_operator() {
+        assert!(is_operator(1000, 1000) && is_operator(0, 1000));
+        assert!(!is_operator(1001, 1000) && !is_operator(1000, 0));
+        let mallory = Caller {
+            os_users: vec!["mallory".to_owned(), "uid-1001".to_owned()],
+            via: VIA.to_owned(),
+            claims: None,
+            token_file: None,
+            bearer: None,
+            vouched: None,
+        };
+        let refused = not_the_operator(&mallory);
+        assert!(refused.status == 403 && refused.hints[0].contains("os_user: mallory"), "{refused:?}");
+    }
 }

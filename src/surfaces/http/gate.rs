@@ -37,13 +37,22 @@ const NOBODY: &str = "(nobody)";
 
 /// Answers a request to a route.
 pub async fn answer(server: Arc<Server>, route: &'static Route, params: RawPathParams, request: Request) -> Response {
+    let began = Instant::now();
     let subject = params.iter().next().map(|(_, value)| value.to_owned());
     let response = match through(&server, route, subject, request).await {
         Ok(response) => response,
         Err(problem) => refuse(&server, &problem),
     };
-    server.tally.answered(response.status().as_u16());
+    let status = response.status().as_u16();
+    server.tally.answered(status);
+    let method = if route.is_post() { "POST" } else { "GET" };
+    // Nothing a client has said: the path is that of the table.
+    tracing::info!(method, route = route.path, status, ms = elapsed_ms(began), "answered");
     response
+}
+
+fn elapsed_ms(began: Instant) -> u64 {
+    u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Answers a request that no route is for.

@@ -22,6 +22,7 @@ use crate::runbook::people::People;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::http::authority::Peer;
+use crate::surfaces::http::service::Handed;
 use crate::surfaces::http::tls::Tls;
 
 /// Connections at once: below what a process may have open without asking.
@@ -51,7 +52,7 @@ pub struct Bind {
 /// What is listened on.
 #[derive(Debug)]
 pub struct Listening {
-    unix: Option<(UnixListener, Own)>,
+    unix: Option<(UnixListener, Option<Own>)>,
     tcp: Option<TcpListener>,
     tls: Option<Arc<Tls>>,
 }
@@ -97,12 +98,16 @@ impl Bind {
         Ok(())
     }
 
-    /// Listens from now on.
+    /// Listens from now on, where `handed` does so already there.
     ///
     /// # Errors
     /// If an address is taken, or can't be had.
-    pub fn listen(&self) -> Result<Listening, CliError> {
-        let unix = self.socket.as_deref().map(listen_at).transpose()?;
+    pub fn listen(&self, handed: Handed) -> Result<Listening, CliError> {
+        if !handed.is_empty() {
+            let Handed { unix, tcp } = handed;
+            return Ok(Listening { unix: unix.map(|unix| (unix, None)), tcp, tls: self.tls.clone() });
+        }
+        let unix = self.socket.as_deref().map(listen_at).transpose()?.map(|(unix, own)| (unix, Some(own)));
         let tcp = self.tcp.map(|address| {
             let failed = |error: &std::io::Error| {
                 CliError::new(Exit::TOOL_FAILED, format!("listening on {address} failed: {error}"))
@@ -154,8 +159,7 @@ fn listen_at(path: &Path) -> Result<(UnixListener, Own), CliError> {
 pub(super) async fn accept(listening: Listening, router: Router, mut leaving: watch::Receiver<bool>) {
     let Listening { unix, tcp, tls } = listening;
     // The file of the socket goes with this task.
-    let (unix, _own) =
-        unix.map_or((None, None), |(unix, own)| (tokio::net::UnixListener::from_std(unix).ok(), Some(own)));
+    let (unix, _own) = unix.map_or((None, None), |(unix, own)| (tokio::net::UnixListener::from_std(unix).ok(), own));
     let tcp = tcp.and_then(|tcp| tokio::net::TcpListener::from_std(tcp).ok());
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
@@ -296,7 +300,7 @@ mod tests {
     fn a_socket_is_for_its_owner_and_a_dead_one_is_replaced_but_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s.sock");
-        let listen = || Bind { socket: Some(path.clone()), ..Bind::default() }.listen();
+        let listen = || Bind { socket: Some(path.clone()), ..Bind::default() }.listen(Handed::default());
         let first = listen().unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
         assert!(listen().unwrap_err().message.contains("another server that is alive"));
@@ -309,7 +313,7 @@ mod tests {
         assert!(listen().unwrap_err().message.contains("is no socket"));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
         let long = dir.path().join("x".repeat(200));
-        let error = Bind { socket: Some(long), ..Bind::default() }.listen().unwrap_err();
+        let error = Bind { socket: Some(long), ..Bind::default() }.listen(Handed::default()).unwrap_err();
         assert!(error.message.contains("too long"), "{}", error.message);
     }
 }

@@ -13,7 +13,7 @@ use crate::surfaces::shapes::{approvals, hold, run, runbook, runbooks, runs};
 /// Runs on one page unless more are asked for.
 const PAGE: u32 = 50;
 /// Runs on one page at most.
-const PAGE_MAX: u32 = 500;
+pub const PAGE_MAX: u32 = 500;
 
 /// That the process lives: a text that never changes.
 pub fn alive(_: &Call<'_>) -> Result<Answer, Problem> {
@@ -114,7 +114,11 @@ pub fn one(call: &Call<'_>) -> Result<Answer, Problem> {
 /// What waits for somebody's yes, as `rerail approvals`.
 pub fn waiting(call: &Call<'_>) -> Result<Answer, Problem> {
     let now = Timestamp::now();
-    let mine = call.parameters(&["mine"])?.iter().any(|(_, value)| value == "true");
+    let mine = match call.parameters(&["mine"])?.first().map(|(_, value)| value.as_str()) {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(other) => return Err(Problem::new(400, format!("expected true or false for `mine`, got `{other}`"))),
+    };
     let mut waiting = call.runs.approvals(&call.principal.caller)?;
     waiting.retain(|waiting| !mine || waiting.refused.is_none());
     Ok(Answer::json(200, &waiting.iter().map(|waiting| approvals::of_waiting(waiting, now)).collect()))

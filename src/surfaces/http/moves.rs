@@ -11,7 +11,7 @@ use crate::runbook::spec::Effect;
 use crate::runs::{ErrorKind, Foreground, PreparedUndo, RunsError};
 use crate::surfaces::http::call::{Answer, Call};
 use crate::surfaces::http::problem::Problem;
-use crate::surfaces::http::starts::{begin, consent, marks, within};
+use crate::surfaces::http::starts::{begin, consent, telling, within};
 use crate::surfaces::shapes::lines::of_lines;
 use crate::surfaces::shapes::plan::{Told, of_changes, of_saved};
 use crate::transcript::words::count;
@@ -30,6 +30,8 @@ pub struct Apply {
     again: bool,
     told: Option<String>,
     #[serde(default)]
+    whole: bool,
+    #[serde(default)]
     yes: bool,
     confirm: Option<String>,
     reason: Option<String>,
@@ -40,6 +42,8 @@ pub struct Apply {
 #[serde(deny_unknown_fields)]
 pub struct Undo {
     told: Option<String>,
+    #[serde(default)]
+    whole: bool,
     #[serde(default)]
     yes: bool,
     confirm: Option<String>,
@@ -54,12 +58,12 @@ pub struct Take {
 
 /// Holds a saved plan against now, as `rerail apply` does before it asks: what has moved, and what would be done.
 pub fn look_at_plan(call: &Call<'_>) -> Result<Answer, Problem> {
-    let Apply { plan, again, told, .. } = call.read()?;
-    let marks = marks(told.as_deref())?;
+    let Apply { plan, again, told, whole, .. } = call.read()?;
+    let telling = telling(told.as_deref(), whole)?;
     let apply = call.runs.prepare_apply(PLAN, &plan, again)?;
     let actor = call.runs.identify(&call.principal.caller)?;
     let (rehearsed, drift) = call.runs.rehearse_apply(&apply, Foreground::unheard(actor))?;
-    let said = Told::of(&rehearsed, marks);
+    let said = Told::of(&rehearsed, telling);
     let mut json = if told.is_some() { said.to_json() } else { said.json };
     json["saved"] = of_saved(&apply.saved);
     json["stale"] = json!(!drift.writes.is_empty());
@@ -91,8 +95,8 @@ pub fn apply(call: &Call<'_>, _: RunId) -> Result<Answer, Problem> {
 /// Says what taking a run back would do, rehearsed, as `rerail undo --dry-run`.
 pub fn look_at_undo(call: &Call<'_>) -> Result<Answer, Problem> {
     let run = call.run()?;
-    let Undo { told, reason, .. } = call.read()?;
-    let marks = marks(told.as_deref())?;
+    let Undo { told, whole, reason, .. } = call.read()?;
+    let telling = telling(told.as_deref(), whole)?;
     let prepared = call.runs.prepare_undo(&run, reason)?;
     let beside = json!({
         "run": run.run.short(),
@@ -104,7 +108,7 @@ pub fn look_at_undo(call: &Call<'_>) -> Result<Answer, Problem> {
         return Ok(Answer::json(200, &json!({ "undo": beside })));
     }
     let rehearsed = call.runs.rehearse_undo(&prepared, Foreground::unheard(call.actor_on(&run)?))?;
-    let said = Told::of(&rehearsed, marks);
+    let said = Told::of(&rehearsed, telling);
     let mut json = if told.is_some() { said.to_json() } else { said.json };
     json["undo"] = beside;
     Ok(Answer::json(200, &json))

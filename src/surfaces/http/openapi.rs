@@ -2,9 +2,14 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::runs::Status;
 use crate::surfaces::http::authority::Authority;
+use crate::surfaces::http::looks;
 use crate::surfaces::http::problem;
 use crate::surfaces::http::routes::{Does, Route, TABLE};
+
+/// Form of the key of a request, as the gate takes it.
+const KEY_PATTERN: &str = "^[!-~]{1,128}$";
 
 /// The whole document.
 pub fn document() -> Json {
@@ -53,6 +58,9 @@ fn operation(route: &Route) -> Json {
             "default": { "description": "not done", "content": { problem::MEDIA_TYPE: problem } },
         },
     });
+    if matches!(route.does, Does::Tell) {
+        operation["responses"]["204"] = json!({ "description": "the end of the run was seen already" });
+    }
     let body = (route.body)();
     if body.is_object() {
         operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": body } } });
@@ -66,17 +74,33 @@ fn parameters(route: &Route) -> Json {
         .split(['{', '}'])
         .nth(1)
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }));
-    let query = route.query.iter().map(|name| json!({ "name": name, "in": "query", "schema": { "type": "string" } }));
+    let query = route.query.iter().map(|name| json!({ "name": name, "in": "query", "schema": of_query(name) }));
     let key = matches!(route.does, Does::Rehearse(_) | Does::Act(..)).then(|| {
         let about = "chosen by the client for this request, and the same when it is sent again";
         json!({
             "name": "Idempotency-Key", "in": "header", "required": true, "description": about,
-            "schema": { "type": "string", "minLength": 1, "maxLength": 128 },
+            "schema": { "type": "string", "pattern": KEY_PATTERN },
         })
     });
     let last = matches!(route.does, Does::Tell)
-        .then(|| json!({ "name": "Last-Event-ID", "in": "header", "schema": { "type": "string" } }));
+        .then(|| json!({ "name": "Last-Event-ID", "in": "header", "schema": { "type": "string", "pattern": "^[0-9]{1,18}$" } }));
     Json::Array(subject.into_iter().chain(query).chain(key).chain(last).collect())
+}
+
+/// What a parameter of a query may be: a text, if nothing narrower is known of its name.
+fn of_query(name: &str) -> Json {
+    match name {
+        "limit" => json!({ "type": "integer", "minimum": 1, "maximum": looks::PAGE_MAX }),
+        "mine" => json!({ "type": "boolean" }),
+        "status" => json!({ "enum": Status::ALL.map(Status::word) }),
+        "since" => json!({ "anyOf": [
+            { "type": "string", "format": "date" },
+            { "type": "string", "format": "date-time" },
+            { "type": "string", "pattern": "^[1-9][0-9]{0,3}[smhd]$" },
+        ]}),
+        "before" => json!({ "type": "string", "minLength": 1, "description": "id of the last run of the page before" }),
+        _ => json!({ "type": "string" }),
+    }
 }
 
 /// `post_runs_cancel`

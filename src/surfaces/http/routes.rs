@@ -172,6 +172,11 @@ fn text() -> Json {
     json!({ "type": "string" })
 }
 
+/// A text that may be left out, or be null.
+fn maybe() -> Json {
+    json!({ "type": ["string", "null"] })
+}
+
 fn nothing() -> Json {
     Json::Null
 }
@@ -181,7 +186,7 @@ fn asked() -> Json {
     object(
         &["runbook"],
         json!({
-            "runbook": text(), "inputs": { "type": "object" }, "target": text(), "reason": text(), "incident": text(),
+            "runbook": text(), "inputs": { "type": "object" }, "target": maybe(), "reason": maybe(), "incident": maybe(),
             "typed": { "type": "array", "items": pair, "description": "values as texts, read by the types of the inputs" },
             "file": pair,
         }),
@@ -197,7 +202,11 @@ fn and(mut schema: Json, more: &[(&str, Json)]) -> Json {
 }
 
 fn signs() -> Json {
-    json!({ "enum": ["unicode", "ascii"], "description": "tell it in lines as well, with these signs" })
+    json!({ "enum": ["unicode", "ascii", null], "description": "tell it in lines as well, with these signs" })
+}
+
+fn whole() -> Json {
+    json!({ "type": "boolean", "description": "the lines also list how actions do what they do" })
 }
 
 fn agreement() -> [(&'static str, Json); 2] {
@@ -205,15 +214,14 @@ fn agreement() -> [(&'static str, Json); 2] {
         ("yes", json!({ "type": "boolean", "description": "it may change something, and that is meant" })),
         (
             "confirm",
-            json!({ "type": "string", "description": "the target, or the runbook without one: it may destroy something" }),
+            json!({ "type": ["string", "null"], "description": "the target, or the runbook without one: it may destroy something" }),
         ),
     ]
 }
 
 fn rehearsed() -> Json {
-    let save =
-        json!({ "type": "string", "description": "save it as a plan that may be applied for so long, such as 1h" });
-    and(asked(), &[("told", signs()), ("save", save)])
+    let save = json!({ "type": ["string", "null"], "description": "save it as a plan that may be applied for so long, such as 1h" });
+    and(asked(), &[("told", signs()), ("whole", whole()), ("save", save)])
 }
 
 fn start() -> Json {
@@ -221,16 +229,16 @@ fn start() -> Json {
 }
 
 fn saved() -> Json {
-    object(&["plan"], json!({ "plan": text(), "again": { "type": "boolean" }, "told": signs() }))
+    object(&["plan"], json!({ "plan": text(), "again": { "type": "boolean" }, "told": signs(), "whole": whole() }))
 }
 
 fn apply() -> Json {
-    let plan = object(&["plan"], json!({ "plan": text(), "again": { "type": "boolean" }, "reason": text() }));
+    let plan = object(&["plan"], json!({ "plan": text(), "again": { "type": "boolean" }, "reason": maybe() }));
     and(plan, &agreement())
 }
 
 fn look_back() -> Json {
-    object(&[], json!({ "told": signs() }))
+    object(&[], json!({ "told": signs(), "whole": whole() }))
 }
 
 fn take_back() -> Json {
@@ -238,7 +246,7 @@ fn take_back() -> Json {
 }
 
 fn reason() -> Json {
-    object(&[], json!({ "reason": text() }))
+    object(&[], json!({ "reason": maybe() }))
 }
 
 fn go_on() -> Json {
@@ -248,28 +256,28 @@ fn go_on() -> Json {
         &[],
         json!({
             "retry": steps, "skip": steps, "not_done": steps,
-            "done": { "type": "array", "items": done }, "reason": text(),
+            "done": { "type": "array", "items": done }, "reason": maybe(),
         }),
     )
 }
 
 fn reply() -> Json {
     let fields = json!({ "type": "object", "additionalProperties": text() });
-    object(&[], json!({ "step": text(), "answer": text(), "fields": fields }))
+    object(&[], json!({ "step": maybe(), "answer": maybe(), "fields": fields }))
 }
 
 fn note() -> Json {
-    object(&["text"], json!({ "text": text() }))
+    object(&["text"], json!({ "text": { "type": "string", "pattern": "\\S" } }))
 }
 
 fn word() -> Json {
     let change =
         json!({ "type": "string", "description": "digest of the change that was looked at, 12 digits or all" });
-    object(&["change"], json!({ "step": text(), "change": change, "reason": text() }))
+    object(&["change"], json!({ "step": maybe(), "change": change, "reason": maybe() }))
 }
 
 fn hold() -> Json {
-    object(&["on"], json!({ "on": { "type": "boolean" }, "reason": text() }))
+    object(&["on"], json!({ "on": { "type": "boolean" }, "reason": maybe() }))
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use crate::surfaces::http::metrics::Tally;
 use crate::surfaces::http::problem::Problem;
 use crate::surfaces::http::rates::Rates;
 use crate::surfaces::http::routes::TABLE;
+use crate::surfaces::http::service;
 
 /// Requests that are worked on at once: each may wait for the disk; more wait for a thread.
 const THREADS_MAX: usize = 64;
@@ -139,19 +140,24 @@ impl Server {
         let jobs = Running::start(self, JOBS)?;
         let left_behind = runtime.block_on(async {
             let connections = tokio::spawn(accept(listening, self.router(), self.leaving.subscribe()));
+            let lives = tokio::spawn(service::live(Arc::clone(self)));
+            service::ready();
             // Whoever could say it is gone: then nobody else will.
             stop.wait_for(|times| *times > 0).await.ok();
             self.leaving.send_replace(true);
             self.beat.leave();
+            service::stopping();
             let fleet = Arc::clone(&self.fleet);
             let leave = tokio::task::spawn_blocking(move || fleet.leave());
-            tokio::select! {
+            let left_behind = tokio::select! {
                 left = leave => {
                     tokio::time::timeout(REQUESTS_END_WITHIN, connections).await.ok();
                     left.unwrap_or(0)
                 }
                 _ = stop.wait_for(|times| *times > 1) => self.fleet.driven(),
-            }
+            };
+            lives.abort();
+            left_behind
         });
         runtime.shutdown_background();
         jobs.end(if left_behind == 0 { JOBS_END_WITHIN } else { Duration::ZERO });

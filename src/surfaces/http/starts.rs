@@ -15,7 +15,7 @@ use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::http::call::{Answer, Call, plain_name};
 use crate::surfaces::http::problem::Problem;
 use crate::surfaces::shapes::lines::{marks_of, of_lines};
-use crate::surfaces::shapes::plan::{Told, lasts, of_changes, of_saved};
+use crate::surfaces::shapes::plan::{Telling, Told, lasts, of_changes, of_saved};
 use crate::transcript::words::count;
 use crate::transcript::{Marks, saved};
 
@@ -36,6 +36,9 @@ pub struct Asked {
     incident: Option<String>,
     /// For a rehearsal: the signs of the lines that tell it, if they are wanted beside it.
     told: Option<String>,
+    /// Whether those lines also say how actions do what they do.
+    #[serde(default)]
+    whole: bool,
     /// For a rehearsal: how long it may be applied, if it is to be saved.
     save: Option<String>,
     /// For a start: it may change something, and that is meant.
@@ -140,7 +143,7 @@ pub fn plan(call: &Call<'_>) -> Result<Answer, Problem> {
     let asked = call.read::<Asked>()?;
     asked.without(&[("yes", asked.yes), ("confirm", asked.confirm.is_some())])?;
     let (told, save, named) = (asked.told.clone(), asked.save.clone(), asked.runbook.clone());
-    let marks = marks(told.as_deref())?;
+    let telling = telling(told.as_deref(), asked.whole)?;
     let prepared = asked.prepare(call)?;
     let actor = call.runs.identify(&call.principal.caller)?;
     let (rehearsed, made) = match save.as_deref().map(lasts).transpose().map_err(|why| Problem::new(400, why))? {
@@ -150,7 +153,7 @@ pub fn plan(call: &Call<'_>) -> Result<Answer, Problem> {
             (made.rehearsed, Some(made.plan))
         }
     };
-    let said = Told::of(&rehearsed, marks);
+    let said = Told::of(&rehearsed, telling);
     let mut json = if told.is_some() { said.to_json() } else { said.json };
     if let Some(made) = made {
         json["saved"] = match &made {
@@ -173,6 +176,11 @@ pub fn marks(word: Option<&str>) -> Result<Marks, Problem> {
     let word = word.unwrap_or("unicode");
     marks_of(word)
         .ok_or_else(|| Problem::new(400, format!("expected `unicode` or `ascii` for the signs, got `{word}`")))
+}
+
+/// How a rehearsal is told.
+pub fn telling(word: Option<&str>, whole: bool) -> Result<Telling, Problem> {
+    Ok(Telling { marks: marks(word)?, whole })
 }
 
 /// Starts a run under this name, as `rerail run`; it goes on after the answer.

@@ -9,6 +9,14 @@ use crate::runs::{Change, PLAN_LASTS_MAX, Rehearsed};
 use crate::surfaces::shapes::lines::{of_lines, to_lines};
 use crate::transcript::{Line, Marks, Plan, jsonl, saved};
 
+/// How a rehearsal is told in lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Telling {
+    pub marks: Marks,
+    /// Also how actions do what they do.
+    pub whole: bool,
+}
+
 /// What a rehearsal says, in every form in which it is shown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Told {
@@ -23,12 +31,12 @@ pub struct Told {
 
 impl Told {
     /// Reads a rehearsal.
-    pub fn of(rehearsed: &Rehearsed, marks: Marks) -> Told {
+    pub fn of(rehearsed: &Rehearsed, telling: Telling) -> Told {
         let plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
         let run = rehearsed.facts.started.as_ref().map(|started| started.run);
         let events = run.map(|run| rehearsed.events.iter().map(|event| jsonl::event(event, run)).collect());
         Told {
-            lines: plan.lines(&rehearsed.facts, marks),
+            lines: plan.lines(&rehearsed.facts, telling.marks, telling.whole),
             reach: saved::reach(&rehearsed.radius()).into_iter().collect(),
             json: of_plan(&plan, rehearsed),
             events: events.unwrap_or_default(),

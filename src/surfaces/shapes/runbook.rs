@@ -106,6 +106,7 @@ pub fn manner(step: &Step) -> Vec<(&'static str, String)> {
     say("retry", step.retry.as_deref().map(retry));
     say("timeout", step.timeout.as_ref().map(written));
     say("within", step.within.as_ref().map(written));
+    say("leaves", step.leaves.as_ref().map(|leaves| written(&leaves.place)));
     say("undo", step.undo.as_ref().map(|undo| what(undo.step())));
     let revealed: Vec<String> = step.reveal.iter().map(written).collect();
     say("reveal", (!revealed.is_empty()).then(|| revealed.join(", ")));

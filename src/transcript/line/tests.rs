@@ -67,7 +67,7 @@ fn a_failure_is_drawn_once_with_its_picture_and_the_values_read() {
 fn nothing_from_outside_reaches_the_terminal_as_a_command() {
     for evil in CORPUS.into_iter().chain(["x\r\u{202e}evil\n  ✓ fake"]) {
         let story = run(evil);
-        for detail in [Detail::Quiet, Detail::Steps, Detail::Events] {
+        for detail in [Detail::Quiet, Detail::Steps, Detail::Log, Detail::Events] {
             let shown = story.shown(Marks::Unicode, detail);
             assert_plain(&shown);
             // Only a failure's message may take lines of its own, and those are indented deeper than a step's.
@@ -78,6 +78,37 @@ fn nothing_from_outside_reaches_the_terminal_as_a_command() {
         drawn.iter().chain(&next).for_each(|line| assert_plain(&line.plain()));
     }
     insta::assert_snapshot!(run(CORPUS[9]).shown(Marks::Unicode, Detail::Steps));
+}
+
+#[test]
+fn how_an_action_does_what_it_does_is_told_where_it_changes_something_or_fails() {
+    let mut story = Story::begun();
+    story.starts("fix", Some("railway.fix"), "uses", Effect::Write, json!({}));
+    story.starts("fix/at", None, "script", Effect::Pure, json!({})).done("fix/at", json!({}));
+    story.read("fix/look", "http.probe").fails("fix/look", "refused");
+    story.starts("fix/add", Some("railway.add"), "uses", Effect::Write, json!({}));
+    story.write("fix/add/set").done("fix/add/set", json!({})).done("fix/add", json!({}));
+    story.done("fix", json!({}));
+    // A script, and another runbook, are as good as the runbook itself.
+    story.starts("sum", None, "script", Effect::Read, json!({}));
+    story.read("sum/http.probe#1", "http.probe").done("sum/http.probe#1", json!({"ok": true})).done("sum", json!({}));
+    story.starts("child", Some("runbook"), "uses", Effect::Read, json!({}));
+    story.read("child/health", "http.probe").done("child/health", json!({"ok": true})).done("child", json!({}));
+    let steps = |detail| -> Vec<String> {
+        let shown = story.shown(Marks::Unicode, detail);
+        let words = shown.lines().filter_map(|line| {
+            let words = line.split_whitespace().filter(|word| !word.contains(':'));
+            words.skip_while(|word| !["·", "✓", "✗"].contains(word)).nth(1)
+        });
+        words.map(str::to_owned).collect()
+    };
+    let ended = ["fix/look", "fix/add/set", "fix", "sum/http.probe#1", "sum", "child/health", "child"];
+    assert_eq!(steps(Detail::Steps), ended);
+    let log = steps(Detail::Log);
+    assert_eq!(log.iter().filter(|step| !ended.contains(&step.as_str())).count(), 0, "{log:?}");
+    assert!(log.iter().filter(|step| *step == "fix").count() == 2, "its beginning and its end: {log:?}");
+    let all = steps(Detail::Events);
+    assert!(all.contains(&"fix/at".to_owned()) && all.len() == 18, "{all:?}");
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn rehearsal() -> Story {
 fn a_plan_counts_what_it_knows_and_says_what_it_does_not() {
     let story = rehearsal();
     let plan = Plan::of(&story.events, &story.facts, &program());
-    let text: Vec<String> = plan.lines(&story.facts, Marks::Unicode).iter().map(Line::plain).collect();
+    let text: Vec<String> = plan.lines(&story.facts, Marks::Unicode, true).iter().map(Line::plain).collect();
     insta::assert_snapshot!(text.join("\n"));
     assert!(plan.changes_something() && !plan.complete);
     assert_eq!(plan.counts, Counts { writes: 2, unknown: 1, maybe: 1, ..Counts::default() });
@@ -97,6 +97,24 @@ fn a_rehearsal_that_fails_says_where_it_stopped() {
 }
 
 #[test]
+fn how_an_action_would_look_is_listed_where_everything_is() {
+    let mut story = Story::begun();
+    story.starts("fix", Some("railway.fix"), "uses", Effect::Write, json!({}));
+    story.read("fix/look", "http.probe").done("fix/look", json!({"ok": true}));
+    story.write("fix/set");
+    story.ends_planned("fix/set", Outcome::Planned, unknown("fix/set"), None, planned("POST"));
+    story.done("fix", json!({})).finished();
+    let plan = Plan::of(&story.events, &story.facts, &program());
+    let listed = |whole| -> String {
+        plan.lines(&story.facts, Marks::Unicode, whole).iter().map(|line| line.plain() + "\n").collect()
+    };
+    let (short, whole) = (listed(false), listed(true));
+    assert!(!short.contains("fix/look") && short.contains("fix/set"), "{short}");
+    assert!(short.contains("and 1 step inside actions, which change nothing: see them with -v"), "{short}");
+    assert!(whole.contains("fix/look") && !whole.contains("see them with"), "{whole}");
+}
+
+#[test]
 fn an_action_around_a_change_is_not_counted_twice() {
     let mut story = Story::begun();
     story.starts("fix", Some("railway.fix"), "uses", Effect::Write, json!({}));
@@ -108,6 +126,10 @@ fn an_action_around_a_change_is_not_counted_twice() {
     let plan = Plan::of(&story.events, &story.facts, &program);
     assert_eq!(plan.counts.writes, 1);
     assert_eq!(plan.rows.last().map(|row| row.kind), Some(Kind::Change));
+    let listed = |plan: &Plan, whole| plan.lines(&story.facts, Marks::Unicode, whole).iter().map(Line::plain).collect();
+    let shown: Vec<String> = listed(&plan, false);
+    assert!(shown.iter().any(|line| line.contains("fix/set")), "what it changes is always listed: {shown:?}");
+    assert!(!shown.iter().any(|line| line.contains("see them with -v")), "{shown:?}");
 }
 
 #[test]

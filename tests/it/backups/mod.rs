@@ -6,3 +6,4 @@ mod mongo;
 mod postgres;
 mod rollback;
 mod ssh;
+pub mod told;

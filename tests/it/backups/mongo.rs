@@ -53,12 +53,12 @@ echo "2026-01-01T00:00:00.000+0000	80 document(s) restored successfully. 0 docum
 "#;
 
 /// A "server" that answers a ping, data in folders, and the stand-ins.
-struct Mongo {
+pub(super) struct Mongo {
     place: Place,
 }
 
 impl Mongo {
-    fn open(first: &str) -> Mongo {
+    pub(super) fn open(first: &str) -> Mongo {
         let port = serve();
         let settings = blocks(&document("docs/backups.md")).into_iter().find(|block| block.argument == "rerail.yaml");
         let settings = settings.unwrap().text.replace("cluster0.example.net", "127.0.0.1");
@@ -100,7 +100,7 @@ impl Mongo {
         command
     }
 
-    fn ask(&self, args: &[&str]) -> Said {
+    pub(super) fn ask(&self, args: &[&str]) -> Said {
         let said = Said::of(args, self.command(args).output().unwrap());
         assert!(!format!("{}{}", said.stdout, said.stderr).contains(PASSWORD), "the password is told");
         said

@@ -17,7 +17,7 @@ with create_engine(os.environ["DATABASE_URL"]).connect() as connection:
 "#;
 
 /// A shop whose schema is at revision 0003; `None`, and a word about it, where there is no Alembic.
-fn migrated(name: &str) -> Option<Shop> {
+pub(super) fn migrated(name: &str) -> Option<Shop> {
     let shop = Shop::open(name)?;
     if Command::new("alembic").arg("--version").output().is_err() {
         skipped("no alembic here, rollback-database was NOT tested");

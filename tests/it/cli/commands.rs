@@ -81,6 +81,24 @@ steps:
 }
 
 #[test]
+fn describe_says_what_a_planned_write_leaves() {
+    let place = Place::new();
+    let text = "version: 1
+title: Set a variable
+steps:
+  - id: set
+    uses: http.request
+    with: { method: PATCH, url: \"https://example.com\" }
+    leaves: { place: \"variables of ${{ run.target }}\", sets: { A: b } }
+";
+    place.file("runbooks/sets.yaml", text);
+    let shown = place.run(&["describe", "sets"]).expect(0).out;
+    assert!(shown.contains("http.request   leaves variables of ${{ run.target }}"), "{shown}");
+    let json = place.run(&["describe", "sets", "--json"]).expect(0).json();
+    assert_eq!(json["steps"][0]["leaves"], "variables of ${{ run.target }}");
+}
+
+#[test]
 fn an_unknown_runbook_gets_the_nearest_name() {
     let done = Place::new().run(&["describe", "lok"]).expect(2);
     assert_eq!(done.err, "error: there is no runbook `lok`\nhint: did you mean `look`?\n");

@@ -412,20 +412,9 @@ fn a_test_file_is_no_runbook_and_is_checked_with_everything() {
     assert!(orphan.out.contains("E0504") && orphan.out.contains("there is no runbook `nothing`"), "{}", orphan.out);
 }
 
-/// What belongs to one provider is tested against a world that keeps its state, which answers written down don't.
-const OF_PROVIDERS: [&str; 6] = [
-    "stdlib/railway/",
-    "stdlib/vercel/",
-    "runbooks/crash-loop.yaml",
-    "runbooks/env-drift.yaml",
-    "runbooks/rollback-backend.yaml",
-    "runbooks/rollback-frontend.yaml",
-];
-
 /// Files of this repository that are runbooks or actions for everybody, as they are shown.
 fn shipped() -> Vec<String> {
     let files = ["runbooks", "stdlib"].into_iter().flat_map(crate::house::files_below);
-    let files = files.filter(|path| !OF_PROVIDERS.iter().any(|of| path.starts_with(of)));
     files.filter(|path| path.ends_with(".yaml")).map(|path| format!("embedded:{path}")).collect()
 }
 

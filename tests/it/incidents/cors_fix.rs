@@ -18,7 +18,7 @@ fn is_let_in(railway: &Railway, origin: &str) -> bool {
     answer.headers.iter().any(|(name, value)| name == "Access-Control-Allow-Origin" && value == origin)
 }
 
-const CORS_FIX: OnRailway = OnRailway {
+pub(super) const CORS_FIX: OnRailway = OnRailway {
     runbook: "cors-fix",
     world: || {
         others::world(|state| {

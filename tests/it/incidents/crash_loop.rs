@@ -8,7 +8,7 @@ use crate::world::railway::Railway;
 /// Boundaries between two that are tried.
 const STRIDE: u64 = 13;
 
-const CRASH_LOOP: OnRailway = OnRailway {
+pub(super) const CRASH_LOOP: OnRailway = OnRailway {
     runbook: "crash-loop",
     world: || Railway::serve(kit::broken(false)),
     inputs: kit::inputs,

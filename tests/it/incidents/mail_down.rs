@@ -22,8 +22,8 @@ const STRIDE: u64 = 7;
 type Change = fn(&mut Mail);
 
 /// A message goes out and arrives; with an account, a new password is asked for as well.
-struct MailDown {
-    account: &'static str,
+pub(super) struct MailDown {
+    pub(super) account: &'static str,
 }
 
 fn inputs(world: &World, account: &str) -> Vec<(String, String)> {

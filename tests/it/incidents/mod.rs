@@ -10,3 +10,4 @@ mod rollback_backend;
 mod rollback_frontend;
 mod rotate_secrets;
 pub mod sweep;
+pub mod told;

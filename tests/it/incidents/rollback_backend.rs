@@ -7,7 +7,7 @@ use crate::railway::others;
 /// Boundaries between two that are tried.
 const STRIDE: u64 = 13;
 
-const ROLLBACK_BACKEND: OnRailway = OnRailway {
+pub(super) const ROLLBACK_BACKEND: OnRailway = OnRailway {
     runbook: "rollback-backend",
     world: others::worse,
     inputs: |railway| {

@@ -12,7 +12,7 @@ use crate::world::served::Calls;
 /// Boundaries between two that are tried.
 const STRIDE: u64 = 13;
 
-struct RollbackFrontend;
+pub(super) struct RollbackFrontend;
 
 impl Incident for RollbackFrontend {
     type World = Shop;

@@ -22,7 +22,7 @@ const VERCEL_TOKEN: &str = "vercel-token-hunter2-example";
 const OLD: &str = "hunter2-nextauth-example-of-32-letters";
 
 /// A backend on Railway and a frontend on Vercel, whose calls are one list.
-struct Sides {
+pub(super) struct Sides {
     railway: Railway,
     vercel: Served<Vercel>,
     calls: Calls,
@@ -93,7 +93,7 @@ fn target(sides: &Sides, keys: &Path) -> String {
     format!("{}{more}", railway.replacen("secrets:", &secrets, 1))
 }
 
-struct RotateSecrets;
+pub(super) struct RotateSecrets;
 
 impl Incident for RotateSecrets {
     type World = Sides;

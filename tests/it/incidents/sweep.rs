@@ -21,6 +21,7 @@ use serde_json::json;
 
 use crate::binary::kit::{Place as Apart, Said, from_env};
 use crate::runbooks::Place;
+use crate::transcripts::Transcript;
 use crate::world::faults::Fault;
 use crate::world::served::Calls;
 
@@ -169,6 +170,7 @@ pub fn every_call_broken<I: Incident>(incident: &I) {
     }
     assert!(names.iter().any(|call| incident.is_write(call)), "nothing is written: {names:?}");
     println!("{}: {} calls, {} ways to break", incident.runbook(), names.len(), cases.len());
+    keep_calls(incident.runbook(), &names);
     let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..BROKEN_AT_A_TIME {
@@ -186,6 +188,37 @@ pub fn every_call_broken<I: Incident>(incident: &I) {
     });
     let wrong = wrong.into_inner().unwrap();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Writes down what an unbroken run asks of the platforms, a call a line, below `target/tmp/incidents`.
+fn keep_calls(runbook: &str, names: &[String]) {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("incidents");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join(format!("{runbook}.txt")), names.join("\n") + "\n").unwrap();
+}
+
+/// A store and a project for processes of their own, and the inputs.
+fn apart<I: Incident>(incident: &I, world: &I::World) -> (Apart, Vec<String>) {
+    let mut place = Apart::new();
+    let keys = place.beside("home");
+    place = place.file("targets/here.yaml", incident.target(world, &keys));
+    for (path, text) in incident.files(world) {
+        place = place.file(&path, text);
+    }
+    let inputs = incident.inputs(world).into_iter().map(|(name, value)| format!("{name}={value}"));
+    (place, inputs.collect())
+}
+
+/// Exit codes of a run that ended well, whatever it found.
+const OK_OR_CRITICAL: [i32; 2] = [0, 12];
+
+/// Rehearses it and runs it as people do, and keeps what they read.
+#[track_caller]
+pub fn told<I: Incident>(incident: &I) {
+    let world = incident.world();
+    let (place, inputs) = apart(incident, &world);
+    Transcript::begun(|args| place.ask(args), incident.runbook(), &inputs, &OK_OR_CRITICAL).ends();
+    assert!(incident.is_well(&world), "{}: it ended well, and nobody is served", incident.runbook());
 }
 
 /// Kills the program at every so many of its boundaries, and takes the run up again: the same end, each write once.
@@ -215,16 +248,9 @@ pub fn killed_everywhere<I: Incident>(incident: &I, stride: u64) {
 /// Whether the run passed as many boundaries.
 fn killed_at<I: Incident>(incident: &I, clean: &BTreeMap<String, usize>, k: u64) -> bool {
     let world = incident.world();
-    let mut place = Apart::new();
-    let keys = place.beside("home");
-    place = place.file("targets/here.yaml", incident.target(&world, &keys));
-    for (path, text) in incident.files(&world) {
-        place = place.file(&path, text);
-    }
-    let inputs = incident.inputs(&world).into_iter().map(|(name, value)| format!("{name}={value}"));
-    let inputs: Vec<String> = inputs.flat_map(|input| ["-i".to_owned(), input]).collect();
+    let (place, inputs) = apart(incident, &world);
     let mut args = vec!["run", incident.runbook(), "--target", "here", "--yes", "-o", "jsonl"];
-    args.extend(inputs.iter().map(String::as_str));
+    args.extend(inputs.iter().flat_map(|input| ["-i", input.as_str()]));
     let log = place.beside("points");
     let mut command = place.rerail(&args);
     command.env("RERAIL_CRASH_AT", k.to_string()).env("RERAIL_CRASH_LOG", &log);

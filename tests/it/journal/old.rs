@@ -6,7 +6,10 @@ use std::path::Path;
 
 use rerail::engine::event::Body;
 use rerail::engine::facts::Facts;
-use rerail::journal::{Append, Claim, Filter, Journal, Status, Store, verify, verify_against};
+use rerail::journal::{Append, Claim, Claimed, Filter, Journal, Request, Status, Store, verify, verify_against};
+use rerail::project::Project;
+use rerail::redact::Redactor;
+use rerail::runs::Runs;
 use rerail::transcript::summary;
 
 use super::kit::{event, holder, new_run};
@@ -85,6 +88,55 @@ fn version_4_is_read_whole_with_what_people_said_and_what_was_taken_back() {
             assert!(told[runbook].contains(word.as_str()), "{runbook}: no `{word}` in {}", told[runbook]);
         }
     }
+}
+
+/// What programs sent, one worked through and one not yet, and a thing of a surface.
+#[test]
+fn version_6_is_read_whole_with_what_programs_sent_and_what_surfaces_keep() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path().join("store");
+    let store = restored("v6", &dir);
+    let report = verify(&store, None).unwrap();
+    assert!(report.is_clean(), "{report:?}");
+    drop(store);
+    let runs = Runs::open(dir, Project::default(), Redactor::new());
+    assert_eq!(runs.shelf("chat.cards").all().unwrap(), [("example".to_owned(), "an example of a card".to_owned())]);
+    assert_eq!(runs.open_deliveries().unwrap(), 1);
+    let delivery = runs.take_up_delivery("somebody").unwrap().unwrap();
+    let told = [&delivery.source, &delivery.id, &delivery.body].map(String::as_str);
+    assert_eq!(told, ["slack", "example-2", "{\"text\":\"two\"}"]);
+    assert_eq!(runs.take_up_delivery("somebody").unwrap(), None, "the other one was worked through");
+}
+
+/// What servers were asked to do under keys: one answered with its run, one answered while its run waits, one that the
+/// server was killed over.
+#[test]
+fn version_5_is_read_whole_with_the_requests_that_were_answered_and_the_one_that_was_not() {
+    let base = tempfile::tempdir().unwrap();
+    let store = restored("v5", &base.path().join("store"));
+    let report = verify(&store, None).unwrap();
+    assert!(report.is_clean() && report.remarks.is_empty(), "{report:?}");
+    let rows = store.runs(&Filter::default()).unwrap();
+    assert_eq!(rows.iter().map(|row| row.status.word()).collect::<Vec<_>>(), ["waiting", "success"]);
+    let request = |key: &str, digest: &str| Request {
+        person: "root".to_owned(),
+        key: key.to_owned(),
+        digest: digest.to_owned(),
+        run: new_run(),
+    };
+    let tidy = "3d7c71d21e415a4626c109eff8b92ed021cb1318c481d3a7b32ee00a4d7b32bc";
+    let ask = "a9bab545e969ce5c5bc60cbd894c0e6d453018aa0c4145741addae8c348d6a34";
+    for (key, digest, row) in [("example-1", tidy, &rows[1]), ("example-2", ask, &rows[0])] {
+        let Some(Claimed::Answered { status: 201, body }) = store.request(&request(key, digest)).unwrap() else {
+            panic!("{key} was answered")
+        };
+        assert!(body.contains(&row.run.uuid()), "{body}");
+    }
+    assert_eq!(store.request(&request("example-1", ask)).unwrap(), Some(Claimed::Other));
+    let Some(Claimed::Begun { run }) = store.request(&request("example-3", ask)).unwrap() else {
+        panic!("the server was killed while it stood in line")
+    };
+    assert_eq!(run.uuid(), "01a20137-a249-7682-995b-7191c6681235", "it begins under the name it was given");
 }
 
 #[test]

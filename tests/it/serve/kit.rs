@@ -85,6 +85,11 @@ impl Served {
         Served { child, socket, port: address.rsplit(':').next().unwrap().parse().unwrap() }
     }
 
+    /// One that was started otherwise.
+    pub fn of(child: Child, socket: PathBuf, port: u16) -> Served {
+        Served { child, socket, port }
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -1,8 +1,10 @@
 //! `rerail demo`: a small broken world in this process, put right by shipped runbooks.
 
+mod mail;
 mod play;
 mod project;
 mod scenarios;
+mod sides;
 mod stage;
 mod town;
 mod world;
@@ -27,6 +29,10 @@ pub enum Scenario {
     BadDeploy,
     /// A page that browsers keep from the backend, and a stranger they let in
     Cors,
+    /// A backend that says yes to whoever forgot a password, and sends nothing
+    Mail,
+    /// A secret that backend and frontend share gets a new value on both
+    Rotate,
 }
 
 impl Scenario {

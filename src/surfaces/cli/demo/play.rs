@@ -4,7 +4,6 @@ use std::path::Path;
 
 use clap::ValueEnum as _;
 
-use crate::engine::ids::StepPath;
 use crate::project::Project;
 use crate::runs::{Foreground, Runs, StartRequest};
 use crate::surfaces::cli::consent::Consent;
@@ -14,9 +13,11 @@ use crate::surfaces::cli::demo::{DemoArgs, Scenario};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::foreground;
+use crate::surfaces::cli::run::show_plan;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::door::Here;
-use crate::transcript::{Line, Plan, Tone, escape, saved, timeline};
+use crate::surfaces::shapes::plan::Told;
+use crate::transcript::{Line, Tone, escape, timeline};
 
 /// Characters of a timeline's row beside the time axis: name and remark.
 const TIMELINE_MARGIN: usize = 48;
@@ -44,15 +45,10 @@ pub fn run(session: &Session, args: &DemoArgs) -> Result<Exit, CliError> {
             return Ok(found);
         }
     }
-    let inside = "but for what is inside actions; nothing is changed by it.";
-    say(session, "Rehearsal:", &format!("what `{} --dry-run` shows, {inside}", command(repair)));
+    say(session, "Rehearsal:", &format!("what `{} --dry-run` shows; nothing is changed by it.", command(repair)));
     if session.ui.human() {
         let rehearsed = runs.rehearse(&runs.prepare(&request(repair, None))?, Foreground::unheard(here.actor()?))?;
-        let mut plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
-        plan.rows.retain(|row| is_outermost(&row.step));
-        let ui = &session.ui;
-        plan.lines(&rehearsed.facts, ui.marks).iter().for_each(|line| ui.result(line));
-        saved::reach(&rehearsed.radius()).iter().for_each(|line| ui.result(line));
+        show_plan(&session.ui, &Told::of(&rehearsed, session.ui.telling()));
     }
     let reason = match consent(session, repair) {
         Ok(reason) => reason,
@@ -67,11 +63,6 @@ pub fn run(session: &Session, args: &DemoArgs) -> Result<Exit, CliError> {
     }
     what_next(session, args, &stage, &state_dir);
     Ok(exit)
-}
-
-/// Whether a step stands in the runbook itself.
-fn is_outermost(step: &StepPath) -> bool {
-    !step.as_str().contains('/')
 }
 
 /// As it would be typed in a project that has the target.

@@ -5,15 +5,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use crate::surfaces::cli::demo::Scenario;
 use crate::surfaces::cli::demo::stage::Stage;
 use crate::surfaces::cli::demo::town::{Address, Shared, Town};
+use crate::surfaces::cli::demo::{Scenario, mail, sides};
 use crate::world::railway::{API, APP, Project, Service, State, Token, id};
 
 /// What the simulated Railway wants to see.
-const RAILWAY_TOKEN: &str = "demo-railway-token-of-a-world-on-loopback";
+pub const RAILWAY_TOKEN: &str = "demo-railway-token-of-a-world-on-loopback";
 /// The values that the backend lacks.
-const NEXTAUTH_SECRET: &str = "demo-nextauth-secret-of-a-world-on-loopback";
+pub const NEXTAUTH_SECRET: &str = "demo-nextauth-secret-of-a-world-on-loopback";
 const DATABASE_PASSWORD: &str = "demo-database-password";
 /// Pages on these origins call the backend.
 const ORIGINS: &str = "https://shop.example.com,https://www.shop.example.com";
@@ -28,32 +28,49 @@ impl Stage {
     /// # Errors
     /// If its world can't be started.
     pub fn of(scenario: Scenario) -> std::io::Result<Stage> {
-        let (state, what, look, repair) = match scenario {
-            Scenario::CrashLoop => (lacking(), "A backend is down", "backend-down", "crash-loop"),
+        match scenario {
+            Scenario::CrashLoop => on_railway(lacking(), "A backend is down", "backend-down", "crash-loop"),
             Scenario::BadDeploy => {
-                (worse(), "A backend is down since its last deployment", "backend-down", "rollback-backend")
+                on_railway(worse(), "A backend is down since its last deployment", "backend-down", "rollback-backend")
             }
-            Scenario::Cors => (blocking(), "Pages don't get through to the backend", "cors-errors", "cors-fix"),
-        };
-        let railway: Shared = Arc::new(Mutex::new(state));
-        let town = Town::start(vec![
-            Address { platform: Arc::clone(&railway), below: "" },
-            Address { platform: railway, below: APP },
-        ])?;
-        let (api, backend) = (format!("{}{API}", town.urls[0]), &town.urls[1]);
-        Ok(Stage {
-            outage: (what, format!("at {backend}, on a Railway made of this process.")),
-            look: Some(look),
-            repair,
-            target: target(&api, backend),
-            secrets: vec![("railway-token", RAILWAY_TOKEN)],
-            _world: Box::new(town),
-        })
+            Scenario::Cors => {
+                on_railway(blocking(), "Pages don't get through to the backend", "cors-errors", "cors-fix")
+            }
+            Scenario::Mail => mail::stage(),
+            Scenario::Rotate => sides::stage(),
+        }
     }
 }
 
-/// Waits are short here: what a build takes in minutes takes a look or two.
-fn target(api: &str, backend: &str) -> String {
+/// A Railway in this state alone.
+fn on_railway(state: State, what: &'static str, look: &'static str, repair: &'static str) -> std::io::Result<Stage> {
+    let railway: Shared = Arc::new(Mutex::new(state));
+    let town = Town::start(vec![
+        Address { platform: Arc::clone(&railway), below: "" },
+        Address { platform: railway, below: APP },
+    ])?;
+    let backend = &town.urls[1];
+    Ok(Stage {
+        outage: (what, format!("at {backend}, on a Railway made of this process.")),
+        look: Some(look),
+        repair,
+        target: target(&town.urls[0], backend, &Beside::default()),
+        secrets: vec![("railway-token", RAILWAY_TOKEN)],
+        _world: Box::new(town),
+    })
+}
+
+/// Lines that a target has beside those of Railway, indented as they stand.
+#[derive(Default)]
+pub struct Beside {
+    pub inputs: String,
+    pub secrets: String,
+    pub providers: String,
+}
+
+/// Waits are short here: what a build takes in minutes takes a look or two. `railway` is where that answers.
+pub fn target(railway: &str, backend: &str, beside: &Beside) -> String {
+    let api = format!("{railway}{API}");
     let place = |name: &str, number: u32| {
         let project = id(0xa, number);
         format!(
@@ -72,13 +89,16 @@ inputs:
   every: 300ms
   settled_every: 200ms
   grace: 2s
-secrets:
+{}secrets:
   RAILWAY_TOKEN: {{ from: file, path: secrets/railway-token, hosts: [127.0.0.1] }}
-providers:
-  railway:
+{}providers:
+{}  railway:
 {}{}allow_hosts: [127.0.0.1]
 ",
         ORIGINS.replace(',', ", "),
+        beside.inputs,
+        beside.secrets,
+        beside.providers,
         place("main", SHOP),
         place("data", DATA),
     )
@@ -122,7 +142,7 @@ fn lacking() -> State {
 }
 
 /// All is well.
-fn well() -> State {
+pub fn well() -> State {
     let mut state = lacking();
     let kept = state.service("Postgres").variables.clone();
     let variables = &mut state.service("backend").variables;
@@ -152,7 +172,7 @@ fn blocking() -> State {
 }
 
 /// The backend with what its variables are now.
-fn deployed(mut state: State) -> State {
+pub fn deployed(mut state: State) -> State {
     state.deploy_by_name("backend");
     state.settle("backend");
     state
