@@ -26,7 +26,7 @@ use crate::runs::error::{ErrorKind, RunsError};
 use crate::runs::look::start_of;
 use crate::runs::start::Prepared;
 use crate::runs::take::SERVER;
-use crate::runs::{DecideRequest, Runs};
+use crate::runs::{DecideRequest, PreparedUndo, Runs};
 
 /// Runs driven at once: two threads and a handful of open files each, below what a process may have without asking.
 const DRIVEN_MAX: usize = 100;
@@ -46,6 +46,10 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(12);
 
 /// What a run is that may go on.
 const OPEN: [Status; 4] = [Status::Running, Status::Waiting, Status::InDoubt, Status::Paused];
+
+/// How long somebody who takes a run over waits for the one who drives it here: what is running ends first, and the request
+/// that asks for it has half a minute.
+const GIVES_WAY_WITHIN: Duration = Duration::from_secs(25);
 
 /// What is to be told when anything in the store has changed.
 type OnChange = Box<dyn Fn() + Send + Sync>;
@@ -177,6 +181,57 @@ impl Fleet {
             runs.resume(&row, decisions, reason, foreground).map(|left| Begun::Left(Box::new(left)))
         };
         self.drive(run, actor, begin).map(drop)
+    }
+
+    /// Takes an ended run back and drives that. Returns once it is recorded.
+    ///
+    /// # Errors
+    /// As [`Runs::undo`].
+    pub fn undo(self: &Arc<Self>, runs: Arc<Runs>, prepared: PreparedUndo, actor: Actor) -> Result<(), RunsError> {
+        let run = prepared.run.run;
+        let begin =
+            move |foreground: Foreground| runs.undo(prepared, foreground).map(|left| Begun::Left(Box::new(left)));
+        self.drive(run, actor, begin).map(drop)
+    }
+
+    /// Takes a run over from whoever drives it, also from somebody for whom it is driven here, and drives it on. Returns
+    /// once that is recorded.
+    ///
+    /// # Errors
+    /// As [`Runs::take`]; [`ErrorKind::Busy`] if its driver does not leave in time: it was asked to pause then.
+    pub fn take(
+        self: &Arc<Self>,
+        runs: Arc<Runs>,
+        row: RunRow,
+        reason: Option<String>,
+        actor: Actor,
+    ) -> Result<(), RunsError> {
+        runs.may_take(&row, &actor)?;
+        self.make_room(&runs, &row, reason.as_deref(), &actor)?;
+        let run = row.run;
+        let begin =
+            move |foreground: Foreground| runs.take(&row, reason, foreground).map(|left| Begun::Left(Box::new(left)));
+        self.drive(run, actor, begin).map(drop)
+    }
+
+    /// Has a run that is driven here left by its driver, as by one in another process.
+    fn make_room(&self, runs: &Runs, row: &RunRow, reason: Option<&str>, actor: &Actor) -> Result<(), RunsError> {
+        if !self.lock().driven.contains_key(&row.run) {
+            return Ok(());
+        }
+        let said = reason.map_or_else(|| "takes it over".to_owned(), |reason| format!("takes it over: {reason}"));
+        runs.pause(row, actor, Some(said))?;
+        let until = Instant::now() + GIVES_WAY_WITHIN;
+        let mut state = self.lock();
+        while state.driven.contains_key(&row.run) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let said = format!("{}/{} did not come to a stop in time; it was asked to pause", row.runbook, row.run);
+                return Err(RunsError::new(ErrorKind::Busy, said).hint("what is running there ends first; try again"));
+            }
+            state = self.moved.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        Ok(())
     }
 
     /// Drives on a thread of its own; returns once something of it is recorded.

@@ -98,7 +98,10 @@ impl Runs {
 }
 
 /// What the driver of a run would have said when it left it like this.
-fn left_as(facts: &Facts) -> Why {
+pub fn left_as(facts: &Facts) -> Why {
+    if let (RunState::Paused, None, Some(hold)) = (facts.state(), &facts.paused, &facts.held) {
+        return Why::Held(hold.clone());
+    }
     match facts.state() {
         RunState::Ended(_) | RunState::Stuck => Why::Ended,
         RunState::Waiting => Why::Waiting,

@@ -190,7 +190,11 @@ fn known<'p>(people: &'p People, caller: &Caller) -> Result<Option<(&'p str, &'p
         .hint("give each person a user of their own, or a token"))
 }
 
-fn read_token(path: &Path) -> Result<String, RunsError> {
+/// The token in a file that only its owner can read.
+///
+/// # Errors
+/// [`ErrorKind::NotAllowed`] if it can't be read, others may read it, or it holds something else.
+pub fn read_token(path: &Path) -> Result<String, RunsError> {
     let shown = path.display();
     let unreadable = |why: &dyn std::fmt::Display| {
         not_allowed(format!("the token file `{shown}` can't be read: {why}"))

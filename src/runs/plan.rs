@@ -46,6 +46,13 @@ pub struct PreparedApply {
     pub prepared: Prepared,
 }
 
+impl PreparedApply {
+    /// The name of the one run that applies it.
+    pub fn run(&self) -> RunId {
+        self.prepared.applies.as_ref().map_or(self.saved.run, |applies| applies.run)
+    }
+}
+
 /// What a run needs to know of the plan it applies.
 #[derive(Clone, Debug)]
 pub(super) struct Applies {
@@ -162,8 +169,7 @@ impl Runs {
         apply: &PreparedApply,
         foreground: Foreground,
     ) -> Result<(Rehearsed, Drift), RunsError> {
-        let run = apply.prepared.applies.as_ref().map_or(apply.saved.run, |applies| applies.run);
-        let rehearsed = self.rehearse_as(run, &apply.prepared, foreground)?;
+        let rehearsed = self.rehearse_as(apply.run(), &apply.prepared, foreground)?;
         let drift = apply.saved.drift(&rehearsed.found, &self.reads_of(&rehearsed.facts)?);
         Ok((rehearsed, drift))
     }

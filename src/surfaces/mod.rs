@@ -3,6 +3,8 @@
 pub mod alerts;
 pub mod chat;
 pub mod cli;
+pub mod client;
+pub mod door;
 pub mod http;
 pub mod mcp;
 pub mod schedules;

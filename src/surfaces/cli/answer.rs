@@ -23,9 +23,9 @@ pub struct AnswerArgs {
 
 /// Answers a question.
 pub fn answer(session: &Session, args: &AnswerArgs) -> Result<Exit, CliError> {
-    let runs = session.runs()?;
-    let run = runs.find(&args.run)?;
-    let (step, delivered) = runs.answer(&run, args.step.as_deref(), &args.answer, &session.actor_on(&runs, &run)?)?;
+    let door = session.door()?;
+    let run = door.find(&args.run)?;
+    let (step, delivered) = door.answer(&run, args.step.as_deref(), &args.answer)?;
     let text = match args.answer.as_slice() {
         [(key, text)] if key == "answer" || step.as_str().ends_with(key.as_str()) => text.clone(),
         fields => fields.iter().map(|(key, text)| format!("{key}={text}")).collect::<Vec<_>>().join(" "),

@@ -60,6 +60,14 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
     if let Some(only) = only {
         return Err(CliError::usage(only).hint("the others take `-o json` and `-o jsonl`"));
     }
+    if let Some(server) = session.server()
+        && place(&command) == Place::Here
+    {
+        let said = format!("this works with the files and the journal of this machine, not with those of {server}");
+        return Err(
+            CliError::usage(said).hint("leave --server and RERAIL_SERVER out; on the server's own machine it works")
+        );
+    }
     match command {
         Command::Run(args) => run::run(session, args),
         Command::Plan(args) => plan::plan(session, args),
@@ -108,5 +116,69 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Man(args) => man::man(session, &args),
         Command::Demo(args) => demo::run(session, &args),
         Command::Version => version::version(session),
+    }
+}
+
+/// Where a command has what it works with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Runs and runbooks, here or with a server.
+    Door,
+    /// Files and a journal of this machine.
+    Here,
+    /// Nowhere: in the program itself.
+    Itself,
+}
+
+/// Written down for each, so that a new command says whether a server can do it.
+fn place(command: &Command) -> Place {
+    match command {
+        Command::Run(_)
+        | Command::Resume(_)
+        | Command::Take(_)
+        | Command::Undo(_)
+        | Command::Cancel(_)
+        | Command::Pause(_)
+        | Command::Hold(_)
+        | Command::List(_)
+        | Command::Describe(_)
+        | Command::Runs(_)
+        | Command::Show(_)
+        | Command::Diff(_)
+        | Command::Export(_)
+        | Command::Approvals(_)
+        | Command::Approve(_)
+        | Command::Reject(_)
+        | Command::Answer(_)
+        | Command::Note(_)
+        | Command::Whoami => Place::Door,
+        Command::Plan(_)
+        | Command::Apply(_)
+        | Command::Graph(_)
+        | Command::Eval(_)
+        | Command::Verify(_)
+        | Command::Checkpoint(_)
+        | Command::Prune(_)
+        | Command::Check(_)
+        | Command::Test(_)
+        | Command::Record(_)
+        | Command::Replay(_)
+        | Command::Actions(_)
+        | Command::Docs(_)
+        | Command::New(_)
+        | Command::Doctor(_)
+        | Command::Token(_)
+        | Command::Triggers(_)
+        | Command::Link(_)
+        | Command::LoginLink(_)
+        | Command::Mcp
+        | Command::Serve(_)
+        | Command::Secrets(_) => Place::Here,
+        Command::Schema(_)
+        | Command::Explain(_)
+        | Command::Completions(_)
+        | Command::Man(_)
+        | Command::Demo(_)
+        | Command::Version => Place::Itself,
     }
 }

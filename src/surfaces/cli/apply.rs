@@ -13,7 +13,9 @@ use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::run::{Listing, consent};
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{foreground, plan};
-use crate::transcript::{Plan, saved};
+use crate::surfaces::door::Asking;
+use crate::surfaces::shapes::plan::Told;
+use crate::transcript::saved;
 
 #[derive(Args, Debug)]
 pub struct ApplyArgs {
@@ -37,13 +39,14 @@ pub struct ApplyArgs {
 /// Applies a saved plan.
 pub fn apply(session: &Session, args: ApplyArgs) -> Result<Exit, CliError> {
     let ui = &session.ui;
-    let runs = session.runs()?;
+    let here = session.here()?;
+    let runs = here.runs();
     let shown = args.file.display().to_string();
     let mut apply = runs.prepare_apply(&shown, &plan::read(&args.file)?, args.again)?;
     if args.reason.is_some() {
         apply.prepared.reason = args.reason;
     }
-    let actor = session.actor(&runs)?;
+    let actor = here.actor()?;
     runs.may_start(&apply.prepared, &actor)?;
     let (rehearsed, drift) = runs.rehearse_apply(&apply, Foreground::unheard(actor.clone()))?;
     if !drift.writes.is_empty() {
@@ -51,17 +54,16 @@ pub fn apply(session: &Session, args: ApplyArgs) -> Result<Exit, CliError> {
     }
     if ui.human() {
         ui.progress(&saved::head(&apply.saved, ui.marks));
-        let plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
-        plan.lines(&rehearsed.facts, ui.marks, ui.tells_everything()).iter().for_each(|line| ui.progress(line));
+        Told::of(&rehearsed, ui.telling()).lines.iter().for_each(|line| ui.progress(line));
         saved::reach(&apply.saved.radius).iter().for_each(|line| ui.progress(line));
         saved::beside(&apply.saved).iter().for_each(|line| ui.progress(line));
         saved::read_otherwise(&drift.reads, ui.marks).iter().for_each(|line| ui.progress(line));
     }
-    let consent = consent(session, &apply.prepared, args.yes, args.confirm.as_deref(), Listing::Planned)?;
+    let consent = consent(session, &Asking::of(&apply.prepared), args.yes, args.confirm.as_deref(), Listing::Planned)?;
     if let Some(exit) = consent.refused(ui, "nothing was started") {
         return Ok(exit);
     }
-    foreground::drive(session, &runs, actor, |foreground| runs.start(apply.prepared, foreground))
+    foreground::drive(session, &here, actor, |foreground| runs.start(apply.prepared, foreground))
 }
 
 /// The world is not as the plan says: what differs, and the way out.

@@ -24,7 +24,7 @@ pub struct ApprovalsArgs {
 /// Lists what waits.
 pub fn approvals(session: &Session, args: &ApprovalsArgs) -> Result<Exit, CliError> {
     let ui = &session.ui;
-    let mut waiting = session.runs()?.approvals(session.caller())?;
+    let mut waiting = session.door()?.approvals()?;
     waiting.retain(|waiting| !args.mine || waiting.refused.is_none());
     let now = Timestamp::now();
     if !ui.human() {

@@ -40,10 +40,10 @@ pub struct RejectArgs {
 /// Shows the change, asks, and says yes.
 pub fn approve(session: &Session, args: &ApproveArgs) -> Result<Exit, CliError> {
     let ui = &session.ui;
-    let runs = session.runs()?;
-    let (run, step) = runs.find_step(&args.run)?;
-    let waiting = runs.approval(&run, step.as_deref(), session.caller())?;
-    runs.may_approve(&waiting)?;
+    let door = session.door()?;
+    let (run, step) = door.find_step(&args.run)?;
+    let waiting = door.approval(&run, step.as_deref())?;
+    door.may_approve(&waiting)?;
     let change = waiting.approval.request.change.as_str();
     if let Some(typed) = &args.change {
         names_change(typed, change).map_err(|why| CliError::usage(why).hint("look at it again, then decide"))?;
@@ -73,16 +73,16 @@ pub fn approve(session: &Session, args: &ApproveArgs) -> Result<Exit, CliError> 
         }
     }
     let seen = shown.iter().map(Line::plain).collect::<Vec<_>>().join("\n");
-    let taken = runs.approve(&waiting, seen, args.reason.as_deref())?;
+    let taken = door.approve(&waiting, seen, args.reason.as_deref())?;
     told(session, &waiting, taken, "approved")
 }
 
 /// Says no.
 pub fn reject(session: &Session, args: &RejectArgs) -> Result<Exit, CliError> {
-    let runs = session.runs()?;
-    let (run, step) = runs.find_step(&args.run)?;
-    let waiting = runs.approval(&run, step.as_deref(), session.caller())?;
-    let taken = runs.reject(&waiting, &args.message)?;
+    let door = session.door()?;
+    let (run, step) = door.find_step(&args.run)?;
+    let waiting = door.approval(&run, step.as_deref())?;
+    let taken = door.reject(&waiting, &args.message)?;
     told(session, &waiting, taken, "rejected")
 }
 

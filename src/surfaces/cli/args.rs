@@ -82,9 +82,15 @@ pub struct Globals {
     /// Act as a person of the project, proved by their token [default: who the operating system's user is]
     #[arg(long = "as", global = true, value_name = "NAME")]
     pub acts_as: Option<String>,
-    /// File with the token of `--as`, readable by its owner alone
+    /// File with the token of `--as`, or for `--server`; readable by its owner alone
     #[arg(long, global = true, value_name = "FILE", env = "RERAIL_TOKEN_FILE", hide_env_values = true)]
     pub token_file: Option<PathBuf>,
+    /// Work with the runs of a server: https://HOST, http://127.0.0.1:PORT or unix:/PATH
+    #[arg(long, global = true, value_name = "ADDRESS", env = "RERAIL_SERVER", conflicts_with = "acts_as")]
+    pub server: Option<String>,
+    /// Authority to trust beside the known ones when it speaks to the server (PEM)
+    #[arg(long, global = true, value_name = "FILE", requires = "server")]
+    pub ca: Option<PathBuf>,
 }
 
 impl Globals {

@@ -20,9 +20,9 @@ pub struct CancelArgs {
 
 /// Asks a run to stop.
 pub fn cancel(session: &Session, args: CancelArgs) -> Result<Exit, CliError> {
-    let runs = session.runs()?;
-    let run = runs.find(&args.run)?;
-    let delivered = runs.cancel(&run, &session.actor_on(&runs, &run)?, args.reason)?;
+    let door = session.door()?;
+    let run = door.find(&args.run)?;
+    let delivered = door.cancel(&run, args.reason)?;
     say(session, &format!("{}/{} is asked to stop", run.runbook, run.run), &run.run.short(), delivered);
     Ok(Exit::SUCCESS)
 }

@@ -29,12 +29,12 @@ pub struct DiffArgs {
 /// Compares two runs.
 pub fn diff(session: &Session, args: &DiffArgs) -> Result<Exit, CliError> {
     let ui = &session.ui;
-    let runs = session.runs()?;
     if plan::is_plan(Path::new(&args.before)) {
-        return with_plan(session, &runs, args);
+        return with_plan(session, &session.runs()?, args);
     }
-    let (before, after) = (runs.find(&args.before)?, runs.find(&args.after)?);
-    let diff = Diff::of(&runs.facts(&before)?, &runs.facts(&after)?);
+    let door = session.door()?;
+    let (before, after) = (door.find(&args.before)?, door.find(&args.after)?);
+    let diff = Diff::of(&door.facts(&before)?, &door.facts(&after)?);
     match ui.human() {
         true => diff.lines(ui.marks).iter().for_each(|line| ui.result(line)),
         false => ui.result_json(&diff.to_json()),

@@ -7,13 +7,14 @@ use crate::engine::facts::Facts;
 use crate::engine::ids::StepPath;
 use crate::engine::machine::Waits;
 use crate::engine::outcome::Attempt;
-use crate::runs::{InLine, Parted, RunRow, Runs, Watcher, Why};
+use crate::runs::{InLine, Parted, RunRow, Watcher, Why};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::keys::Gate;
 use crate::surfaces::cli::live::Live;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{parting, result};
+use crate::surfaces::door::Door;
 use crate::transcript::summary;
 
 /// What Ctrl-C does to somebody who follows.
@@ -23,7 +24,7 @@ pub const DETACHES: &str = "stop looking; the run goes on";
 ///
 /// # Errors
 /// If the journal can't be read.
-pub fn follow(session: &Session, runs: &Runs, run: &RunRow) -> Result<Exit, CliError> {
+pub fn follow(session: &Session, door: &dyn Door, run: &RunRow) -> Result<Exit, CliError> {
     session.ui.interrupt_does(DETACHES);
     let (leave, detach) = channel();
     let detach_now = move || {
@@ -31,18 +32,23 @@ pub fn follow(session: &Session, runs: &Runs, run: &RunRow) -> Result<Exit, CliE
         let _ = leave.send(());
     };
     parting::listen(detach_now, None);
-    until_detached(session, runs, run, &detach)
+    until_detached(session, door, run, &detach)
 }
 
 /// Follows a run until it ends, nobody drives it any more, or somebody says to detach.
 ///
 /// # Errors
 /// If the journal can't be read.
-pub fn until_detached(session: &Session, runs: &Runs, run: &RunRow, detach: &Receiver<()>) -> Result<Exit, CliError> {
+pub fn until_detached(
+    session: &Session,
+    door: &dyn Door,
+    run: &RunRow,
+    detach: &Receiver<()>,
+) -> Result<Exit, CliError> {
     let ui = &session.ui;
     let live = Live::new(ui, None, &Gate::default(), None);
-    let mut follower = Follower { live, session, runs, run, asked: Vec::new() };
-    let followed = runs.follow(run, &mut follower, detach);
+    let mut follower = Follower { live, session, door, run, asked: Vec::new() };
+    let followed = door.follow(run, &mut follower, detach);
     drop(follower);
     let followed = followed?;
     let name = format!("{}/{}", run.runbook, run.run);
@@ -57,7 +63,7 @@ pub fn until_detached(session: &Session, runs: &Runs, run: &RunRow, detach: &Rec
         ui.remark(&format!("nobody drives {name} now"));
     }
     let exit = Exit::of_run(&followed.facts, &why);
-    result::show(session, &runs.left(run.run, followed.facts, why), exit);
+    result::show(session, &door.left(run.run, followed.facts, why), exit);
     Ok(exit)
 }
 
@@ -65,7 +71,7 @@ pub fn until_detached(session: &Session, runs: &Runs, run: &RunRow, detach: &Rec
 struct Follower<'a> {
     live: Live,
     session: &'a Session,
-    runs: &'a Runs,
+    door: &'a dyn Door,
     run: &'a RunRow,
     /// Questions whose commands were shown.
     asked: Vec<StepPath>,
@@ -81,7 +87,7 @@ impl Watcher for Follower<'_> {
         let is_new = waits.questions.iter().any(|path| !self.asked.contains(path));
         let ui = &self.session.ui;
         // If nobody drives it, the end of following says the same.
-        if is_new && ui.human() && self.runs.is_driven(self.run).unwrap_or(false) {
+        if is_new && ui.human() && self.door.standing(self.run).is_ok_and(|standing| standing.driven) {
             summary::next_steps(facts).iter().for_each(|line| ui.progress(line));
         }
         self.asked.clone_from(&waits.questions);

@@ -33,14 +33,14 @@ enum What {
 
 /// Puts writes on hold, lifts the hold, or says how it stands. A hold that is there already stays as it is.
 pub fn hold(session: &Session, args: &HoldArgs) -> Result<Exit, CliError> {
-    let runs = session.runs()?;
+    let door = session.door()?;
     let ui = &session.ui;
     let before = match &args.what {
-        What::On { reason } => runs.hold(&session.actor(&runs)?, reason)?,
-        What::Off => runs.lift(&session.actor(&runs)?)?,
+        What::On { reason } => door.hold(reason)?,
+        What::Off => door.lift()?,
         What::Status => None,
     };
-    let last = runs.last_hold()?;
+    let last = door.last_hold()?;
     if !ui.human() {
         ui.result_json(&of_hold(last.as_ref()));
         return Ok(Exit::SUCCESS);

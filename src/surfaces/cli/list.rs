@@ -7,7 +7,6 @@ use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::table;
-use crate::surfaces::shapes::runbooks::of_runbooks;
 
 #[derive(Args, Debug)]
 pub struct ListArgs {
@@ -19,9 +18,8 @@ pub struct ListArgs {
 /// Lists runbooks.
 pub fn list(session: &Session, args: &ListArgs) -> Result<Exit, CliError> {
     let ui = &session.ui;
-    let runs = session.runs()?;
     let words: Vec<String> = args.words.iter().map(|word| word.to_lowercase()).collect();
-    let rows = of_runbooks(&runs, &words)?;
+    let (rows, problems) = session.door()?.books(&words)?;
     if !ui.human() {
         ui.result_rows(rows);
         return Ok(Exit::SUCCESS);
@@ -31,7 +29,7 @@ pub fn list(session: &Session, args: &ListArgs) -> Result<Exit, CliError> {
         return Ok(Exit::SUCCESS);
     }
     table::print(ui, &["NAME", "TITLE", "EFFECTS", "OWNER", "ORIGIN"], rows.iter().map(cells).collect());
-    if rows.iter().any(|row| row["valid"] == false) || !runs.project().unusable().is_empty() {
+    if problems {
         ui.hint("`rerail check` says what is wrong with those that have problems");
     }
     Ok(Exit::SUCCESS)

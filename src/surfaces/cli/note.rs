@@ -23,9 +23,9 @@ pub fn note(session: &Session, args: &NoteArgs) -> Result<Exit, CliError> {
     if text.trim().is_empty() {
         return Err(CliError::usage("the note is empty"));
     }
-    let runs = session.runs()?;
-    let run = runs.find(&args.run)?;
-    runs.note(&run, &text, &session.actor_on(&runs, &run)?)?;
+    let door = session.door()?;
+    let run = door.find(&args.run)?;
+    door.note(&run, &text)?;
     match session.ui.human() {
         true => session.ui.result(&Line::of(Tone::Plain, &format!("noted in {}/{}", run.runbook, run.run))),
         false => session.ui.result_json(&serde_json::json!({ "run": run.run.short(), "note": text })),

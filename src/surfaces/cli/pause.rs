@@ -20,9 +20,9 @@ pub struct PauseArgs {
 
 /// Pauses a run.
 pub fn pause(session: &Session, args: PauseArgs) -> Result<Exit, CliError> {
-    let runs = session.runs()?;
-    let run = runs.find(&args.run)?;
-    let delivered = runs.pause(&run, &session.actor_on(&runs, &run)?, args.reason)?;
+    let door = session.door()?;
+    let run = door.find(&args.run)?;
+    let delivered = door.pause(&run, args.reason)?;
     let ui = &session.ui;
     if !ui.human() {
         let driven = delivered == Delivered::ToDriver;

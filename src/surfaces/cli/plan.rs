@@ -9,17 +9,16 @@ use clap::Args;
 use jiff::SignedDuration;
 use serde_json::json;
 
-use crate::engine::plan::SavedPlan;
 use crate::project::replace;
-use crate::runbook::types::parse_duration;
-use crate::runs::{Foreground, Made, PLAN_BYTES_MAX, PLAN_LASTS_MAX, Why};
+use crate::runbook::problem::render;
+use crate::runs::{Foreground, Made, PLAN_BYTES_MAX, Why};
 use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
-use crate::surfaces::cli::run::{Asked, show_plan, warn};
+use crate::surfaces::cli::run::{Asked, show_plan};
 use crate::surfaces::cli::session::Session;
-use crate::surfaces::shapes::plan::of_plan;
-use crate::transcript::{Plan, saved};
+use crate::surfaces::shapes::plan::{Told, lasts, of_saved};
+use crate::transcript::saved;
 
 #[derive(Args, Debug)]
 pub struct PlanArgs {
@@ -36,14 +35,6 @@ pub struct PlanArgs {
     detailed_exitcode: bool,
 }
 
-fn lasts(text: &str) -> Result<SignedDuration, String> {
-    let lasts = SignedDuration::try_from(parse_duration(text)?).map_err(|error| error.to_string())?;
-    match lasts.is_zero() || lasts > PLAN_LASTS_MAX {
-        true => Err(format!("expected a time of up to {} days", PLAN_LASTS_MAX.as_hours() / 24)),
-        false => Ok(lasts),
-    }
-}
-
 /// Rehearses a runbook and saves what it found.
 pub fn plan(session: &Session, args: PlanArgs) -> Result<Exit, CliError> {
     let ui = &session.ui;
@@ -51,12 +42,15 @@ pub fn plan(session: &Session, args: PlanArgs) -> Result<Exit, CliError> {
     let runs = session.runs()?;
     let request = args.asked.request()?;
     let prepared = runs.prepare(&request)?;
-    warn(session, &prepared);
+    if !prepared.warnings.is_empty() {
+        ui.progress_text(&render(&prepared.warnings, ui.colours_progress()));
+        ui.progress_text("");
+    }
     let foreground = Foreground::unheard(session.actor(&runs)?);
     let Made { rehearsed, plan: made } = runs.plan(&prepared, &request.runbook, args.expires, foreground)?;
-    let plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
+    let told = Told::of(&rehearsed, ui.telling());
     let Some((saved_plan, text)) = made else {
-        show_plan(ui, &plan, &rehearsed);
+        show_plan(ui, &told);
         let exit = Exit::of_run(&rehearsed.facts, &Why::Ended);
         let said = CliError::new(exit, "the rehearsal did not come to a good end; no plan was saved");
         return Err(said.hint("a run from here would stop where the rehearsal stopped"));
@@ -65,34 +59,23 @@ pub fn plan(session: &Session, args: PlanArgs) -> Result<Exit, CliError> {
     let shown = args.out.display().to_string();
     match ui.output {
         Output::Human => {
-            show_plan(ui, &plan, &rehearsed);
+            show_plan(ui, &told);
             saved::beside(&saved_plan).iter().for_each(|line| ui.result(line));
             ui.remark(&format!("saved {shown}, good until {:.0}", saved_plan.expires));
             ui.hint(&format!("to do exactly this:  rerail apply {shown}"));
         }
         Output::Json | Output::Yaml | Output::Sarif | Output::Junit => {
-            let mut json = of_plan(&plan, &rehearsed);
+            let mut json = told.json.clone();
             if let Some(object) = json.as_object_mut() {
-                object.insert("saved".to_owned(), saved_json(&saved_plan, &shown));
+                let mut saved = of_saved(&saved_plan);
+                saved["file"] = json!(shown);
+                object.insert("saved".to_owned(), saved);
             }
             ui.result_json(&json);
         }
-        Output::Jsonl => show_plan(ui, &plan, &rehearsed),
+        Output::Jsonl => show_plan(ui, &told),
     }
-    Ok(if args.detailed_exitcode && plan.changes_something() { Exit::PLAN_CHANGES } else { Exit::SUCCESS })
-}
-
-fn saved_json(plan: &SavedPlan, file: &str) -> serde_json::Value {
-    json!({
-        "file": file,
-        "made_at": plan.made_at,
-        "expires": plan.expires,
-        "by": plan.by.id,
-        "complete": plan.complete,
-        "open": plan.open,
-        "if_it_fails": plan.if_it_fails,
-        "changes": plan.changes.iter().map(|write| json!({ "step": write.change.step, "digest": write.change.digest })).collect::<Vec<_>>(),
-    })
+    Ok(if args.detailed_exitcode && told.changes_something { Exit::PLAN_CHANGES } else { Exit::SUCCESS })
 }
 
 /// Only what is no file yet, or is a plan, is written over: a slip of the finger must cost nobody their runbook.
@@ -133,18 +116,4 @@ pub fn read(path: &Path) -> Result<String, CliError> {
         return Err(CliError::new(Exit::INVALID, format!("`{shown}` has more than {PLAN_BYTES_MAX} bytes: no plan")));
     }
     String::from_utf8(bytes).map_err(|_| CliError::new(Exit::INVALID, format!("`{shown}` is no plan: it is not UTF-8")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_plan_lasts_for_some_time_and_not_for_ever() {
-        assert_eq!(lasts("90m"), Ok(SignedDuration::from_mins(90)));
-        assert_eq!(lasts("720h"), Ok(PLAN_LASTS_MAX));
-        for wrong in ["0s", "721h", "tomorrow", "-1h", ""] {
-            assert!(lasts(wrong).is_err(), "{wrong}");
-        }
-    }
 }

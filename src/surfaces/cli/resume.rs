@@ -57,8 +57,8 @@ pub fn resume(session: &Session, args: ResumeArgs) -> Result<Exit, CliError> {
             "outputs belong to one step that is set to done, and {done} are set to done here"
         )));
     }
-    let runs = session.runs()?;
-    let run = runs.find(&args.run)?;
+    let door = session.door()?;
+    let run = door.find(&args.run)?;
     let reason = args.reason.clone().unwrap_or_default();
     let decide = |step: String, decision: Decision| DecideRequest {
         step: StepPath::new(step),
@@ -70,11 +70,11 @@ pub fn resume(session: &Session, args: ResumeArgs) -> Result<Exit, CliError> {
     let skips = args.skip.iter().map(|step| decide(step.clone(), Decision::Skip));
     let set = args.set_outcome.iter().map(|(step, decision)| decide(step.clone(), *decision));
     let decisions: Vec<DecideRequest> = set.chain(retries).chain(skips).collect();
-    let said = session.ui.human().then(|| runs.facts(&run)).transpose()?.map(|facts| summary::resuming(&facts));
-    let actor = session.actor_on(&runs, &run)?;
-    foreground::drive(session, &runs, actor, |foreground| {
+    let said = session.ui.human().then(|| door.facts(&run)).transpose()?.map(|facts| summary::resuming(&facts));
+    let actor = door.actor_on(&run)?;
+    foreground::drive(session, door.as_ref(), actor, |foreground| {
         let foreground = Announced::before(Arc::clone(&session.ui), said, foreground);
-        let left = runs.resume(&run, decisions, args.reason.clone(), foreground)?;
+        let left = door.resume(&run, decisions, args.reason.clone(), foreground)?;
         Ok(Begun::Left(Box::new(left)))
     })
 }

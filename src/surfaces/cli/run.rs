@@ -4,9 +4,8 @@ use std::io::Read;
 
 use clap::Args;
 
-use crate::runbook::problem::render;
 use crate::runbook::spec::Effect;
-use crate::runs::{Change, Foreground, Prepared, Rehearsed, Runs, StartRequest};
+use crate::runs::{Change, StartRequest};
 use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::consent::{Consent, destructive};
 use crate::surfaces::cli::error::CliError;
@@ -14,9 +13,10 @@ use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::foreground;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::ui::Ui;
-use crate::surfaces::shapes::plan::of_plan;
+use crate::surfaces::door::{Asking, Ready};
+use crate::surfaces::shapes::plan::Told;
 use crate::transcript::text::Mark;
-use crate::transcript::{Line, Plan, Tone, jsonl, saved};
+use crate::transcript::{Line, Tone};
 
 /// Bytes of `--inputs`: values for a runbook, not a data set.
 const INPUTS_BYTES_MAX: u64 = 1024 * 1024;
@@ -89,19 +89,22 @@ pub fn pair(text: &str) -> Result<(String, String), String> {
 
 /// Starts or rehearses a runbook.
 pub fn run(session: &Session, args: RunArgs) -> Result<Exit, CliError> {
-    let runs = session.runs()?;
-    let prepared = runs.prepare(&args.asked.request()?)?;
-    warn(session, &prepared);
+    let door = session.door()?;
+    let ready = door.prepare(&args.asked.request()?)?;
+    warn(session, &ready);
     if args.dry_run {
-        return rehearse(session, &runs, prepared, args.detailed_exitcode);
+        let told = door.rehearse(&ready, session.ui.telling())?;
+        show_plan(&session.ui, &told);
+        let changes = args.detailed_exitcode && told.changes_something;
+        return Ok(if changes { Exit::PLAN_CHANGES } else { Exit::SUCCESS });
     }
-    let actor = session.actor(&runs)?;
-    runs.may_start(&prepared, &actor)?;
-    let consent = consent(session, &prepared, args.yes, args.confirm.as_deref(), Listing::Shown)?;
+    let actor = door.myself()?.actor;
+    door.may_start(&ready)?;
+    let consent = consent(session, &ready.asking, args.yes, args.confirm.as_deref(), Listing::Shown)?;
     if let Some(exit) = consent.refused(&session.ui, "nothing was started") {
         return Ok(exit);
     }
-    foreground::drive(session, &runs, actor, |foreground| runs.start(prepared, foreground))
+    foreground::drive(session, door.as_ref(), actor, |foreground| door.start(ready, foreground))
 }
 
 fn read_inputs(path: &str) -> Result<(String, String), CliError> {
@@ -118,9 +121,9 @@ fn read_inputs(path: &str) -> Result<(String, String), CliError> {
 }
 
 /// Says what the check warns of.
-pub fn warn(session: &Session, prepared: &Prepared) {
-    if !prepared.warnings.is_empty() {
-        session.ui.progress_text(&render(&prepared.warnings, session.ui.colours_progress()));
+pub fn warn(session: &Session, ready: &Ready) {
+    if let Some(warnings) = ready.warnings(session.ui.colours_progress()) {
+        session.ui.progress_text(&warnings);
         session.ui.progress_text("");
     }
 }
@@ -139,18 +142,16 @@ pub enum Listing {
 /// If nobody can be asked.
 pub fn consent(
     session: &Session,
-    prepared: &Prepared,
+    asking: &Asking,
     yes: bool,
     confirm: Option<&str>,
     listing: Listing,
 ) -> Result<Consent, CliError> {
     let ui = &session.ui;
-    let worst = prepared.effects.iter().max().copied().unwrap_or(Effect::Pure);
-    let name = &prepared.program.runbook.name;
-    let place = prepared.target.as_ref().unwrap_or(name);
+    let (worst, name, place) = (asking.worst(), &asking.runbook, asking.place());
     if worst >= Effect::Notify && ui.human() && listing == Listing::Shown {
         ui.progress(&Line::of(Tone::Strong, name).add(Tone::Plain, " may do more than look:"));
-        for change in &prepared.changes {
+        for change in &asking.changes {
             ui.progress(&change_line(change, ui.marks));
         }
     }
@@ -161,12 +162,12 @@ pub fn consent(
         return Ok(Consent::Given);
     }
     if !ui.asks {
-        let count = prepared.changes.iter().filter(|change| change.effect >= Effect::Write).count();
+        let count = asking.changes.iter().filter(|change| change.effect >= Effect::Write).count();
         let steps = crate::transcript::words::count(count, "step");
         return Err(CliError::usage(format!("`{name}` may change something in {steps}, and nobody can be asked here"))
             .hint("look first with --dry-run, then start it with --yes"));
     }
-    let question = match &prepared.target {
+    let question = match &asking.target {
         Some(target) => format!("Start {name} on {target}?"),
         None => format!("Start {name}?"),
     };
@@ -183,33 +184,12 @@ pub fn change_line(change: &Change, marks: crate::transcript::Marks) -> Line {
         .add(Tone::Warn, change.effect.word())
 }
 
-/// Rehearses and shows the plan.
-///
-/// # Errors
-/// If the rehearsal can't begin.
-pub fn rehearse(session: &Session, runs: &Runs, prepared: Prepared, detailed: bool) -> Result<Exit, CliError> {
-    let ui = &session.ui;
-    let rehearsed = runs.rehearse(&prepared, Foreground::unheard(session.actor(runs)?))?;
-    let plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
-    show_plan(ui, &plan, &rehearsed);
-    Ok(if detailed && plan.changes_something() { Exit::PLAN_CHANGES } else { Exit::SUCCESS })
-}
-
 /// Shows what was rehearsed, in the form that was asked for.
-pub fn show_plan(ui: &Ui, plan: &Plan, rehearsed: &Rehearsed) {
+pub fn show_plan(ui: &Ui, told: &Told) {
     match ui.output {
-        Output::Human => {
-            let reach = saved::reach(&rehearsed.radius());
-            plan.lines(&rehearsed.facts, ui.marks, ui.tells_everything())
-                .iter()
-                .chain(&reach)
-                .for_each(|line| ui.result(line));
-        }
-        Output::Json | Output::Yaml | Output::Sarif | Output::Junit => ui.result_json(&of_plan(plan, rehearsed)),
-        Output::Jsonl => {
-            let Some(run) = rehearsed.facts.started.as_ref().map(|started| started.run) else { return };
-            rehearsed.events.iter().for_each(|event| ui.result_text(&(jsonl::event(event, run) + "\n")));
-        }
+        Output::Human => told.lines.iter().chain(&told.reach).for_each(|line| ui.result(line)),
+        Output::Json | Output::Yaml | Output::Sarif | Output::Junit => ui.result_json(&told.json),
+        Output::Jsonl => told.events.iter().for_each(|event| ui.result_text(&format!("{event}\n"))),
     }
 }
 

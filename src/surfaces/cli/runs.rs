@@ -4,11 +4,12 @@ use clap::Args;
 use jiff::Timestamp;
 
 use crate::engine::facts::Record;
-use crate::runs::{RunFilter, RunRow, Runs, Status};
+use crate::runs::{RunRow, Status};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::table;
+use crate::surfaces::door::{Door, Wanted};
 use crate::surfaces::shapes::runs::{moment, of_row};
 use crate::transcript::{Line, Tone, summary, words};
 
@@ -52,18 +53,18 @@ fn status(word: &str) -> Result<Status, String> {
 /// Lists runs.
 pub fn runs(session: &Session, args: &RunsArgs) -> Result<Exit, CliError> {
     let ui = &session.ui;
-    let runs = session.runs()?;
+    let door = session.door()?;
     let now = Timestamp::now();
-    let filter = RunFilter {
+    let wanted = Wanted {
         status: args.status,
         runbook: args.runbook.clone(),
-        actor: args.mine.then(|| session.actor(&runs)).transpose()?.map(|actor| actor.id),
+        actor: args.mine.then(|| door.myself()).transpose()?.map(|myself| myself.actor.id),
         incident: args.incident.clone(),
         since: args.since.as_deref().map(|text| moment("--since", text, now)).transpose().map_err(CliError::usage)?,
-        before: args.before.as_deref().map(|text| runs.find(text)).transpose()?.map(|row| row.number),
-        limit: Some(args.limit),
+        before: args.before.clone(),
+        limit: args.limit,
     };
-    let rows = runs.list(&filter)?;
+    let rows = door.list(&wanted)?;
     if !ui.human() {
         ui.result_rows(rows.iter().map(of_row).collect());
         return Ok(Exit::SUCCESS);
@@ -82,7 +83,7 @@ pub fn runs(session: &Session, args: &RunsArgs) -> Result<Exit, CliError> {
         );
     }
     for row in rows.iter().filter(|row| row.status == Status::Waiting).take(WAITING_MAX) {
-        waits(session, &runs, row, now)?;
+        waits(session, door.as_ref(), row, now)?;
     }
     if rows.len() as u64 >= u64::from(args.limit)
         && let Some(last) = rows.last()
@@ -93,9 +94,9 @@ pub fn runs(session: &Session, args: &RunsArgs) -> Result<Exit, CliError> {
 }
 
 /// A run that waits for nobody any more: it only has to be resumed.
-fn waits(session: &Session, runs: &Runs, row: &RunRow, now: Timestamp) -> Result<(), CliError> {
-    let answered = runs.answered(row)?;
-    let facts = runs.facts(row)?;
+fn waits(session: &Session, door: &dyn Door, row: &RunRow, now: Timestamp) -> Result<(), CliError> {
+    let answered = door.standing(row)?.answered;
+    let facts = door.facts(row)?;
     let late =
         |record: &Record| record.asked.as_ref().and_then(|asked| asked.expires).is_some_and(|expires| expires <= now);
     let why = match facts.questions().find(|(path, record)| answered.contains(path) || late(record)) {

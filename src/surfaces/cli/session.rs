@@ -13,12 +13,17 @@ use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::operator;
 use crate::surfaces::cli::ui::Ui;
+use crate::surfaces::client::{Remote, Wire};
+use crate::surfaces::door::{Door, Here};
 
 /// One invocation.
 pub struct Session {
     pub ui: Arc<Ui>,
     state_dir: Option<PathBuf>,
     caller: Caller,
+    /// The server whose runs are meant, and the authority to trust for it.
+    server: Option<String>,
+    ca: Option<PathBuf>,
 }
 
 impl Session {
@@ -33,7 +38,8 @@ impl Session {
             bearer: None,
             vouched: None,
         };
-        Session { ui, state_dir: globals.state_dir.clone(), caller }
+        let server = globals.server.clone().filter(|address| !address.is_empty());
+        Session { ui, state_dir: globals.state_dir.clone(), caller, server, ca: globals.ca.clone() }
     }
 
     /// The door, for the project that the working directory lies in.
@@ -41,9 +47,38 @@ impl Session {
     /// # Errors
     /// If the project file has problems, or there is no place for state.
     pub fn runs(&self) -> Result<Runs, CliError> {
+        if let Some(server) = &self.server {
+            let said = format!("this works with the files and the journal of this machine, not with those of {server}");
+            return Err(CliError::usage(said).hint("leave --server and RERAIL_SERVER out"));
+        }
         let here = std::env::current_dir().map_err(|error| CliError::io("finding", "the working directory", &error))?;
         let project = Project::discover(&here)?;
         Ok(Runs::open(self.state_dir()?, project, self.ui.redactor().clone()))
+    }
+
+    /// The runs that commands work with: those of the journal of this machine, or of the server that was named.
+    ///
+    /// # Errors
+    /// As [`Session::runs`]; if the server's address or the token can't be used. It is not asked anything yet.
+    pub fn door(&self) -> Result<Box<dyn Door>, CliError> {
+        let Some(server) = &self.server else { return Ok(Box::new(self.here()?)) };
+        let ui = Arc::clone(&self.ui);
+        let tell = Box::new(move |text: &str| ui.remark(text));
+        let wire = Wire::open(server, self.caller.token_file.as_deref(), self.ca.as_deref(), tell)?;
+        Ok(Box::new(Remote::new(wire)))
+    }
+
+    /// The runs of the journal of this machine, for what can be done only there.
+    ///
+    /// # Errors
+    /// As [`Session::runs`].
+    pub fn here(&self) -> Result<Here, CliError> {
+        Ok(Here::new(self.runs()?, self.caller.clone()))
+    }
+
+    /// The server whose runs are meant.
+    pub fn server(&self) -> Option<&str> {
+        self.server.as_deref()
     }
 
     /// Who is there, as far as this process can say.

@@ -6,16 +6,17 @@ use jiff::Timestamp;
 use crate::engine::event::Event;
 use crate::engine::facts::{Facts, RunState};
 use crate::engine::ids::StepPath;
-use crate::runbook::nearest::nearest;
-use crate::runs::{RunRow, Runs};
+use crate::runs::RunRow;
 use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::follow;
 use crate::surfaces::cli::session::Session;
-use crate::surfaces::shapes::run::{steps, whole};
+use crate::surfaces::door::{Door, Standing};
+use crate::surfaces::shapes::run::steps;
+use crate::surfaces::shapes::story;
 use crate::transcript::line::{self, Style};
-use crate::transcript::{Line, Tone, jsonl, summary, timeline, why, words};
+use crate::transcript::{Line, Tone, jsonl, summary, timeline, words};
 
 #[derive(Args, Debug)]
 pub struct ShowArgs {
@@ -38,20 +39,21 @@ pub struct ShowArgs {
 
 /// Shows a run.
 pub fn show(session: &Session, args: &ShowArgs) -> Result<Exit, CliError> {
-    let runs = session.runs()?;
-    let run = runs.find(&args.run)?;
+    let door = session.door()?;
+    let door = door.as_ref();
+    let run = door.find(&args.run)?;
     if args.follow {
-        return follow::follow(session, &runs, &run);
+        return follow::follow(session, door, &run);
     }
     let ui = &session.ui;
     if let Some(step) = &args.step {
-        return show_step(session, &runs.facts(&run)?, step);
+        return show_step(session, &door.facts(&run)?, step);
     }
     if let Some(step) = &args.why {
-        return show_why(session, &runs, &run, &runs.facts(&run)?, step.as_deref());
+        return show_why(session, door, &run, step.as_deref());
     }
     if args.timeline && ui.human() {
-        let (events, facts) = runs.story(&run)?;
+        let (events, facts) = door.story(&run)?;
         let width = ui.width.saturating_sub(40).min(timeline::WIDTH_DEFAULT);
         timeline::lines(&events, &facts, width, ui.marks).iter().for_each(|line| ui.result(line));
         return Ok(Exit::SUCCESS);
@@ -59,14 +61,14 @@ pub fn show(session: &Session, args: &ShowArgs) -> Result<Exit, CliError> {
     match ui.output {
         Output::Human => {}
         Output::Json | Output::Yaml | Output::Sarif | Output::Junit => {
-            ui.result_json(&whole(&runs, &run)?);
+            ui.result_json(&door.whole(&run)?);
             return Ok(Exit::SUCCESS);
         }
         Output::Jsonl => {}
     }
-    let shown = draw(session, &runs.events(&run)?)?;
+    let shown = draw(session, &door.events(&run)?)?;
     if ui.human() {
-        stands(session, &runs, &run, &shown)?;
+        stands(session, door, &run, &shown)?;
     }
     Ok(Exit::SUCCESS)
 }
@@ -88,29 +90,28 @@ fn draw(session: &Session, events: &[Event]) -> Result<Facts, CliError> {
 }
 
 /// Where it stands: nothing that is still being driven needs a person.
-fn stands(session: &Session, runs: &Runs, run: &RunRow, facts: &Facts) -> Result<(), CliError> {
+fn stands(session: &Session, door: &dyn Door, run: &RunRow, facts: &Facts) -> Result<(), CliError> {
     let ui = &session.ui;
-    let pending = runs.pending(run)?;
+    let Standing { pending, answered, driven, driver, signed } = door.standing(run)?;
     for signal in &pending {
         ui.result(&Line::of(Tone::Warn, "not taken up yet: ").add(Tone::Plain, signal));
     }
-    let answered = runs.answered(run)?;
     if pending.len() > answered.len() && run.ended_at.is_none() {
         ui.hint(&format!("if nobody drives it, it acts on this with  rerail resume {}", run.run));
     }
     if facts.state() == RunState::Running
-        && let Some(holder) = runs.holder(run)?
+        && let Some(holder) = driver
     {
         ui.result(&Line::of(
             Tone::Dim,
-            &match runs.is_driven(run)? {
+            &match driven {
                 true => format!("driven by {holder}; follow it with  rerail show {} --follow", run.run),
                 false => format!("nobody drives it now; last driven by {holder}"),
             },
         ));
     }
-    if let Some(signed) = runs.signed(run.run)? {
-        ui.remark(&signed.to_string());
+    if let Some(signed) = signed {
+        ui.remark(&signed);
     }
     summary::next_steps_now(facts, Some(Timestamp::now()), &answered).iter().for_each(|line| ui.result(line));
     Ok(())
@@ -120,7 +121,7 @@ fn show_step(session: &Session, facts: &Facts, name: &str) -> Result<Exit, CliEr
     let ui = &session.ui;
     let path = StepPath::new(name);
     let Some(record) = facts.step(&path) else {
-        return Err(no_step(facts, name));
+        return Err(story::no_step(facts, name).into());
     };
     if !ui.human() {
         let steps = steps(facts);
@@ -165,31 +166,16 @@ fn show_step(session: &Session, facts: &Facts, name: &str) -> Result<Exit, CliEr
 }
 
 /// Reasons are read by people; `-o json` of a run has the conditions and values as they are.
-fn show_why(session: &Session, runs: &Runs, run: &RunRow, facts: &Facts, step: Option<&str>) -> Result<Exit, CliError> {
+fn show_why(session: &Session, door: &dyn Door, run: &RunRow, step: Option<&str>) -> Result<Exit, CliError> {
     let ui = &session.ui;
     if !ui.human() {
         return Err(
             CliError::usage("--why is for people").hint("`show -o json` has conditions and values of each step")
         );
     }
-    // A run of another version can still say what was read, if not by which expression.
-    let program = runs.program(run).ok();
-    let lines = match step {
-        None => why::lines(facts, program.as_ref(), ui.marks),
-        Some(name) => {
-            why::of_step(facts, program.as_ref(), &StepPath::new(name), ui.marks).ok_or_else(|| no_step(facts, name))?
-        }
-    };
+    let lines = door.why(run, step, ui.marks)?;
     lines.iter().for_each(|line| ui.result(line));
     Ok(Exit::SUCCESS)
-}
-
-fn no_step(facts: &Facts, name: &str) -> CliError {
-    let said = CliError::usage(format!("step `{name}` is not in this run"));
-    match nearest(name, facts.steps.keys().map(StepPath::as_str)) {
-        Some(near) => said.hint(format!("did you mean `{near}`?")),
-        None => said,
-    }
 }
 
 fn values(session: &Session, heading: &str, map: &crate::script::value::Map) {

@@ -28,11 +28,11 @@ pub struct TakeArgs {
 
 /// Takes a run over and drives it on.
 pub fn take(session: &Session, args: TakeArgs) -> Result<Exit, CliError> {
-    let runs = session.runs()?;
-    let run = runs.find(&args.run)?;
-    let handover = runs.handover(&run)?;
-    let actor = session.actor_on(&runs, &run)?;
-    runs.may_take(&run, &actor)?;
+    let door = session.door()?;
+    let run = door.find(&args.run)?;
+    let handover = door.handover(&run)?;
+    let actor = door.actor_on(&run)?;
+    door.may_take(&run)?;
     let ui = &session.ui;
     let name = format!("{}/{}", run.runbook, run.run);
     tell(session, &name, &handover);
@@ -50,9 +50,9 @@ pub fn take(session: &Session, args: TakeArgs) -> Result<Exit, CliError> {
         ui.remark("asking the process that drives it to leave; what is running there ends first");
     }
     let said = ui.human().then(|| summary::resuming(&handover.facts));
-    foreground::drive(session, &runs, actor, |foreground| {
+    foreground::drive(session, door.as_ref(), actor, |foreground| {
         let foreground = Announced::before(Arc::clone(ui), said, foreground);
-        Ok(Begun::Left(Box::new(runs.take(&run, args.reason, foreground)?)))
+        Ok(Begun::Left(Box::new(door.take(&run, args.reason, foreground)?)))
     })
 }
 

@@ -10,6 +10,7 @@ use crate::runs::{TOKEN_DAYS_MAX, Token};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
+use crate::surfaces::door::Myself;
 use crate::transcript::{Line, Tone};
 
 #[derive(Args, Debug)]
@@ -83,11 +84,7 @@ pub fn token(session: &Session, args: &TokenArgs) -> Result<Exit, CliError> {
 /// Says who acts, and how that is known.
 pub fn whoami(session: &Session) -> Result<Exit, CliError> {
     let ui = &session.ui;
-    let runs = session.runs()?;
-    let actor = session.actor(&runs)?;
-    let people = &runs.project().settings.people;
-    let os_user = session.caller().os_users.first().cloned().unwrap_or_default();
-    let single = people.is_single_operator();
+    let Myself { actor, os_user, single_operator: single } = session.door()?.myself()?;
     if !ui.human() {
         ui.result_json(&json!({
             "id": actor.id,
@@ -100,7 +97,10 @@ pub fn whoami(session: &Session) -> Result<Exit, CliError> {
     }
     let roles = if actor.roles.is_empty() { "no role".to_owned() } else { actor.roles.join(", ") };
     let said = match (actor.person, single) {
-        (true, _) => format!("{}: {roles} (the user {os_user})", actor.id),
+        (true, _) => match os_user {
+            Some(os_user) => format!("{}: {roles} (the user {os_user})", actor.id),
+            None => format!("{}: {roles}", actor.id),
+        },
         (false, true) => format!("{}: the one operator; there are no `people` in rerail.yaml", actor.id),
         (false, false) => format!("{}: no person of this project; may look, rehearse and leave notes", actor.id),
     };

@@ -10,6 +10,7 @@ use crate::redact::Redactor;
 use crate::surfaces::cli::area::{Area, cut};
 use crate::surfaces::cli::args::{Colour, Globals, Output};
 use crate::surfaces::cli::attention::{Abilities, Progress};
+use crate::surfaces::shapes::plan::Telling;
 use crate::transcript::{Detail, Line, Marks, Tone};
 
 /// Results to standard output, everything else to standard error.
@@ -100,6 +101,11 @@ impl Ui {
     /// Whether everything is told, also how actions do what they do.
     pub fn tells_everything(&self) -> bool {
         self.detail == Detail::Events
+    }
+
+    /// How a rehearsal is told here.
+    pub fn telling(&self) -> Telling {
+        Telling { marks: self.marks, whole: self.tells_everything() }
     }
 
     /// Whether results are for a person.

@@ -4,15 +4,16 @@ use clap::Args;
 use serde_json::json;
 
 use crate::runbook::spec::Effect;
-use crate::runs::{Begun, Foreground, PreparedUndo, Rehearsed, Runs};
+use crate::runs::Begun;
 use crate::surfaces::cli::consent::{Consent, destructive};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::foreground;
 use crate::surfaces::cli::run::show_plan;
 use crate::surfaces::cli::session::Session;
+use crate::surfaces::door::Undoing;
 use crate::transcript::line::paths;
-use crate::transcript::{Plan, words};
+use crate::transcript::words;
 
 #[derive(Args, Debug)]
 pub struct UndoArgs {
@@ -38,33 +39,34 @@ pub struct UndoArgs {
 
 /// Takes a run back.
 pub fn undo(session: &Session, args: UndoArgs) -> Result<Exit, CliError> {
-    let runs = session.runs()?;
-    let run = runs.find(&args.run)?;
-    let prepared = runs.prepare_undo(&run, args.reason)?;
+    let door = session.door()?;
+    let run = door.find(&args.run)?;
+    let prepared = door.prepare_undo(&run, args.reason, session.ui.telling())?;
     if prepared.steps.is_empty() {
         return nothing(session, &prepared);
     }
-    let rehearsed = rehearse(session, &runs, &prepared)?;
-    let plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
+    let told = door.rehearse_undo(&prepared, session.ui.telling())?;
     if args.dry_run {
-        show_plan(&session.ui, &plan, &rehearsed);
-        let changes = args.detailed_exitcode && plan.changes_something();
+        show_plan(&session.ui, &told);
+        let changes = args.detailed_exitcode && told.changes_something;
         return Ok(if changes { Exit::PLAN_CHANGES } else { Exit::SUCCESS });
     }
     let ui = &session.ui;
     if ui.human() {
-        plan.lines(&rehearsed.facts, ui.marks, ui.tells_everything()).iter().for_each(|line| ui.progress(line));
+        told.lines.iter().for_each(|line| ui.progress(line));
     }
-    let actor = session.actor_on(&runs, &run)?;
+    let actor = door.actor_on(&run)?;
     let consent = consent(session, &prepared, args.yes, args.confirm.as_deref())?;
     if let Some(exit) = consent.refused(ui, "nothing was taken back") {
         return Ok(exit);
     }
-    foreground::drive(session, &runs, actor, |foreground| Ok(Begun::Left(Box::new(runs.undo(prepared, foreground)?))))
+    foreground::drive(session, door.as_ref(), actor, |foreground| {
+        Ok(Begun::Left(Box::new(door.undo(prepared, foreground)?)))
+    })
 }
 
 /// There is nothing to take back: either all is taken back, or nothing can be.
-fn nothing(session: &Session, prepared: &PreparedUndo) -> Result<Exit, CliError> {
+fn nothing(session: &Session, prepared: &Undoing) -> Result<Exit, CliError> {
     let name = format!("{}/{}", prepared.run.runbook, prepared.run.run);
     let stays: Vec<_> = prepared.without_undo.iter().chain(&prepared.unknown).cloned().collect();
     if !stays.is_empty() {
@@ -79,14 +81,10 @@ fn nothing(session: &Session, prepared: &PreparedUndo) -> Result<Exit, CliError>
     Ok(Exit::SUCCESS)
 }
 
-fn rehearse(session: &Session, runs: &Runs, prepared: &PreparedUndo) -> Result<Rehearsed, CliError> {
-    Ok(runs.rehearse_undo(prepared, Foreground::unheard(session.actor_on(runs, &prepared.run)?))?)
-}
-
 /// As before a run: `--yes` answers the question, and never stands in for a name.
-fn consent(session: &Session, prepared: &PreparedUndo, yes: bool, confirm: Option<&str>) -> Result<Consent, CliError> {
+fn consent(session: &Session, prepared: &Undoing, yes: bool, confirm: Option<&str>) -> Result<Consent, CliError> {
     let (run, worst) = (&prepared.run, prepared.worst());
-    let place = run.target.as_ref().unwrap_or(&run.runbook);
+    let place = prepared.place();
     if worst == Effect::Destructive {
         return destructive(session, place, confirm);
     }

@@ -129,7 +129,8 @@ fn show(session: &Session, report: &VerifyReport) {
     }
 }
 
-fn of_report(report: &VerifyReport) -> serde_json::Value {
+/// What was checked, for programs. Additive only.
+pub fn of_report(report: &VerifyReport) -> serde_json::Value {
     let damaged: Vec<_> =
         report.damaged.iter().map(|run| json!({ "number": run.number, "id": run.run, "why": run.why })).collect();
     let kept: Vec<_> = report

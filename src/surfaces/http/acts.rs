@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::engine::ids::RunId;
 use crate::runs::{Delivered, RunRow, Taken, Waiting, names_change};
+use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::http::call::{Answer, Call};
 use crate::surfaces::http::problem::Problem;
 use crate::surfaces::shapes::approvals::shown;
@@ -121,7 +122,11 @@ fn looked_at(call: &Call<'_>) -> Result<(Word, Waiting), Problem> {
 
 fn heard(waiting: &Waiting, taken: Taken, said: &str) -> Result<Answer, Problem> {
     let enough = match taken {
-        Taken::Refused(why) => return Err(Problem::new(409, why)),
+        Taken::Refused(why) => {
+            let run = waiting.run.run;
+            return Err(Problem { exit: Exit::USAGE, ..Problem::new(409, why) }
+                .hint(format!("see how it stands:  rerail show {run}")));
+        }
         Taken::Recorded { enough } => Some(enough),
         Taken::NotYet(_) => None,
     };

@@ -29,6 +29,9 @@ const STREAMS_MAX: usize = 512;
 /// How often something is sent where nothing happens: proxies close what is silent for a minute. Also how soon somebody who
 /// is no person any more hears nothing.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How often it is looked whether somebody still drives the run: one who leaves it, or dies, records nothing. One row and
+/// one lock each.
+const DRIVER_EVERY: Duration = Duration::from_millis(500);
 /// How long a client may take nothing.
 const TAKEN_WITHIN: Duration = Duration::from_secs(30);
 /// Events on their way to a client that is slower than the run.
@@ -133,6 +136,8 @@ async fn pass_on(
 ) -> Result<(), Problem> {
     let (mut pulse, mut leaving) = (server.pulse.clone(), server.leaving.subscribe());
     let (mut next, mut sent) = (from, run.last_seq);
+    let mut driven_before = None;
+    let mut beat = tokio::time::Instant::now() + HEARTBEAT;
     if !send(sender, "retry: 1000\n\n".to_owned()).await {
         return Ok(());
     }
@@ -141,11 +146,14 @@ async fn pass_on(
         pulse.borrow_and_update();
         let (door, row) = (Arc::clone(&runs), run.clone());
         let read = tokio::task::spawn_blocking(move || {
+            // Asked before the events are read: a driver that has left has committed what it will.
+            let driven = door.is_driven(&row)?;
             let row = door.existing(row.run)?.unwrap_or(row);
             let events = if row.last_seq >= next { door.events_from(&row, next)? } else { Vec::new() };
-            Ok::<_, Problem>((row, events))
+            Ok::<_, Problem>((row, events, driven))
         });
-        let (row, events) = read.await.map_err(|_| Problem::new(500, "reading the events ended in a panic"))??;
+        let (row, events, driven) =
+            read.await.map_err(|_| Problem::new(500, "reading the events ended in a panic"))??;
         for event in &events {
             let line = jsonl::event(event, run.run);
             let line = server.redactor().redact(&line).into_owned();
@@ -161,11 +169,21 @@ async fn pass_on(
         if !events.is_empty() {
             continue;
         }
+        if driven_before != Some(driven) {
+            driven_before = Some(driven);
+            if !send(sender, format!("event: driver\ndata: {{\"driven\":{driven}}}\n\n")).await {
+                return Ok(());
+            }
+        }
         tokio::select! {
             changed = pulse.changed() => if changed.is_err() { return Ok(()) },
             () = left(&mut leaving) => return Ok(()),
             () = sender.closed() => return Ok(()),
-            () = tokio::time::sleep(HEARTBEAT) => {
+            () = tokio::time::sleep(DRIVER_EVERY) => {
+                if tokio::time::Instant::now() < beat {
+                    continue;
+                }
+                beat = tokio::time::Instant::now() + HEARTBEAT;
                 if !send(sender, ": still here\n\n".to_owned()).await {
                     return Ok(());
                 }

@@ -7,6 +7,7 @@ use crate::runs::{RunFilter, Runs, Status};
 use crate::surfaces::http::call::{Answer, Call, plain_name};
 use crate::surfaces::http::openapi;
 use crate::surfaces::http::problem::Problem;
+use crate::surfaces::shapes::lines::of_lines;
 use crate::surfaces::shapes::{approvals, hold, run, runbook, runbooks, runs};
 
 /// Runs on one page unless more are asked for.
@@ -50,19 +51,32 @@ pub fn books(call: &Call<'_>) -> Result<Answer, Problem> {
 
 /// One runbook, as `rerail describe`.
 pub fn book(call: &Call<'_>) -> Result<Answer, Problem> {
+    let lines = call.parameters(&["lines"])?.iter().any(|(_, value)| value == "true");
     let name = plain_name("runbook", call.subject.as_deref().unwrap_or_default())?;
     let (program, faults) = call.runs.check(name)?;
     match program {
-        Some(program) => Ok(Answer::json(200, &runbook::of_program(&program))),
+        Some(program) => {
+            let mut json = runbook::of_program(&program);
+            if lines {
+                json["lines"] = of_lines(&runbook::lines(&program));
+            }
+            Ok(Answer::json(200, &json))
+        }
         None => Err(Problem { faults, ..Problem::new(422, format!("runbook `{name}` has problems")) }),
     }
 }
 
 /// A page of runs, as `rerail runs`; the next one is linked.
 pub fn page(call: &Call<'_>) -> Result<Answer, Problem> {
-    let known = ["status", "runbook", "incident", "operator", "since", "limit", "before"];
+    let known = ["status", "runbook", "incident", "operator", "since", "limit", "before", "find"];
     let given = call.parameters(&known)?;
     let get = |name: &str| given.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    if let Some(text) = get("find") {
+        return match given.len() {
+            1 => Ok(Answer::json(200, &json!([runs::of_row(&call.runs.find(text)?)]))),
+            _ => Err(Problem::new(400, "`find` names one run, and goes with no other parameter")),
+        };
+    }
     let limit = match get("limit") {
         None => PAGE,
         Some(text) => text.parse().ok().filter(|limit| (1..=PAGE_MAX).contains(limit)).ok_or_else(|| {

@@ -20,6 +20,7 @@ mod local_token;
 pub(in crate::surfaces) mod looks;
 mod mcp;
 mod metrics;
+mod moves;
 mod openapi;
 mod problem;
 mod rates;
@@ -27,6 +28,7 @@ mod routes;
 mod serve;
 mod service;
 pub(in crate::surfaces) mod starts;
+mod stories;
 mod tls;
 
 pub use authority::Authority;

@@ -43,6 +43,7 @@ fn operation(route: &Route) -> Json {
             ("200", "text/html")
         }
         Does::Look(_) if route.path == "/healthz" || route.path == "/metrics" => ("200", "text/plain"),
+        Does::Look(_) if route.path.ends_with("/export") => ("200", "*/*"),
         Does::Look(_) | Does::Rehearse(_) => ("200", "application/json"),
         Does::Act(..) | Does::Converse(_) | Does::Hear(_) => ("2XX", "application/json"),
     };
@@ -126,6 +127,7 @@ fn problem_schema() -> Json {
             "hints": { "type": "array", "items": { "type": "string" } },
             "exit_code": { "type": "integer", "description": "what the command line would have exited with" },
             "problems": { "type": "array", "items": { "type": "object" } },
+            "picture": { "type": ["string", "null"], "description": "the problems as the terminal draws them" },
         },
     })
 }

@@ -4,7 +4,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value as Json, json};
 
-use crate::runbook::problem::Problem as Fault;
+use crate::runbook::problem::{Problem as Fault, render};
 use crate::runs::{ErrorKind, RunsError};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
@@ -73,6 +73,7 @@ impl Problem {
             "hints": self.hints,
             "exit_code": self.exit.0,
             "problems": self.faults.iter().map(Fault::to_json).collect::<Vec<_>>(),
+            "picture": (!self.faults.is_empty()).then(|| render(&self.faults, false)),
         })
     }
 

@@ -15,7 +15,7 @@ use crate::surfaces::http::call::{Answer, Call, Knock};
 use crate::surfaces::http::hooks::Hook;
 use crate::surfaces::http::live::Telling;
 use crate::surfaces::http::problem::Problem;
-use crate::surfaces::http::{acts, looks, mcp, metrics, starts};
+use crate::surfaces::http::{acts, looks, mcp, metrics, moves, starts, stories};
 use crate::surfaces::web;
 
 /// What a route does with a request.
@@ -150,6 +150,15 @@ const fn hear(path: &'static str, summary: &'static str, hook: &'static dyn Hook
     Route { path, authority: Authority::Signed, does: Does::Hear(hook), summary, query: &[], body: nothing }
 }
 
+const fn rehearse(
+    path: &'static str,
+    summary: &'static str,
+    rehearse: fn(&Call<'_>) -> Result<Answer, Problem>,
+    body: fn() -> Json,
+) -> Route {
+    Route { path, authority: READ, does: Does::Rehearse(rehearse), summary, query: &[], body }
+}
+
 /// Every route there is.
 pub const TABLE: &[Route] = &[
     look("/healthz", Authority::Anybody, "Whether the process lives", looks::alive),
@@ -158,17 +167,26 @@ pub const TABLE: &[Route] = &[
     look("/api/v1/openapi.json", READ, "This description", looks::described),
     look("/api/v1/whoami", READ, "Who is calling, and in which roles", looks::whoami),
     Route { query: &["words"], ..look("/api/v1/runbooks", READ, "Runbooks, as `rerail list`", looks::books) },
-    look("/api/v1/runbooks/{runbook}", READ, "One runbook, as `rerail describe`", looks::book),
     Route {
-        path: "/api/v1/plans",
-        authority: READ,
-        does: Does::Rehearse(starts::plan),
-        summary: "Rehearse a runbook, as `rerail run --dry-run`: looks are real, nothing is changed or recorded",
-        query: &[],
-        body: asked,
+        query: &["lines"],
+        ..look("/api/v1/runbooks/{runbook}", READ, "One runbook, as `rerail describe`", looks::book)
     },
+    rehearse(
+        "/api/v1/checks",
+        "Check a start whole, as `rerail run` does before it asks: what it may change, and whether it may be started",
+        starts::check,
+        asked,
+    ),
+    rehearse(
+        "/api/v1/plans",
+        "Rehearse a runbook, as `rerail run --dry-run`; with `save` as `rerail plan`. Looks are real, nothing is changed",
+        starts::plan,
+        rehearsed,
+    ),
+    rehearse("/api/v1/plans/check", "Hold a saved plan against now", moves::look_at_plan, saved),
+    act("/api/v1/plans/apply", RUN, "Do exactly what a saved plan says, or nothing", moves::apply, apply),
     Route {
-        query: &["status", "runbook", "incident", "operator", "since", "limit", "before"],
+        query: &["status", "runbook", "incident", "operator", "since", "limit", "before", "find"],
         ..look("/api/v1/runs", READ, "Runs, newest first, as `rerail runs`; the next page is linked", looks::page)
     },
     Route {
@@ -184,6 +202,28 @@ pub const TABLE: &[Route] = &[
         query: &[],
         body: nothing,
     },
+    Route {
+        query: &["step", "signs"],
+        ..look("/api/v1/runs/{run}/why", READ, "Why it went this way, as `rerail show --why`", stories::why)
+    },
+    Route { query: &["signs"], ..look("/api/v1/runs/{run}/timeline", READ, "Where the time went", stories::timeline) },
+    Route {
+        query: &["format"],
+        ..look("/api/v1/runs/{run}/export", READ, "A run written out, as `rerail export`", stories::export)
+    },
+    Route {
+        query: &["before"],
+        ..look("/api/v1/runs/{run}/diff", READ, "What differs from another run, as `rerail diff`", stories::diff)
+    },
+    look("/api/v1/runs/{run}/verify", READ, "Whether its journal is what was written", stories::verify),
+    Route {
+        query: &["step", "may"],
+        ..look("/api/v1/runs/{run}/approval", READ, "The approval it waits for", stories::approval)
+    },
+    look("/api/v1/runs/{run}/handover", READ, "Where it stands for whoever takes it over", moves::handover),
+    act("/api/v1/runs/{run}/take", RUN, "Take a run over from whoever drives it", moves::take, reason),
+    rehearse("/api/v1/runs/{run}/undo/plan", "Say what taking a run back would do", moves::look_at_undo, look_back),
+    act("/api/v1/runs/{run}/undo", RUN, "Take back what an ended run changed", moves::undo, take_back),
     act("/api/v1/runs/{run}/cancel", RUN, "Stop a run at its next safe point", acts::cancel, reason),
     act("/api/v1/runs/{run}/pause", RUN, "Let a run start nothing new", acts::pause, reason),
     act("/api/v1/runs/{run}/resume", RUN, "Take a run up again, with decisions about steps", starts::resume, go_on),
@@ -295,20 +335,67 @@ fn nothing() -> Json {
 }
 
 fn asked() -> Json {
+    let pair = object(&["name", "text"], json!({ "name": text(), "text": text() }));
     object(
         &["runbook"],
         json!({
             "runbook": text(), "inputs": { "type": "object" }, "target": maybe(), "reason": maybe(), "incident": maybe(),
+            "typed": { "type": "array", "items": pair, "description": "values as texts, read by the types of the inputs" },
+            "file": pair,
         }),
     )
 }
 
-fn start() -> Json {
-    let mut schema = asked();
-    schema["properties"]["yes"] =
-        json!({ "type": "boolean", "description": "it may change something, and that is meant" });
-    schema["properties"]["confirm"] = json!({ "type": ["string", "null"], "description": "the target, or the runbook without one: it may destroy something" });
+/// The same schema with further properties.
+fn and(mut schema: Json, more: &[(&str, Json)]) -> Json {
+    for (name, property) in more {
+        schema["properties"][name] = property.clone();
+    }
     schema
+}
+
+fn signs() -> Json {
+    json!({ "enum": ["unicode", "ascii", null], "description": "tell it in lines as well, with these signs" })
+}
+
+fn whole() -> Json {
+    json!({ "type": "boolean", "description": "the lines also list how actions do what they do" })
+}
+
+fn agreement() -> [(&'static str, Json); 2] {
+    [
+        ("yes", json!({ "type": "boolean", "description": "it may change something, and that is meant" })),
+        (
+            "confirm",
+            json!({ "type": ["string", "null"], "description": "the target, or the runbook without one: it may destroy something" }),
+        ),
+    ]
+}
+
+fn rehearsed() -> Json {
+    let save = json!({ "type": ["string", "null"], "description": "save it as a plan that may be applied for so long, such as 1h" });
+    and(asked(), &[("told", signs()), ("whole", whole()), ("save", save)])
+}
+
+fn start() -> Json {
+    and(asked(), &agreement())
+}
+
+fn saved() -> Json {
+    object(&["plan"], json!({ "plan": text(), "again": { "type": "boolean" }, "told": signs(), "whole": whole() }))
+}
+
+fn apply() -> Json {
+    let plan = object(&["plan"], json!({ "plan": text(), "again": { "type": "boolean" }, "reason": maybe() }));
+    and(plan, &agreement())
+}
+
+fn look_back() -> Json {
+    object(&[], json!({ "told": signs(), "whole": whole() }))
+}
+
+fn take_back() -> Json {
+    and(reason(), &agreement())
 }
 
 fn reason() -> Json {

@@ -4,8 +4,10 @@
 
 pub mod approvals;
 pub mod hold;
+pub mod lines;
 pub mod plan;
 pub mod run;
 pub mod runbook;
 pub mod runbooks;
 pub mod runs;
+pub mod story;

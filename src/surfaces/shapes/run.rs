@@ -17,6 +17,9 @@ pub fn whole(runs: &Runs, run: &RunRow) -> Result<Json, RunsError> {
     let mut json = of_run(&facts);
     json["steps"] = steps(&facts);
     json["pending"] = json!(runs.pending(run)?);
+    json["answered"] = json!(runs.answered(run)?);
+    json["driven"] = json!(runs.is_driven(run)?);
+    json["driver"] = json!(runs.holder(run)?.map(|holder| holder.to_string()));
     json["checkpoint"] = json!(runs.signed(run.run)?.map(|line| line.to_string()));
     Ok(json)
 }

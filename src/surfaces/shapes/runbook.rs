@@ -2,12 +2,16 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::runbook::model::{Block, Body, IfBusy, Retry, Runbook, Step};
+use crate::runbook::model::{Block, Body, IfBusy, Input, Retry, Runbook, Step};
 use crate::runbook::program::Program;
 use crate::runbook::sites;
 use crate::runbook::snippet::{Piece, Snippet, Template, TemplateNode};
 use crate::runbook::source::Spanned;
+use crate::transcript::{Line, Tone, words};
 
+/// Columns of a step's line.
+const ID_WIDTH: usize = 16;
+const EFFECT_WIDTH: usize = 13;
 /// Items of a list that fit on the line of a step.
 const ITEMS_SHOWN: usize = 6;
 
@@ -134,6 +138,72 @@ pub fn written(template: &Template) -> String {
         TemplateNode::Map(entries) => {
             let entry = |(key, value): &(Spanned<String>, Template)| format!("{}: {}", key.value, written(value));
             format!("{{ {} }}", entries.iter().map(entry).collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+/// A runbook for people.
+pub fn lines(program: &Program) -> Vec<Line> {
+    let book = &program.runbook;
+    let mut lines = vec![Line::of(Tone::Strong, &book.name).add(Tone::Plain, &format!("  {}", book.title))];
+    let mut field = |name: &str, text: Option<&str>| {
+        let text = text.unwrap_or_default().trim_end();
+        for (at, line) in text.lines().enumerate() {
+            let name = if at == 0 { name } else { "" };
+            lines.push(Line::new().column(Tone::Dim, name, 10).add(Tone::Plain, line));
+        }
+    };
+    field("meaning", book.meaning.as_deref());
+    field("impact", book.impact.as_deref());
+    field("owner", book.owner.as_deref());
+    field("reviewed", book.reviewed.as_deref());
+    let effects: Vec<&str> = program.effects.iter().map(|effect| effect.word()).collect();
+    field("effects", Some(&effects.join(" ")));
+    let secrets: Vec<&str> = book.secrets.iter().map(|name| name.value.as_str()).collect();
+    field("secrets", Some(&secrets.join(" ")));
+    field("timeout", book.timeout.as_ref().map(written).as_deref());
+    field("group", group(book).as_deref());
+    let heading = |text: &str| [Line::new(), Line::of(Tone::Strong, text)];
+    if !book.inputs.is_empty() {
+        lines.extend(heading("Inputs"));
+        lines.extend(book.inputs.iter().map(input_line));
+    }
+    for (title, block) in [("Steps", &book.steps), ("On failure", &book.on_failure), ("Finally", &book.finally)] {
+        if !block.is_empty() {
+            lines.extend(heading(title));
+            step_lines(program, block, 1, &mut lines);
+        }
+    }
+    lines
+}
+
+fn input_line(input: &Input) -> Line {
+    let need = match (&input.default, input.required) {
+        (Some(default), _) => format!("default {}", words::quoted(default)),
+        (None, true) => "required".to_owned(),
+        (None, false) => "optional".to_owned(),
+    };
+    Line::of(Tone::Plain, "  ")
+        .column(Tone::Strong, &input.name.value, ID_WIDTH)
+        .column(Tone::Plain, input.ty.name(), 10)
+        .column(Tone::Dim, &need, 24)
+        .add(Tone::Plain, input.description.as_deref().unwrap_or_default())
+}
+
+fn step_lines(program: &Program, block: &Block, depth: usize, lines: &mut Vec<Line>) {
+    for step in block.iter() {
+        let effect = program.effect_of(step);
+        let tone = if effect.changes_the_world() { Tone::Warn } else { Tone::Dim };
+        let mut line = Line::of(Tone::Plain, &"  ".repeat(depth))
+            .column(Tone::Strong, &step.id, ID_WIDTH)
+            .column(tone, effect.word(), EFFECT_WIDTH)
+            .add(Tone::Plain, &what(step));
+        for (key, said) in manner(step) {
+            line = line.add(Tone::Dim, &format!("   {key} {said}"));
+        }
+        lines.push(line);
+        if let Some(inner) = step.body.inner() {
+            step_lines(program, inner, depth + 1, lines);
         }
     }
 }

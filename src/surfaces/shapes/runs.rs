@@ -24,6 +24,7 @@ pub fn of_row(row: &RunRow) -> Json {
         "started_at": row.started_at.to_string(),
         "ended_at": row.ended_at.map(|at| at.to_string()),
         "events": row.last_seq + 1,
+        "head": row.head.to_string(),
     })
 }
 

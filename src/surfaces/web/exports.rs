@@ -4,14 +4,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-use crate::surfaces::cli::export::{self, Format};
 use crate::surfaces::http::{Answer, Call, Problem};
+use crate::surfaces::shapes::story::{self, Format};
 use crate::transcript::picture;
 
 fn taken(call: &Call<'_>, format: Format, media_type: &'static str, end: &str) -> Result<Answer, Problem> {
     call.parameters(&[])?;
     let row = call.run()?;
-    let text = export::text(&call.runs, &row, format)?;
+    let text = story::export(&call.runs, &row, format)?;
     // A short id is letters and digits alone.
     let name = format!("attachment; filename=\"rerail-{}.{end}\"", row.run.short());
     Ok(Answer::text(media_type, text).with("content-disposition", name))
@@ -36,7 +36,7 @@ pub fn jsonl(call: &Call<'_>) -> Result<Answer, Problem> {
 pub fn svg(call: &Call<'_>) -> Result<Answer, Problem> {
     call.parameters(&["at"])?;
     let row = call.run()?;
-    let text = export::text(&call.runs, &row, Format::Svg)?;
+    let text = story::export(&call.runs, &row, Format::Svg)?;
     let hash = STANDARD.encode(Sha256::digest(picture::STYLE.as_bytes()));
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -31,7 +31,11 @@ fn asked(call: &Call<'_>, typed: &Typed) -> starts::Asked {
     let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     starts::Asked {
         runbook: call.subject.clone().unwrap_or_default(),
-        typed: typed.inputs.clone(),
+        typed: typed
+            .inputs
+            .iter()
+            .map(|(name, text)| starts::Typed { name: name.clone(), text: text.clone() })
+            .collect(),
         target: some(&typed.target),
         reason: some(&typed.reason),
         incident: some(&typed.incident),
@@ -75,9 +79,10 @@ pub fn plan(call: &Call<'_>) -> Result<Answer, Problem> {
 pub fn run(call: &Call<'_>, run: RunId) -> Result<Answer, Problem> {
     let typed = typed(call)?;
     let pairs = call.form();
-    let confirm = pairs.iter().find(|(name, text)| name == "confirm" && !text.is_empty()).map(|(_, text)| text.trim());
+    let confirm = pairs.iter().find(|(name, text)| name == "confirm" && !text.is_empty());
+    let confirm = confirm.map(|(_, text)| text.trim().to_owned());
     let yes = pairs.iter().any(|(name, text)| name == "yes" && text == "true");
-    let row = starts::begin(call, run, asked(call, &typed), yes, confirm)?;
+    let row = starts::begin(call, run, starts::Asked { yes, confirm, ..asked(call, &typed) })?;
     Ok(Answer::see(&view::run_url(&row)))
 }
 

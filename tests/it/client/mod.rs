@@ -1,3 +1,5 @@
 //! `rerail --server`: the real binary as a client of the real server, beside the same story told on one machine.
 
+mod moving;
+mod story;
 mod tls;

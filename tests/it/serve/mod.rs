@@ -5,6 +5,7 @@ mod described;
 mod driving;
 mod killed;
 pub mod kit;
+mod moves;
 mod once;
 mod operating;
 mod service;

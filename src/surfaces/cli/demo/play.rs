@@ -15,7 +15,9 @@ use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::foreground;
 use crate::surfaces::cli::run::show_plan;
 use crate::surfaces::cli::session::Session;
-use crate::transcript::{Line, Plan, Tone, escape, timeline};
+use crate::surfaces::door::Here;
+use crate::surfaces::shapes::plan::Told;
+use crate::transcript::{Line, Tone, escape, timeline};
 
 /// Characters of a timeline's row beside the time axis: name and remark.
 const TIMELINE_MARGIN: usize = 48;
@@ -30,34 +32,34 @@ pub fn run(session: &Session, args: &DemoArgs) -> Result<Exit, CliError> {
     let project = DemoProject::write(&stage).map_err(|error| CliError::io("writing", "the demo's project", &error))?;
     let state_dir = project.state_dir();
     let runs = Runs::open(state_dir.clone(), Project::discover(&project.root())?, session.ui.redactor().clone());
+    let here = Here::new(runs, session.caller().clone());
+    let runs = here.runs();
     let repair = stage.repair;
     // Programs get one result: that of the repair.
     let look = stage.look.filter(|_| session.ui.human());
     say(session, stage.outage.0, &stage.outage.1);
     if let Some(look) = look {
         say(session, "Diagnosis:", &format!("what `{}` finds; it only looks.", command(look)));
-        let found = start(session, &runs, look, None)?;
+        let found = start(session, &here, look, None)?;
         if ![Exit::SUCCESS, Exit::CRITICAL_FINDINGS].contains(&found) {
             return Ok(found);
         }
     }
     say(session, "Rehearsal:", &format!("what `{} --dry-run` shows; nothing is changed by it.", command(repair)));
     if session.ui.human() {
-        let rehearsed =
-            runs.rehearse(&runs.prepare(&request(repair, None))?, Foreground::unheard(session.actor(&runs)?))?;
-        let plan = Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
-        show_plan(&session.ui, &plan, &rehearsed);
+        let rehearsed = runs.rehearse(&runs.prepare(&request(repair, None))?, Foreground::unheard(here.actor()?))?;
+        show_plan(&session.ui, &Told::of(&rehearsed, session.ui.telling()));
     }
     let reason = match consent(session, repair) {
         Ok(reason) => reason,
         Err(exit) => return Ok(exit),
     };
     say(session, "Repair:", "every step is in the journal before it happens, and can be resumed.");
-    let mut exit = start(session, &runs, repair, Some(reason))?;
-    show_timeline(session, &runs)?;
+    let mut exit = start(session, &here, repair, Some(reason))?;
+    show_timeline(session, runs)?;
     if let Some(look) = look.filter(|_| exit == Exit::SUCCESS) {
         say(session, "Proof:", "the look that failed, once more.");
-        exit = start(session, &runs, look, None)?;
+        exit = start(session, &here, look, None)?;
     }
     what_next(session, args, &stage, &state_dir);
     Ok(exit)
@@ -77,9 +79,9 @@ fn request(runbook: &str, reason: Option<&str>) -> StartRequest {
     }
 }
 
-fn start(session: &Session, runs: &Runs, runbook: &str, reason: Option<&str>) -> Result<Exit, CliError> {
-    let prepared = runs.prepare(&request(runbook, reason))?;
-    foreground::drive(session, runs, session.actor(runs)?, |foreground| runs.start(prepared, foreground))
+fn start(session: &Session, here: &Here, runbook: &str, reason: Option<&str>) -> Result<Exit, CliError> {
+    let prepared = here.runs().prepare(&request(runbook, reason))?;
+    foreground::drive(session, here, here.actor()?, |foreground| here.runs().start(prepared, foreground))
 }
 
 /// Asks once. Where nobody can be asked the demo answers for itself, and says so here and in the record.

@@ -1,0 +1,563 @@
+//! Runs of a server, as commands meet them.
+//!
+//! Shapes of the server become what the door of the journal gives, so that the same code shows them.
+
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value as Json, json};
+
+use crate::engine::approvals::Approval;
+use crate::engine::event::{Actor, Decision, Event, Hold};
+use crate::engine::facts::{Facts, RunState};
+use crate::engine::ids::{RunId, StepPath};
+use crate::runbook::spec::Effect;
+use crate::runs::{
+    Begun, DecideRequest, Delivered, ErrorKind, Followed, Foreground, Handover, LastHold, Left, RunRow, RunsError,
+    StartRequest, Status, Taken, Waiting, Watcher, Why,
+};
+use crate::script::value::Value;
+use crate::surfaces::client::watch::{Hears, Watched, watch};
+use crate::surfaces::client::wire::{Wire, refused, strange};
+use crate::surfaces::door::{Asking, Door, Myself, Ready, Standing, UndoWay, Undoing, Wanted, Warnings, Way};
+use crate::surfaces::shapes::lines::{to_lines, word_of};
+use crate::surfaces::shapes::plan::{Telling, Told, to_changes};
+use crate::surfaces::shapes::story::Format;
+use crate::transcript::{Line, Marks};
+
+/// Runs on one page of a server.
+const PAGE_MAX: u32 = 500;
+/// How long is waited for the signature at the end of a run, which comes behind its last event.
+const SIGNED_WITHIN: Duration = Duration::from_secs(2);
+/// How often is looked whether it is there.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// The door of a server.
+pub struct Remote {
+    wire: Wire,
+}
+
+impl Remote {
+    /// Runs at the other end of this wire.
+    pub fn new(wire: Wire) -> Remote {
+        Remote { wire }
+    }
+
+    fn look(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Json, RunsError> {
+        self.wire.get(&[&["api", "v1"], path].concat(), query)?.json()
+    }
+
+    fn look_at(&self, run: RunId, what: &[&str], query: &[(&str, &str)]) -> Result<Json, RunsError> {
+        self.look(&[&["runs", &run.uuid()], what].concat(), query)
+    }
+
+    fn act(&self, run: RunId, what: &str, body: &Json) -> Result<Json, RunsError> {
+        self.wire.act(&["api", "v1", "runs", &run.uuid(), what], body)?.json()
+    }
+
+    fn facts_of(&self, run: RunId) -> Result<Facts, RunsError> {
+        let events =
+            events(&self.wire.get(&["api", "v1", "runs", &run.uuid(), "export"], &[("format", "jsonl")])?.text)?;
+        Facts::fold(&events).map_err(|error| RunsError::new(ErrorKind::Damaged, error.to_string()))
+    }
+
+    /// An approval of the server, with the change as its run recorded it.
+    fn waiting(&self, json: &Json, run: &RunRow, facts: &Facts, actor: &Actor) -> Result<Waiting, RunsError> {
+        let step = StepPath::new(json["step"].as_str().unwrap_or_default());
+        let found: Option<&Approval> = facts.approvals.at(&step);
+        let approval = found.cloned().ok_or_else(|| strange(&format!("the run has no approval at `{step}`")))?;
+        let requester = facts.started.as_ref().map(|started| started.actor.clone()).unwrap_or_default();
+        Ok(Waiting {
+            run: run.clone(),
+            approval,
+            requester,
+            actor: actor.clone(),
+            who: texts(&json["who"]),
+            refused: json["why_not"].as_str().map(str::to_owned),
+            said: Vec::new(),
+        })
+    }
+
+    /// Shows a run from its next event on; everything before is known.
+    fn show(&self, run: RunId, mut facts: Facts, mut foreground: Foreground) -> Result<Left, RunsError> {
+        let myself = self.myself()?;
+        let hears = Hears::Foreground { foreground: &mut foreground, myself: &myself };
+        let why = match watch(&self.wire, run, &mut facts, hears)? {
+            Watched::Stands(why) => why,
+            Watched::Detached => Why::Interrupted,
+        };
+        drop(foreground);
+        Ok(self.left(run, facts, why))
+    }
+}
+
+impl Door for Remote {
+    fn myself(&self) -> Result<Myself, RunsError> {
+        let json = self.look(&["whoami"], &[])?;
+        let actor = Actor {
+            id: text(&json["id"]),
+            via: "http".to_owned(),
+            roles: texts(&json["roles"]),
+            person: json["person"] == true,
+            agent: None,
+        };
+        Ok(Myself { actor, os_user: None, single_operator: json["single_operator"] == true })
+    }
+
+    fn actor_on(&self, _: &RunRow) -> Result<Actor, RunsError> {
+        Ok(self.myself()?.actor)
+    }
+
+    fn goes_on(&self) -> bool {
+        true
+    }
+
+    fn find(&self, text: &str) -> Result<RunRow, RunsError> {
+        let rows = self.look(&["runs"], &[("find", text)])?;
+        row(&rows[0])
+    }
+
+    fn list(&self, wanted: &Wanted) -> Result<Vec<RunRow>, RunsError> {
+        let since = wanted.since.map(|since| since.to_string());
+        let mut before = wanted.before.clone();
+        let mut rows = Vec::new();
+        while rows.len() < wanted.limit as usize {
+            let left = wanted.limit - u32::try_from(rows.len()).unwrap_or(wanted.limit);
+            let limit = left.min(PAGE_MAX).to_string();
+            let mut query = vec![("limit", limit.as_str())];
+            query.extend(wanted.status.map(|status| ("status", status.word())));
+            query.extend(wanted.runbook.as_deref().map(|name| ("runbook", name)));
+            query.extend(wanted.actor.as_deref().map(|name| ("operator", name)));
+            query.extend(wanted.incident.as_deref().map(|id| ("incident", id)));
+            query.extend(since.as_deref().map(|since| ("since", since)));
+            query.extend(before.as_deref().map(|id| ("before", id)));
+            let reply = self.wire.get(&["api", "v1", "runs"], &query)?;
+            let page: Vec<RunRow> =
+                reply.json()?.as_array().into_iter().flatten().map(row).collect::<Result<_, _>>()?;
+            before = page.last().map(|row| row.run.uuid());
+            rows.extend(page);
+            if !reply.more || before.is_none() {
+                break;
+            }
+        }
+        Ok(rows)
+    }
+
+    fn events(&self, run: &RunRow) -> Result<Vec<Event>, RunsError> {
+        events(&self.export(run, Format::Jsonl)?)
+    }
+
+    fn whole(&self, run: &RunRow) -> Result<Json, RunsError> {
+        self.look_at(run.run, &[], &[])
+    }
+
+    fn standing(&self, run: &RunRow) -> Result<Standing, RunsError> {
+        let json = self.whole(run)?;
+        Ok(Standing {
+            pending: texts(&json["pending"]),
+            answered: texts(&json["answered"]).into_iter().map(StepPath::new).collect(),
+            driven: json["driven"] == true,
+            driver: json["driver"].as_str().map(str::to_owned),
+            signed: json["checkpoint"].as_str().map(str::to_owned),
+        })
+    }
+
+    fn why(&self, run: &RunRow, step: Option<&str>, marks: Marks) -> Result<Vec<Line>, RunsError> {
+        let mut query = vec![("signs", word_of(marks))];
+        query.extend(step.map(|step| ("step", step)));
+        Ok(to_lines(&self.look_at(run.run, &["why"], &query)?["lines"]))
+    }
+
+    fn export(&self, run: &RunRow, format: Format) -> Result<String, RunsError> {
+        Ok(self.wire.get(&["api", "v1", "runs", &run.run.uuid(), "export"], &[("format", format.word())])?.text)
+    }
+
+    fn books(&self, words: &[String]) -> Result<(Vec<Json>, bool), RunsError> {
+        let rows = match words {
+            [] => self.look(&["runbooks"], &[])?,
+            words => self.look(&["runbooks"], &[("words", &words.join(" "))])?,
+        };
+        let rows: Vec<Json> = rows.as_array().cloned().unwrap_or_default();
+        let problems = rows.iter().any(|row| row["valid"] == false);
+        Ok((rows, problems))
+    }
+
+    fn book(&self, name: &str) -> Result<(Json, Vec<Line>), RunsError> {
+        let mut json = self.look(&["runbooks", named(name)?], &[("lines", "true")])?;
+        let lines = json.as_object_mut().and_then(|object| object.remove("lines")).unwrap_or_default();
+        Ok((json, to_lines(&lines)))
+    }
+
+    fn cancel(&self, run: &RunRow, reason: Option<String>) -> Result<Delivered, RunsError> {
+        self.act(run.run, "cancel", &because(reason))?;
+        // The server acts on it, whoever drives the run.
+        Ok(Delivered::ToDriver)
+    }
+
+    fn pause(&self, run: &RunRow, reason: Option<String>) -> Result<Delivered, RunsError> {
+        let json = self.act(run.run, "pause", &because(reason))?;
+        Ok(if json["driven"] == true { Delivered::ToDriver } else { Delivered::Kept })
+    }
+
+    fn answer(
+        &self,
+        run: &RunRow,
+        step: Option<&str>,
+        typed: &[(String, String)],
+    ) -> Result<(StepPath, Delivered), RunsError> {
+        let json = self.act(run.run, "answer", &answer(step, typed))?;
+        Ok((StepPath::new(text(&json["step"])), Delivered::ToDriver))
+    }
+
+    fn note(&self, run: &RunRow, text: &str) -> Result<(), RunsError> {
+        self.act(run.run, "note", &json!({ "text": text })).map(drop)
+    }
+
+    fn approvals(&self) -> Result<Vec<Waiting>, RunsError> {
+        let rows = self.look(&["approvals"], &[])?;
+        let rows = rows.as_array().cloned().unwrap_or_default();
+        let Some(_) = rows.first() else { return Ok(Vec::new()) };
+        let actor = self.myself()?.actor;
+        let mut known: Vec<(String, RunRow, Facts)> = Vec::new();
+        let mut waiting = Vec::new();
+        for json in &rows {
+            let id = text(&json["run"]);
+            if !known.iter().any(|(known, ..)| *known == id) {
+                let run = self.find(&id)?;
+                let facts = self.facts_of(run.run)?;
+                known.push((id.clone(), run, facts));
+            }
+            for (_, run, facts) in known.iter().filter(|(known, ..)| *known == id) {
+                waiting.push(self.waiting(json, run, facts, &actor)?);
+            }
+        }
+        Ok(waiting)
+    }
+
+    fn approval(&self, run: &RunRow, step: Option<&str>) -> Result<Waiting, RunsError> {
+        let query: Vec<(&str, &str)> = step.map(|step| ("step", step)).into_iter().collect();
+        let json = self.look_at(run.run, &["approval"], &query)?;
+        self.waiting(&json, run, &self.facts_of(run.run)?, &self.myself()?.actor)
+    }
+
+    fn may_approve(&self, waiting: &Waiting) -> Result<(), RunsError> {
+        let step = waiting.approval.request.step.as_str();
+        self.look_at(waiting.run.run, &["approval"], &[("step", step), ("may", "true")]).map(drop)
+    }
+
+    fn approve(&self, waiting: &Waiting, _: String, reason: Option<&str>) -> Result<Taken, RunsError> {
+        let json = self.act(waiting.run.run, "approve", &word(waiting, reason))?;
+        Ok(taken(&json))
+    }
+
+    fn reject(&self, waiting: &Waiting, reason: &str) -> Result<Taken, RunsError> {
+        let json = self.act(waiting.run.run, "reject", &word(waiting, Some(reason)))?;
+        Ok(taken(&json))
+    }
+
+    fn hold(&self, reason: &str) -> Result<Option<Hold>, RunsError> {
+        let before = self.last_hold()?.and_then(LastHold::on);
+        self.wire.act(&["api", "v1", "hold"], &json!({ "on": true, "reason": reason }))?;
+        Ok(before)
+    }
+
+    fn lift(&self) -> Result<Option<Hold>, RunsError> {
+        let before = self.last_hold()?.and_then(LastHold::on);
+        self.wire.act(&["api", "v1", "hold"], &json!({ "on": false }))?;
+        Ok(before)
+    }
+
+    fn last_hold(&self) -> Result<Option<LastHold>, RunsError> {
+        let json = self.look(&["hold"], &[])?;
+        let Some(since) = json["since"].as_str() else { return Ok(None) };
+        let actor = |id: &Json, via: &Json| Actor::new(text(id), via.as_str().unwrap_or("cli"));
+        let hold = Hold {
+            actor: actor(&json["by"], &json["via"]),
+            since: since.parse().map_err(|_| strange("a time is none"))?,
+            reason: text(&json["reason"]),
+        };
+        let at = json["lifted_at"].as_str().and_then(|at| at.parse().ok());
+        Ok(Some(LastHold { hold, lifted: at.map(|at| (actor(&json["lifted_by"], &json["lifted_via"]), at)) }))
+    }
+
+    fn prepare(&self, request: &StartRequest) -> Result<Ready, RunsError> {
+        let typed: Vec<Json> =
+            request.inputs.iter().map(|(name, text)| json!({ "name": name, "text": text })).collect();
+        let mut body = json!({ "runbook": named(&request.runbook)?, "typed": typed });
+        let file = request.inputs_file.as_ref().map(|(name, text)| json!({ "name": name, "text": text }));
+        let texts = [("target", &request.target), ("reason", &request.reason), ("incident", &request.incident)];
+        for (name, value) in texts {
+            if let Some(value) = value {
+                body[name] = json!(value);
+            }
+        }
+        if let Some(file) = file {
+            body["file"] = file;
+        }
+        let json = self.wire.rehearse(&["api", "v1", "checks"], &body)?.json()?;
+        let asking = Asking {
+            runbook: text(&json["runbook"]),
+            target: json["target"].as_str().map(str::to_owned),
+            effects: read(&json["effects"])?,
+            changes: to_changes(&json["changes"]).ok_or_else(|| strange("a change is none"))?,
+        };
+        let refused = json["refused"].is_object().then(|| refused(&json["refused"]));
+        Ok(Ready { asking, warnings: Warnings::Picture(text(&json["picture"])), way: Way::There { body, refused } })
+    }
+
+    fn may_start(&self, ready: &Ready) -> Result<(), RunsError> {
+        match &ready.way {
+            Way::There { refused: Some(error), .. } => {
+                let mut again = RunsError::new(error.kind, error.message.clone());
+                again.hints.clone_from(&error.hints);
+                Err(again)
+            }
+            Way::There { refused: None, .. } | Way::Here(_) => Ok(()),
+        }
+    }
+
+    fn rehearse(&self, ready: &Ready, telling: Telling) -> Result<Told, RunsError> {
+        let mut body = body_of(ready)?.clone();
+        body["told"] = json!(word_of(telling.marks));
+        body["whole"] = json!(telling.whole);
+        Ok(Told::read(self.wire.rehearse(&["api", "v1", "plans"], &body)?.json()?))
+    }
+
+    fn start(&self, ready: Ready, foreground: Foreground) -> Result<Begun, RunsError> {
+        let mut body = body_of(&ready)?.clone();
+        // What the person said to what was listed; destroying is agreed to by its name.
+        body["yes"] = json!(true);
+        if ready.asking.worst() == Effect::Destructive {
+            body["confirm"] = json!(ready.asking.place());
+        }
+        let json = self.wire.act(&["api", "v1", "runs"], &body)?.json()?;
+        let id = text(&json["id"]);
+        if json["attached"] == true {
+            return Ok(Begun::Attach(Box::new(self.find(&id)?)));
+        }
+        let run: RunId = id.parse().map_err(|_| strange("a run has no id"))?;
+        Ok(Begun::Left(Box::new(self.show(run, Facts::default(), foreground)?)))
+    }
+
+    fn resume(
+        &self,
+        run: &RunRow,
+        decisions: Vec<DecideRequest>,
+        reason: Option<String>,
+        foreground: Foreground,
+    ) -> Result<Left, RunsError> {
+        let facts = self.facts_of(run.run)?;
+        let of = |wanted: Decision| {
+            let those = decisions.iter().filter(|decision| decision.decision == wanted);
+            those.map(|decision| decision.step.as_str()).collect::<Vec<_>>()
+        };
+        let done = decisions.iter().filter(|decision| decision.decision == Decision::Done).map(
+            |decision| json!({ "step": decision.step, "outputs": Value::Map(decision.outputs.clone()).to_plain() }),
+        );
+        let mut body = json!({
+            "retry": of(Decision::Retry),
+            "skip": of(Decision::Skip),
+            "not_done": of(Decision::NotDone),
+            "done": done.collect::<Vec<_>>(),
+        });
+        if let Some(reason) = reason {
+            body["reason"] = json!(reason);
+        }
+        self.act(run.run, "resume", &body)?;
+        self.show(run.run, facts, foreground)
+    }
+
+    fn handover(&self, run: &RunRow) -> Result<Handover, RunsError> {
+        let json = self.look_at(run.run, &["handover"], &[])?;
+        Ok(Handover {
+            facts: self.facts_of(run.run)?,
+            from: Actor::new(text(&json["from"]), text(&json["via"])),
+            driven: json["driven"] == true,
+            next: json["next"].as_str().map(StepPath::new),
+        })
+    }
+
+    fn may_take(&self, _: &RunRow) -> Result<(), RunsError> {
+        // The server says so when it is asked to.
+        Ok(())
+    }
+
+    fn take(&self, run: &RunRow, reason: Option<String>, foreground: Foreground) -> Result<Left, RunsError> {
+        let facts = self.facts_of(run.run)?;
+        self.act(run.run, "take", &because(reason))?;
+        self.show(run.run, facts, foreground)
+    }
+
+    fn prepare_undo(&self, run: &RunRow, reason: Option<String>, telling: Telling) -> Result<Undoing, RunsError> {
+        let path = ["api", "v1", "runs", &run.run.uuid(), "undo", "plan"];
+        let mut json =
+            self.wire.rehearse(&path, &json!({ "told": word_of(telling.marks), "whole": telling.whole }))?.json()?;
+        let undo = json.as_object_mut().and_then(|object| object.remove("undo")).unwrap_or_default();
+        let paths = |json: &Json| texts(json).into_iter().map(StepPath::new).collect();
+        Ok(Undoing {
+            run: run.clone(),
+            steps: to_changes(&undo["steps"]).ok_or_else(|| strange("a step is none"))?,
+            without_undo: paths(&undo["without_undo"]),
+            unknown: paths(&undo["unknown"]),
+            way: UndoWay::There { told: Box::new(Told::read(json)), reason },
+        })
+    }
+
+    fn rehearse_undo(&self, undoing: &Undoing, _: Telling) -> Result<Told, RunsError> {
+        match &undoing.way {
+            UndoWay::There { told, .. } => Ok(Told::clone(told)),
+            UndoWay::Here(_) => Err(elsewhere()),
+        }
+    }
+
+    fn undo(&self, undoing: Undoing, foreground: Foreground) -> Result<Left, RunsError> {
+        let UndoWay::There { reason, .. } = &undoing.way else { return Err(elsewhere()) };
+        let run = undoing.run.run;
+        let facts = self.facts_of(run)?;
+        let mut body = because(reason.clone());
+        // What the person said to what was listed; destroying is agreed to by its name.
+        body["yes"] = json!(true);
+        if undoing.worst() == Effect::Destructive {
+            body["confirm"] = json!(undoing.place());
+        }
+        self.act(run, "undo", &body)?;
+        self.show(run, facts, foreground)
+    }
+
+    fn follow(&self, run: &RunRow, watcher: &mut dyn Watcher, detach: &Receiver<()>) -> Result<Followed, RunsError> {
+        let mut facts = Facts::default();
+        let why = watch(&self.wire, run.run, &mut facts, Hears::Follower { watcher, detach })?;
+        Ok(Followed {
+            facts,
+            why: match why {
+                Watched::Stands(why) => crate::runs::Parted::Stands(why),
+                Watched::Detached => crate::runs::Parted::Detached,
+            },
+        })
+    }
+
+    fn left(&self, run: RunId, facts: Facts, why: Why) -> Left {
+        let ended = why == Why::Ended && matches!(facts.state(), RunState::Ended(_));
+        let began = Instant::now();
+        let mut signed = None;
+        while ended && signed.is_none() && began.elapsed() < SIGNED_WITHIN {
+            // The run has ended all the same: whoever wants its signature can look again.
+            let Ok(json) = self.look_at(run, &[], &[]) else { break };
+            signed = json["checkpoint"].as_str().map(|line| Ok(line.to_owned()));
+            if signed.is_none() {
+                std::thread::sleep(LOOK_EVERY);
+            }
+        }
+        Left { run, facts, why, signed }
+    }
+}
+
+/// A server knows runbooks by their names.
+fn named(runbook: &str) -> Result<&str, RunsError> {
+    if !runbook.contains('/') && !runbook.ends_with(".yaml") {
+        return Ok(runbook);
+    }
+    let said = format!("`{runbook}` is a file of this machine, and the server has runbooks of its own");
+    Err(RunsError::new(ErrorKind::Usage, said)
+        .hint("name one of those:  rerail list")
+        .hint("to run this file leave --server and RERAIL_SERVER out"))
+}
+
+fn body_of(ready: &Ready) -> Result<&Json, RunsError> {
+    match &ready.way {
+        Way::There { body, .. } => Ok(body),
+        Way::Here(_) => Err(elsewhere()),
+    }
+}
+
+/// What another door has prepared: no command mixes them.
+fn elsewhere() -> RunsError {
+    RunsError::new(ErrorKind::Internal, "this was prepared at another door; this is a bug")
+}
+
+fn because(reason: Option<String>) -> Json {
+    reason.map_or_else(|| json!({}), |reason| json!({ "reason": reason }))
+}
+
+/// An answer as the server takes it: one text, or one for each field.
+pub fn answer(step: Option<&str>, typed: &[(String, String)]) -> Json {
+    let mut body = match typed {
+        [(key, text)] if key == "answer" => json!({ "answer": text }),
+        fields => {
+            let fields = fields.iter().map(|(key, text)| (key.clone(), Json::from(text.as_str()))).collect();
+            json!({ "fields": Json::Object(fields) })
+        }
+    };
+    if let Some(step) = step {
+        body["step"] = json!(step);
+    }
+    body
+}
+
+fn word(waiting: &Waiting, reason: Option<&str>) -> Json {
+    let request = &waiting.approval.request;
+    let mut body = json!({ "step": request.step, "change": request.change });
+    if let Some(reason) = reason {
+        body["reason"] = json!(reason);
+    }
+    body
+}
+
+/// What came of a word. The server takes it up, if nobody has so far.
+fn taken(json: &Json) -> Taken {
+    match json["enough"].as_bool() {
+        Some(enough) => Taken::Recorded { enough },
+        None => Taken::NotYet(Delivered::ToDriver),
+    }
+}
+
+fn text(json: &Json) -> String {
+    json.as_str().unwrap_or_default().to_owned()
+}
+
+fn texts(json: &Json) -> Vec<String> {
+    json.as_array().into_iter().flatten().map(text).collect()
+}
+
+fn read<T: DeserializeOwned>(json: &Json) -> Result<T, RunsError> {
+    serde_json::from_value(json.clone()).map_err(|error| strange(&error.to_string()))
+}
+
+/// A run of a list.
+fn row(json: &Json) -> Result<RunRow, RunsError> {
+    let broken = |what: &str| strange(&format!("a run has no right `{what}`"));
+    let time = |name: &str| json[name].as_str().and_then(|text| text.parse().ok());
+    Ok(RunRow {
+        number: json["number"].as_u64().ok_or_else(|| broken("number"))?,
+        run: text(&json["id"]).parse().map_err(|_| broken("id"))?,
+        runbook: text(&json["runbook"]),
+        title: text(&json["title"]),
+        target: json["target"].as_str().map(str::to_owned),
+        actor: Actor::new(text(&json["operator"]), text(&json["via"])),
+        incident: json["incident"].as_str().map(str::to_owned),
+        status: json["status"].as_str().and_then(Status::from_word).ok_or_else(|| broken("status"))?,
+        started_at: time("started_at").ok_or_else(|| broken("started_at"))?,
+        ended_at: time("ended_at"),
+        last_seq: json["events"].as_u64().and_then(|count| count.checked_sub(1)).ok_or_else(|| broken("events"))?,
+        head: read(&json["head"])?,
+        fence: 0,
+    })
+}
+
+/// The events of an export.
+fn events(text: &str) -> Result<Vec<Event>, RunsError> {
+    text.lines().map(event).collect()
+}
+
+/// One event, without what is told of it beside.
+pub fn event(line: &str) -> Result<Event, RunsError> {
+    let mut json: Json = serde_json::from_str(line).map_err(|error| strange(&error.to_string()))?;
+    let begins = json["type"] == "run.started";
+    if let Some(object) = json.as_object_mut() {
+        for beside in ["prev", "hash"].into_iter().chain((!begins).then_some("run")) {
+            object.remove(beside);
+        }
+    }
+    serde_json::from_value(json).map_err(|error| strange(&format!("an event can't be read: {error}")))
+}
