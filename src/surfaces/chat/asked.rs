@@ -27,6 +27,16 @@ impl Kind {
         }
     }
 
+    /// The word for what comes from it, beside what alerts come from.
+    pub fn source(self) -> &'static str {
+        match self {
+            Kind::Slack => "chat.slack",
+            Kind::Mattermost => "chat.mattermost",
+            Kind::Discord => "chat.discord",
+            Kind::Generic => "chat.generic",
+        }
+    }
+
     /// The name as people write it.
     pub fn name(self) -> &'static str {
         match self {

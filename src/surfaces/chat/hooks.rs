@@ -18,7 +18,7 @@ pub struct Door(pub Kind);
 
 impl Hook for Door {
     fn source(&self) -> &'static str {
-        self.0.word()
+        self.0.source()
     }
 
     fn prove(&self, runs: &Runs, sent: &Sent) -> Result<Heard, Problem> {

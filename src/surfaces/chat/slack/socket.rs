@@ -186,7 +186,7 @@ fn hear(server: &Arc<Server>, runs: &Arc<Runs>, json: &Json) -> Heard {
     };
     if let Some((name, asked)) = parcel {
         let kept = serde_json::to_string(&asked).map_err(|error| error.to_string()).and_then(|body| {
-            let received = Received { source: Kind::Slack.word(), id: &name, body: &body };
+            let received = Received { source: Kind::Slack.source(), id: &name, body: &body };
             runs.receive(&received).map_err(|error| error.message)
         });
         if let Err(why) = kept {
