@@ -188,7 +188,7 @@ fn hostile_text_stays_text_and_other_channels_stay_closed() {
     let hostile = "<!channel> <@UBEN> <https://evil.example|click> ``` *b*";
     let say = serde_json::json!(hostile);
     let body = format!(
-        "inputs: {{ base: {{ type: url }} }}\nsteps:\n  - {{ id: say, uses: run.note, with: {{ text: x }} }}\n  - id: f\n    findings: [{{ level: critical, say: {say} }}]\n"
+        "inputs: {{ base: {{ type: url }} }}\nsteps:\n  - {{ id: say, uses: run.note, with: {{ text: x }} }}\n  - id: f\n    findings: [{{ when: 'inputs.base.host != \"\"', level: critical, say: {say} }}]\n"
     );
     let place = slack.project(PEOPLE, false).runbook("evil", &body);
     let server = Served::start(&place, "a.sock");
