@@ -7,6 +7,7 @@ use crate::surfaces::http::authority::Authority;
 use crate::surfaces::http::looks;
 use crate::surfaces::http::problem;
 use crate::surfaces::http::routes::{Does, Route, TABLE};
+use crate::surfaces::shapes::story::Format;
 
 /// Form of the key of a request, as the gate takes it.
 const KEY_PATTERN: &str = "^[!-~]{1,128}$";
@@ -102,6 +103,8 @@ fn of_query(name: &str) -> Json {
             { "type": "string", "format": "date-time" },
             { "type": "string", "pattern": "^[1-9][0-9]{0,3}[smhd]$" },
         ]}),
+        "format" => json!({ "enum": Format::ALL.map(|(_, word, _)| word) }),
+        "signs" => json!({ "enum": ["unicode", "ascii"] }),
         "before" => json!({ "type": "string", "minLength": 1, "description": "id of the last run of the page before" }),
         _ => json!({ "type": "string" }),
     }

@@ -19,8 +19,8 @@ steps:
   - { id: noted, uses: run.note, with: { text: done } }
 ";
 
-/// What is known of the API and can't be said in its description: whether a run can take a word depends on where it
-/// stands, and headers that nobody knows are nobody's business. That no route answers without proof is shown for
+/// What is known of the API and can't be said in its description: whether a run can take a word, or has a step, depends on
+/// where it stands, whether a text is a plan on who signed it, `find` goes with no other parameter, and headers that nobody knows are nobody's business. That no route answers without proof is shown for
 /// all of them elsewhere; the header with the token can't be taken away here.
 const SETTINGS: &str = r#"
 [parameters]
@@ -31,7 +31,16 @@ const SETTINGS: &str = r#"
 ignored_auth.enabled = false
 
 [[operations]]
-include-path-regex = "^/api/v1/runs/[^/]+/(cancel|pause|resume|answer|approve|reject)$"
+include-path-regex = "^/api/v1/runs/[^/]+/(cancel|pause|resume|answer|approval|approve|reject|why|diff|handover|take|undo|undo/plan)$"
+checks.positive_data_acceptance.enabled = false
+
+[[operations]]
+include-path-regex = "^/api/v1/plans/(apply|check)$"
+checks.positive_data_acceptance.enabled = false
+
+[[operations]]
+include-path = "/api/v1/runs"
+include-method = "GET"
 checks.positive_data_acceptance.enabled = false
 
 [[operations]]
