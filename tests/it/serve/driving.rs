@@ -108,6 +108,8 @@ fn runs_that_wait_for_people_need_no_threads_and_go_on_when_somebody_speaks() {
         let line = status.lines().find_map(|line| line.strip_prefix("Threads:")).unwrap().trim().to_owned();
         line.parse::<usize>().unwrap()
     };
+    // Signals, keeper, writer, and what a server does unasked.
+    let idle = threads(server.pid());
     let runs: Vec<String> = (0..20).map(|n| client.start("ask", &json!({}), &format!("k{n}"))).collect();
     for run in &runs {
         client.until_status(run, "waiting");
@@ -116,8 +118,9 @@ fn runs_that_wait_for_people_need_no_threads_and_go_on_when_somebody_speaks() {
         std::thread::sleep(ASKS_EVERY);
         client.get("/readyz").is(200).json()["driven"] == 0
     });
-    // The main thread, signals, keeper, writer, and those that requests have used of late.
-    assert!(threads(server.pid()) < 20, "{} threads", threads(server.pid()));
+    // Beside those, a few that requests have used of late.
+    let now = threads(server.pid());
+    assert!(now < idle + 16, "{now} threads, {idle} before");
     client.post(&format!("/api/v1/runs/{}/answer", runs[7]), "a", &json!({ "answer": "now" })).is(202);
     client.until_status(&runs[7], "success");
     // From the terminal as well.
