@@ -22,6 +22,23 @@ const LOOKS_EVERY: Duration = Duration::from_millis(100);
 pub const ENTER: &str = "\u{e007}";
 pub const TAB: &str = "\u{e004}";
 
+/// Starts of chromedriver before it is given up.
+const STARTS_MAX: usize = 5;
+
+/// A chromedriver and its port; nothing if it ended at once.
+fn driver() -> Result<Option<(Child, u16)>, std::io::Error> {
+    let mut driver =
+        Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let mut lines = BufReader::new(driver.stdout.as_mut().unwrap()).lines();
+    let port = lines.find_map(|line| {
+        line.unwrap().split("successfully on port ").nth(1)?.trim_end_matches('.').parse::<u16>().ok()
+    });
+    if port.is_none() {
+        driver.wait()?;
+    }
+    Ok(port.map(|port| (driver, port)))
+}
+
 /// One browser with one page, and nothing from before.
 pub struct Chrome {
     driver: Child,
@@ -34,17 +51,12 @@ pub struct Chrome {
 impl Chrome {
     /// Starts one; nothing, said loudly, where there is none.
     pub fn start(server: &Served) -> Option<Chrome> {
-        let driver = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        let Ok(mut driver) = driver else {
+        // It takes a port that is free for one family of addresses, and ends if the other's is taken.
+        let Ok(started) = (0..STARTS_MAX).find_map(|_| driver().transpose()).transpose() else {
             skipped("no chromedriver: apt-get install chromium chromium-driver");
             return None;
         };
-        let mut lines = BufReader::new(driver.stdout.as_mut().unwrap()).lines();
-        let port = lines.find_map(|line| {
-            let line = line.unwrap();
-            line.split("successfully on port ").nth(1)?.trim_end_matches('.').parse::<u16>().ok()
-        });
-        let port = port.expect("chromedriver says its port");
+        let (driver, port) = started.expect("chromedriver says its port");
         let options = json!({
             "args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1280,900"],
         });
