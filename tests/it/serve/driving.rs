@@ -103,13 +103,6 @@ fn runs_that_wait_for_people_need_no_threads_and_go_on_when_somebody_speaks() {
     let place = Place::new().runbook("ask", ASK);
     let server = Served::start(&place, "a.sock");
     let client = server.unix();
-    let threads = |pid: u32| {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("Threads:")).unwrap().trim().to_owned();
-        line.parse::<usize>().unwrap()
-    };
-    // Signals, keeper, writer, and what a server does unasked.
-    let idle = threads(server.pid());
     let runs: Vec<String> = (0..20).map(|n| client.start("ask", &json!({}), &format!("k{n}"))).collect();
     for run in &runs {
         client.until_status(run, "waiting");
@@ -118,9 +111,11 @@ fn runs_that_wait_for_people_need_no_threads_and_go_on_when_somebody_speaks() {
         std::thread::sleep(ASKS_EVERY);
         client.get("/readyz").is(200).json()["driven"] == 0
     });
-    // Beside those, a few that requests have used of late.
-    let now = threads(server.pid());
-    assert!(now < idle + 16, "{now} threads, {idle} before");
+    until("no thread waits", || {
+        std::thread::sleep(ASKS_EVERY);
+        server.threads("driver") + server.threads("engine") == 0
+    });
+    assert!(server.threads("journal") <= 1, "one writer for the store");
     client.post(&format!("/api/v1/runs/{}/answer", runs[7]), "a", &json!({ "answer": "now" })).is(202);
     client.until_status(&runs[7], "success");
     // From the terminal as well.
@@ -140,6 +135,7 @@ fn what_somebody_paused_stands_until_it_is_resumed() {
     let client = server.unix();
     let run = client.start("slow", &json!({ "base": gate.ledger.url }), "k");
     gate.arrived("look");
+    assert_eq!((server.threads("driver"), server.threads("engine")), (1, 1));
     let path = |what: &str| format!("/api/v1/runs/{run}/{what}");
     client.post(&path("pause"), "p", &json!({ "reason": "wait for ben" })).is(202);
     gate.opens("look");

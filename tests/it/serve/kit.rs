@@ -94,6 +94,13 @@ impl Served {
         self.child.id()
     }
 
+    /// How many of its threads have this name; how many answer requests besides depends on the moment.
+    pub fn threads(&self, name: &str) -> usize {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        let names = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok());
+        names.filter(|comm| comm.trim_end() == name).count()
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap(), signal).unwrap();
     }

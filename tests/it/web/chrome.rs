@@ -101,8 +101,15 @@ impl Chrome {
 
     #[track_caller]
     fn find(&self, css: &str) -> String {
-        self.until(&format!("{css} is there"), |chrome| !chrome.all(css).is_empty());
-        self.all(css)[0].clone()
+        let began = Instant::now();
+        loop {
+            // One look: a page that is being left has it now and not a moment later.
+            if let Some(found) = self.all(css).into_iter().next() {
+                return found;
+            }
+            assert!(began.elapsed() < PATIENCE, "never there: {css}");
+            std::thread::sleep(LOOKS_EVERY);
+        }
     }
 
     fn all(&self, css: &str) -> Vec<String> {
