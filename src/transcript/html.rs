@@ -13,7 +13,7 @@ use crate::engine::ids::StepPath;
 use crate::engine::outcome::RunOutcome;
 use crate::transcript::line::{self, Detail};
 use crate::transcript::markup::Markup;
-use crate::transcript::text::{Line, Mark, Marks, Tone};
+use crate::transcript::text::{Line, Mark, Marks};
 use crate::transcript::{picture, summary, words};
 
 const STYLE: &str = include_str!("page.css");
@@ -125,7 +125,7 @@ fn findings(page: &mut Markup, facts: &Facts) {
     page.tag("<ul>\n");
     for finding in ranked.iter().take(FINDINGS_MAX) {
         let mark = line::mark_of_level(finding.level);
-        let class = tone_class(mark.tone());
+        let class = mark.tone().class();
         page.tag("<li class=\"finding ").tag(class).tag("\"><b>").tag(Marks::Unicode.sign(mark)).tag(" ");
         page.tag(words::level(finding.level)).tag("</b><p>").text(&clipped(&finding.say));
         page.tag("</p><span class=\"dim\">").text(finding.step.as_str()).tag("</span>");
@@ -193,7 +193,7 @@ fn step(page: &mut Markup, path: &StepPath, record: &Record) {
     page.tag("<tr><th scope=\"row\">").text(&clipped(path.as_str())).tag("</th>");
     page.element("td", &started.map(|started| clipped(&line::what(&started.intent))).unwrap_or_default());
     page.element("td", started.map_or("", |started| started.intent.effect.word()));
-    page.tag("<td class=\"").tag(tone_class(mark.tone())).tag("\">").tag(Marks::Unicode.sign(mark)).tag(" ");
+    page.tag("<td class=\"").tag(mark.tone().class()).tag("\">").tag(Marks::Unicode.sign(mark)).tag(" ");
     page.text(outcome);
     if let Some(attempt) = started.map(|started| started.intent.attempt).filter(|attempt| *attempt > 1) {
         page.text(&format!(", attempt {attempt}"));
@@ -247,23 +247,12 @@ fn transcript(page: &mut Markup, events: &[Event], facts: &Facts) {
 /// A line with its tones as classes; a very long piece is cut.
 fn toned(page: &mut Markup, line: &Line) {
     for (tone, piece) in line.pieces() {
-        match tone_class(*tone) {
+        match tone.class() {
             "" => page.text(&clipped(piece)),
             class => page.tag("<span class=\"").tag(class).tag("\">").text(&clipped(piece)).tag("</span>"),
         };
     }
     page.tag("\n");
-}
-
-fn tone_class(tone: Tone) -> &'static str {
-    match tone {
-        Tone::Plain => "",
-        Tone::Good => "good",
-        Tone::Bad => "bad",
-        Tone::Warn => "warn",
-        Tone::Dim => "dim",
-        Tone::Strong => "strong",
-    }
 }
 
 fn inputs(page: &mut Markup, started: &RunStarted) {

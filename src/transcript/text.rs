@@ -14,6 +14,20 @@ pub enum Tone {
     Strong,
 }
 
+impl Tone {
+    /// Its class on a page; nothing for plain text.
+    pub fn class(self) -> &'static str {
+        match self {
+            Tone::Plain => "",
+            Tone::Good => "good",
+            Tone::Bad => "bad",
+            Tone::Warn => "warn",
+            Tone::Dim => "dim",
+            Tone::Strong => "strong",
+        }
+    }
+}
+
 /// One line of output, without its line end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Line {

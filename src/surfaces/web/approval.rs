@@ -92,7 +92,7 @@ pub fn data(waiting: &Waiting, now: Timestamp) -> Json {
 /// All of every line: what is agreed to is not shortened.
 fn whole_lines(lines: &[Line]) -> Json {
     let line = |line: &Line| -> Json {
-        line.pieces().iter().map(|(tone, text)| json!({ "tone": view::tone(*tone), "text": text })).collect()
+        line.pieces().iter().map(|(tone, text)| json!({ "tone": tone.class(), "text": text })).collect()
     };
     lines.iter().map(line).collect()
 }

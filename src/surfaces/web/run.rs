@@ -230,7 +230,7 @@ fn finding(found: &crate::engine::facts::Finding, facts: &Facts) -> Json {
         format!("/r/{}?{}", suggest.runbook, query.finish())
     });
     json!({
-        "sign": Marks::Unicode.sign(mark), "tone": view::tone(mark.tone()), "level": words::level(found.level),
+        "sign": Marks::Unicode.sign(mark), "tone": mark.tone().class(), "level": words::level(found.level),
         "say": view::clipped(&found.say), "step": view::clipped(found.step.as_str()),
         "runbook": found.suggest.as_ref().map(|suggest| view::clipped(&suggest.runbook)),
         "suggest": found.suggest.as_ref().map(|suggest| view::clipped(&line::suggestion(suggest, facts))),

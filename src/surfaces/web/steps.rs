@@ -98,7 +98,7 @@ pub fn row(path: &StepPath, record: &Record, facts: &Facts) -> Json {
 }
 
 fn marked(mark: Mark, said: &'static str) -> (&'static str, &'static str, &'static str) {
-    (view::sign(mark), view::tone(mark.tone()), said)
+    (view::sign(mark), mark.tone().class(), said)
 }
 
 /// What is drawn of a failure: its place in the runbook, and the values it saw.

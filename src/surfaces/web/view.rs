@@ -91,19 +91,7 @@ pub fn sign(mark: Mark) -> &'static str {
 
 /// A sign with its tone.
 pub fn mark(mark: Mark) -> Json {
-    json!({ "sign": sign(mark), "tone": tone(mark.tone()) })
-}
-
-/// The class of a tone; nothing for plain text.
-pub fn tone(tone: Tone) -> &'static str {
-    match tone {
-        Tone::Plain => "",
-        Tone::Good => "good",
-        Tone::Bad => "bad",
-        Tone::Warn => "warn",
-        Tone::Dim => "dim",
-        Tone::Strong => "strong",
-    }
+    json!({ "sign": sign(mark), "tone": mark.tone().class() })
 }
 
 /// Lines as the terminal has them.
@@ -114,8 +102,8 @@ pub fn lines<'l>(lines: impl IntoIterator<Item = &'l Line>) -> Json {
 /// A line: pieces with their classes.
 pub fn line(line: &Line) -> Json {
     let piece = |(own, text): &(Tone, String)| match text == Marks::Unicode.sign(Mark::Waiting) {
-        true => json!({ "tone": tone(*own), "text": WAITS }),
-        false => json!({ "tone": tone(*own), "text": clipped(text) }),
+        true => json!({ "tone": own.class(), "text": WAITS }),
+        false => json!({ "tone": own.class(), "text": clipped(text) }),
     };
     Json::Array(line.pieces().iter().map(piece).collect())
 }
