@@ -78,26 +78,6 @@ impl Waiting {
 }
 
 impl Runs {
-    /// The run and the step that `RUN` or `RUN/STEP` name.
-    ///
-    /// # Errors
-    /// If there is no such run, or several.
-    pub fn find_step(&self, text: &str) -> Result<(RunRow, Option<String>), RunsError> {
-        let not_found = match self.find(text) {
-            Ok(run) => return Ok((run, None)),
-            Err(error) => error,
-        };
-        let slashes = text.match_indices('/').map(|(at, _)| at);
-        for at in slashes.rev() {
-            match self.find(&text[..at]) {
-                Ok(run) => return Ok((run, Some(text[at + 1..].to_owned()))),
-                Err(error) if error.kind == ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(not_found)
-    }
-
     /// Every approval that waits in this store, the one with the least time first.
     ///
     /// # Errors

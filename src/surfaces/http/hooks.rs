@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use crate::runs::{Delivery, ErrorKind, Received, Runs, RunsError};
 use crate::surfaces::http::call::Answer;
-use crate::surfaces::http::jobs::Job;
+use crate::surfaces::http::jobs::{Job, STACK_BYTES};
 use crate::surfaces::http::problem::Problem;
 use crate::surfaces::http::routes::{Does, TABLE};
 use crate::surfaces::http::serve::Server;
@@ -126,7 +126,7 @@ impl Job for Deliveries {
             let workers: Vec<_> = (0..WORKERS)
                 .filter_map(|_| {
                     let work = || work_through(server, &taker);
-                    let builder = std::thread::Builder::new().name("delivery".into()).stack_size(8 * 1024 * 1024);
+                    let builder = std::thread::Builder::new().name("delivery".into()).stack_size(STACK_BYTES);
                     builder.spawn_scoped(scope, work).ok()
                 })
                 .collect();

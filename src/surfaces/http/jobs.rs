@@ -17,7 +17,7 @@ use crate::surfaces::schedules::Schedules;
 pub const JOBS: &[&dyn Job] = &[&Deliveries, &Planner, &Schedules, &Cards, &Stalks, &Socket];
 
 /// Stack of a job's thread: it reads texts of runs, as the terminal does on its first thread.
-const STACK_BYTES: usize = 8 * 1024 * 1024;
+pub(super) const STACK_BYTES: usize = 8 * 1024 * 1024;
 
 /// Something that a server does unasked.
 pub trait Job: Sync {
