@@ -145,8 +145,11 @@ impl<'a> Checker<'a> {
         let [main, on_failure, finally] = sites::blocks(file);
         let mut after_main = Scope::default();
         let before_writing = self.main(main, &mut after_main);
-        self.block(on_failure, &mut after_main.after_the_run(), &mut Way::new(BLOCKS[1]));
-        self.block(finally, &mut after_main.after_the_run(), &mut Way::new(BLOCKS[2]));
+        for (block, name) in [(on_failure, BLOCKS[1]), (finally, BLOCKS[2])] {
+            if !block.is_empty() {
+                self.block(block, &mut after_main.after_the_run(), &mut Way::new(name));
+            }
+        }
 
         let scope = after_main.after_success();
         let way = Way::new("outputs");
@@ -155,7 +158,8 @@ impl<'a> Checker<'a> {
         }
         self.sealed_outputs(&way.view(&scope, None, None));
         if let Some(plan) = &file.plan {
-            self.plan(plan, &Way::new(PLAN).view(&before_writing, None, None));
+            let before_writing = before_writing.as_ref().unwrap_or(&after_main);
+            self.plan(plan, &Way::new(PLAN).view(before_writing, None, None));
         }
         if let Some(overlay) = &file.overlay {
             self.overlay(overlay, &Way::new("overlay").view(&scope, None, None));
@@ -166,8 +170,8 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// The main steps; gives what was to be seen before the first of them that writes.
-    fn main(&mut self, block: &'a Block, scope: &mut Scope<'a>) -> Scope<'a> {
+    /// The main steps; gives what was to be seen before the first of them that writes, if the file has a `plan` and writes.
+    fn main(&mut self, block: &'a Block, scope: &mut Scope<'a>) -> Option<Scope<'a>> {
         let mut way = Way::new(BLOCKS[0]);
         let mut before_writing = None;
         for step in block.iter() {
@@ -177,7 +181,7 @@ impl<'a> Checker<'a> {
             }
             self.step(step, scope, &mut way);
         }
-        before_writing.unwrap_or_else(|| scope.clone())
+        before_writing
     }
 
     fn block(&mut self, block: &'a Block, scope: &mut Scope<'a>, way: &mut Way<'a>) {
@@ -214,11 +218,11 @@ impl<'a> Checker<'a> {
         self.of_undo(step, way);
         self.reveal(step, &way.view(scope, id, None));
         self.of_a_write(step, scope, way);
-        let seen = |given: Given| Some(if hidden { Given::Open } else { given });
-        self.timing(step, &way.view(scope, id, seen(scope::looked_at(step, self.facts))));
-        let result = seen(scope::result_of(step, self.facts));
+        let result = if hidden { Given::Open } else { scope::result_of(step, self.facts) };
+        let looked_at = if hidden { Given::Open } else { scope::looked_at(step, &result) };
+        self.timing(step, &way.view(scope, id, Some(looked_at)));
         for (_, template) in step.outputs.iter().flatten() {
-            self.template(template, Place::StepOutputs, &way.view(scope, id, result.clone()));
+            self.template(template, Place::StepOutputs, &way.view(scope, id, Some(result.clone())));
         }
         self.taken_back(step, scope, way);
         way.each = each;
@@ -229,7 +233,7 @@ impl<'a> Checker<'a> {
         } else if step.body.inner().is_some() {
             scope.leave_group(step, mark);
         }
-        scope.leave(step, hidden, self.facts);
+        scope.leave(step, hidden, &result);
     }
 
     /// The steps inside a group, each with what it can see.

@@ -1,5 +1,7 @@
 //! What planned writes leave behind: `leaves` of a step that writes, `overlay` of an action that reads.
 
+use std::collections::BTreeMap;
+
 use crate::runbook::effects;
 use crate::runbook::model::{Leaves, Overlay};
 use crate::runbook::sites;
@@ -32,7 +34,7 @@ impl<'a> Checker<'a> {
     pub(super) fn overlay(&mut self, overlay: &'a Overlay, view: &View<'_, 'a>) {
         self.left_at(&overlay.place, view);
         let fields = OVERLAY_FIELDS.map(|name| (name.to_owned(), Output::any()));
-        let result = Some(Given::Closed(fields.into()));
+        let result = Some(Given::Closed(BTreeMap::from(fields).into()));
         self.snippet(&overlay.script, Place::Overlay, &View { result, ..*view });
 
         let file = self.file;

@@ -1,6 +1,7 @@
 //! Which steps a place can read, and what is certain of them there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use crate::runbook::model::{Body, Step};
 use crate::runbook::sealing::Sealing;
@@ -16,8 +17,8 @@ use super::sealed;
 pub(super) enum Given {
     /// Anything: a script's last expression.
     Open,
-    /// Exactly these.
-    Closed(BTreeMap<String, Output>),
+    /// Exactly these; shared, because every scope that is set aside holds them all.
+    Closed(Rc<BTreeMap<String, Output>>),
     /// A list: those of each item of a `foreach`.
     List,
     /// Nothing, because of this body.
@@ -126,12 +127,12 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// A step ran, or was passed by. Of a `hidden` one nothing is known but that it is there.
-    pub(super) fn leave(&mut self, step: &'a Step, hidden: bool, facts: &Facts<'_>) {
+    /// A step ran, or was passed by; its body gave `result`. Of a `hidden` one nothing is known but that it is there.
+    pub(super) fn leave(&mut self, step: &'a Step, hidden: bool, result: &Given) {
         let doubt =
             Doubt { conditions: step.condition.iter().collect(), failed: step.continue_on_failure, not_run: false };
         let doubt = if hidden { Doubt::default() } else { doubt };
-        let given = if hidden { Given::Open } else { given_by(step, facts) };
+        let given = if hidden { Given::Open } else { given_by(step, result) };
         if self.finished {
             self.after_finish.push(&step.id);
         }
@@ -144,7 +145,7 @@ impl<'a> Scope<'a> {
 
     /// A step as its own `undo` sees it: what this run of it, or this item, gave.
     pub(super) fn leave_to_undo(&mut self, step: &'a Step, hidden: bool, facts: &Facts<'_>) {
-        let given = if hidden { Given::Open } else { given_once(step, facts) };
+        let given = if hidden { Given::Open } else { given_once(step, &result_of(step, facts)) };
         self.order.push(&step.id);
         self.seen.insert(&step.id, Seen { step, given, doubt: Doubt::default() });
     }
@@ -177,25 +178,29 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// What a step's outputs are: a list for a `foreach`, its own `outputs`, else what its body gives.
-pub(super) fn given_by(step: &Step, facts: &Facts<'_>) -> Given {
+/// What a step's outputs are, whose body gives `result`: a list for a `foreach`, its own `outputs`, else the result.
+fn given_by(step: &Step, result: &Given) -> Given {
     match &step.foreach {
         Some(_) => Given::List,
-        None => given_once(step, facts),
+        None => given_once(step, result),
     }
 }
 
 /// What a step gives that runs once, or one item of its `foreach`.
-pub(super) fn given_once(step: &Step, facts: &Facts<'_>) -> Given {
+fn given_once(step: &Step, result: &Given) -> Given {
     let given = match &step.outputs {
-        Some(outputs) => Given::Closed(outputs.iter().map(|(name, _)| (name.value.clone(), Output::any())).collect()),
-        None => result_of(step, facts),
+        Some(outputs) => {
+            let outputs: BTreeMap<_, _> = outputs.iter().map(|(name, _)| (name.value.clone(), Output::any())).collect();
+            Given::Closed(outputs.into())
+        }
+        None => result.clone(),
     };
     match (given, &step.settle) {
         // Of a doubt that was settled it gives what its `settle` adopts.
-        (Given::Closed(mut outputs), Some(settle)) => {
+        (Given::Closed(mut outputs), Some(settle)) if !settle.outputs.is_empty() => {
+            let all = Rc::make_mut(&mut outputs);
             for (name, _) in &settle.outputs {
-                outputs.entry(name.value.clone()).or_insert_with(Output::any);
+                all.entry(name.value.clone()).or_insert_with(Output::any);
             }
             Given::Closed(outputs)
         }
@@ -205,12 +210,12 @@ pub(super) fn given_once(step: &Step, facts: &Facts<'_>) -> Given {
 
 /// What the `until` and `fail_if` of a step read as `result`: what its body gave; of a group, which gives nothing by
 /// itself, its `outputs`; of a `foreach`, the outputs of the item it is at.
-pub(super) fn looked_at(step: &Step, facts: &Facts<'_>) -> Given {
+pub(super) fn looked_at(step: &Step, result: &Given) -> Given {
     match (&step.body, &step.foreach, &step.outputs) {
         // Said where the group is looked at.
         (Body::Steps(_), None, None) => Given::Open,
-        (Body::Steps(_), _, _) | (_, Some(_), _) => given_once(step, facts),
-        _ => result_of(step, facts),
+        (Body::Steps(_), _, _) | (_, Some(_), _) => given_once(step, result),
+        _ => result.clone(),
     }
 }
 
@@ -223,7 +228,7 @@ pub(super) fn result_of(step: &Step, facts: &Facts<'_>) -> Given {
             match callee {
                 // An empty list of a primitive says nothing; that of an action says there is nothing.
                 Callee::Known(spec) if !spec.outputs.is_empty() || !facts.is_primitive(&spec.name) => {
-                    Given::Closed(sealed::outputs(step, spec))
+                    Given::Closed(sealed::outputs(step, spec).into())
                 }
                 Callee::Known(_) | Callee::Unusable | Callee::Unknown => Given::Open,
             }
