@@ -3,6 +3,9 @@
 //! An event states a fact. What is *performed* follows from it: a committed `step.started` of a
 //! primitive is the intent, and a driver performs exactly those.
 
+mod actor;
+mod step;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -14,8 +17,11 @@ use crate::engine::outcome::{Failure, Outcome, RunOutcome, UndoOutcome};
 use crate::runbook::approval::{Floors, Need, OnExpiry};
 use crate::runbook::model::Level;
 use crate::runbook::program::FileKind;
-use crate::runbook::spec::{Effect, Repeat};
+use crate::runbook::spec::Effect;
 use crate::script::value::{Map, Value};
+
+pub use actor::{AGENT, Actor};
+pub use step::{Planned, PlannedChange, StepFinished, StepRetrying, StepStarted, Suggest};
 
 /// Version of the event format.
 pub const EVENT_VERSION: u32 = 1;
@@ -371,97 +377,6 @@ pub struct StoreLink {
     pub prev: String,
 }
 
-/// The intent of an attempt, or the start of a composite.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StepStarted {
-    pub step: StepPath,
-    /// From 1.
-    pub attempt: u32,
-    /// Rendered `name:`, if the step has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// `uses script assert findings steps parallel foreach`, or `iteration` for a group as one item of a loop.
-    pub body: String,
-    /// The action, for `uses` and calls from scripts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub uses: Option<String>,
-    pub effect: Effect,
-    #[serde(default, skip_serializing_if = "is_once")]
-    pub repeat: Repeat,
-    /// Resolved arguments, secrets as references. For an action: its inputs. For a loop: `items` and `max_parallel`.
-    pub with: Map,
-    /// Digest of the arguments as a script gave them, before they were typed and completed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub given: Option<String>,
-    /// `vars` of an action's scope.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub vars: Map,
-    /// Idempotency key of a write: run, path and digest of the arguments, without the attempt.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
-    /// Limit of this attempt in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout_ms: Option<u64>,
-    /// Deadline of the whole step, for polls.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub within_ms: Option<u64>,
-    /// Rehearsal only: below an `if`, or after an end, that could not be decided.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub maybe: bool,
-    /// The values that made its `if` true, by path.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub why: Map,
-    /// Names of sealed outputs that come as plain text all the same.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub reveal: Vec<String>,
-}
-
-fn is_once(repeat: &Repeat) -> bool {
-    *repeat == Repeat::Once
-}
-
-/// The end of an attempt or of a composite.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StepFinished {
-    pub step: StepPath,
-    pub attempt: u32,
-    pub outcome: Outcome,
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub outputs: Value,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<Failure>,
-    /// The innermost step an action broke at.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub broken_at: Option<StepPath>,
-    /// Duration of the attempt.
-    pub ms: u64,
-    /// Rehearsal only: what it would change or what it sees now.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub planned: Option<Planned>,
-}
-
-/// Another attempt of a step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StepRetrying {
-    pub step: StepPath,
-    /// The attempt that is over.
-    pub attempt: u32,
-    /// When the next one begins.
-    pub at: Timestamp,
-    /// What it failed with; absent after a look that ended well and was not enough.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<Failure>,
-    /// What the look saw.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub result: Value,
-    /// Whether `until` held and has to hold again (`in_a_row`).
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub met: bool,
-    /// Steps inside that run anew; those below the step's own path do anyway.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub forget: Vec<StepPath>,
-}
-
 /// What people are asked to agree to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ApprovalRequested {
@@ -526,43 +441,6 @@ pub struct UndoStarted {
     pub unknown: Vec<StepPath>,
 }
 
-/// What a rehearsal says of a step instead of performing or waiting.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Planned {
-    /// `would POST https://… (not sent)`, `now: 502 in 40 ms`.
-    pub summary: String,
-    /// What people want to see before they agree, a line each: a diff, the size of what would be sent.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub detail: Vec<String>,
-    /// What an action's `plan` says of the change; absent where it says nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub change: Option<PlannedChange>,
-    /// Who would have to agree, and within what time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approval: Option<String>,
-    /// What a script may call after the place where the rehearsal had to stop.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub may_call: Vec<String>,
-}
-
-/// The change an action announces, as its `plan` words it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PlannedChange {
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub before: Value,
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub after: Value,
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub reversible: Value,
-}
-
-/// A suggested next run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Suggest {
-    pub runbook: String,
-    pub with: Map,
-}
-
 /// What a person decided about a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -575,60 +453,4 @@ pub enum Decision {
     Retry,
     /// Go on as if it had been skipped.
     Skip,
-}
-
-/// Who did something, and through which surface.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Actor {
-    /// The person's name in the project's `people`, or the operating system's user.
-    pub id: String,
-    /// `cli`, later `http`, `web`, `chat`, `mcp`.
-    pub via: String,
-    /// Roles the person had when it was recorded; none for whoever is no person of the project.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub roles: Vec<String>,
-    /// Whether `id` is a name of the project's `people`. Absent in journals from before there were any.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub person: bool,
-    /// The program that acted for them, as it calls itself; nothing if they acted themselves.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub agent: Option<String>,
-}
-
-/// The way by which programs act for somebody.
-pub const AGENT: &str = "mcp";
-
-impl Actor {
-    /// Somebody who is no person of a project: an operating system's user, or a program.
-    pub fn new(id: impl Into<String>, via: impl Into<String>) -> Actor {
-        Actor { id: id.into(), via: via.into(), ..Actor::default() }
-    }
-
-    /// A person of a project.
-    pub fn person(id: impl Into<String>, via: impl Into<String>, roles: Vec<String>) -> Actor {
-        Actor { id: id.into(), via: via.into(), roles, person: true, agent: None }
-    }
-
-    /// The same person, for whom this program acts.
-    pub fn by_agent(self, agent: impl Into<String>) -> Actor {
-        Actor { via: AGENT.to_owned(), agent: Some(agent.into()), ..self }
-    }
-
-    /// Who it is in a few words: `ana`, `robot 1.0 for ana`.
-    pub fn said(&self) -> String {
-        match &self.agent {
-            Some(agent) => format!("{agent} for {}", self.id),
-            None => self.id.clone(),
-        }
-    }
-
-    /// Whether a program acts for them: it approves nothing, and starts what its target allows programs.
-    pub fn is_agent(&self) -> bool {
-        self.via == AGENT || self.agent.is_some()
-    }
-
-    /// Whether this is a person who is named here, or has a role that is.
-    pub fn is_one_of(&self, by: &[String]) -> bool {
-        self.person && by.iter().any(|name| *name == self.id || self.roles.contains(name))
-    }
 }

@@ -3,21 +3,24 @@
 //! Total: any sequence folds or is refused with a [`FoldError`]; it never panics. Nothing here looks
 //! at the runbook, so a reader needs only the journal.
 
+mod record;
+mod transitions;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::engine::approvals::{ApprovalState, Approvals, Given};
-use crate::engine::event::{
-    Actor, Body, Decision, EVENT_VERSION, Event, Hold, Queued, RunStarted, StepFinished, StepStarted, Suggest, Verdict,
-};
+use crate::engine::event::{Actor, Body, Decision, Event, Hold, RunStarted, StepFinished, Suggest, Verdict};
 use crate::engine::ids::StepPath;
 use crate::engine::outcome::{Failure, FailureKind, Outcome, RunOutcome};
 use crate::engine::undo::Undoing;
 use crate::runbook::model::Level;
-use crate::runbook::spec::{Effect, Repeat};
+use crate::runbook::spec::Effect;
 use crate::script::value::{Map, Value};
+
+pub use record::{Asked, Pause, Record, Resend, Skipped, Started, Wait, WantedAgain};
 
 /// The state of a run as its events tell it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -65,110 +68,6 @@ pub struct Facts {
     /// Paths of the records in doubt and of those that ask, kept so that nobody looks through all of them.
     pub(super) doubts: BTreeSet<StepPath>,
     pub(super) questions: BTreeSet<StepPath>,
-}
-
-/// A question while it is open, or a doubt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wait {
-    pub step: StepPath,
-    pub from: Timestamp,
-    /// When it was answered, ran out or was settled.
-    pub until: Option<Timestamp>,
-}
-
-/// A person wants another attempt of a step.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WantedAgain {
-    pub step: StepPath,
-    /// When the step had begun: a limit that was up by then had stopped what it stops.
-    pub began: Timestamp,
-    pub at: Timestamp,
-}
-
-/// What is known of one step instance.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Record {
-    pub started: Option<Started>,
-    pub finished: Option<Arc<StepFinished>>,
-    pub finished_at: Option<Timestamp>,
-    pub skipped: Option<Skipped>,
-    /// Another attempt is due that has not started yet.
-    pub resend: Option<Resend>,
-    /// It waits for that attempt, by its own `retry` or `until`.
-    pub pause: Option<Pause>,
-    /// Failed attempts that `retry` has followed up.
-    pub tries: u32,
-    /// Looks in a row that met `until`, when it has to hold several times.
-    pub in_a_row: u32,
-    /// Looks of its settling reads that could not tell.
-    pub untold: u32,
-    /// Who settled or reopened it last, and why.
-    pub settled: Option<(Actor, String)>,
-    pub asked: Option<Asked>,
-    /// Who keeps the runbook it calls from its group.
-    pub queued: Option<Queued>,
-    /// The answer, by whom, and when it was given.
-    pub answered: Option<(Value, Actor, Timestamp)>,
-    /// Attempts in a row that the other side left without an answer; a process that died doesn't count.
-    pub unanswered: u32,
-    /// Lines of its script that are in the journal.
-    pub logged: usize,
-    /// The last journaled look of a poll.
-    pub observed: Option<Value>,
-    /// What a person passed over by saying "skip".
-    pub passed: Option<Outcome>,
-    /// Position of the event that gave it its end.
-    pub ended_seq: u64,
-    /// Position of its first event, for reading order.
-    pub seq: u64,
-}
-
-/// A pause between two attempts.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Pause {
-    /// When the next attempt begins.
-    pub at: Timestamp,
-    /// What the last one failed with; `None` after a look that was not enough.
-    pub error: Option<Failure>,
-}
-
-/// The latest attempt.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Started {
-    pub intent: Arc<StepStarted>,
-    /// When the step began; deadlines count from here, over restarts. A person's retry begins anew.
-    pub first_at: Timestamp,
-    /// When anything was first sent under this path: the window of an idempotency key counts from here.
-    pub sent_first_at: Timestamp,
-    pub at: Timestamp,
-    pub leg: u32,
-}
-
-/// A step whose `if` was false.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Skipped {
-    pub condition: String,
-    pub values: Map,
-}
-
-/// How the next attempt of a settled step is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resend {
-    /// The same bytes again.
-    Same,
-    /// Arguments are evaluated again.
-    Fresh,
-}
-
-/// An open question.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Asked {
-    pub text: String,
-    pub choices: Vec<String>,
-    /// As in [`crate::runbook::fields`]; empty for a question with one answer.
-    pub fields: Map,
-    pub by: Vec<String>,
-    pub expires: Option<Timestamp>,
 }
 
 /// A finding as journaled.
@@ -223,51 +122,6 @@ impl RunState {
 pub struct FoldError {
     pub seq: u64,
     pub why: String,
-}
-
-impl Record {
-    /// The step's end, if it has ended for good: not in doubt, not reopened.
-    pub fn end(&self) -> Option<&StepFinished> {
-        self.ended().map(|finished| &**finished)
-    }
-
-    /// As [`Record::end`], to be kept.
-    pub fn ended(&self) -> Option<&Arc<StepFinished>> {
-        self.finished.as_ref().filter(|finished| finished.outcome != Outcome::InDoubt && self.resend.is_none())
-    }
-
-    /// Whether its last attempt may have happened and nobody has settled it.
-    pub fn in_doubt(&self) -> bool {
-        self.resend.is_none() && self.finished.as_ref().is_some_and(|finished| finished.outcome == Outcome::InDoubt)
-    }
-
-    /// Whether an attempt was started and has no outcome yet. A group is never open: its state follows from
-    /// its steps.
-    pub fn is_open(&self) -> bool {
-        self.started.as_ref().is_some_and(|started| !is_group(&started.intent.body))
-            && self.finished.is_none()
-            && self.resend.is_none()
-    }
-
-    /// Whether a write's intent is recorded and its outcome is not.
-    pub fn is_sending(&self) -> bool {
-        self.is_open() && self.started.as_ref().is_some_and(|started| started.intent.key.is_some())
-    }
-
-    /// Whether it waits for a person's answer.
-    pub fn is_asking(&self) -> bool {
-        self.is_open() && self.asked.is_some() && self.answered.is_none()
-    }
-
-    /// The number of the latest attempt.
-    pub fn attempt(&self) -> Option<u32> {
-        self.started.as_ref().map(|started| started.intent.attempt)
-    }
-
-    /// The number the next attempt gets.
-    pub fn next_attempt(&self) -> u32 {
-        self.started.as_ref().map_or(1, |started| started.intent.attempt + 1)
-    }
 }
 
 impl Facts {
@@ -562,72 +416,6 @@ impl Facts {
             }
         }
     }
-
-    /// Every legal transition, on one screen.
-    fn fits(&self, event: &Event) -> Result<(), String> {
-        if event.v != EVENT_VERSION {
-            return Err(format!("event version {} is not {EVENT_VERSION}", event.v));
-        }
-        if event.seq != self.next_seq {
-            return Err(format!("expected number {}", self.next_seq));
-        }
-        let record = |path: &StepPath| self.steps.get(path);
-        let open = |path: &StepPath| record(path).is_some_and(Record::is_open);
-        let ended = self.finished.is_some();
-        let ok = match &event.body {
-            Body::RunStarted(_) => self.started.is_none() && event.seq == 0,
-            _ if self.started.is_none() => false,
-            Body::Note { .. } | Body::Evidence { .. } | Body::RunResumed { .. } => true,
-            Body::OutcomeSet { step, decision, .. } => {
-                let has_end = record(step).is_some_and(|r| r.finished.is_some() && r.resend.is_none());
-                has_end && self.may_be_decided(step, *decision).is_ok()
-            }
-            Body::UndoStarted(undo) if undo.by.is_none() => ended && self.doubts.is_empty(),
-            _ if ended => false,
-            Body::RunCancelled { .. } | Body::RunPaused { .. } | Body::RunTaken { .. } => true,
-            Body::HoldOn(_) => self.held.is_none(),
-            Body::HoldOff { .. } => self.held.is_some(),
-            // A run doesn't end over a write that may have happened.
-            Body::RunFinished { .. } => !self.steps.values().any(|r| r.in_doubt() || r.is_sending()),
-            Body::StepStarted(intent) => record(&intent.step).is_none_or(|r| {
-                let next = intent.attempt == r.next_attempt();
-                match &r.started {
-                    None => r.skipped.is_none() && next,
-                    Some(started) => {
-                        let settled_by_repeat = r.in_doubt() && started.intent.repeat != Repeat::Once;
-                        next && (r.resend.is_some() || settled_by_repeat || (r.is_open() && started.leg < self.leg))
-                    }
-                }
-            }),
-            Body::StepFinished(finished) => record(&finished.step)
-                .is_some_and(|r| (r.is_open() || r.pause.is_some()) && r.attempt() == Some(finished.attempt)),
-            Body::StepRetrying(retrying) => record(&retrying.step).is_some_and(|r| {
-                !r.in_doubt() && !r.is_sending() && r.resend.is_none() && r.attempt() == Some(retrying.attempt)
-            }),
-            Body::StepSettled { step, attempt, .. } => {
-                record(step).is_some_and(|r| r.in_doubt() && r.attempt() == Some(*attempt))
-            }
-            Body::StepSkipped { step, .. } => record(step).is_none_or(|r| r.started.is_none() && r.skipped.is_none()),
-            Body::StepObserved { step, .. } | Body::AskAsked { step, .. } | Body::Log { step, .. } => open(step),
-            Body::AskAnswered { step, .. } => record(step).is_some_and(Record::is_asking),
-            Body::ConcurrencyWaiting { step, group, .. }
-            | Body::ConcurrencyBusy { step, group, .. }
-            | Body::ConcurrencyClaimed { step, group } => open(step) && !self.holds(group),
-            Body::ApprovalRequested(request) => self.may_request(request),
-            Body::ApprovalGiven { step, change, actor, at, single, .. } => {
-                self.refuses_approval(step, change, actor, at.unwrap_or(event.ts), *single).is_none()
-            }
-            Body::ApprovalRejected { step, change, actor, .. } => self.refuses_rejection(step, change, actor).is_none(),
-            Body::ApprovalExpired { step, change } | Body::ApprovalReminded { step, change, .. } => {
-                self.is_open_approval(step, change)
-            }
-            Body::ApprovalVoid { step, change, .. } => self.may_void(step, change),
-            Body::Finding { step, .. } => open(step),
-            Body::UndoStarted(undo) => undo.by.as_ref().is_some_and(open),
-            Body::UndoFinished { by, .. } => self.undo_at(by.as_ref()).is_some_and(|undo| undo.end.is_none()),
-        };
-        if ok { Ok(()) } else { Err(format!("`{}` is not possible here", event.body.word())) }
-    }
 }
 
 /// Whether an attempt was stopped by a hold directly before its first byte: proof that nothing was sent, and no
@@ -638,9 +426,4 @@ pub fn is_held_back(finished: &StepFinished) -> bool {
 
 fn paused_by(actor: &Actor, reason: &str) -> String {
     if reason.is_empty() { format!("asked by {}", actor.id) } else { format!("asked by {}: {reason}", actor.id) }
-}
-
-/// Whether a step of this body has no state of its own.
-fn is_group(body: &str) -> bool {
-    matches!(body, "steps" | "parallel")
 }

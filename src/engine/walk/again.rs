@@ -15,7 +15,7 @@ use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
 use crate::engine::scope::Scope;
 use crate::engine::walk::leaf::{after, means_not_yet};
 use crate::engine::walk::limits::Inside;
-use crate::engine::walk::{StepEnd, invocation, limits, step};
+use crate::engine::walk::{StepEnd, limits, prepare, step};
 use crate::runbook::model::{Poll, Retry, Step};
 use crate::runbook::snippet::{Snippet, Template};
 use crate::runbook::spec::{Effect, Repeat};
@@ -115,7 +115,7 @@ fn is_worth_it(retry: &Retry, intent: &StepStarted, end: &StepEnd) -> bool {
 fn pause_of(env: &Env, scope: &Scope, retry: &Retry, tries: u32, path: &StepPath, error: &Failure) -> Duration {
     // That they are durations has been checked; one that can't be evaluated is as good as none.
     let given = |template: &Option<Template>, default: Duration| {
-        let ms = template.as_ref().map(|t| invocation::duration_ms(&env.evaluator(scope, None), t, "retry"));
+        let ms = template.as_ref().map(|t| prepare::duration_ms(&env.evaluator(scope, None), t, "retry"));
         ms.and_then(Result::ok).flatten().map_or(default, Duration::from_millis)
     };
     let most = given(&retry.max_delay, Retry::MAX_DELAY_DEFAULT);
@@ -250,7 +250,7 @@ fn has_failed(outcome: Outcome) -> bool {
 /// If it isn't a duration.
 pub(crate) fn every(env: &Env, scope: &Scope, poll: &Poll) -> Result<Option<Duration>, Failure> {
     let Some(every) = &poll.every else { return Ok(None) };
-    let ms = invocation::duration_ms(&env.evaluator(scope, None), every, "every")?;
+    let ms = prepare::duration_ms(&env.evaluator(scope, None), every, "every")?;
     Ok(ms.map(Duration::from_millis))
 }
 

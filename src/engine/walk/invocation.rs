@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::engine::evaluate::{Evaluator, quote};
 use crate::engine::event::{Body as Fact, Planned, PlannedChange, StepStarted};
 use crate::engine::facts::{Record, Resend};
 use crate::engine::ids::StepPath;
-use crate::engine::machine::{Env, NESTING_MAX, STEPS_MAX, STEPS_RESERVE, compute_vars};
+use crate::engine::machine::Env;
 use crate::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
 use crate::engine::reopen::is_afterwards;
 use crate::engine::scope::{Scope, StepResult};
@@ -20,20 +19,20 @@ use crate::engine::walk::gate::{self, Gate, Write};
 use crate::engine::walk::handing::Handing;
 use crate::engine::walk::leaf::{Leaf, after, is_engine_action};
 use crate::engine::walk::limits::Inside;
+use crate::engine::walk::prepare::{Prepared, child_of, inner_scope, prepare};
 use crate::engine::walk::settle::SettleTask;
 use crate::engine::walk::undo::UndoTask;
-use crate::engine::walk::{Progress, StepEnd, entry, instance, limits, step};
-use crate::runbook::model::{Plan, Poll, Runbook, Settle, Step};
-use crate::runbook::program::{Child, FileKind, Program};
+use crate::engine::walk::{Progress, StepEnd, entry, limits, step};
+use crate::runbook::model::{Plan, Poll, Settle, Step};
+use crate::runbook::program::FileKind;
 use crate::runbook::snippet::Template;
 use crate::runbook::source::Spanned;
-use crate::runbook::spec::{ActionSpec, Effect, RUN_UNDO, Repeat, shows};
-use crate::runbook::types::{Type, parse_duration};
+use crate::runbook::spec::{Effect, RUN_UNDO, Repeat};
 use crate::script::answers::arguments_digest;
 use crate::script::value::{Map, Unknown, Value};
 
 /// The primitive that runs another runbook.
-const RUNBOOK: &str = "runbook";
+pub(super) const RUNBOOK: &str = "runbook";
 /// How often reads may fail to tell what became of a write before a person is asked.
 const SETTLE_LOOKS_MAX: u32 = 3;
 /// How often the other side may leave the same bytes without an answer before a person is asked.
@@ -117,6 +116,11 @@ impl Invocation {
     /// Where it stands.
     pub(crate) fn path(&self) -> &StepPath {
         &self.path
+    }
+
+    /// What it calls.
+    pub(super) fn uses(&self) -> &str {
+        &self.uses
     }
 
     /// Whether it is made of steps: an action, another runbook, or what takes steps back.
@@ -245,7 +249,7 @@ impl Invocation {
         self.forget();
         let spec = env.program.specs.get(&self.uses).map(Arc::clone);
         let prepared = match &spec {
-            Some(spec) => self.prepare(env, scope, spec, arguments, manner),
+            Some(spec) => prepare(self, env, scope, spec, arguments, manner),
             None => Err(Failure::new(FailureKind::Argument, format!("there is no action `{}`", self.uses))),
         };
         let attempt = env.facts.step(&self.path).map_or(1, Record::next_attempt);
@@ -378,75 +382,6 @@ impl Invocation {
         }
     }
 
-    fn prepare(
-        &self,
-        env: &Env,
-        scope: &Scope,
-        spec: &ActionSpec,
-        arguments: &Arguments,
-        manner: &Manner,
-    ) -> Result<Prepared, Failure> {
-        let most = if env.afterwards { STEPS_MAX + STEPS_RESERVE } else { STEPS_MAX };
-        if env.facts.steps.len() >= most {
-            return Err(Failure::new(FailureKind::Limit, format!("the run has reached {most} steps")));
-        }
-        if self.path.depth() > NESTING_MAX {
-            let message = format!("calls nest more than {NESTING_MAX} deep at `{}`", self.path);
-            return Err(Failure::new(FailureKind::Limit, message));
-        }
-        let evaluator = env.evaluator(scope, None);
-        let given = match arguments {
-            Arguments::Templates(templates) => evaluator.named(templates)?,
-            Arguments::Given(args) => (*args).clone(),
-        };
-        let mut with = typed(spec, given)?;
-        let times = match manner.step {
-            Some(step) => instance::times(env, scope, step, manner.round)?,
-            None => instance::Times::default(),
-        };
-        let mut effect = spec.effect_with(&with);
-        let called = match self.uses.as_str() {
-            RUNBOOK => {
-                let child = child_of(env, &with)?;
-                effect = child.spec.effect;
-                let inputs = match with.remove("inputs") {
-                    Some(Value::Map(inputs)) => inputs,
-                    _ => Map::new(),
-                };
-                let inputs = typed(&child.spec, inputs)?;
-                with.insert("inputs".to_owned(), Value::Map(inputs.clone()));
-                Some((&child.runbook, inputs))
-            }
-            uses => env.program.actions.get(uses).map(|action| (action, with.clone())),
-        };
-        let mut timeout_ms = times.timeout_ms;
-        let vars = match called {
-            Some((book, inputs)) => {
-                let inner = self.inner_scope(book, inputs, Map::new());
-                let vars = compute_vars(env.sandbox, env.facts, inner.clone())?;
-                if let Some(limit) = &book.timeout {
-                    // A called runbook's own limit is one of the step that calls it.
-                    let inner = Scope { vars: Arc::new(vars.clone()), ..inner };
-                    let own = duration_ms(&env.evaluator(&inner, None), limit, "timeout")?;
-                    timeout_ms = timeout_ms.into_iter().chain(own).min();
-                }
-                vars
-            }
-            None => Map::new(),
-        };
-        effect = manner.step.and_then(|step| step.effect.as_ref()).map_or(effect, |declared| declared.value);
-        let declared = manner.step.and_then(|step| step.repeat.as_ref()).map(|repeat| repeat.value);
-        let repeat = match effect.changes_the_world() {
-            true => declared.unwrap_or_else(|| spec.repeat_with(&with)),
-            false => Repeat::Once,
-        };
-        let reveal = match manner.step {
-            Some(step) => revealed(&evaluator, &step.reveal)?,
-            None => Vec::new(),
-        };
-        Ok(Prepared { effect, repeat, with, vars, timeout_ms, within_ms: times.within_ms, reveal })
-    }
-
     /// Run, path without attempt, digest of the arguments: equal for every repeat of the same change.
     fn key(&self, env: &Env, with: &Map) -> String {
         let run = env.facts.started.as_ref().map(|started| started.run.uuid()).unwrap_or_default();
@@ -459,19 +394,6 @@ impl Invocation {
             _ => String::new(),
         };
         format!("{run}:{}:{}{again}", self.path, &digest[..16])
-    }
-
-    fn inner_scope(&self, book: &Arc<Runbook>, inputs: Map, vars: Map) -> Scope {
-        Scope {
-            runbook: Arc::clone(book),
-            prefix: self.path.clone(),
-            inputs: Arc::new(inputs),
-            vars: Arc::new(vars),
-            results: Arc::default(),
-            failure: None,
-            ending: None,
-            each: None,
-        }
     }
 
     fn go_inside(&mut self, env: &mut Env, scope: &Scope, manner: &Manner) -> Progress<Option<StepEnd>> {
@@ -490,7 +412,7 @@ impl Invocation {
                     None => return Progress::Pending,
                 },
             };
-            let inner = self.inner_scope(book, inputs, intent.vars.clone());
+            let inner = inner_scope(&self.path, book, inputs, intent.vars.clone());
             match entry::enter(env, &self.path, &inner) {
                 Progress::Pending => return Progress::Pending,
                 Progress::Ended(Some(attempt)) => return Progress::Ended(Some(self.end(env, attempt, None, None))),
@@ -576,16 +498,6 @@ impl Invocation {
     }
 }
 
-/// The runbook these arguments call.
-fn child_of<'p>(env: &Env<'p>, with: &Map) -> Result<&'p Child, Failure> {
-    let name = with.get("name").and_then(Value::as_text).unwrap_or_default();
-    let program: &'p Program = env.program;
-    program
-        .children
-        .get(name)
-        .ok_or_else(|| Failure::new(FailureKind::Argument, format!("there is no runbook `{name}` in this run")))
-}
-
 /// Rehearsal: what an action's `plan` says it would change; parts that can't be known yet are left out.
 fn announce(env: &Env, scope: &Scope, plan: &Plan) -> Option<Planned> {
     if !env.is_rehearsal() {
@@ -597,83 +509,4 @@ fn announce(env: &Env, scope: &Scope, plan: &Plan) -> Option<Planned> {
     let change =
         PlannedChange { before: part(&plan.before), after: part(&plan.after), reversible: part(&plan.reversible) };
     Some(Planned { summary: said(&plan.summary).to_string(), change: Some(change), ..Planned::default() })
-}
-
-struct Prepared {
-    effect: Effect,
-    repeat: Repeat,
-    with: Map,
-    vars: Map,
-    timeout_ms: Option<u64>,
-    within_ms: Option<u64>,
-    reveal: Vec<String>,
-}
-
-/// The names a step reveals.
-fn revealed(evaluator: &Evaluator, names: &[Template]) -> Result<Vec<String>, Failure> {
-    let read = |name: &Template| match evaluator.template(name)? {
-        Value::Text(name) if !name.is_empty() => Ok(name),
-        other => {
-            let message = format!("`reveal`: expected the name of a sealed output, got {}", quote(&other));
-            Err(Failure::new(FailureKind::Argument, message))
-        }
-    };
-    names.iter().map(read).collect()
-}
-
-/// How a number gets into a text: a template that is the whole text keeps its type.
-fn as_text(value: &Value) -> &'static str {
-    match value {
-        Value::Int(_) | Value::Float(_) | Value::Bool(_) => "; `.to_string()` makes a text of it",
-        _ => "",
-    }
-}
-
-/// Arguments checked and completed by an action's spec.
-pub(crate) fn typed(spec: &ActionSpec, mut given: Map) -> Result<Map, Failure> {
-    let mut with = Map::new();
-    for arg in &spec.args {
-        let value = given.remove(&*arg.name).filter(|value| *value != Value::Null).or_else(|| arg.default.clone());
-        match value {
-            Some(value) => {
-                let value = arg.ty.accept(&value).map_err(|why| {
-                    let hint = if arg.ty == Type::String { as_text(&value) } else { "" };
-                    Failure::new(FailureKind::Argument, format!("`{}` of `{}`: {why}{hint}", arg.name, spec.name))
-                })?;
-                // What can be seen in the text of a runbook is refused by the check; the rest is seen only here.
-                if value.has_secret() && shows(&spec.name, &arg.name) {
-                    let message =
-                        format!("`{}` of `{}` holds a secret, and is shown or kept as text", arg.name, spec.name);
-                    return Err(Failure::new(FailureKind::Secret, message));
-                }
-                with.insert(arg.name.to_string(), value);
-            }
-            None if arg.required => {
-                let message = format!("`{}` needs `{}`", spec.name, arg.name);
-                return Err(Failure::new(FailureKind::Argument, message));
-            }
-            None => {}
-        }
-    }
-    match given.keys().next() {
-        Some(extra) => Err(Failure::new(FailureKind::Argument, format!("`{}` takes no `{extra}`", spec.name))),
-        None => Ok(with),
-    }
-}
-
-/// A duration in a template; `None` when a rehearsal can't know it.
-pub(crate) fn duration_ms(
-    evaluator: &crate::engine::evaluate::Evaluator,
-    template: &Template,
-    key: &str,
-) -> Result<Option<u64>, Failure> {
-    match evaluator.template(template)? {
-        Value::Unknown(_) => Ok(None),
-        value => {
-            let text = value.to_string();
-            let duration =
-                parse_duration(&text).map_err(|why| Failure::new(FailureKind::Argument, format!("`{key}`: {why}")))?;
-            Ok(Some(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
-        }
-    }
 }

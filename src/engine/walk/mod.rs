@@ -15,6 +15,7 @@ pub(crate) mod leaf;
 pub(crate) mod left;
 pub(crate) mod limits;
 pub(crate) mod parallel;
+pub(crate) mod prepare;
 pub(crate) mod pure;
 pub(crate) mod run;
 pub(crate) mod script;
