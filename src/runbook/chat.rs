@@ -28,6 +28,19 @@ pub struct Chat {
     pub generic: Option<Generic>,
 }
 
+impl Chat {
+    /// The channels that may be used of the chat of this word; `None` if the project doesn't have it.
+    pub fn channels(&self, chat: &str) -> Option<&[String]> {
+        match chat {
+            "slack" => self.slack.as_ref().map(|slack| slack.channels.as_slice()),
+            "mattermost" => self.mattermost.as_ref().map(|mattermost| mattermost.channels.as_slice()),
+            "discord" => self.discord.as_ref().map(|discord| discord.channels.as_slice()),
+            "generic" => self.generic.as_ref().map(|generic| generic.channels.as_slice()),
+            _ => None,
+        }
+    }
+}
+
 /// A Slack app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slack {
@@ -216,7 +229,7 @@ fn bare(host: &str) -> &str {
     host.trim_start_matches('[').trim_end_matches(']')
 }
 
-fn id_fault(id: &str) -> Option<String> {
+pub(super) fn id_fault(id: &str) -> Option<String> {
     if id.len() > ID_CHARS_MAX {
         return Some(format!("is longer than {ID_CHARS_MAX} characters"));
     }

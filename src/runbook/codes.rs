@@ -67,6 +67,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("E0251", "somebody to act for who is no person of the project"),
     ("E0252", "a mapping of a hook that is no filter, or may run without end"),
     ("E0253", "a time zone that this machine doesn't know"),
+    ("E0254", "a channel in which nobody can be told anything"),
     // Expressions and scripts.
     ("E0301", "an expression or script that doesn't compile"),
     ("E0302", "a reserved word of Rhai used as a name"),

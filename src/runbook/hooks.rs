@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::runbook::chat::Chat;
 use crate::runbook::mapping::Mapping;
 use crate::runbook::node::{Node, NodeKind};
 use crate::runbook::people::{People, person_fault};
@@ -12,6 +13,7 @@ use crate::runbook::reader::{Fields, Keys, Reader};
 use crate::runbook::scalar;
 use crate::runbook::settings::{SecretSource, secret};
 use crate::runbook::source::Span;
+use crate::runbook::tell::{self, Room};
 use crate::runbook::words::{kebab_case_fault, quoted};
 
 pub(super) const HOOKS: Keys = Keys {
@@ -26,7 +28,7 @@ pub(super) const HOOKS: Keys = Keys {
 };
 pub(super) const HOOK: Keys = Keys {
     what: "hook",
-    known: &["secret", "proof", "user", "acts_as", "map"],
+    known: &["secret", "proof", "user", "acts_as", "map", "tell"],
     later: &[],
     foreign: &[
         ("token", "write `secret`, which says where it is read from"),
@@ -65,6 +67,8 @@ pub struct Hook {
     pub acts_as: Option<String>,
     /// What makes alerts of its messages.
     pub map: Option<Mapping>,
+    /// Where people hear of what its alerts come to, unless their trigger says another place.
+    pub tell: Vec<Room>,
 }
 
 /// How a sender proves who it is.
@@ -115,11 +119,11 @@ impl Hooks {
 }
 
 /// Reads `hooks`. Whoever a hook acts for must be one of `people`, where there are any.
-pub(super) fn read(reader: &mut Reader, node: &Node, people: &People) -> Hooks {
+pub(super) fn read(reader: &mut Reader, node: &Node, people: &People, chat: &Chat) -> Hooks {
     let mut hooks = Hooks::default();
     let Some(fields) = reader.fields(node, &HOOKS) else { return hooks };
     let mut single = |key: &str, secret_name: &str, allowed: &Allowed| {
-        fields.get(key).and_then(|node| hook(reader, node, key, secret_name, allowed, people))
+        fields.get(key).and_then(|node| hook(reader, node, key, secret_name, allowed, (people, chat)))
     };
     hooks.alertmanager = single("alertmanager", "ALERTMANAGER_SECRET", &PLAIN);
     hooks.grafana = single("grafana", "GRAFANA_SECRET", &SIGNED);
@@ -131,7 +135,7 @@ pub(super) fn read(reader: &mut Reader, node: &Node, people: &People) -> Hooks {
             }
             let name = &entry.key.value;
             let secret_name = format!("{}_SECRET", name.replace('-', "_").to_ascii_uppercase());
-            if let Some(hook) = hook(reader, &entry.value, name, &secret_name, &ANY, people) {
+            if let Some(hook) = hook(reader, &entry.value, name, &secret_name, &ANY, (people, chat)) {
                 hooks.generic.insert(name.clone(), hook);
             }
         }
@@ -145,7 +149,7 @@ fn hook(
     name: &str,
     secret_name: &str,
     allowed: &Allowed,
-    people: &People,
+    (people, chat): (&People, &Chat),
 ) -> Option<Hook> {
     let fields = reader.fields(node, &HOOK)?;
     let read = reader.required(&fields, "secret").and_then(|node| secret(reader, secret_name, node));
@@ -178,7 +182,15 @@ fn hook(
         }
         (None, false) => None,
     };
-    Some(Hook { secret: read?, proof: proof?, user, acts_as, map })
+    let tell = fields.get("tell").map(|node| tell::read(reader, node)).unwrap_or_default();
+    for room in &tell {
+        if let Some((message, help)) = room.fault(chat) {
+            let span = reader.first_line(room.channel.span);
+            reader
+                .push(Problem::error("E0254", &reader.source, span, message).label("nobody hears it there").help(help));
+        }
+    }
+    Some(Hook { secret: read?, proof: proof?, user, acts_as, map, tell })
 }
 
 fn user(reader: &mut Reader, fields: &Fields<'_>, proof: Option<Proof>) -> Option<String> {

@@ -49,6 +49,7 @@ pub mod snippets;
 pub mod source;
 pub mod spec;
 pub mod syntax;
+pub mod tell;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod tokens;

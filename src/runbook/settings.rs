@@ -146,7 +146,7 @@ pub fn read_settings(source: &Arc<Source>) -> (Settings, Vec<Problem>) {
         }
         settings.chat = fields.get("chat").map(|node| chat::read(&mut reader, node)).unwrap_or_default();
         if let Some(node) = fields.get("hooks") {
-            settings.hooks = hooks::read(&mut reader, node, &settings.people);
+            settings.hooks = hooks::read(&mut reader, node, &settings.people, &settings.chat);
         }
         if let Some(node) = fields.get("triggers") {
             settings.triggers = triggers::read(&mut reader, node, triggers::In::Project);

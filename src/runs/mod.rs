@@ -73,7 +73,7 @@ pub use start::{Change, Prepared, StartRequest, changes};
 pub use take::Handover;
 pub use testing::{Branch, Coverage, ExitOf, Failed, Recorded, Suite, TestRequest, TestResult, Verdict};
 pub use token::{Token, token_digest};
-pub use triggers::{Placed, Wanted, candidates};
+pub use triggers::{DOCTOR, Placed, Wanted, candidates};
 pub use undo::PreparedUndo;
 
 use crate::journal::Store;

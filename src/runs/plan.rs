@@ -76,9 +76,23 @@ impl Runs {
         lasts: SignedDuration,
         foreground: Foreground,
     ) -> Result<Made, RunsError> {
+        self.plan_as(RunId::new(uuid::Uuid::now_v7()), prepared, asked, lasts, foreground)
+    }
+
+    /// The same for the run of this name, which is then the one that applies it.
+    ///
+    /// # Errors
+    /// As [`Runs::plan`].
+    pub fn plan_as(
+        &self,
+        run: RunId,
+        prepared: &Prepared,
+        asked: &str,
+        lasts: SignedDuration,
+        foreground: Foreground,
+    ) -> Result<Made, RunsError> {
         // First of all, so that the rehearsal has the fingerprints of this key.
         let key = self.key()?;
-        let run = RunId::new(uuid::Uuid::now_v7());
         let by = foreground.actor.clone();
         let rehearsed = self.rehearse_as(run, prepared, foreground)?;
         let went_well = rehearsed.facts.finished.as_ref().is_some_and(|end| end.outcome == RunOutcome::Success);

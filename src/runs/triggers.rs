@@ -19,6 +19,8 @@ use crate::runs::start::{Prepared, StartRequest};
 use crate::script::sandbox::{Evaluated, Input as Seen, Readable, Sandbox};
 use crate::script::value::{Map, Value};
 
+/// What stands in the place of a runbook where none is started: no runbook can be called so.
+pub const DOCTOR: &str = "rerail doctor";
 /// Letters of an incident's name.
 const INCIDENT_CHARS_MAX: usize = 64;
 /// Letters of a target's name, as of every name.
@@ -49,7 +51,8 @@ impl Runs {
         let mut found = Vec::new();
         if let Some(source) = &self.project().source {
             for trigger in &self.project().settings.triggers {
-                let Some(runbook) = trigger.runbook.as_ref().map(|name| name.value.clone()) else { continue };
+                let name = trigger.runbook.as_ref().map(|name| name.value.clone());
+                let Some(runbook) = name.or_else(|| trigger.doctor.then(|| DOCTOR.to_owned())) else { continue };
                 let (trigger, source) = (trigger.clone(), Arc::clone(source));
                 found.push(Placed { trigger, runbook, source, of_project: true });
             }
@@ -149,7 +152,7 @@ impl Runs {
         let Placed { trigger, runbook, source, of_project } = placed;
         let mut problems = Vec::new();
         // What stands in a runbook is checked with it.
-        if *of_project {
+        if *of_project && !trigger.doctor {
             let found = self.project().runbook(runbook).ok();
             let read = found.as_ref().map(|listed| read_partly(&listed.name, Kind::Runbook, &listed.source));
             let whole = read.as_ref().filter(|read| !read.gaps.any()).and_then(|read| read.runbook.as_ref());
@@ -158,6 +161,13 @@ impl Runs {
                 problems.push(self.no_runbook(name, source));
             }
             problems.extend(triggers::check(trigger, source, runbook, inputs));
+        }
+        for room in &trigger.tell {
+            if let Some((message, help)) = room.fault(&self.project().settings.chat) {
+                let span = source.first_line(room.channel.span);
+                let problem = Problem::error("E0254", source, span, message).label("nobody hears it there");
+                problems.push(problem.help(help));
+            }
         }
         let On::Schedule(schedule) = &trigger.on else { return problems };
         let zone = &schedule.time_zone;
@@ -172,7 +182,8 @@ impl Runs {
         let people = &self.project().settings.people;
         let fault = match &trigger.acts_as {
             Some(person) => crate::runbook::hooks::stranger_at(&person.value, people).map(|fault| (person.span, fault)),
-            None if people.is_single_operator() => None,
+            // It looks, as everybody may who has a terminal here.
+            None if people.is_single_operator() || trigger.doctor => None,
             None => {
                 let said = "nobody stands behind what this schedule starts".to_owned();
                 Some((trigger.span, (said, "name one of `people` beside it: `acts_as: NAME`".to_owned())))

@@ -109,7 +109,7 @@ fn what_is_said_of_people_passes_the_check_and_names_every_key() {
 #[test]
 fn what_is_said_of_alerts_passes_the_check_and_names_every_key() {
     let home = tempfile::tempdir().unwrap();
-    assert_eq!(project(ALERTS, home.path()).len(), 3);
+    assert_eq!(project(ALERTS, home.path()).len(), 4);
     let (printed, code) = type_in("rerail check --deny warnings", home.path());
     assert_eq!(code, 0, "{printed}");
     let text = document(ALERTS);

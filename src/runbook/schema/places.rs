@@ -2,7 +2,7 @@
 
 use crate::runbook::schema::form::{Form, words};
 use crate::runbook::schema::table::{Definition, row};
-use crate::runbook::{chat, commands, hooks, mail, people, policy, providers, railway, tokens, triggers};
+use crate::runbook::{chat, commands, hooks, mail, people, policy, providers, railway, tell, tokens, triggers};
 
 const EFFECTS: [&str; 4] = words(&commands::EFFECTS);
 const REPEATS: [&str; 2] = words(&commands::REPEATS);
@@ -12,7 +12,7 @@ const AGENTS_MAX: [&str; 4] = words(&policy::EFFECTS);
 const AUTO_MAX: [&str; 2] = words(&policy::AUTO_EFFECTS);
 const PROOFS: [&str; 4] = words(&hooks::PROOFS);
 const CATCH_UPS: [&str; 3] = words(&triggers::CATCH_UPS);
-const OVERLAPS: [&str; 2] = words(&triggers::OVERLAPS);
+const OVERLAPS: [&str; 3] = words(&triggers::OVERLAPS);
 
 pub(super) const COMMAND: Definition = Definition {
     name: "command",
@@ -376,6 +376,7 @@ pub(super) const HOOK: Definition = Definition {
             Form::Text,
             "Of a generic sender: a jq filter that gives `{ id, labels, annotations, status, starts_at }`.",
         ),
+        row("tell", Form::Map("tell"), "In which channels people hear of what its alerts come to."),
     ],
 };
 
@@ -403,6 +404,31 @@ pub(super) const TRIGGER: Definition = Definition {
             "Whether it may start what changes something, if `policy.auto` of the target says so too.",
         ),
         row("acts_as", Form::Text, "Of a schedule: the person of this project who stands behind it."),
+        row(
+            "tell",
+            Form::Map("tell"),
+            "In which channels people hear of it; of an alert without it, in those that its hook names.",
+        ),
+        row(
+            "doctor",
+            Form::Bool,
+            "Of a schedule of rerail.yaml: look whether this machine is fit, as `rerail doctor`.",
+        ),
+    ],
+};
+
+pub(super) const TELL: Definition = Definition {
+    name: "tell",
+    doc: "A channel for each chat: one of its `channels`.",
+    keys: &tell::TELL,
+    required: &[],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row("slack", Form::Text, "The id of a channel of Slack."),
+        row("mattermost", Form::Text, "The id of a channel of Mattermost."),
+        row("discord", Form::Text, "The id of a channel of Discord."),
+        row("generic", Form::Text, "What the signed webhook calls a channel."),
     ],
 };
 
@@ -425,7 +451,7 @@ pub(super) const SCHEDULE: Definition = Definition {
         row(
             "overlap",
             Form::Words(&OVERLAPS),
-            "While the run before is open: leave this time out, or wait for its end.",
+            "While the run before is open: leave this time out, wait for its end, or cancel it first.",
         ),
     ],
 };

@@ -507,6 +507,7 @@ pub(super) const DEFINITIONS: &[&Definition] = &[
     &places::HOOK,
     &places::TRIGGER,
     &places::SCHEDULE,
+    &places::TELL,
     &cases::FILE,
     &cases::TEST,
     &cases::DECISION,

@@ -55,6 +55,8 @@ pub enum Overlap {
     Skip,
     /// It starts once that run has ended; however many times pass meanwhile, one start waits.
     Wait,
+    /// That run is cancelled, and it starts once that has ended.
+    Cancel,
 }
 
 /// A line of cron that comes at all.

@@ -10,6 +10,7 @@ use crate::runbook::problem::Problem;
 use crate::runbook::reader::{Fields, Keys, Reader};
 use crate::runbook::snippet::Template;
 use crate::runbook::source::{Span, Spanned};
+use crate::runbook::tell::{self, Room};
 use crate::runbook::triggers::cron::{CatchUp, Cron, Overlap, Schedule};
 use crate::runbook::triggers::labels::{Labels, Pattern, REGEX};
 use crate::runbook::types::parse_duration;
@@ -28,7 +29,7 @@ const UTC: &str = "UTC";
 
 pub(in crate::runbook) const TRIGGER: Keys = Keys {
     what: "trigger",
-    known: &["alert", "schedule", "runbook", "inputs", "target", "incident", "auto", "acts_as"],
+    known: &["alert", "schedule", "runbook", "inputs", "target", "incident", "auto", "acts_as", "tell", "doctor"],
     later: &[],
     foreign: &[
         ("labels", "write `alert: { NAME: VALUE }`"),
@@ -53,13 +54,14 @@ pub(in crate::runbook) const SCHEDULE: Keys = Keys {
 };
 pub(in crate::runbook) const CATCH_UPS: [(&str, CatchUp); 3] =
     [("none", CatchUp::None), ("once", CatchUp::Once), ("all", CatchUp::All)];
-pub(in crate::runbook) const OVERLAPS: [(&str, Overlap); 2] = [("skip", Overlap::Skip), ("wait", Overlap::Wait)];
+pub(in crate::runbook) const OVERLAPS: [(&str, Overlap); 3] =
+    [("skip", Overlap::Skip), ("wait", Overlap::Wait), ("cancel", Overlap::Cancel)];
 
 /// One entry of `triggers`.
 #[derive(Clone, Debug)]
 pub struct Trigger {
     pub on: On,
-    /// What it starts; in a runbook that runbook.
+    /// What it starts; in a runbook that runbook, and nothing if it looks at this machine.
     pub runbook: Option<Spanned<String>>,
     pub inputs: Vec<(Spanned<String>, Template)>,
     pub target: Option<Template>,
@@ -68,6 +70,10 @@ pub struct Trigger {
     pub auto: bool,
     /// For whom a schedule starts it; an alert acts for whom its hook names.
     pub acts_as: Option<Spanned<String>>,
+    /// Where people hear of what comes of it; of an alert without it, where its hook says.
+    pub tell: Vec<Room>,
+    /// Instead of starting a runbook it looks whether this machine is fit, as `rerail doctor`.
+    pub doctor: bool,
     /// Its first key.
     pub span: Span,
 }
@@ -128,7 +134,17 @@ fn trigger(reader: &mut Reader, node: &Node, place: In) -> Option<Trigger> {
         _ => node.span,
     };
     let runbook = fields.get("runbook").and_then(|node| reader.text(node, "`runbook`"));
+    let doctor = fields.get("doctor").and_then(|node| reader.boolean(node, "`doctor`")).unwrap_or(false);
+    if doctor {
+        for key in ["alert", "runbook", "inputs", "incident", "auto"] {
+            misplaced(reader, &fields, key, "`doctor` looks at this machine at its times, and starts no runbook");
+        }
+    }
     match (place, &runbook) {
+        (In::Runbook, _) if doctor => {
+            misplaced(reader, &fields, "doctor", "it stands in rerail.yaml, beside `schedule`")
+        }
+        (In::Project, None) if doctor => {}
         (In::Project, None) => {
             reader.required(&fields, "runbook");
         }
@@ -145,6 +161,7 @@ fn trigger(reader: &mut Reader, node: &Node, place: In) -> Option<Trigger> {
     if let Some(person) = &acts_as {
         reader.name(person, person_fault);
     }
+    let tell = fields.get("tell").map(|node| tell::read(reader, node)).unwrap_or_default();
     let on = match (fields.get("alert"), fields.get("schedule")) {
         (Some(alert), None) => {
             misplaced(reader, &fields, "acts_as", "whom an alert acts for is said by its hook, under `hooks`");
@@ -160,7 +177,7 @@ fn trigger(reader: &mut Reader, node: &Node, place: In) -> Option<Trigger> {
             return None;
         }
     };
-    Some(Trigger { on, runbook, inputs, target, incident, auto, acts_as, span })
+    Some(Trigger { on, runbook, inputs, target, incident, auto, acts_as, tell, doctor, span })
 }
 
 fn misplaced(reader: &mut Reader, fields: &Fields<'_>, key: &str, why: &str) {
@@ -375,7 +392,11 @@ mod tests {
             ("[{ schedule: { cron: \"* * * * *\", time_zone: \"Europe/ Berlin\" } }]", "E0105"),
             ("[{ schedule: { cron: \"* * * * *\", time_zone: ../etc } }]", "E0105"),
             ("[{ schedule: { cron: \"* * * * *\", catch_up: some } }]", "E0107"),
-            ("[{ schedule: { cron: \"* * * * *\", overlap: cancel } }]", "E0107"),
+            ("[{ schedule: { cron: \"* * * * *\", overlap: queue } }]", "E0107"),
+            ("[{ schedule: { cron: \"@daily\" }, doctor: true }]", "E0115"),
+            ("[{ schedule: { cron: \"@daily\" }, tell: {} }]", "E0107"),
+            ("[{ schedule: { cron: \"@daily\" }, tell: { slack: \"#ops\" } }]", "E0105"),
+            ("[{ schedule: { cron: \"@daily\" }, tell: { channel: C1 } }]", "E0103"),
             ("[{ schedule: { cron: \"* * * * *\", jitter: 2h } }]", "E0107"),
             ("[{ schedule: { cron: \"* * * * *\", jitter: 5 } }]", "E0107"),
             ("[{ schedule: { cron: \"* * * * *\", target: x } }]", "E0103"),

@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::ids::RunId;
 use crate::runbook::spec::Effect;
+use crate::runbook::tell::Room;
 use crate::runs::{Began, Caller, ErrorKind, Prepared, Runs, RunsError, Wanted};
 use crate::surfaces::alerts::proposals::{self, Proposal};
+use crate::surfaces::chat::news::{self, What};
 use crate::surfaces::cli::operator;
 use crate::surfaces::http::Server;
 use std::sync::Arc;
@@ -33,6 +35,8 @@ pub struct Ask {
     pub propose: bool,
     /// Where people look at the alert.
     pub url: String,
+    /// Where people hear of it.
+    pub rooms: Vec<Room>,
 }
 
 /// What came of it.
@@ -41,8 +45,15 @@ pub enum Came {
     /// This run does it: the new one, or one that does the same already.
     Started(RunId),
     Proposed,
-    Refused(String),
+    Refused {
+        /// One of [`REASONS`].
+        reason: &'static str,
+        why: String,
+    },
 }
+
+/// Why something was not begun, in words that can be counted.
+pub const REASONS: [&str; 6] = ["input", "not_allowed", "not_found", "invalid", "policy", "other"];
 
 /// Begins it, or proposes it.
 ///
@@ -56,7 +67,10 @@ pub fn begin(server: &Server, runs: &Arc<Runs>, ask: &Ask) -> Result<Came, RunsE
         return Ok(Came::Proposed);
     }
     match attempt(server, runs, ask) {
-        Err(error) if is_for_good(&error) => Ok(Came::Refused(said(&error))),
+        Err(error) if is_for_good(&error) => {
+            news::withdraw(runs, ask.run)?;
+            Ok(Came::Refused { reason: reason_of(&error), why: said(&error) })
+        }
         came => came,
     }
 }
@@ -68,33 +82,46 @@ fn attempt(server: &Server, runs: &Arc<Runs>, ask: &Ask) -> Result<Came, RunsErr
         let said = "nobody stands behind it: name somebody with `acts_as`";
         return Err(RunsError::new(ErrorKind::NotAllowed, said));
     }
-    let caller = caller(ask);
+    let caller = caller(&ask.via, ask.acts_as.clone());
     let actor = runs.identify(&caller)?;
     let now = Timestamp::now();
     if let Some(why) = holds_back(runs, &prepared, ask, now)? {
         if !ask.propose {
-            return Ok(Came::Refused(why));
+            return Ok(Came::Refused { reason: "policy", why });
         }
+        tell(runs, ask)?;
         let made = Proposal::new(ask.run, &ask.wanted, ask.reason.clone(), why, now);
         proposals::make(runs, &Proposal { url: ask.url.clone(), acts_as: ask.acts_as.clone(), ..made })?;
         return Ok(Came::Proposed);
     }
     runs.may_start(&prepared, &actor)?;
+    tell(runs, ask)?;
+    crate::failpoint::hit("alert.announced");
     match server.fleet.start(Arc::clone(runs), prepared.called(ask.run), actor)? {
         Began::Run(run) => Ok(Came::Started(run)),
-        Began::Attach(row) => Ok(Came::Started(row.run)),
+        Began::Attach(row) => {
+            // That one is told by whoever has begun it.
+            news::withdraw(runs, ask.run)?;
+            Ok(Came::Started(row.run))
+        }
     }
 }
 
+/// Puts down what people are to hear, before it happens: a kill afterwards loses none of it.
+fn tell(runs: &Runs, ask: &Ask) -> Result<(), RunsError> {
+    let what = if ask.propose { What::Start } else { What::Trouble };
+    news::announce(runs, ask.run, what, &ask.rooms, &ask.wanted.runbook, &ask.reason)
+}
+
 /// Who asks: the person who stands behind it, or the operator where there are no people.
-pub fn caller(ask: &Ask) -> Caller {
+pub fn caller(via: &str, acts_as: Option<String>) -> Caller {
     Caller {
         os_users: operator::os_users(),
-        via: ask.via.clone(),
+        via: via.to_owned(),
         claims: None,
         token_file: None,
         bearer: None,
-        vouched: ask.acts_as.clone(),
+        vouched: acts_as,
     }
 }
 
@@ -163,6 +190,16 @@ fn is_for_good(error: &RunsError) -> bool {
         ErrorKind::Usage | ErrorKind::Invalid | ErrorKind::Stale | ErrorKind::NotFound | ErrorKind::NotAllowed => true,
         ErrorKind::Busy | ErrorKind::Interrupted(_) | ErrorKind::Full => false,
         ErrorKind::Storage | ErrorKind::Damaged | ErrorKind::Internal => false,
+    }
+}
+
+fn reason_of(error: &RunsError) -> &'static str {
+    match error.kind {
+        ErrorKind::Usage => "input",
+        ErrorKind::NotAllowed => "not_allowed",
+        ErrorKind::NotFound => "not_found",
+        ErrorKind::Invalid => "invalid",
+        _ => "other",
     }
 }
 

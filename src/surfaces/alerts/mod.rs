@@ -12,9 +12,10 @@ mod planner;
 mod prometheus;
 mod proof;
 pub mod proposals;
+pub mod starting;
 mod work;
 
-pub use begin::{Ask, Came, begin};
+pub use begin::{Ask, Came, REASONS, begin, caller};
 pub use hooks::{ALERTMANAGER, GENERIC, GRAFANA, PAGERDUTY, alerts_of};
 pub use known::{Done, Known, known};
 pub use planner::Planner;

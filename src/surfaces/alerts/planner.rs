@@ -1,16 +1,19 @@
-//! Makes the plans of proposals, one after another: each looks at the world, which takes its time.
+//! Makes the plans of proposals, one after another: each looks at the world, which takes its time. Also sees which of them
+//! have become runs without anybody having said so: a kill may come in between.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value as Json;
 
-use crate::runs::{Caller, Foreground, Runs, RunsError};
-use crate::surfaces::alerts::proposals::{self, Fate, Plan, Proposal};
-use crate::surfaces::cli::operator;
+use crate::runs::{Foreground, Runs, RunsError};
+use crate::surfaces::alerts::begin::caller;
+use crate::surfaces::alerts::proposals::{self, Plan, Planned, Proposal};
 use crate::surfaces::http::{Job, Server};
-use crate::surfaces::shapes::plan::of_plan;
-use crate::transcript;
+use crate::surfaces::shapes::lines::of_lines;
+use crate::surfaces::shapes::plan::{Telling, Told};
+use crate::transcript::Marks;
 
 /// How often is looked for proposals, at most: every commit of the store wakes this job.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -46,34 +49,33 @@ impl Job for Planner {
 
 fn look(server: &Arc<Server>) -> Result<(), RunsError> {
     let Ok(runs) = server.door() else { return Ok(()) };
-    let wanted = proposals::all(&runs)?
-        .into_iter()
-        .filter(|proposal| proposal.plan == Plan::Wanted && proposal.fate == Fate::Open);
-    for proposal in wanted {
+    for proposal in proposals::open(&runs)? {
         if server.is_leaving() {
             return Ok(());
         }
-        let plan = match plan(&runs, &proposal) {
-            Ok(plan) => Plan::Made { at: Timestamp::now(), plan },
-            Err(error) => Plan::Failed { why: runs.redactor().redact(&error.message).into_owned() },
-        };
-        proposals::planned(&runs, proposal.run, plan)?;
+        if let Some(row) = runs.existing(proposal.run)? {
+            proposals::started(&runs, proposal.run, &row.actor.id, row.started_at, None)?;
+        } else if proposal.plan == Plan::Wanted {
+            let planned = plan(&runs, &proposal).map_err(|error| runs.redactor().redact(&error.message).into_owned());
+            proposals::planned(&runs, &proposal, planned, Timestamp::now())?;
+            // Those who show it are told.
+            server.beat.tick();
+        }
     }
     Ok(())
 }
 
-fn plan(runs: &Runs, proposal: &Proposal) -> Result<serde_json::Value, RunsError> {
+fn plan(runs: &Runs, proposal: &Proposal) -> Result<Planned, RunsError> {
     let prepared = runs.prepare_wanted(&proposal.wanted(), proposal.reason.clone())?;
-    let actor = runs.identify(&Caller {
-        os_users: operator::os_users(),
-        via: "planner".to_owned(),
-        claims: None,
-        token_file: None,
-        bearer: None,
-        vouched: proposal.acts_as.clone(),
-    })?;
-    let rehearsed = runs.rehearse(&prepared, Foreground::unheard(actor))?;
-    let plan = transcript::Plan::of(&rehearsed.events, &rehearsed.facts, &rehearsed.program);
-    let text = of_plan(&plan, &rehearsed).to_string();
-    Ok(serde_json::from_str(&runs.redactor().redact(&text)).unwrap_or(serde_json::Value::Null))
+    let actor = runs.identify(&caller("planner", proposal.acts_as.clone()))?;
+    let lasts = SignedDuration::from_hours(proposals::STANDS_HOURS);
+    let made = runs.plan_as(proposal.run, &prepared, &proposal.runbook, lasts, Foreground::unheard(actor))?;
+    let told = Told::of(&made.rehearsed, Telling { marks: Marks::Unicode, whole: false });
+    let clean = |json: &Json| serde_json::from_str(&runs.redactor().redact(&json.to_string())).unwrap_or(Json::Null);
+    Ok(Planned {
+        json: clean(&told.json),
+        lines: clean(&of_lines(&told.lines)),
+        reach: clean(&of_lines(&told.reach)),
+        saved: made.plan.map(|(_, text)| text).unwrap_or_default(),
+    })
 }

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 
 use crate::engine::event::Actor;
 use crate::engine::ids::RunId;
+use crate::runbook::hooks::Hook;
+use crate::runbook::tell::Room;
 use crate::runbook::triggers::{Alert, State, chosen};
 use crate::runs::{ErrorKind, Placed, Runs, RunsError, Wanted, candidates};
 use crate::surfaces::alerts::begin::{Ask, Came, begin};
@@ -23,18 +25,33 @@ const TRIES_MAX: usize = 20;
 ///
 /// # Errors
 /// What is worth another try; what was done by then is not done again.
-pub fn work(server: &Arc<Server>, runs: &Arc<Runs>, acts_as: Option<&str>, told: &Told) -> Result<String, RunsError> {
+pub fn work(server: &Arc<Server>, runs: &Arc<Runs>, hook: &Hook, told: &Told) -> Result<String, RunsError> {
     let placed = runs.triggers();
-    let worker = Worker { server, runs, acts_as, alerts: Alerts::of(runs), placed: &placed, now: Timestamp::now() };
+    let worker = Worker {
+        server,
+        runs,
+        acts_as: hook.acts_as.as_deref(),
+        rooms: &hook.tell,
+        alerts: Alerts::of(runs),
+        placed: &placed,
+        now: Timestamp::now(),
+    };
     let mut said: Vec<&'static str> = Vec::new();
     let mut failed = None;
     for alert in &told.alerts {
+        server.tally.alerts.received.add(alert.status.word());
         let word = match alert.status {
             State::Firing => worker.firing(alert),
             State::Resolved => worker.resolved(alert, told.over).map(|()| "resolved"),
         };
         match word {
-            Ok(word) => said.push(word),
+            Ok(word) => {
+                server.tally.alerts.done.add(word);
+                if matches!(word, "started" | "proposed" | "shared" | "refused") {
+                    server.tally.alerts.matched.add("alert");
+                }
+                said.push(word);
+            }
             // The others need not wait for what is busy.
             Err(error) => failed = Some(error),
         }
@@ -63,6 +80,8 @@ struct Worker<'w> {
     server: &'w Arc<Server>,
     runs: &'w Arc<Runs>,
     acts_as: Option<&'w str>,
+    /// Where people hear of it, unless a trigger says another place.
+    rooms: &'w [Room],
     alerts: Alerts<'w>,
     placed: &'w [Placed],
     now: Timestamp,
@@ -90,6 +109,7 @@ impl Worker<'_> {
             let wanted = match self.runs.wanted(placed, Some(alert)) {
                 Ok(wanted) => wanted,
                 Err(error) => {
+                    self.server.tally.alerts.refused.add("input");
                     let known = Known { done: Done::Refused { why: self.shown(&error.message), run }, ..known };
                     if self.alerts.note(&key, held.as_ref(), &known)? {
                         return Ok("refused");
@@ -132,12 +152,14 @@ impl Worker<'_> {
             reason: reason(alert),
             propose: true,
             url: alert.url.clone(),
+            rooms: if placed.trigger.tell.is_empty() { self.rooms.to_vec() } else { placed.trigger.tell.clone() },
         };
         let came = begin(self.server, self.runs, &ask)?;
         let done = match came {
             Came::Started(run) => Done::Started { run },
             Came::Proposed => Done::Proposed { run },
-            Came::Refused(why) => {
+            Came::Refused { reason, why } => {
+                self.server.tally.alerts.refused.add(reason);
                 if let Some(open) = &known.open {
                     self.alerts.release(open)?;
                 }

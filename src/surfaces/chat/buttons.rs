@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::ids::RunId;
 use crate::runs::{ErrorKind, Runs, RunsError, Token};
 use crate::surfaces::chat::command::Start;
 use crate::surfaces::chat::sign;
@@ -47,6 +48,15 @@ pub enum Act {
     },
     /// A form with a reason.
     Reason(Change),
+    /// Starts a proposal with the plan that was shown.
+    Begin(Shown),
+    /// A form with the name of the place where something may be destroyed, for the button under this key.
+    ConfirmBegin {
+        shown: Shown,
+        button: String,
+    },
+    /// Takes a proposal away from everybody.
+    Dismiss(Shown),
 }
 
 /// What follows a form with inputs.
@@ -62,6 +72,14 @@ pub enum Then {
 pub struct Change {
     pub run: String,
     pub step: String,
+    pub digest: String,
+}
+
+/// A proposal, exactly as it was shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    pub proposal: RunId,
+    /// That of its plan; empty if it had none.
     pub digest: String,
 }
 

@@ -11,7 +11,7 @@ use crate::engine::ids::RunId;
 use crate::runs::{ErrorKind, RunRow, Runs, RunsError};
 use crate::surfaces::chat::asked::Place;
 
-/// Cards that are kept up to date, by the id of their run.
+/// Cards that are kept up to date, by the id of their run and the place where they hang.
 const CARDS: &str = "chat.cards";
 /// Threads of runs, also after their end: `note` in a thread is for its run.
 const THREADS: &str = "chat.threads";
@@ -34,6 +34,13 @@ pub struct Hung {
     pub told: BTreeMap<String, String>,
 }
 
+impl Hung {
+    /// What it is known by: a run may have a card in several rooms.
+    pub fn key(&self) -> String {
+        key(&self.run, &self.place)
+    }
+}
+
 /// Hangs a run's card at a message.
 ///
 /// # Errors
@@ -47,9 +54,33 @@ pub fn hang(runs: &Runs, row: &RunRow, place: &Place, message: &str) -> Result<(
         drawn: String::new(),
         told: BTreeMap::new(),
     };
+    keep(runs, &hung)?;
     let until = Timestamp::now() + THREAD_LASTS;
-    runs.shelf(THREADS).put(&place.below(message).key(), &hung.run, Some(until))?;
-    keep(runs, &hung)
+    runs.shelf(THREADS).put(&place.below(message).key(), &hung.run, Some(until))
+}
+
+/// The same, unless it was done before: a card that hung and was left stays as it is.
+///
+/// # Errors
+/// If the journal can't be read or written.
+pub fn hang_once(runs: &Runs, row: &RunRow, place: &Place, message: &str) -> Result<(), RunsError> {
+    let was = runs.shelf(THREADS).get(&place.below(message).key())?;
+    if was.as_deref() == Some(&row.run.uuid()) || is_at(runs, row, place)? {
+        return Ok(());
+    }
+    hang(runs, row, place, message)
+}
+
+/// Whether a run has a card in this channel.
+///
+/// # Errors
+/// If the journal can't be read.
+pub fn is_at(runs: &Runs, row: &RunRow, place: &Place) -> Result<bool, RunsError> {
+    Ok(runs.shelf(CARDS).get(&key(&row.run.uuid(), place))?.is_some())
+}
+
+fn key(run: &str, place: &Place) -> String {
+    format!("{run} {}", Place { thread: None, ..place.clone() }.key())
 }
 
 /// Keeps what has become of a card.
@@ -58,16 +89,7 @@ pub fn hang(runs: &Runs, row: &RunRow, place: &Place, message: &str) -> Result<(
 /// If the journal can't be written.
 pub fn keep(runs: &Runs, hung: &Hung) -> Result<(), RunsError> {
     let text = serde_json::to_string(hung).map_err(|error| RunsError::new(ErrorKind::Internal, error.to_string()))?;
-    runs.shelf(CARDS).put(&hung.run, &text, Some(Timestamp::now() + CARD_LASTS))
-}
-
-/// The card of a run.
-///
-/// # Errors
-/// If the journal can't be read.
-pub fn of(runs: &Runs, row: &RunRow) -> Result<Option<Hung>, RunsError> {
-    let found = runs.shelf(CARDS).get(&row.run.uuid())?;
-    Ok(found.and_then(|text| serde_json::from_str(&text).ok()))
+    runs.shelf(CARDS).put(&hung.key(), &text, Some(Timestamp::now() + CARD_LASTS))
 }
 
 /// Every card that is kept up to date.
@@ -83,7 +105,7 @@ pub fn all(runs: &Runs) -> Result<Vec<Hung>, RunsError> {
 /// # Errors
 /// If the journal can't be written.
 pub fn leave(runs: &Runs, hung: &Hung) -> Result<(), RunsError> {
-    runs.shelf(CARDS).take(&hung.run).map(drop)
+    runs.shelf(CARDS).take(&hung.key()).map(drop)
 }
 
 /// The run of a thread; outside of one, the only run whose card is kept up to date in this channel.

@@ -1,13 +1,13 @@
 //! Keeps live cards up to date: edits in place, and a new message only for what waits for people, and for the end.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::engine::facts::{Facts, RunState};
 use crate::runs::{RunRow, Runs, RunsError};
 use crate::surfaces::chat::card::Card;
 use crate::surfaces::chat::hung::{self, Hung};
+use crate::surfaces::chat::pauses::Pauses;
 use crate::surfaces::chat::room::Trouble;
 use crate::surfaces::chat::story::{self, Wait, WaitKind};
 use crate::surfaces::chat::turn::Turn;
@@ -18,23 +18,8 @@ use crate::surfaces::http::{Job, Server};
 
 /// How often is looked unasked: a chat that was down comes back unheard.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// First pause after a chat did not take something; then twice as long each time.
-const AGAIN_AFTER: Duration = Duration::from_secs(2);
-/// The longest such pause.
-const AGAIN_AFTER_MAX: Duration = Duration::from_secs(60);
-/// Times a chat may say no to one card until it is left: its channel or its message is gone.
-const REFUSED_MAX: u32 = 5;
-
 /// Keeps all cards of the store.
 pub struct Cards;
-
-/// What a chat did not take.
-#[derive(Default)]
-struct Pause {
-    until: Option<Instant>,
-    troubles: u32,
-    refused: u32,
-}
 
 impl Job for Cards {
     fn name(&self) -> &'static str {
@@ -44,7 +29,7 @@ impl Job for Cards {
     fn run(&self, server: &Arc<Server>) {
         let mut seen = 0;
         let mut turn = Turn::new("cards");
-        let mut pauses: BTreeMap<String, Pause> = BTreeMap::new();
+        let mut pauses = Pauses::default();
         loop {
             if let Err(why) = look(server, &mut turn, &mut pauses) {
                 tracing::warn!(%why, "cards in chats can't be kept up to date");
@@ -59,36 +44,30 @@ impl Job for Cards {
     }
 }
 
-fn look(server: &Arc<Server>, turn: &mut Turn, pauses: &mut BTreeMap<String, Pause>) -> Result<(), RunsError> {
+fn look(server: &Arc<Server>, turn: &mut Turn, pauses: &mut Pauses) -> Result<(), RunsError> {
     // Without cards nothing is read but one shelf, and nothing written.
     let cards = hung::all(server.journal())?;
+    pauses.keep(|key| cards.iter().any(|hung| hung.key() == key));
     if cards.is_empty() {
-        pauses.clear();
         return Ok(());
     }
     let Ok(runs) = server.door() else { return Ok(()) };
     if !turn.take(&runs)? {
         return Ok(());
     }
-    pauses.retain(|run, _| cards.iter().any(|hung| hung.run == *run));
     for mut hung in cards {
         if server.is_leaving() {
             break;
         }
-        let pause = pauses.entry(hung.run.clone()).or_default();
-        if pause.until.is_some_and(|until| until > Instant::now()) {
+        let key = hung.key();
+        if pauses.rests(&key) {
             continue;
         }
         match one(&runs, &mut hung, server.url()) {
-            Ok(()) => *pause = Pause::default(),
+            Ok(()) => pauses.well(&key),
             Err(Why::Chat(trouble)) => {
                 tracing::warn!(chat = hung.place.chat.word(), run = %hung.run, %trouble, "a card was not taken");
-                pause.troubles += 1;
-                pause.refused += u32::from(matches!(trouble, Trouble::Refused(_)));
-                let doubled = AGAIN_AFTER.saturating_mul(1 << pause.troubles.min(8).saturating_sub(1));
-                let asked = if let Trouble::Busy(after) = trouble { after } else { Duration::ZERO };
-                pause.until = Some(Instant::now() + doubled.max(asked).min(AGAIN_AFTER_MAX));
-                if pause.refused >= REFUSED_MAX {
+                if pauses.trouble(&key, &trouble) {
                     hung::leave(&runs, &hung)?;
                 }
             }

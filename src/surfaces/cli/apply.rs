@@ -13,7 +13,7 @@ use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::run::{Listing, consent};
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{foreground, plan};
-use crate::surfaces::door::Asking;
+use crate::surfaces::door::{Asking, Here};
 use crate::surfaces::shapes::plan::Told;
 use crate::transcript::saved;
 
@@ -38,19 +38,34 @@ pub struct ApplyArgs {
 
 /// Applies a saved plan.
 pub fn apply(session: &Session, args: ApplyArgs) -> Result<Exit, CliError> {
-    let ui = &session.ui;
     let here = session.here()?;
-    let runs = here.runs();
     let shown = args.file.display().to_string();
-    let mut apply = runs.prepare_apply(&shown, &plan::read(&args.file)?, args.again)?;
+    let mut apply = here.runs().prepare_apply(&shown, &plan::read(&args.file)?, args.again)?;
     if args.reason.is_some() {
         apply.prepared.reason = args.reason;
     }
+    begin(session, &here, apply, args.yes, args.confirm.as_deref(), "plan again:  rerail plan RUNBOOK … --out FILE")
+}
+
+/// Holds a plan against now, shows it, asks, and does it; `again` says how to plan anew what is true no longer.
+///
+/// # Errors
+/// If it can't begin, or what it would write has become something else.
+pub fn begin(
+    session: &Session,
+    here: &Here,
+    apply: PreparedApply,
+    yes: bool,
+    confirm: Option<&str>,
+    again: &str,
+) -> Result<Exit, CliError> {
+    let ui = &session.ui;
+    let runs = here.runs();
     let actor = here.actor()?;
     runs.may_start(&apply.prepared, &actor)?;
     let (rehearsed, drift) = runs.rehearse_apply(&apply, Foreground::unheard(actor.clone()))?;
     if !drift.writes.is_empty() {
-        return refuse(session, &apply, &drift);
+        return refuse(session, &apply, &drift, again);
     }
     if ui.human() {
         ui.progress(&saved::head(&apply.saved, ui.marks));
@@ -59,15 +74,15 @@ pub fn apply(session: &Session, args: ApplyArgs) -> Result<Exit, CliError> {
         saved::beside(&apply.saved).iter().for_each(|line| ui.progress(line));
         saved::read_otherwise(&drift.reads, ui.marks).iter().for_each(|line| ui.progress(line));
     }
-    let consent = consent(session, &Asking::of(&apply.prepared), args.yes, args.confirm.as_deref(), Listing::Planned)?;
+    let consent = consent(session, &Asking::of(&apply.prepared), yes, confirm, Listing::Planned)?;
     if let Some(exit) = consent.refused(ui, "nothing was started") {
         return Ok(exit);
     }
-    foreground::drive(session, &here, actor, |foreground| runs.start(apply.prepared, foreground))
+    foreground::drive(session, here, actor, |foreground| runs.start(apply.prepared, foreground))
 }
 
 /// The world is not as the plan says: what differs, and the way out.
-fn refuse(session: &Session, apply: &PreparedApply, drift: &Drift) -> Result<Exit, CliError> {
+fn refuse(session: &Session, apply: &PreparedApply, drift: &Drift, again: &str) -> Result<Exit, CliError> {
     let ui = &session.ui;
     match ui.output {
         Output::Human => saved::drift(drift, ui.marks).iter().for_each(|line| ui.result(line)),
@@ -75,5 +90,5 @@ fn refuse(session: &Session, apply: &PreparedApply, drift: &Drift) -> Result<Exi
     }
     let made = apply.saved.made_at;
     let said = format!("the plan is out of date: since {made:.0} what it would write has become something else");
-    Err(CliError::new(Exit::STALE, said).hint("nothing was started; plan again:  rerail plan RUNBOOK … --out FILE"))
+    Err(CliError::new(Exit::STALE, said).hint(format!("nothing was started; {again}")))
 }

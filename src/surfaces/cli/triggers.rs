@@ -8,7 +8,9 @@ use serde_json::{Value as Json, json};
 
 use crate::runbook::triggers::{Alert, On, State, chosen};
 use crate::runs::{Placed, Runs, candidates};
-use crate::surfaces::alerts::{Known, alerts_of, known, proposals};
+use crate::surfaces::alerts::proposals::{self, Plan, Proposal};
+use crate::surfaces::alerts::{Known, alerts_of, known, starting};
+use crate::surfaces::cli::apply;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
@@ -28,15 +30,72 @@ pub struct TriggersArgs {
     /// Who would send it: alertmanager, grafana, pagerduty or generic/NAME [default: as it looks]
     #[arg(long, value_name = "SOURCE", requires = "test")]
     source: Option<String>,
+    /// Start this proposal: its plan is held against now, shown, and done as it stands, once
+    #[arg(long, value_name = "PROPOSAL", conflicts_with = "test")]
+    start: Option<String>,
+    /// Take this proposal away from who may start it
+    #[arg(long, value_name = "PROPOSAL", conflicts_with_all = ["test", "start"])]
+    dismiss: Option<String>,
+    /// Begin without the question behind the plan
+    #[arg(short = 'y', long, requires = "start")]
+    yes: bool,
+    /// Confirm destructive changes by naming the target (the runbook, if there is no target)
+    #[arg(long, value_name = "NAME", requires = "start")]
+    confirm: Option<String>,
 }
 
-/// Lists triggers and alerts, or says what a message would start.
+/// Lists triggers and alerts, says what a message would start, or decides about a proposal.
 pub fn triggers(session: &Session, args: &TriggersArgs) -> Result<Exit, CliError> {
+    match (&args.start, &args.dismiss) {
+        (Some(name), _) => return start(session, name, args.yes, args.confirm.as_deref()),
+        (None, Some(name)) => return dismiss(session, name),
+        (None, None) => {}
+    }
     let runs = session.runs()?;
     match &args.test {
         Some(path) => try_out(session, &runs, path, args.source.as_deref()),
         None => list(session, &runs),
     }
+}
+
+/// Starts a proposal with the plan that it has now.
+fn start(session: &Session, name: &str, yes: bool, confirm: Option<&str>) -> Result<Exit, CliError> {
+    let here = session.here()?;
+    let runs = here.runs();
+    let proposal = proposals::named(runs, name)?;
+    if let Some(row) = starting::there(runs, proposal.run)? {
+        session.ui.remark(&format!("{} has started it: {}/{}", row.actor.id, row.runbook, row.run));
+        session.ui.hint(&format!("look at it:  rerail show {}", row.run));
+        return Ok(Exit::SUCCESS);
+    }
+    let Some(digest) = proposal.digest() else {
+        let why = match &proposal.plan {
+            Plan::Failed { why } => format!("there is no plan to start from: {why}"),
+            _ => "its plan is being made by the server".to_owned(),
+        };
+        return Err(CliError::new(Exit::STALE, why).hint("look at it:  rerail triggers"));
+    };
+    let apply = starting::prepare(runs, proposal.run, digest);
+    let begun = apply.map_err(CliError::from).and_then(|apply| {
+        if session.ui.human() {
+            session.ui.remark(&proposal.reason);
+        }
+        apply::begin(session, &here, apply, yes, confirm, "the server makes a new plan:  rerail triggers")
+    });
+    // Whatever came of the run, it is there: that is noted by whoever looks next, should this process be killed.
+    starting::there(runs, proposal.run)?;
+    if begun.as_ref().is_err_and(|error| error.exit == Exit::STALE) {
+        proposals::plan_again(runs, proposal.run)?;
+    }
+    begun
+}
+
+fn dismiss(session: &Session, name: &str) -> Result<Exit, CliError> {
+    let here = session.here()?;
+    let proposal = proposals::named(here.runs(), name)?;
+    starting::dismiss(here.runs(), proposal.run, &here.actor()?)?;
+    session.ui.remark(&format!("{}/{} is dismissed", proposal.runbook, proposal.run));
+    Ok(Exit::SUCCESS)
 }
 
 fn list(session: &Session, runs: &Runs) -> Result<Exit, CliError> {
@@ -48,6 +107,7 @@ fn list(session: &Session, runs: &Runs) -> Result<Exit, CliError> {
     let rows: Vec<Json> = placed.iter().map(|placed| of_trigger(runs, placed, now)).collect::<Result<_, CliError>>()?;
     if !ui.human() {
         let alerts: Vec<Json> = alerts.iter().map(of_alert).collect();
+        let open: Vec<Json> = open.iter().map(|open| proposals::whole(runs, open)).collect::<Result<_, _>>()?;
         ui.result_json(&json!({ "triggers": rows, "alerts": alerts, "proposals": open }));
         return Ok(Exit::SUCCESS);
     }
@@ -76,8 +136,28 @@ fn list(session: &Session, runs: &Runs) -> Result<Exit, CliError> {
             ui.remark(&format!("and {more} more: `-o json` has all of them"));
         }
     }
-    for proposal in &open {
-        ui.hint(&format!("{} waits for a person: {}", proposal.runbook, proposal.reason));
+    if !open.is_empty() {
+        ui.result_text("\n");
+        let cells = |proposal: &Proposal| {
+            let plan = match &proposal.plan {
+                Plan::Wanted => "is being made".to_owned(),
+                Plan::Made { at, .. } => format!("made at {}", crate::transcript::words::clock(*at)),
+                Plan::Failed { .. } => "can't be made".to_owned(),
+            };
+            let target = proposal.target.clone().unwrap_or_else(|| "-".to_owned());
+            let runbook = proposal.runbook.clone();
+            vec![
+                proposal.run.short(),
+                runbook,
+                target,
+                plan,
+                proposal.status.word().to_owned(),
+                proposal.reason.clone(),
+            ]
+        };
+        let heading = ["PROPOSAL", "RUNBOOK", "TARGET", "PLAN", "ALERT", "WHY"];
+        table::print(ui, &heading, open.iter().take(ALERTS_SHOWN).map(cells).collect());
+        ui.hint("rerail triggers --start PROPOSAL shows the plan and asks; --dismiss PROPOSAL takes it away");
     }
     Ok(Exit::SUCCESS)
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::surfaces::alerts::Planner;
+use crate::surfaces::chat::herald::Herald;
 use crate::surfaces::chat::keeper::Cards;
 use crate::surfaces::chat::slack::socket::Socket;
 use crate::surfaces::chat::stalk::Stalks;
@@ -14,7 +15,7 @@ use crate::surfaces::http::serve::Server;
 use crate::surfaces::schedules::Schedules;
 
 /// Every job there is.
-pub const JOBS: &[&dyn Job] = &[&Deliveries, &Planner, &Schedules, &Cards, &Stalks, &Socket];
+pub const JOBS: &[&dyn Job] = &[&Deliveries, &Planner, &Schedules, &Herald, &Cards, &Stalks, &Socket];
 
 /// Stack of a job's thread: it reads texts of runs, as the terminal does on its first thread.
 pub(super) const STACK_BYTES: usize = 8 * 1024 * 1024;

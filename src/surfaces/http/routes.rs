@@ -283,6 +283,23 @@ pub const TABLE: &[Route] = &[
     form("/runs/{run}/note", RUN, "Add to its timeline", web::acts::note, web::problems::page),
     form("/runs/{run}/approve", APPROVE, "Say yes to exactly one change", web::acts::approve, web::approval::refused),
     form("/runs/{run}/reject", APPROVE, "Say no to it", web::acts::reject, web::approval::refused),
+    page("/proposals/{run}", "What an alert would start, with its plan", web::proposal::page),
+    Route {
+        does: Does::Live(web::proposal::live),
+        ..page("/proposals/{run}/live", "The same as it changes", web::proposal::page)
+    },
+    Route {
+        does: Does::Form(Form { act: web::proposal::start, twice: Twice::Same, refused: web::proposal::refused }),
+        ..form("/proposals/{run}/start", RUN, "Start it", web::proposal::start, web::proposal::refused)
+    },
+    Route {
+        does: Does::Form(Form { act: web::proposal::dismiss, twice: Twice::Same, refused: web::proposal::refused }),
+        ..form("/proposals/{run}/dismiss", RUN, "Dismiss it", web::proposal::dismiss, web::proposal::refused)
+    },
+    Route {
+        does: Does::Form(Form { act: web::proposal::plan_again, twice: Twice::Same, refused: web::proposal::refused }),
+        ..form("/proposals/{run}/plan", RUN, "Have it planned anew", web::proposal::plan_again, web::proposal::refused)
+    },
     page("/approvals", "What waits for an approval, and what was decided", web::approval::list),
     page("/incidents/{incident}", "Runs and notes of an incident", web::lists::incident),
     page("/admin", "The hold, people and tokens", web::admin::page),

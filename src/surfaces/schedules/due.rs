@@ -53,6 +53,9 @@ pub fn due(schedule: &Schedule, zone: &TimeZone, key: &str, state: &State, busy:
     let on_time = |at: Timestamp| now.duration_since(comes(at)) <= LATE;
     let late = times.iter().filter(|at| !on_time(**at)).count();
     let open = || "the run before is still open".to_owned();
+    if busy && schedule.overlap == Overlap::Cancel && late == 0 {
+        return Due::Waits { at: newest, said: "the run before is cancelled first".to_owned() };
+    }
     // Each of those that are caught up has its turn, whatever is said of times that come while a run is open.
     if busy && (schedule.overlap == Overlap::Wait || (schedule.catch_up == CatchUp::All && late > 0)) {
         return match schedule.catch_up {
@@ -174,6 +177,20 @@ mod tests {
         assert_eq!(starts(&waited), Some(at("00:30:00")));
         // Missed ones have their turn each.
         assert_eq!(now(CatchUp::All, Overlap::Skip, "00:00:00", true, "00:23:00"), Due::Nothing);
+    }
+
+    #[test]
+    fn a_run_that_is_cancelled_first_lets_one_start_follow() {
+        let cancel = |last: &str, busy, moment: &str| now(CatchUp::None, Overlap::Cancel, last, busy, moment);
+        let Due::Waits { at: waits, said } = cancel("00:05:00", true, "00:10:00") else { panic!("waits") };
+        assert_eq!((waits, said.as_str()), (at("00:10:00"), "the run before is cancelled first"));
+        assert_eq!(starts(&cancel("00:05:00", false, "00:10:00")), Some(at("00:10:00")));
+        // What was missed cancels nothing: each of those has its turn, or none.
+        assert_eq!(now(CatchUp::All, Overlap::Cancel, "00:00:00", true, "00:23:00"), Due::Nothing);
+        let state = State { last: Some(at("00:05:00")), waits: Some(at("00:10:00")), ..State::since(at("00:00:00")) };
+        let cancelled = schedule(CatchUp::None, Overlap::Cancel);
+        let after = due(&cancelled, &TimeZone::UTC, "k", &state, false, at("00:10:05"));
+        assert_eq!(starts(&after), Some(at("00:10:00")));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! A time is claimed on a shelf of the store together with the name of its run, before that run begins. So each time comes
 //! once however many servers there are, and a kill in between loses nothing and doubles nothing.
 
+mod doctor;
 mod due;
 mod state;
 
@@ -13,9 +14,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::engine::ids::RunId;
-use crate::runbook::triggers::Schedule;
-use crate::runs::{Placed, RunRow, Runs, RunsError, Status};
-use crate::surfaces::alerts::{Ask, Came, begin};
+use crate::runbook::triggers::{Overlap, Schedule};
+use crate::runs::{ErrorKind, Placed, RunRow, Runs, RunsError, Status};
+use crate::surfaces::alerts::{Ask, Came, begin, caller};
 use crate::surfaces::http::{Job, Server};
 use crate::surfaces::schedules::due::{Due, due};
 use crate::surfaces::schedules::state::{Firing, Held, States};
@@ -95,6 +96,9 @@ fn one(
             if held.state.waits.is_some() {
                 return Ok(());
             }
+            if schedule.overlap == Overlap::Cancel {
+                stop(runs, placed, schedule, held.state.run, at)?;
+            }
             let state = State { waits: Some(at), said, ..held.state.clone() };
             states.put(&key, Some(&held), &state).map(drop)
         }
@@ -114,6 +118,23 @@ fn one(
     }
 }
 
+/// Cancels the run before, which the next one waits for.
+fn stop(runs: &Runs, placed: &Placed, schedule: &Schedule, run: Option<RunId>, at: Timestamp) -> Result<(), RunsError> {
+    let Some(row) = run.map(|run| runs.existing(run)).transpose()?.flatten() else { return Ok(()) };
+    let actor = runs.identify(&caller("schedule", person_behind(placed)))?;
+    let reason =
+        format!("schedule {} ({}): its next run is due, at {at}", schedule.cron.text(), schedule.time_zone.value);
+    match runs.cancel(&row, &actor, Some(reason)) {
+        // It has ended meanwhile.
+        Err(error) if error.kind == ErrorKind::Usage => Ok(()),
+        cancelled => cancelled.map(drop),
+    }
+}
+
+fn person_behind(placed: &Placed) -> Option<String> {
+    placed.trigger.acts_as.as_ref().map(|person| person.value.clone())
+}
+
 /// Begins the run of a time that is claimed; whoever finds it claimed does.
 #[expect(clippy::too_many_arguments, reason = "one caller's context, taken apart")]
 fn fire(
@@ -126,24 +147,30 @@ fn fire(
     held: &Held,
     firing: &Firing,
 ) -> Result<(), RunsError> {
+    if placed.trigger.doctor {
+        let said = doctor::look(server, runs, placed, firing)?;
+        let state = State { firing: None, said, ..held.state.clone() };
+        return states.put(key, Some(held), &state).map(drop);
+    }
     let wanted = runs.wanted(placed, None);
     let came = wanted.and_then(|wanted| {
         let ask = Ask {
             run: firing.run,
             wanted,
             auto: placed.trigger.auto,
-            acts_as: placed.trigger.acts_as.as_ref().map(|person| person.value.clone()),
+            acts_as: person_behind(placed),
             via: "schedule".to_owned(),
             reason: format!("schedule {} ({}), at {}", schedule.cron.text(), schedule.time_zone.value, firing.at),
             propose: false,
             url: String::new(),
+            rooms: placed.trigger.tell.clone(),
         };
         begin(server, runs, &ask)
     });
     let (run, said) = match came {
         Ok(Came::Started(run)) => (Some(run), held.state.said.clone()),
         Ok(Came::Proposed) => (None, "proposed".to_owned()),
-        Ok(Came::Refused(why)) => (None, format!("not started: {why}")),
+        Ok(Came::Refused { why, .. }) => (None, format!("not started: {why}")),
         // It stays claimed, and is tried again.
         Err(error) => return states.say(key, held, format!("tried again: {}", error.message)),
     };

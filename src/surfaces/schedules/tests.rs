@@ -163,6 +163,65 @@ fn while_its_run_is_open_a_time_is_left_out_or_comes_when_it_ends() {
 }
 
 #[test]
+fn what_is_cancelled_first_ends_with_a_reason_and_the_next_one_begins_once() {
+    let wait = "  - uses: human.ask\n    with: { text: \"Go on?\", choices: [\"yes\", \"no\"] }\n";
+    let fixture = Fixture::new("schedule: { cron: \"*/5 * * * *\", overlap: cancel }", wait);
+    let server = fixture.server();
+    server.turn("2026-11-22T00:01:00Z");
+    server.turn("2026-11-22T00:05:00Z");
+    let first = server.runs().remove(0);
+    let fleet = Arc::clone(&server.server.fleet);
+    let keeper = std::thread::spawn(move || fleet.keep());
+    server.turn("2026-11-22T00:10:00Z");
+    server.turn("2026-11-22T00:10:01Z");
+    let until = std::time::Instant::now() + Duration::from_secs(60);
+    while is_open(&server.runs, Some(first.run)).unwrap() {
+        assert!(std::time::Instant::now() < until);
+        std::thread::yield_now();
+    }
+    server.turn("2026-11-22T00:10:02Z");
+    server.turn("2026-11-22T00:10:03Z");
+    assert_eq!(server.runs().len(), 2);
+    let events = server.runs.events(&first).unwrap();
+    let reasons: Vec<String> = events
+        .iter()
+        .filter_map(|event| match &event.body {
+            crate::engine::event::Body::RunCancelled { reason, .. } => reason.clone(),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(reasons, ["schedule */5 * * * * (UTC): its next run is due, at 2026-11-22T00:10:00Z"]);
+    server.server.fleet.leave();
+    keeper.join().unwrap();
+}
+
+#[test]
+fn the_doctor_looks_at_its_times_and_tells_what_is_not_well() {
+    let fixture = Fixture::new(EVERY_FIVE, NOTE);
+    let write = |text: &str| std::fs::write(fixture.root().join("rerail.yaml"), text).unwrap();
+    let chat = "chat: { generic: { secret: { from: env }, url: \"https://bot.example.com/x\", channels: [ops] } }\n";
+    let yaml = |target: &str| {
+        format!(
+            "version: 1\n{chat}triggers:\n  - schedule: {{ cron: \"*/5 * * * *\" }}\n    doctor: true\n    target: {target}\n    tell: {{ generic: ops }}\n"
+        )
+    };
+    write(&yaml("nowhere"));
+    std::fs::remove_file(fixture.root().join("runbooks/look.yaml")).unwrap();
+    let server = fixture.server();
+    assert_eq!(server.runs.triggers().remove(0).runbook, crate::runs::DOCTOR);
+    server.turn("2026-11-22T00:01:00Z");
+    server.turn("2026-11-22T00:05:00Z");
+    server.turn("2026-11-22T00:05:01Z");
+    assert!(server.state().said.contains("broken"), "{}", server.state().said);
+    let news = crate::surfaces::chat::news::all(&server.runs).unwrap();
+    assert_eq!(news.len(), 1, "once for each time");
+    let crate::surfaces::chat::news::What::Said { title, lines } = &news[0].what else { panic!("said") };
+    assert!(title.starts_with("rerail doctor: 1 thing broken"), "{title}");
+    assert!(lines[0].starts_with("✗ doctor: ") && lines[0].contains("nowhere"), "{lines:?}");
+    assert_eq!(server.runs().len(), 0, "it starts no runbook");
+}
+
+#[test]
 fn what_may_write_does_not_begin_by_itself() {
     let write = "  - uses: http.request\n    with: { method: POST, url: \"http://127.0.0.1:9/x\" }\n";
     let fixture = Fixture::new(EVERY_FIVE, write);

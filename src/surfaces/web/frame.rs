@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::runs::{Runs, RunsError};
+use crate::surfaces::alerts::proposals;
 use crate::surfaces::http::{Answer, Call, Problem};
 use crate::surfaces::web::{assets, paper, view};
 use crate::transcript::line;
@@ -68,8 +70,7 @@ impl Page {
 /// # Errors
 /// If the journal can't be read.
 pub fn around(call: &Call<'_>) -> Result<Json, Problem> {
-    let counts = call.runs.counts()?;
-    let waits: u64 = WAITING.iter().filter_map(|word| counts.get(*word)).sum();
+    let waits = waits(&call.runs)?;
     let hold = call.runs.last_hold()?.and_then(crate::runs::LastHold::on);
     let who = call.runs.identify(&call.principal.caller)?;
     Ok(json!({
@@ -84,6 +85,16 @@ pub fn around(call: &Call<'_>) -> Result<Json, Problem> {
         "style": assets::style_url(),
         "script": assets::script_url(),
     }))
+}
+
+/// How many runs and proposals wait for people.
+///
+/// # Errors
+/// If the journal can't be read.
+pub fn waits(runs: &Runs) -> Result<u64, RunsError> {
+    let counts = runs.counts()?;
+    let runs_waiting: u64 = WAITING.iter().filter_map(|word| counts.get(*word)).sum();
+    Ok(runs_waiting + proposals::open(runs)?.len() as u64)
 }
 
 /// What stands around a page that nobody is signed in for.

@@ -4,7 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
 
 use crate::engine::outcome::RunOutcome;
+use crate::runbook::triggers::State;
 use crate::runs::{Caller, RunFilter, RunRow, Runs, RunsError, Status};
+use crate::surfaces::alerts::proposals::{self, Plan, Proposal};
 use crate::surfaces::http::{Answer, Call, Problem};
 use crate::surfaces::web::frame::Page;
 use crate::surfaces::web::view;
@@ -14,6 +16,8 @@ use crate::transcript::{approval, words};
 const WAITING_MAX: u32 = 20;
 /// Runs of the other lists.
 const ROWS_MAX: u32 = 20;
+/// Proposals on the page.
+const PROPOSALS_MAX: usize = 20;
 /// Bytes of each list.
 const BYTES_MAX: usize = 28_000;
 /// How far back a failure is news.
@@ -25,6 +29,26 @@ const EVENTS_MAX: u64 = 20_000;
 pub fn page(call: &Call<'_>) -> Result<Answer, Problem> {
     let lists = lists(&call.runs, &call.principal.caller, Timestamp::now())?;
     Page::new("home.html", "home", "Now").live(Some("/live".to_owned())).answer(call, lists)
+}
+
+/// What alerts would start, and nobody has decided about.
+fn proposed(runs: &Runs) -> Result<(Vec<Json>, usize), RunsError> {
+    let open = proposals::open(runs)?;
+    let row = |proposal: &Proposal| {
+        let plan = match &proposal.plan {
+            Plan::Wanted => "its plan is being made".to_owned(),
+            Plan::Made { .. } => format!("planned: {}", proposal.why),
+            Plan::Failed { why } => format!("can't be planned: {why}"),
+        };
+        json!({
+            "url": proposal.own_page(), "name": view::clipped(&proposal.runbook), "id": proposal.run.short(),
+            "target": proposal.target.as_deref().map(view::clipped), "reason": view::clipped(&proposal.reason),
+            "plan": view::clipped(&plan), "fires": proposal.status == State::Firing,
+            "until": proposal.until().map(view::time),
+        })
+    };
+    let (rows, left) = view::within(open.iter().take(PROPOSALS_MAX).map(row).collect(), BYTES_MAX / 2);
+    Ok((rows, left + open.len().saturating_sub(PROPOSALS_MAX)))
 }
 
 /// What stands on it.
@@ -52,7 +76,10 @@ pub fn lists(runs: &Runs, caller: &Caller, now: Timestamp) -> Result<Json, RunsE
     trouble.extend(of(Status::Ended(RunOutcome::Rejected), ROWS_MAX, Some(since))?);
     trouble.sort_by_key(|row| std::cmp::Reverse(row.number));
     trouble.truncate(ROWS_MAX as usize);
+    let (proposed, proposed_left) = proposed(runs)?;
     Ok(json!({
+        "proposals": proposed,
+        "proposals_left": proposed_left,
         "waits": view::within(waits, BYTES_MAX).0,
         "running": view::within(view::rows(&of(Status::Running, ROWS_MAX, None)?), BYTES_MAX).0,
         "trouble": view::within(view::rows(&trouble), BYTES_MAX).0,

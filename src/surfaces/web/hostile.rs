@@ -22,7 +22,7 @@ const ELEMENTS: &str = "html head meta title link script noscript body a header 
     option textarea fieldset legend img br";
 const ATTRIBUTES: &str = "lang charset name content rel href type src defer class id aria-label aria-labelledby aria-current \
     aria-hidden aria-describedby role tabindex method action value for required autocomplete spellcheck placeholder rows \
-    step datetime title scope colspan data-label data-live data-copy data-lines-max alt formaction open hidden checked \
+    step datetime title scope colspan data-label data-waits data-live data-copy data-lines-max alt formaction open hidden checked \
     selected download http-equiv";
 /// Attributes that are addresses.
 const ADDRESSES: [&str; 5] = ["href", "src", "action", "formaction", "data-live"];
@@ -131,7 +131,25 @@ fn texts_of_others_are_texts_on_every_other_page() {
         let wait = json!({
             "row": rows[0], "what": evil, "who": evil, "verb": evil, "url": "/runs/x", "mine": true, "expires": time,
         });
-        page_of("home.html", evil, json!({ "waits": [wait], "running": rows, "trouble": rows }));
+        let proposed = json!({
+            "url": "/proposals/x", "name": evil, "id": "x", "target": evil, "reason": evil, "plan": evil, "fires": false,
+            "until": time,
+        });
+        let home = json!({
+            "waits": [wait], "running": rows, "trouble": rows, "proposals": [proposed], "proposals_left": 1,
+        });
+        page_of("home.html", evil, home);
+        for (state, asks, open) in [("made", "yes", true), ("made", "confirm", true), ("failed", "", false)] {
+            let proposal = json!({
+                "url": "/proposals/x", "name": evil, "id": "x", "book_url": "/runbooks/x", "target": evil, "incident": evil,
+                "reason": evil, "why": evil, "fires": false, "alert_url": evil, "made": time, "until": time,
+                "inputs": [[evil, evil]], "state": state, "planned": time, "why_not": null, "outdated": evil,
+                "lines": [[{ "tone": "bad", "text": evil }]], "left_out": 1, "digest": evil, "asks": asks,
+                "changes": evil, "place": evil, "open": open, "may_start": open, "decided": evil, "run_url": "/runs/x",
+                "form": "/r/x", "fault": { "message": evil, "hints": [evil] },
+            });
+            page_of("proposal.html", evil, proposal);
+        }
         page_of("incident.html", evil, json!({ "incident": evil, "rows": rows, "notes": [note], "next": "/runs" }));
         let filter = json!({ "status": evil, "runbook": evil, "incident": evil, "operator": evil, "since": evil });
         let statuses = [view::status(evil)];

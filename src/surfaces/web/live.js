@@ -92,6 +92,13 @@
     copyable(element);
     if (stood >= 0) element.querySelectorAll("a, button, summary")[stood]?.focus();
   };
+  // How many wait stands in the title too, where a page in the background shows it.
+  const count = () => {
+    const waits = Number(document.querySelector("#p-waits [data-waits]")?.dataset.waits ?? 0);
+    const bare = document.title.replace(/^\(\d+\) /, "");
+    const title = waits > 0 ? `(${waits}) ${bare}` : bare;
+    if (document.title !== title) document.title = title;
+  };
   document.addEventListener("focusout", () => setTimeout(() => {
     for (const piece of [...waiting.values()]) put(piece);
   }, 0));
@@ -112,6 +119,7 @@
     source.addEventListener("change", (event) => {
       const told = JSON.parse(event.data);
       told.pieces.forEach(put);
+      count();
       sentences.push(...told.said);
       const picture = document.getElementById("p-picture");
       if (picture && told.pieces.length > 0) picture.src = `${picture.src.split("?")[0]}?at=${event.lastEventId}`;

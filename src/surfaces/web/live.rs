@@ -35,24 +35,40 @@ impl Written {
 /// The first page.
 struct Home {
     caller: Caller,
+    /// What the forms on it need.
+    around: Json,
     written: Written,
     times: u64,
 }
 
 /// The stream of the first page.
 pub fn home(call: &Call<'_>, _: Option<u64>) -> Result<Box<dyn Telling>, Problem> {
-    Ok(Box::new(Home { caller: call.principal.caller.clone(), written: Written::default(), times: 0 }))
+    let around = frame::around(call)?;
+    Ok(Box::new(Home { caller: call.principal.caller.clone(), around, written: Written::default(), times: 0 }))
 }
 
 impl Telling for Home {
     fn tell(&mut self, runs: &Runs) -> Result<Option<Told>, Problem> {
         let lists = first::lists(runs, &self.caller, Timestamp::now())?;
-        if !self.written.is_new("p-home", &lists) {
+        let mut pieces = Vec::new();
+        let waits = json!(frame::waits(runs)?);
+        if self.written.is_new("p-waits", &waits) {
+            self.around["waits"] = waits;
+            let html = paper::write("waits.html", &json!({ "frame": self.around }))?;
+            pieces.push(Piece { at: "p-waits".to_owned(), html, how: How::Inside });
+        }
+        if self.written.is_new("p-home", &lists) {
+            let mut whole = lists;
+            // Each form that is shown is one that can be sent.
+            self.around["key"] = json!(crate::surfaces::http::new_key());
+            whole["frame"] = self.around.clone();
+            let html = paper::write("home_lists.html", &whole)?;
+            pieces.push(Piece { at: "p-home".to_owned(), html, how: How::Inside });
+        }
+        if pieces.is_empty() {
             return Ok(None);
         }
         self.times += 1;
-        let html = paper::write("home_lists.html", &lists)?;
-        let pieces = vec![Piece { at: "p-home".to_owned(), html, how: How::Inside }];
         Ok(Some(Told { id: self.times, pieces, ..Told::default() }))
     }
 }
@@ -62,6 +78,8 @@ struct OfRun {
     row: RunRow,
     events: u64,
     facts: Facts,
+    /// All notes so far, oldest first.
+    notes: Vec<Json>,
     /// What the forms on it need.
     around: Json,
     written: Written,
@@ -83,6 +101,7 @@ pub fn run(call: &Call<'_>, last: Option<u64>) -> Result<Box<dyn Telling>, Probl
     let known = events.len().min(usize::try_from(from).unwrap_or(usize::MAX));
     let mut telling = OfRun {
         facts: fold(&events[..known])?,
+        notes: page::notes(&events[..known]),
         events: known as u64,
         around: frame::around(call)?,
         written: Written::default(),
@@ -114,6 +133,20 @@ impl OfRun {
             around["key"] = json!(crate::surfaces::http::new_key());
             let html = paper::write("run_acts.html", &json!({ "acts": acts, "frame": around }))?;
             pieces.push(Piece { at: "p-acts".to_owned(), html, how: How::Inside });
+        }
+        let (findings, count) = page::findings(&self.facts);
+        let found = json!({ "findings": findings });
+        if self.written.is_new("p-found", &found) {
+            let html = paper::write("run_findings.html", &found)?;
+            pieces.push(Piece { at: "p-found".to_owned(), html, how: How::Inside });
+            pieces.push(Piece { at: "p-findings-count".to_owned(), html: count.to_string(), how: How::Inside });
+        }
+        let (notes, count) = page::newest(self.notes.clone());
+        let noted = json!({ "notes": notes });
+        if self.written.is_new("p-notes", &noted) {
+            let html = paper::write("run_notes.html", &noted)?;
+            pieces.push(Piece { at: "p-notes".to_owned(), html, how: How::Inside });
+            pieces.push(Piece { at: "p-notes-count".to_owned(), html: count.to_string(), how: How::Inside });
         }
         for step in page::steps(&self.facts).0 {
             let at = step["id"].as_str().unwrap_or_default().to_owned();
@@ -160,6 +193,7 @@ impl Telling for OfRun {
             self.facts.apply(event).map_err(|error| Problem::new(500, error.to_string()))?;
         }
         self.events += new.len() as u64;
+        self.notes.extend(page::notes(&new));
         let beside = Beside::of(runs, &self.row)?;
         let mut pieces = self.changed(&beside)?;
         let (lines, said) = self.lines(&new)?;

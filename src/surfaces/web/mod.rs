@@ -19,6 +19,7 @@ pub mod live;
 pub mod login;
 mod paper;
 pub mod problems;
+pub mod proposal;
 pub mod run;
 pub mod sessions;
 pub mod starting;

@@ -13,7 +13,7 @@ use crate::surfaces::http::Problem;
 use crate::transcript::escape;
 
 /// All templates, by the name under which others include them.
-const TEMPLATES: [(&str, &str); 22] = [
+const TEMPLATES: [(&str, &str); 27] = [
     ("layout.html", include_str!("templates/layout.html")),
     ("parts.html", include_str!("templates/parts.html")),
     ("admin.html", include_str!("templates/admin.html")),
@@ -30,12 +30,17 @@ const TEMPLATES: [(&str, &str); 22] = [
     ("login.html", include_str!("templates/login.html")),
     ("plan.html", include_str!("templates/plan.html")),
     ("problem.html", include_str!("templates/problem.html")),
+    ("proposal.html", include_str!("templates/proposal.html")),
+    ("proposal_body.html", include_str!("templates/proposal_body.html")),
     ("run.html", include_str!("templates/run.html")),
     ("run_acts.html", include_str!("templates/run_acts.html")),
+    ("run_findings.html", include_str!("templates/run_findings.html")),
     ("run_head.html", include_str!("templates/run_head.html")),
+    ("run_notes.html", include_str!("templates/run_notes.html")),
     ("run_step.html", include_str!("templates/run_step.html")),
     ("runs.html", include_str!("templates/runs.html")),
     ("transcript.html", include_str!("templates/transcript.html")),
+    ("waits.html", include_str!("templates/waits.html")),
 ];
 
 static PAPER: LazyLock<Environment<'static>> = LazyLock::new(|| {

@@ -68,12 +68,8 @@ impl Told {
 pub fn data(row: &RunRow, events: &[Event], facts: &Facts, told: &Told) -> Json {
     let started = facts.started.as_deref();
     let (shown, left) = steps(facts);
-    let ranked = summary::ranked(facts);
-    let findings = ranked.iter().take(FINDINGS_MAX).map(|found| finding(found, facts)).collect();
-    let mut notes = notes(events);
-    let notes_count = notes.len();
-    notes.reverse();
-    notes.truncate(NOTES_MAX);
+    let (findings, findings_count) = findings(facts);
+    let (notes, notes_count) = newest(notes(events));
     let inputs = started.map(|started| &started.inputs).into_iter().flatten().take(INPUTS_MAX);
     let inputs = inputs.map(|(name, value)| json!([view::clipped(name), view::clipped(&words::quoted(value))]));
     let lines: Vec<Json> = last_lines(events, facts).iter().map(view::line).collect();
@@ -88,17 +84,32 @@ pub fn data(row: &RunRow, events: &[Event], facts: &Facts, told: &Told) -> Json 
         "acts": acts::of(row, facts, told),
         "steps": shown,
         "steps_left": left,
-        "findings_count": ranked.len(),
-        "findings": view::within(findings, FINDINGS_BYTES_MAX).0,
+        "findings_count": findings_count,
+        "findings": findings,
         "picture": picture(facts),
         "lines": view::last_within(lines, LINES_BYTES_MAX).0,
         "lines_before": events.len() > LINES_MAX,
         "notes_count": notes_count,
-        "notes": view::within(notes, NOTES_BYTES_MAX).0,
+        "notes": notes,
         "inputs": view::within(inputs.collect(), INPUTS_BYTES_MAX).0,
         "effects": started.map(|started| started.effects.iter().map(|effect| effect.word()).collect::<Vec<_>>().join(", ")),
         "plan": started.and_then(|started| started.plan.as_ref()).map(|plan| view::clipped(&line::plan_words(plan))),
     })
+}
+
+/// What it has found, the worst first, and how much that is.
+pub fn findings(facts: &Facts) -> (Vec<Json>, usize) {
+    let ranked = summary::ranked(facts);
+    let shown = ranked.iter().take(FINDINGS_MAX).map(|found| finding(found, facts)).collect();
+    (view::within(shown, FINDINGS_BYTES_MAX).0, ranked.len())
+}
+
+/// Those of these notes that are shown, the newest first, and how many there are.
+pub fn newest(mut notes: Vec<Json>) -> (Vec<Json>, usize) {
+    let count = notes.len();
+    notes.reverse();
+    notes.truncate(NOTES_MAX);
+    (view::within(notes, NOTES_BYTES_MAX).0, count)
 }
 
 /// Its steps as rows, and how many are left out.

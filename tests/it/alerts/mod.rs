@@ -1,6 +1,6 @@
 //! Alerts and schedules: what senders send to the real binary, what it starts, and what it never starts.
 
-mod kit;
+pub mod kit;
 mod listed;
 mod load;
 mod peer;

@@ -197,3 +197,77 @@ fn somebody_of_the_project_stands_behind_what_begins() {
     std::fs::write(place.project().join("rerail.yaml"), yaml("eve")).unwrap();
     assert_eq!(send(&server, &json!({})).status, 503, "a project that is not right lets nobody in");
 }
+
+#[test]
+fn a_proposal_is_started_or_dismissed_in_the_terminal_and_alerts_are_counted() {
+    let ledger = Ledger::serve(|_, stream| answer(stream, &json!({})));
+    let place = place()
+        .runbook("fix", &fix(false, &ledger.url))
+        .file("targets/production.yaml", "version: 1\n")
+        .runbook("look", &LOOK.replace("Down", "Slow"));
+    let server = Served::start(&place, "a.sock");
+    for name in ["f1", "f2"] {
+        send(&server, &single("firing", name, SINCE, &json!({ "alertname": "Down", "n": name }))).is(202);
+    }
+    send(&server, &single("firing", "f3", SINCE, &json!({ "alertname": "Other" }))).is(202);
+    send(&server, &single("firing", "f4", SINCE, &json!({ "alertname": "Slow" }))).is(202);
+    send(&server, &single("firing", "f5", SINCE, &json!({ "alertname": "Slow", "service": "x" }))).is(202);
+    send(&server, &single("resolved", "f5", SINCE, &json!({ "alertname": "Slow", "service": "x" }))).is(202);
+    until_done(&place, 5);
+    let open = || place.json(&["triggers"])["proposals"].as_array().unwrap().clone();
+    until("plans are made", || open().len() == 2 && open().iter().all(|one| one["plan"]["state"] == "made"));
+    let ids: Vec<String> = open().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect();
+    place.ask(&["triggers"]).exits(0).says(&["PROPOSAL", &ids[0], "fix", "--start PROPOSAL"]);
+    place.ask(&["triggers", "--start", "zzzzzz"]).says(&["no proposal `zzzzzz`"]);
+    place.ask(&["triggers", "--start", &ids[0]]).says(&["may change something"]);
+    assert!(ledger.writes().is_empty());
+    place.ask(&["triggers", "--start", &ids[0], "--yes"]).exits(0);
+    assert_eq!(ledger.times("set"), 1);
+    place.ask(&["triggers", "--start", &ids[0], "--yes"]).exits(0).says(&["has started it"]);
+    assert_eq!(ledger.times("set"), 1, "started twice it is one run");
+    place.ask(&["triggers", "--dismiss", &ids[0]]).says(&["has started it"]);
+    place.ask(&["triggers", "--dismiss", &ids[1]]).exits(0).says(&["is dismissed"]);
+    place.ask(&["triggers", "--start", &ids[1], "--yes"]).says(&["has dismissed it"]);
+    assert_eq!((open().len(), ledger.times("set")), (0, 1));
+    let figures = server.unix().get("/metrics").is(200).body;
+    let figure = |name: &str| -> u64 {
+        let line = figures.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in {figures}")).parse().unwrap()
+    };
+    for (name, count) in [
+        ("rerail_alerts_done_total{done=\"proposed\"}", 2),
+        ("rerail_alerts_done_total{done=\"started\"}", 1),
+        ("rerail_alerts_done_total{done=\"shared\"}", 0),
+        ("rerail_alerts_refused_total{reason=\"policy\"}", 0),
+        ("rerail_proposals{state=\"open\"}", 0),
+        ("rerail_proposals{state=\"started\"}", 1),
+        ("rerail_proposals{state=\"dismissed\"}", 1),
+    ] {
+        assert_eq!(figure(name), count, "{name} in {figures}");
+    }
+    // A delivery that a busy machine makes wait is worked through again, and what it says counted again.
+    for (name, least) in [
+        ("rerail_alerts_received_total{status=\"firing\"}", 5),
+        ("rerail_alerts_received_total{status=\"resolved\"}", 1),
+        ("rerail_alerts_matched_total", 4),
+        ("rerail_alerts_done_total{done=\"unmatched\"}", 1),
+        ("rerail_alerts_done_total{done=\"refused\"}", 1),
+        ("rerail_alerts_refused_total{reason=\"input\"}", 1),
+    ] {
+        assert!(figure(name) >= least, "{name} in {figures}");
+    }
+    assert!(!figures.contains("Down") && !figures.contains("production"), "no label comes from outside");
+}
+
+#[test]
+fn a_channel_that_nobody_can_be_told_in_is_named_where_it_stands() {
+    let yaml = "version: 1\nchat: { generic: { secret: { from: env }, url: \"https://bot.example.com/x\", channels: [ops, staff] } }\nhooks:\n  alertmanager: { secret: { from: env, name: HOOK_TOKEN }, tell: { generic: opss } }\ntriggers:\n  - schedule: { cron: '@daily' }\n    doctor: true\n    tell: { slack: C1 }\n  - schedule: { cron: '@daily' }\n    doctor: true\n    runbook: look\n";
+    let place = place().file("rerail.yaml", yaml).runbook("look", LOOK);
+    let said = place.ask(&["check"]);
+    said.says(&["E0254", "`opss` is no channel that generic may speak in", "did you mean `ops`"]);
+    let fixed = yaml.replace("opss", "ops").replace("    runbook: look\n", "");
+    let place = place.file("rerail.yaml", &fixed);
+    place.ask(&["check"]).says(&["E0254", "nobody can be told in `slack`: this project has no such chat"]);
+    let place = place.file("rerail.yaml", fixed.replace("slack: C1", "generic: staff"));
+    place.ask(&["check"]).exits(0);
+}

@@ -1,8 +1,9 @@
 //! Chats: the real server against stand-ins that are as strict as the services they stand for.
 
 mod crash;
+mod news;
 mod others;
 mod proof;
 mod socket;
-mod standin;
+pub mod standin;
 mod story;

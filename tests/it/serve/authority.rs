@@ -76,6 +76,11 @@ POST run /runs/{run}/answer
 POST run /runs/{run}/note
 POST approve /runs/{run}/approve
 POST approve /runs/{run}/reject
+GET read /proposals/{run}
+GET read /proposals/{run}/live
+POST run /proposals/{run}/start
+POST run /proposals/{run}/dismiss
+POST run /proposals/{run}/plan
 GET read /approvals
 GET read /incidents/{incident}
 GET read /admin

@@ -4,4 +4,5 @@ mod browser;
 mod chrome;
 mod kit;
 mod pages;
+mod proposals;
 mod sessions;

@@ -10,7 +10,7 @@ const NOW: i64 = 1_795_250_485;
 
 fn hook(proof: Proof) -> Hook {
     let secret = SecretSource { from: From::Env { name: "X".into() }, hosts: vec![] };
-    Hook { secret, proof, user: Some("prom".into()), acts_as: None, map: None }
+    Hook { secret, proof, user: Some("prom".into()), acts_as: None, map: None, tell: Vec::new() }
 }
 
 fn sent(headers: &[(&str, &str)], body: &[u8]) -> Sent {

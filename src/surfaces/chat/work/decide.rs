@@ -62,11 +62,7 @@ impl Work<'_> {
         change: &Change,
         caller: &Caller,
     ) -> Result<Done, RunsError> {
-        // Who was first stands before all else: nobody has to wonder whether their click did it.
-        if let Some(used) = held.used.as_ref().filter(|used| used.request != self.request()) {
-            let said = format!("{} was first, at {}", used.by, crate::transcript::words::clock(used.at));
-            return Err(RunsError::new(ErrorKind::Usage, said));
-        }
+        self.is_unused(held)?;
         let waiting = self.waiting(change, caller)?;
         let again = held.used.is_some();
         if !again {

@@ -4,6 +4,7 @@
 
 mod decide;
 mod looks;
+mod propose;
 mod say;
 mod start;
 
@@ -148,7 +149,9 @@ impl Work<'_> {
             Act::Approve(change) => self.approve_pressed(holds, &held, change, caller),
             Act::Reject(change) => self.reject_pressed(&held, change, &actor),
             Act::Answer { run, step, answer } => self.answer_pressed(holds, &held, (run, step, answer), caller),
-            Act::Inputs { .. } | Act::Confirm { .. } | Act::Reason(_) => Err(not_a_button()),
+            Act::Begin(shown) => self.begin_pressed(holds, &held, shown, actor),
+            Act::Dismiss(shown) => self.dismiss_pressed(holds, &held, shown, caller),
+            Act::Inputs { .. } | Act::Confirm { .. } | Act::ConfirmBegin { .. } | Act::Reason(_) => Err(not_a_button()),
         }
     }
 
@@ -166,6 +169,10 @@ impl Work<'_> {
             Act::Confirm { start, button } => {
                 let typed = values.get("confirm").map(String::as_str).unwrap_or_default();
                 self.start_now(button, start, Some(typed), caller)
+            }
+            Act::ConfirmBegin { shown, button } => {
+                let typed = values.get("confirm").map(String::as_str).unwrap_or_default();
+                self.begin_now(button, shown, Some(typed), actor)
             }
             Act::Reason(change) => {
                 let reason = values.get("reason").map(String::as_str).unwrap_or_default();

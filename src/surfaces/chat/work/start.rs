@@ -153,11 +153,11 @@ impl Work<'_> {
                 .ok_or_else(|| RunsError::new(ErrorKind::Internal, "the run that was started is not in the journal"))?,
         };
         let attached = row.run != run;
-        if hung::of(self.runs, &row)?.is_some() {
+        let place = Place { thread: None, ..self.asked.place.clone() };
+        if hung::is_at(self.runs, &row, &place)? {
             let said = format!("{} runs already", story::name(&row));
             return Ok(if attached { Done::Whisper(Card::new(&said)) } else { Done::Seen(said) });
         }
-        let place = Place { thread: None, ..self.asked.place.clone() };
         let message = match message {
             Some(message) => message.to_owned(),
             None => {
@@ -297,11 +297,11 @@ fn field(input: &Input) -> Field {
 }
 
 /// The worst it may do.
-fn worst(prepared: &Prepared) -> Effect {
+pub(super) fn worst(prepared: &Prepared) -> Effect {
     prepared.effects.iter().max().copied().unwrap_or(Effect::Pure)
 }
 
 /// What is typed to confirm that something may be destroyed: as in the terminal.
-fn place_of(prepared: &Prepared) -> &str {
+pub(super) fn place_of(prepared: &Prepared) -> &str {
     prepared.target.as_deref().unwrap_or(&prepared.program.runbook.name)
 }
