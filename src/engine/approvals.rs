@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -13,6 +14,7 @@ use crate::engine::event::{Actor, ApprovalRequested};
 use crate::engine::facts::{Facts, Wait};
 use crate::engine::ids::StepPath;
 use crate::engine::reopen::is_afterwards;
+use crate::engine::walk::leaf::after;
 use crate::runbook::approval::Need;
 
 /// All approvals of a run.
@@ -36,6 +38,22 @@ pub struct Approval {
     pub state: ApprovalState,
     /// How often it was called to mind.
     pub reminded: u32,
+}
+
+/// The most often people are reminded: each time is a line of the journal.
+pub(super) const REMIND_MIN: Duration = Duration::from_secs(10);
+
+impl Approval {
+    /// How often people are reminded.
+    pub(super) fn remind(&self) -> Duration {
+        Duration::from_millis(self.request.remind_ms).max(REMIND_MIN)
+    }
+
+    /// When something is due about it after people were reminded so many `times`: the next reminder, or its end.
+    pub fn due_after(&self, times: u32) -> Timestamp {
+        let next = after(self.requested_at, self.remind().saturating_mul(times.saturating_add(1)));
+        self.request.expires.min(next)
+    }
 }
 
 /// One person's word.

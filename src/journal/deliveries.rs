@@ -15,7 +15,7 @@ use crate::journal::ticket::Ticket;
 
 /// How long one server has a delivery for itself without saying that it still works on it: what is lost when a server is
 /// killed in the middle.
-pub const TAKEN_FOR: Duration = Duration::from_secs(3);
+pub const TAKEN_FOR: Duration = Duration::from_secs(2);
 
 /// What was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +39,15 @@ pub struct TakenUp {
     /// How often it was taken up, with this time.
     pub tries: u32,
 }
+
+/// Those that can be taken up: a look at the open ones, in their order, until there are enough.
+const DUE: &str = "SELECT count(*) FROM
+    (SELECT 1 FROM deliveries WHERE done_at IS NULL AND not_before <= ?1 ORDER BY number LIMIT ?2)";
+
+/// Takes the first of them up.
+const TAKE_UP: &str = "UPDATE deliveries SET taker = ?1, not_before = ?3, tries = tries + 1 WHERE number =
+        (SELECT number FROM deliveries WHERE done_at IS NULL AND not_before <= ?2 ORDER BY number LIMIT 1)
+    RETURNING number, source, id, body, run, at, tries";
 
 impl Store {
     /// Keeps what was sent; says whether it is new. Durable once answered. Old ones that were worked through are forgotten
@@ -96,6 +105,17 @@ impl Store {
         })
     }
 
+    /// How many deliveries somebody could take up now, counted up to `at_most`.
+    ///
+    /// # Errors
+    /// What reading met.
+    pub fn due_deliveries(&self, at_most: usize) -> Result<usize, crate::journal::Error> {
+        self.glimpse(|db| {
+            let now = Timestamp::now().as_millisecond();
+            Ok(db.prepare_cached(DUE)?.query_row(params![now, at_most], |row| row.get(0))?)
+        })
+    }
+
     /// How many deliveries wait to be worked through.
     ///
     /// # Errors
@@ -110,11 +130,7 @@ impl Store {
 
 fn take_up(db: &Connection, taker: &str, now: Timestamp) -> Result<Option<TakenUp>, Failure> {
     let found = db
-        .prepare_cached(
-            "UPDATE deliveries SET taker = ?1, not_before = ?3, tries = tries + 1 WHERE number =
-                 (SELECT number FROM deliveries WHERE done_at IS NULL AND not_before <= ?2 ORDER BY number LIMIT 1)
-             RETURNING number, source, id, body, run, at, tries",
-        )?
+        .prepare_cached(TAKE_UP)?
         .query_row(params![taker, now.as_millisecond(), until(now, TAKEN_FOR)], |row| {
             let texts: (i64, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
             let rest: (Option<Vec<u8>>, String, i64, u32) = (row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?);
@@ -151,13 +167,14 @@ mod tests {
         assert!(!store.receive(&Sent { run: new_run(), ..one.clone() }).wait().unwrap());
         assert!(store.receive(&Sent { source: "chat".into(), ..one.clone() }).wait().unwrap(), "of another source");
         assert!(store.receive(&two).wait().unwrap());
+        assert_eq!([2, 9].map(|at_most| store.due_deliveries(at_most).unwrap()), [2, 3]);
         let take = |taker: &str| store.take_up_delivery(taker).wait().unwrap();
         let first = take("a").unwrap();
         assert_eq!((first.sent.clone(), first.tries), (one.clone(), 1));
         assert_eq!(take("b").unwrap().sent.source, "chat");
         assert_eq!(take("a").unwrap().sent, two);
         assert_eq!(take("a"), None);
-        assert_eq!(store.open_deliveries().unwrap(), 3);
+        assert_eq!((store.open_deliveries().unwrap(), store.due_deliveries(9).unwrap()), (3, 0));
         store.settle_delivery(first.number, "started").wait().unwrap();
         assert_eq!(store.open_deliveries().unwrap(), 2);
         assert!(!store.receive(&one).wait().unwrap(), "it is known, also when it is done");
@@ -175,7 +192,7 @@ mod tests {
         let take = |taker: &str| store.take_up_delivery(taker).wait().unwrap();
         assert!(take("a").is_some());
         assert_eq!(take("b"), None);
-        let pass = || sql(&store).execute("UPDATE deliveries SET not_before = not_before - 3001", []).unwrap();
+        let pass = || sql(&store).execute("UPDATE deliveries SET not_before = not_before - 2001", []).unwrap();
         pass();
         store.keep_deliveries("a").wait().unwrap();
         assert_eq!(take("b"), None, "it is still worked on");
@@ -186,6 +203,20 @@ mod tests {
         assert_eq!(take("b"), None);
         pass();
         assert!(take("c").is_some());
+    }
+
+    #[test]
+    fn what_was_worked_through_before_is_not_looked_through_for_the_next() {
+        let (_base, store) = store();
+        let db = sql(&store);
+        for query in [DUE, TAKE_UP] {
+            let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
+            let given = std::iter::repeat_n(0, plan.parameter_count());
+            let rows = plan.query_map(rusqlite::params_from_iter(given), |row| row.get::<_, String>(3)).unwrap();
+            let steps: Vec<String> = rows.map(Result::unwrap).filter(|step| step.contains("deliveries")).collect();
+            let good = |step: &String| step.contains("deliveries_open") || step.contains("rowid=?");
+            assert!(!steps.is_empty() && steps.iter().all(good), "{steps:?}");
+        }
     }
 
     #[test]

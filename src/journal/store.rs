@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -155,6 +156,17 @@ impl Store {
     pub fn changed(&self) -> Result<Option<u64>, Error> {
         let found = self.0.writer.glimpse(|db, opened| version(db, opened, &self.0.tally.requests));
         found.transpose().map_err(|failure| failure.at(&self.0.file))
+    }
+
+    /// How often this process has committed something: from there [`Store::await_commit`] waits for the next time.
+    pub fn committed(&self) -> u64 {
+        self.0.writer.commits.times()
+    }
+
+    /// Waits until this process has committed something beyond what it had `committed`, at most so long. Of other processes
+    /// it hears nothing: [`Store::changed`] does.
+    pub fn await_commit(&self, committed: u64, at_most: Duration) {
+        self.0.writer.commits.wait_beyond_for(committed, at_most);
     }
 
     /// What a driver has to know, if anybody has committed anything since it has `seen` the store, but for appends of
@@ -353,6 +365,28 @@ mod tests {
         assert_eq!(news(&store).unwrap().signals.len(), 1, "until somebody consumes it");
         other.signal(drive.run(), &cancel).wait().unwrap();
         assert_eq!(news(&store).unwrap().signals.len(), 2);
+    }
+
+    #[test]
+    fn who_waits_for_a_commit_hears_of_one_that_came_before_they_waited_and_of_the_next() {
+        let (_base, store) = store();
+        let drive = start(&store, "backend-down");
+        let long = Duration::from_secs(60);
+        let committed = store.committed();
+        let began = std::time::Instant::now();
+        append(&store, &drive, vec![note(1)]).unwrap();
+        store.await_commit(committed, long);
+        let committed = store.committed();
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| store.await_commit(committed, long));
+            append(&store, &drive, vec![note(2)]).unwrap();
+            waits.join().unwrap();
+        });
+        assert!(began.elapsed() < long);
+        let nothing = Duration::from_millis(1);
+        let began = std::time::Instant::now();
+        store.await_commit(store.committed(), nothing);
+        assert!(began.elapsed() >= nothing, "nobody wrote");
     }
 
     #[test]

@@ -43,10 +43,15 @@ impl<T> Ticket<T> {
     /// Whatever the write met; [`Error::Stopped`] if the writer is gone.
     pub fn wait(mut self) -> Result<T, Error> {
         loop {
-            let turn = self.writer.as_ref().map(|writer| writer.turn());
-            match (self.answer.try_recv(), turn) {
+            let turns = self.writer.as_ref().map_or(0, |writer| writer.turns.times());
+            match (self.answer.try_recv(), &self.writer) {
                 (Ok(answer), _) => return answer,
-                (Err(TryRecvError::Empty), Some(turn)) => drop(turn.commit()),
+                (Err(TryRecvError::Empty), Some(writer)) => match writer.try_turn() {
+                    // It may have been answered just before.
+                    Some(turn) if self.answer.is_empty() => drop(turn.commit()),
+                    Some(turn) => drop(turn),
+                    None => writer.turns.wait_beyond(turns),
+                },
                 (Err(_), _) => return Err(Error::Stopped),
             }
         }
@@ -88,8 +93,11 @@ impl<T> fmt::Debug for Ticket<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::journal::append::{Append, Journal};
+    use crate::journal::shelf::Item;
     use crate::journal::testkit::{note, start, store};
 
     #[test]
@@ -119,6 +127,45 @@ mod tests {
             tokio::join!(biased; ticket, async { blocker.execute_batch("ROLLBACK").unwrap() })
         });
         assert_eq!(answer.unwrap().last_seq, 1);
+    }
+
+    #[test]
+    fn an_answer_that_is_there_does_not_wait_for_the_commits_of_others() {
+        let (_base, store) = store();
+        let drive = start(&store, "backend-down");
+        let ticket = store.append(Append::events(drive.run(), drive.fence(), vec![note(1)]));
+        let writer = ticket.writer.clone().unwrap();
+        assert!(writer.turn().commit());
+        let committing = writer.turn();
+        let (say, said) = std::sync::mpsc::channel();
+        let waits = std::thread::spawn(move || say.send(ticket.wait().map(|committed| committed.last_seq)));
+        let answer = said.recv_timeout(Duration::from_secs(10));
+        drop(committing);
+        assert_eq!(answer.unwrap().unwrap(), 1);
+        waits.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn who_finds_somebody_committing_is_told_when_that_is_over() {
+        let (_base, store) = store();
+        let drive = start(&store, "backend-down");
+        let ticket = store.append(Append::events(drive.run(), drive.fence(), vec![note(1)]));
+        let writer = ticket.writer.clone().unwrap();
+        // A turn in which nothing is committed: one of these does it then.
+        let committing = writer.turn();
+        let others: Vec<_> = (0..8).map(|_| store.put_on_shelf("s", item(), None)).collect();
+        std::thread::scope(|scope| {
+            for other in others {
+                scope.spawn(|| assert!(other.wait().unwrap()));
+            }
+            let waits = scope.spawn(|| ticket.wait().unwrap().last_seq);
+            drop(committing);
+            assert_eq!(waits.join().unwrap(), 1);
+        });
+    }
+
+    fn item() -> Item {
+        Item { key: "k".into(), value: "v".into(), until: None }
     }
 
     #[test]

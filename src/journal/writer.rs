@@ -4,7 +4,8 @@
 //! Knows nothing of events; what is queued is work on a connection. A flush costs the same for one
 //! request as for hundreds, and sixteen connections fighting for the lock are many times slower than one. Handing a
 //! commit to a thread and back costs two wake-ups, half as much as a flush, so a caller that has nothing else to do
-//! makes it; a thread does so only for those who must not block.
+//! makes it; a thread does so only for those who must not block. Whoever finds somebody committing waits for the end of
+//! that, and not in line for a turn of their own: an answer that is there would wait behind the flushes of others.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -105,6 +107,65 @@ pub(super) struct Writer {
     /// Tells the thread that somebody awaits what is queued.
     summoned: Condvar,
     committer: Mutex<Committer>,
+    /// Turns that are over.
+    pub(super) turns: Count,
+    /// Groups that were committed.
+    pub(super) commits: Count,
+}
+
+/// Counts something that happens, and tells those who wait for the next time.
+#[derive(Default)]
+pub(super) struct Count {
+    state: Mutex<Counted>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct Counted {
+    times: u64,
+    /// Who waits: without anybody nobody is told, because telling is a call of the kernel.
+    waiting: usize,
+}
+
+impl Count {
+    /// How often it has happened.
+    pub(super) fn times(&self) -> u64 {
+        lock(&self.state).times
+    }
+
+    /// It has happened once more.
+    fn add(&self) {
+        let mut state = lock(&self.state);
+        state.times = state.times.wrapping_add(1);
+        if state.waiting > 0 {
+            self.more.notify_all();
+        }
+    }
+
+    /// Waits until it has happened again after so many `times`.
+    pub(super) fn wait_beyond(&self, times: u64) {
+        let mut state = lock(&self.state);
+        state.waiting += 1;
+        while state.times == times {
+            state = self.more.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.waiting -= 1;
+    }
+
+    /// The same, at most so long.
+    pub(super) fn wait_beyond_for(&self, times: u64, at_most: Duration) {
+        let until = Instant::now() + at_most;
+        let mut state = lock(&self.state);
+        state.waiting += 1;
+        while state.times == times {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = self.more.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.waiting -= 1;
+    }
 }
 
 #[derive(Default)]
@@ -130,8 +191,9 @@ impl Writer {
             opened: 0,
             tally,
         };
-        let (queue, summoned, committer) = (Mutex::default(), Condvar::new(), Mutex::new(committer));
-        Arc::new(Writer { queue, summoned, committer })
+        let committer = Mutex::new(committer);
+        let (turns, commits) = (Count::default(), Count::default());
+        Arc::new(Writer { queue: Mutex::default(), summoned: Condvar::new(), committer, turns, commits })
     }
 
     /// Queues a request, to be committed by whoever is next to wait for one, or by the thread if it is summoned.
@@ -144,7 +206,20 @@ impl Writer {
 
     /// Waits until nobody else commits.
     pub(super) fn turn(&self) -> Turn<'_> {
-        Turn { queue: &self.queue, committer: lock(&self.committer) }
+        self.turn_of(lock(&self.committer))
+    }
+
+    /// The same unless somebody else commits.
+    pub(super) fn try_turn(&self) -> Option<Turn<'_>> {
+        match self.committer.try_lock() {
+            Ok(committer) => Some(self.turn_of(committer)),
+            Err(TryLockError::Poisoned(error)) => Some(self.turn_of(error.into_inner())),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    fn turn_of<'a>(&'a self, committer: MutexGuard<'a, Committer>) -> Turn<'a> {
+        Turn { writer: self, committer, _end: End(&self.turns) }
     }
 
     /// A read on the connection that writes, with how often it was opened anew; `None` if it is in use or not to be
@@ -159,12 +234,9 @@ impl Writer {
     }
 
     fn look<T>(&self, may: impl FnOnce(&Committer) -> bool, query: impl FnOnce(&Connection, u64) -> T) -> Option<T> {
-        let mut committer = match self.committer.try_lock() {
-            Ok(committer) => committer,
-            Err(TryLockError::Poisoned(error)) => error.into_inner(),
-            Err(TryLockError::WouldBlock) => return None,
-        };
-        if !may(&committer) {
+        let mut turn = self.try_turn()?;
+        let committer = &mut *turn.committer;
+        if !may(committer) {
             return None;
         }
         let db = committer.db.take()?;
@@ -224,15 +296,25 @@ impl Writer {
 
 /// The right to commit, until dropped.
 pub(super) struct Turn<'a> {
-    queue: &'a Mutex<Queue>,
+    writer: &'a Writer,
     committer: MutexGuard<'a, Committer>,
+    /// Dropped after it, so that whoever is told finds it free.
+    _end: End<'a>,
+}
+
+struct End<'a>(&'a Count);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.add();
+    }
 }
 
 impl Turn<'_> {
     /// Commits what is queued, as far as it fits into one group; false if there was nothing.
     pub(super) fn commit(mut self) -> bool {
         let group: Vec<Box<dyn Work>> = {
-            let requests = &mut lock(self.queue).requests;
+            let requests = &mut lock(&self.writer.queue).requests;
             let count = requests.len().min(GROUP_MAX);
             requests.drain(..count).collect()
         };
@@ -242,6 +324,7 @@ impl Turn<'_> {
         // Who waits for this group may have no part in what failed. The connection goes with a panic, and with it
         // everything that was not committed; the callers get `Stopped`.
         catch_unwind(AssertUnwindSafe(|| self.committer.commit(group))).ok();
+        self.writer.commits.add();
         true
     }
 }

@@ -91,6 +91,14 @@ impl Runs {
         Ok(self.store()?.put_back_delivery(delivery.number, after).wait()?)
     }
 
+    /// How many deliveries somebody could take up now, counted up to `at_most`; cheap enough to ask often.
+    ///
+    /// # Errors
+    /// If the journal can't be read.
+    pub fn due_deliveries(&self, at_most: usize) -> Result<usize, RunsError> {
+        Ok(self.store()?.due_deliveries(at_most)?)
+    }
+
     /// How many deliveries wait to be worked through.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Many runs driven by one process that stays: those it starts, those that others left, and those that waited.
 //!
 //! A driven run has threads of its own. One that waits for people has none: its driver leaves it, and it is taken up when
-//! somebody has said something to it, or when what it asked has expired.
+//! somebody has said something to it, when people are to be reminded, or when what it asked has expired.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ use crate::engine::event::{Actor, Body, Event};
 use crate::engine::facts::Facts;
 use crate::engine::ids::RunId;
 use crate::engine::machine::Waits;
-use crate::journal::{Filter, LastHold, RunRow, Status};
+use crate::journal::{Filter, LastHold, RunRow, Status, Store};
 use crate::project::Project;
 use crate::runs::drive::{Begun, Left};
 use crate::runs::error::{ErrorKind, RunsError};
@@ -32,10 +32,13 @@ use crate::runs::{DecideRequest, PreparedUndo, Runs};
 const DRIVEN_MAX: usize = 100;
 /// Stack of a driver's own thread: what the terminal has, on whose first thread the same is done.
 const DRIVER_STACK_BYTES: usize = 8 * 1024 * 1024;
-/// How often the store is asked whether anybody has committed anything: one counter read each.
+/// How often the store is asked whether another process has committed anything: one counter read each. What this one commits
+/// is heard of at once.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How often all open runs are looked at: a driver that dies, and a question that expires, change nothing in the store. A
-/// thousand that wait are a few milliseconds.
+/// The shortest time between two looks: in a store that is busy, everybody who waits for changes looks no more often.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
+/// How often all open runs are looked at: a driver that dies, a question that expires, and people to remind, change nothing
+/// in the store. A thousand that wait are a few milliseconds.
 const ALL_EVERY: Duration = Duration::from_secs(1);
 /// How long a start may take until it is recorded: it stands in line for its group no longer than this.
 const BEGINS_WITHIN: Duration = Duration::from_secs(15);
@@ -92,8 +95,8 @@ struct Rest {
 }
 
 enum Until {
-    /// Somebody says something to it, or what it asks expires.
-    People { expires: Option<Timestamp> },
+    /// Somebody says something to it, or something is due about what it asks.
+    People { due: Option<Timestamp> },
     /// The hold is lifted.
     Lifted,
     /// It is worth another try.
@@ -292,6 +295,8 @@ impl Fleet {
         let mut seen = None;
         let mut all_at = Instant::now();
         loop {
+            let looked = Instant::now();
+            let committed = self.runs.store().map(Store::committed);
             let changed = match self.runs.store().and_then(|store| Ok(store.changed()?)) {
                 Ok(Some(changed)) if seen == Some(changed) => false,
                 Ok(changed) => {
@@ -316,14 +321,26 @@ impl Fleet {
                 tracing::warn!(%error, "runs can't be looked after");
             }
             self.looks.fetch_add(1, Ordering::Relaxed);
-            let state = self.lock();
-            if state.leaving {
+            if let (Ok(store), Ok(committed)) = (self.runs.store(), committed)
+                && !self.lock().leaving
+            {
+                store.await_commit(committed, LOOK_EVERY);
+            }
+            if !self.pause_until(looked + LOOK_AGAIN_AFTER) {
                 return;
             }
-            drop(self.moved.wait_timeout(state, LOOK_EVERY).unwrap_or_else(PoisonError::into_inner));
-            if self.lock().leaving {
-                return;
+        }
+    }
+
+    /// Waits until then; false, and at once, if everybody shall leave.
+    fn pause_until(&self, then: Instant) -> bool {
+        let mut state = self.lock();
+        loop {
+            let left = then.saturating_duration_since(Instant::now());
+            if state.leaving || left.is_zero() {
+                return !state.leaving;
             }
+            state = self.moved.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -372,7 +389,7 @@ impl Fleet {
                 Some(Until::Again(at)) => Instant::now() >= *at,
                 Some(Until::Others) => false,
                 Some(Until::Lifted) => !held || spoken_to,
-                Some(Until::People { expires }) => spoken_to || expires.is_some_and(|at| at <= now()),
+                Some(Until::People { due }) => spoken_to || due.is_some_and(|at| at <= now()),
                 None => true,
             };
             if !wanted {
@@ -385,12 +402,12 @@ impl Fleet {
         match row.status {
             Status::Paused => self.may_leave_its_pause(row, spoken_to, held),
             Status::Waiting | Status::InDoubt if !spoken_to => {
-                let expires = next_expiry(&self.facts(row)?);
-                let due = expires.is_some_and(|at| at <= now());
-                if !due {
-                    self.rest(row, Until::People { expires });
+                let due = next_due(&self.facts(row)?);
+                let is_due = due.is_some_and(|at| at <= now());
+                if !is_due {
+                    self.rest(row, Until::People { due });
                 }
-                Ok(due)
+                Ok(is_due)
             }
             _ => Ok(true),
         }
@@ -404,7 +421,7 @@ impl Fleet {
         if by_hold && !held {
             return Ok(true);
         }
-        self.rest(row, if by_hold { Until::Lifted } else { Until::People { expires: None } });
+        self.rest(row, if by_hold { Until::Lifted } else { Until::People { due: None } });
         Ok(spoken_to && self.is_cancelled(row.run)?)
     }
 
@@ -490,7 +507,7 @@ impl Fleet {
         let rest = match left {
             Ok(left) => {
                 let until = match &left.why {
-                    Why::Waiting | Why::InDoubt => Some(Until::People { expires: next_expiry(&left.facts) }),
+                    Why::Waiting | Why::InDoubt => Some(Until::People { due: next_due(&left.facts) }),
                     Why::Held(_) => Some(Until::Lifted),
                     Why::Ended | Why::Paused(_) | Why::Interrupted | Why::Left(_) => None,
                 };
@@ -548,10 +565,10 @@ fn driver_thread() -> std::thread::Builder {
     std::thread::Builder::new().name("driver".into()).stack_size(DRIVER_STACK_BYTES)
 }
 
-/// When what a run asks expires first.
-fn next_expiry(facts: &Facts) -> Option<Timestamp> {
+/// When something is to be done about what a run asks although nobody says anything: it expires, or people are reminded.
+fn next_due(facts: &Facts) -> Option<Timestamp> {
     let questions = facts.questions().filter_map(|(_, record)| record.asked.as_ref()?.expires);
-    let approvals = facts.approvals.open().map(|approval| approval.request.expires);
+    let approvals = facts.approvals.open().map(|approval| approval.due_after(approval.reminded));
     questions.chain(approvals).min()
 }
 
@@ -574,3 +591,6 @@ impl Watcher for Beginning {
 
     fn waiting(&mut self, _: &Waits, _: &Facts) {}
 }
+
+#[cfg(test)]
+mod tests;

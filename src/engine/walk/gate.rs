@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::engine::approvals::{Approval, ApprovalState};
+use crate::engine::approvals::{Approval, ApprovalState, REMIND_MIN};
 use crate::engine::change::{self, CHANGES_MAX, Change, Subject};
 use crate::engine::event::{Actor, ApprovalRequested, Body as Fact};
 use crate::engine::ids::StepPath;
@@ -79,9 +79,6 @@ impl Terms {
         }
     }
 }
-
-/// The most often people are reminded: each time is a line of the journal.
-const REMIND_MIN: Duration = Duration::from_secs(10);
 
 /// What the gate says.
 pub(crate) enum Gate {
@@ -415,13 +412,12 @@ fn wait(env: &mut Env, gate: &StepPath) -> Gate {
             }
         };
     }
-    let remind = Duration::from_millis(request.remind_ms).max(REMIND_MIN);
-    let times = times_gone(asked, env.now, remind);
+    let times = times_gone(asked, env.now, approval.remind());
+    let due = approval.due_after(times);
     if times > approval.reminded {
         env.emit(Fact::ApprovalReminded { step: gate.clone(), change: request.change.clone(), times });
     }
-    let next = after(asked, remind.saturating_mul(times.saturating_add(1)));
-    env.decided.waits.approval(gate, request.expires.min(next));
+    env.decided.waits.approval(gate, due);
     env.until_limit(env.deadline);
     Gate::Wait
 }

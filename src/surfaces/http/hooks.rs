@@ -4,8 +4,8 @@
 //! it is worked through afterwards, once, also by the next server if this one is killed in between.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::HeaderMap;
@@ -18,12 +18,13 @@ use crate::surfaces::http::problem::Problem;
 use crate::surfaces::http::routes::{Does, TABLE};
 use crate::surfaces::http::serve::Server;
 
-/// Deliveries that are worked through at once: most wait for the disk, or for a plan's looks at the world.
-const WORKERS: usize = 8;
+/// Deliveries that are worked through at once: most wait for the disk, where those that wait together share a flush, or for
+/// a plan's looks at the world.
+const WORKERS_MAX: usize = 32;
 /// How often a server says that it still works on what it has taken up: well below the time it is given.
-const KEEP_EVERY: Duration = Duration::from_secs(1);
-/// How long a worker with nothing to do waits before it looks unasked: for what another server left.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const KEEP_EVERY: Duration = Duration::from_millis(500);
+/// How often is looked unasked, for what another server left: with the time that one had, less than three seconds.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// First wait before a delivery that could not be worked through is tried again; then twice as long each time.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// The longest such wait.
@@ -107,7 +108,6 @@ pub fn hear(server: &Server, hook: &dyn Hook, sent: &Sent) -> Result<Answer, Pro
     })?;
     let count = if new { &server.tally.received } else { &server.tally.repeated };
     count.fetch_add(1, Ordering::Relaxed);
-    server.beat.tick();
     Ok(answer)
 }
 
@@ -120,58 +120,109 @@ impl Job for Deliveries {
     }
 
     fn run(&self, server: &Arc<Server>) {
-        let taker = uuid::Uuid::now_v7().to_string();
-        let working = AtomicBool::new(true);
+        let crew =
+            Crew { taker: uuid::Uuid::now_v7().to_string(), hands: AtomicUsize::new(0), trouble: Mutex::default() };
+        let employs = AtomicBool::new(true);
         std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..WORKERS)
-                .filter_map(|_| {
-                    let work = || work_through(server, &taker);
-                    let builder = std::thread::Builder::new().name("delivery".into()).stack_size(STACK_BYTES);
-                    builder.spawn_scoped(scope, work).ok()
-                })
-                .collect();
             let keeper = scope.spawn(|| {
-                while working.load(Ordering::Relaxed) {
-                    if server.open_deliveries().is_ok_and(|open| open > 0)
+                while employs.load(Ordering::Relaxed) || crew.hands() > 0 {
+                    if crew.hands() > 0
                         && let Ok(runs) = server.door()
                     {
-                        runs.keep_deliveries(&taker).ok();
+                        runs.keep_deliveries(&crew.taker).ok();
                     }
                     std::thread::park_timeout(KEEP_EVERY);
                 }
             });
-            for worker in workers {
-                worker.join().ok();
-            }
-            working.store(false, Ordering::Relaxed);
+            employ(server, &crew, |work| {
+                let builder = std::thread::Builder::new().name("delivery".into()).stack_size(STACK_BYTES);
+                builder.spawn_scoped(scope, work).is_ok()
+            });
+            employs.store(false, Ordering::Relaxed);
             keeper.thread().unpark();
         });
     }
 }
 
-fn work_through(server: &Arc<Server>, taker: &str) {
+/// Those who work through deliveries for one server: as many as there is work for, and nobody while there is none.
+struct Crew {
+    /// Under which name they take up.
+    taker: String,
+    hands: AtomicUsize,
+    /// Why one of them has stopped.
+    trouble: Mutex<Option<String>>,
+}
+
+impl Crew {
+    fn hands(&self) -> usize {
+        self.hands.load(Ordering::SeqCst)
+    }
+}
+
+/// One of a crew, until it is dropped.
+struct Hand<'c>(&'c Crew);
+
+impl<'c> Hand<'c> {
+    fn of(crew: &'c Crew) -> Hand<'c> {
+        crew.hands.fetch_add(1, Ordering::SeqCst);
+        Hand(crew)
+    }
+}
+
+impl Drop for Hand<'_> {
+    fn drop(&mut self) {
+        self.0.hands.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Sees to it that there are hands for what is due, until the server leaves. Each works until nothing is left.
+fn employ<'s>(server: &'s Arc<Server>, crew: &'s Crew, spawn: impl Fn(Box<dyn FnOnce() + Send + 's>) -> bool) {
     let mut seen = 0;
-    let mut looked = Instant::now();
+    let mut said: Option<Instant> = None;
     loop {
-        match next(server, taker) {
-            Ok(Some((runs, delivery))) => one(server, &runs, &delivery, hook_of(&delivery.source)),
-            Ok(None) => {}
-            // Said once a minute at most: it stays wrong until somebody puts it right.
-            Err(why) if looked.elapsed() >= AGAIN_AFTER_MAX => {
-                looked = Instant::now();
-                tracing::warn!(%why, "deliveries can't be worked through");
+        let trouble = crew.trouble.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let due = match trouble {
+            Some(why) => Err(why),
+            None => server.journal().due_deliveries(WORKERS_MAX).map_err(|error| error.message),
+        };
+        match due {
+            Ok(due) => {
+                for _ in 0..due.min(WORKERS_MAX.saturating_sub(crew.hands())) {
+                    let hand = Hand::of(crew);
+                    // Without a thread it is tried again at the next look.
+                    spawn(Box::new(move || work_through(server, &hand)));
+                }
             }
-            Err(_) => {}
+            Err(why) => {
+                // Said once a minute at most: it stays wrong until somebody puts it right.
+                if said.is_none_or(|said| said.elapsed() >= AGAIN_AFTER_MAX) {
+                    said = Some(Instant::now());
+                    tracing::warn!(%why, "deliveries can't be worked through");
+                }
+                std::thread::sleep(AGAIN_AFTER);
+            }
         }
-        let pause = if server.is_leaving() { Duration::ZERO } else { LOOK_EVERY };
-        if !server.beat.wait(&mut seen, pause) {
+        if !server.beat.wait(&mut seen, LOOK_EVERY) {
             return;
         }
     }
 }
 
+fn work_through(server: &Arc<Server>, hand: &Hand<'_>) {
+    while !server.is_leaving() {
+        match next(server, &hand.0.taker) {
+            Ok(Some((runs, delivery))) => one(server, &runs, &delivery, hook_of(&delivery.source)),
+            Ok(None) => return,
+            Err(why) => {
+                *hand.0.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+                return;
+            }
+        }
+    }
+}
+
 fn next(server: &Server, taker: &str) -> Result<Option<(Arc<Runs>, Delivery)>, String> {
-    if server.open_deliveries().map_err(|error| error.message)? == 0 {
+    if server.journal().due_deliveries(1).map_err(|error| error.message)? == 0 {
         return Ok(None);
     }
     let runs = server.door().map_err(|problem| problem.message)?;
@@ -201,8 +252,6 @@ fn one(server: &Arc<Server>, runs: &Arc<Runs>, delivery: &Delivery, hook: Option
     if let Err(error) = settled {
         tracing::warn!(%error, "what came of a delivery can't be recorded: it is worked through again");
     }
-    // Others may wait for a turn.
-    server.beat.tick();
 }
 
 fn is_worth_another_try(error: &RunsError, tries: u32) -> bool {

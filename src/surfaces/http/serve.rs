@@ -108,14 +108,6 @@ impl Server {
         Ok(Arc::new(self.runs.with(project)?))
     }
 
-    /// How many deliveries wait; cheap enough to ask often.
-    ///
-    /// # Errors
-    /// If the journal can't be read.
-    pub fn open_deliveries(&self) -> Result<u64, RunsError> {
-        self.runs.open_deliveries()
-    }
-
     /// The door as it was when the server began: for what is in the store, whoever the people are by now.
     pub fn journal(&self) -> &Runs {
         &self.runs
@@ -174,7 +166,7 @@ impl Server {
         });
         runtime.shutdown_background();
         jobs.end(if left_behind == 0 { JOBS_END_WITHIN } else { Duration::ZERO });
-        // It ends at its next look, which is at once.
+        // It ends at its next look, which is soon.
         if left_behind == 0 {
             keeper.join().ok();
         }

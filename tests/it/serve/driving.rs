@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::kit::{ASKS_EVERY, Served, Team, soon};
 use crate::binary::gate::Gate;
-use crate::binary::kit::{Living, Place, until};
+use crate::binary::kit::{Ledger, Living, Place, answer, until};
 
 /// A write, a look that is held, a write.
 const SLOW: &str = "
@@ -177,6 +177,37 @@ fn what_nobody_answers_in_time_ends_although_nobody_drives_it() {
     let server = Served::start(&place, "a.sock");
     let run = server.unix().start("ask", &json!({}), "k");
     server.unix().until_status(&run, "rejected");
+}
+
+#[test]
+fn people_are_reminded_of_an_approval_although_nobody_drives_its_run() {
+    let ledger = Ledger::serve(|_, stream| answer(stream, &json!({})));
+    let set = "
+inputs: { base: { type: url } }
+steps:
+  - id: set
+    uses: http.request
+    with: { method: POST, url: '${{ inputs.base }}/', text: set }
+    approval: { by: [oncall], remind: 10s }
+";
+    let place = Place::new().runbook("set", set);
+    let server = Served::start(&place, "a.sock");
+    let run = server.unix().start("set", &json!({ "base": ledger.url }), "k");
+    until("its driver has left it", || {
+        std::thread::sleep(ASKS_EVERY);
+        server.unix().get("/readyz").is(200).json()["driven"] == 0
+    });
+    let reminded = || {
+        let events = place.events();
+        events.iter().filter(|event| matches!(event.body, Body::ApprovalReminded { .. })).count()
+    };
+    assert_eq!(reminded(), 0);
+    until("somebody is reminded", || {
+        std::thread::sleep(ASKS_EVERY);
+        reminded() == 1
+    });
+    server.unix().until_status(&run, "waiting");
+    assert_eq!(ledger.times("set"), 0);
 }
 
 #[test]

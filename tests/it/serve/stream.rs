@@ -96,3 +96,39 @@ fn a_stream_follows_a_run_that_another_process_drives() {
     assert!(ended && seen == (0..seen.len() as u64).collect::<Vec<_>>(), "{seen:?}");
     living.ends().exits(0);
 }
+
+#[test]
+fn of_many_who_speak_at_once_a_stream_loses_nobody_and_tells_nothing_twice() {
+    let ask = "steps:\n  - { id: ready, uses: human.ask, with: { text: Ready?, choices: [go] } }\n";
+    let place = Place::new().runbook("ask", ask);
+    let server = Served::start(&place, "a.sock");
+    let client = server.unix();
+    let run = client.start("ask", &json!({}), "k");
+    client.until_status(&run, "waiting");
+    const SPEAKERS: usize = 6;
+    const NOTES: usize = 20;
+    let (seen, ended) = std::thread::scope(|scope| {
+        let listens = scope.spawn(|| listen(&client, &run, None, |_, ended| ended));
+        for speaker in 0..SPEAKERS {
+            let (client, run) = (&client, &run);
+            scope.spawn(move || {
+                for note in 0..NOTES {
+                    let text = format!("{speaker}-{note}");
+                    client.post(&format!("/api/v1/runs/{run}/note"), &text, &json!({ "text": text })).is(201);
+                }
+            });
+        }
+        let texts: Vec<String> =
+            (0..SPEAKERS).flat_map(|one| (0..NOTES).map(move |n| format!("\"{one}-{n}\""))).collect();
+        crate::binary::kit::until("all has been noted", || {
+            let export = place.ask(&["export", &run, "--format", "jsonl"]).exits(0).stdout;
+            texts.iter().all(|text| export.contains(text))
+        });
+        let answer = json!({ "step": "ready", "answer": "go" });
+        client.post(&format!("/api/v1/runs/{run}/answer"), "go", &answer).is(202);
+        listens.join().unwrap()
+    });
+    let export = place.ask(&["export", &run, "--format", "jsonl"]).exits(0).stdout;
+    assert!(ended);
+    assert_eq!(seen, (0..export.lines().count() as u64).collect::<Vec<_>>());
+}
