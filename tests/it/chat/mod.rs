@@ -2,6 +2,7 @@
 
 mod crash;
 mod others;
+mod projects;
 mod proof;
 mod socket;
 mod standin;
