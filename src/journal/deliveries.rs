@@ -17,10 +17,20 @@ use crate::journal::ticket::Ticket;
 /// killed in the middle.
 pub const TAKEN_FOR: Duration = Duration::from_secs(2);
 
+/// In SQL: that a source is of the project of a parameter, or of none if that is empty.
+macro_rules! of {
+    ($parameter:literal) => {
+        concat!(
+            "CASE WHEN instr(source, char(10)) = 0 THEN '' ELSE substr(source, instr(source, char(10)) + 1) END = ",
+            $parameter
+        )
+    };
+}
+
 /// What was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
-    /// Which kind of program sent it.
+    /// Which kind of program sent it; on the line below, if it is of a project, the directory of that.
     pub source: String,
     /// What that program calls this delivery: the same when it is sent again.
     pub id: String,
@@ -41,13 +51,23 @@ pub struct TakenUp {
 }
 
 /// Those that can be taken up: a look at the open ones, in their order, until there are enough.
-const DUE: &str = "SELECT count(*) FROM
-    (SELECT 1 FROM deliveries WHERE done_at IS NULL AND not_before <= ?1 ORDER BY number LIMIT ?2)";
+const DUE: &str = concat!(
+    "SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE done_at IS NULL AND not_before <= ?1 AND ",
+    of!("?3"),
+    " ORDER BY number LIMIT ?2)"
+);
 
 /// Takes the first of them up.
-const TAKE_UP: &str = "UPDATE deliveries SET taker = ?1, not_before = ?3, tries = tries + 1 WHERE number =
-        (SELECT number FROM deliveries WHERE done_at IS NULL AND not_before <= ?2 ORDER BY number LIMIT 1)
-    RETURNING number, source, id, body, run, at, tries";
+const TAKE_UP: &str = concat!(
+    "UPDATE deliveries SET taker = ?1, not_before = ?3, tries = tries + 1 WHERE number =
+         (SELECT number FROM deliveries WHERE done_at IS NULL AND not_before <= ?2 AND ",
+    of!("?4"),
+    " ORDER BY number LIMIT 1)
+     RETURNING number, source, id, body, run, at, tries"
+);
+
+/// All that are not worked through yet.
+const OPEN: &str = concat!("SELECT count(*) FROM deliveries WHERE done_at IS NULL AND ", of!("?1"));
 
 impl Store {
     /// Keeps what was sent; says whether it is new. Durable once answered. Old ones that were worked through are forgotten
@@ -68,10 +88,10 @@ impl Store {
         })
     }
 
-    /// Takes the oldest delivery up that nobody works on.
-    pub fn take_up_delivery(&self, taker: &str) -> Ticket<Option<TakenUp>> {
-        let taker = taker.to_owned();
-        self.write(nobodys(), Terms::RELAXED, move |db| take_up(db, &taker, Timestamp::now()))
+    /// Takes the oldest delivery of a project up that nobody works on; that of none if `of` is empty.
+    pub fn take_up_delivery(&self, taker: &str, of: &str) -> Ticket<Option<TakenUp>> {
+        let (taker, of) = (taker.to_owned(), of.to_owned());
+        self.write(nobodys(), Terms::RELAXED, move |db| take_up(db, &taker, &of, Timestamp::now()))
     }
 
     /// Says that this taker still works on what it has taken up.
@@ -105,33 +125,30 @@ impl Store {
         })
     }
 
-    /// How many deliveries somebody could take up now, counted up to `at_most`.
+    /// How many deliveries of a project somebody could take up now, counted up to `at_most`.
     ///
     /// # Errors
     /// What reading met.
-    pub fn due_deliveries(&self, at_most: usize) -> Result<usize, crate::journal::Error> {
+    pub fn due_deliveries(&self, of: &str, at_most: usize) -> Result<usize, crate::journal::Error> {
         self.glimpse(|db| {
             let now = Timestamp::now().as_millisecond();
-            Ok(db.prepare_cached(DUE)?.query_row(params![now, at_most], |row| row.get(0))?)
+            Ok(db.prepare_cached(DUE)?.query_row(params![now, at_most, of], |row| row.get(0))?)
         })
     }
 
-    /// How many deliveries wait to be worked through.
+    /// How many deliveries of a project wait to be worked through.
     ///
     /// # Errors
     /// What reading met.
-    pub fn open_deliveries(&self) -> Result<u64, crate::journal::Error> {
-        self.glimpse(|db| {
-            let count = "SELECT count(*) FROM deliveries WHERE done_at IS NULL";
-            Ok(db.prepare_cached(count)?.query_row([], |row| row.get(0))?)
-        })
+    pub fn open_deliveries(&self, of: &str) -> Result<u64, crate::journal::Error> {
+        self.glimpse(|db| Ok(db.prepare_cached(OPEN)?.query_row([of], |row| row.get(0))?))
     }
 }
 
-fn take_up(db: &Connection, taker: &str, now: Timestamp) -> Result<Option<TakenUp>, Failure> {
+fn take_up(db: &Connection, taker: &str, of: &str, now: Timestamp) -> Result<Option<TakenUp>, Failure> {
     let found = db
         .prepare_cached(TAKE_UP)?
-        .query_row(params![taker, now.as_millisecond(), until(now, TAKEN_FOR)], |row| {
+        .query_row(params![taker, now.as_millisecond(), until(now, TAKEN_FOR), of], |row| {
             let texts: (i64, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
             let rest: (Option<Vec<u8>>, String, i64, u32) = (row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?);
             Ok((texts, rest))
@@ -167,16 +184,16 @@ mod tests {
         assert!(!store.receive(&Sent { run: new_run(), ..one.clone() }).wait().unwrap());
         assert!(store.receive(&Sent { source: "chat".into(), ..one.clone() }).wait().unwrap(), "of another source");
         assert!(store.receive(&two).wait().unwrap());
-        assert_eq!([2, 9].map(|at_most| store.due_deliveries(at_most).unwrap()), [2, 3]);
-        let take = |taker: &str| store.take_up_delivery(taker).wait().unwrap();
+        assert_eq!([2, 9].map(|at_most| store.due_deliveries("", at_most).unwrap()), [2, 3]);
+        let take = |taker: &str| store.take_up_delivery(taker, "").wait().unwrap();
         let first = take("a").unwrap();
         assert_eq!((first.sent.clone(), first.tries), (one.clone(), 1));
         assert_eq!(take("b").unwrap().sent.source, "chat");
         assert_eq!(take("a").unwrap().sent, two);
         assert_eq!(take("a"), None);
-        assert_eq!((store.open_deliveries().unwrap(), store.due_deliveries(9).unwrap()), (3, 0));
+        assert_eq!((store.open_deliveries("").unwrap(), store.due_deliveries("", 9).unwrap()), (3, 0));
         store.settle_delivery(first.number, "started").wait().unwrap();
-        assert_eq!(store.open_deliveries().unwrap(), 2);
+        assert_eq!(store.open_deliveries("").unwrap(), 2);
         assert!(!store.receive(&one).wait().unwrap(), "it is known, also when it is done");
         let kept: Option<Vec<u8>> = sql(&store)
             .query_row("SELECT body FROM deliveries WHERE number = ?1", [first.number], |r| r.get(0))
@@ -185,11 +202,25 @@ mod tests {
     }
 
     #[test]
+    fn what_was_sent_to_one_project_is_worked_through_by_no_other() {
+        let (_base, store) = store();
+        let of = |project: &str| Sent { source: format!("alerts\n{project}"), ..sent("1") };
+        let (shop, bank) = (of("/srv/shop"), of("/srv/bank"));
+        assert!(store.receive(&shop).wait().unwrap() && store.receive(&bank).wait().unwrap());
+        let take = |of: &str| store.take_up_delivery("a", of).wait().unwrap().map(|taken| taken.sent);
+        let open = |of: &str| (store.open_deliveries(of).unwrap(), store.due_deliveries(of, 9).unwrap());
+        assert_eq!(["", "/srv/ban", "/srv/bank", "srv/bank"].map(open), [(0, 0), (0, 0), (1, 1), (0, 0)]);
+        assert_eq!((take(""), take("/srv"), take("srv/bank")), (None, None, None));
+        assert_eq!(take("/srv/bank"), Some(bank));
+        assert_eq!((take("/srv/bank"), take("/srv/shop")), (None, Some(shop)));
+    }
+
+    #[test]
     fn what_a_killed_server_worked_on_is_taken_up_under_the_same_run() {
         let (_base, store) = store();
         let one = sent("1");
         assert!(store.receive(&one).wait().unwrap());
-        let take = |taker: &str| store.take_up_delivery(taker).wait().unwrap();
+        let take = |taker: &str| store.take_up_delivery(taker, "").wait().unwrap();
         assert!(take("a").is_some());
         assert_eq!(take("b"), None);
         let pass = || sql(&store).execute("UPDATE deliveries SET not_before = not_before - 2001", []).unwrap();
@@ -224,7 +255,7 @@ mod tests {
         let (_base, store) = store();
         let (done, open) = (sent("done"), sent("open"));
         assert!(store.receive(&done).wait().unwrap() && store.receive(&open).wait().unwrap());
-        let taken = store.take_up_delivery("a").wait().unwrap().unwrap();
+        let taken = store.take_up_delivery("a", "").wait().unwrap().unwrap();
         store.settle_delivery(taken.number, "").wait().unwrap();
         let week = "UPDATE deliveries SET at = at - 604800001, done_at = done_at - 604800001";
         sql(&store).execute(week, []).unwrap();

@@ -16,7 +16,7 @@ use crate::journal::{Filter, Journal as _, RunRow, Signal, SignalId, Status};
 use crate::runbook::people::People;
 use crate::runs::Runs;
 use crate::runs::error::{ErrorKind, RunsError};
-use crate::runs::identity::{Caller, identify, only_people};
+use crate::runs::identity::{Caller, identify_among, only_people};
 use crate::runs::people::{Delivered, named};
 use crate::runs::typed::{check_optional, check_text};
 
@@ -93,7 +93,15 @@ impl Runs {
                 }
                 // Where a project is gone nobody can tell who may; it is told all the same that somebody waits.
                 let people = self.people_of(&run).ok();
-                let actor = identify(people.as_ref().unwrap_or(&People::default()), caller)?;
+                let own = facts.started.as_ref().is_some_and(|started| self.is_own(started));
+                let actor = identify_among(people.as_ref().unwrap_or(&People::default()), caller, own);
+                let (people, actor) = match actor {
+                    // Whoever calls a server is somebody in its project, and may be nobody in another one.
+                    Err(error) if error.kind == ErrorKind::NotAllowed && !own && caller.calls_a_server() => {
+                        (None, Actor::new("", &caller.via))
+                    }
+                    actor => (people, actor?),
+                };
                 let open: Vec<Approval> = facts.approvals.open().cloned().collect();
                 for approval in open {
                     found.push(self.waiting(&run, &facts, approval, people.as_ref(), actor.clone())?);
@@ -112,7 +120,8 @@ impl Runs {
     pub fn approval(&self, run: &RunRow, step: Option<&str>, caller: &Caller) -> Result<Waiting, RunsError> {
         let facts = self.facts(run)?;
         let people = self.people_of(run)?;
-        let actor = identify(&people, caller)?;
+        let own = facts.started.as_ref().is_some_and(|started| self.is_own(started));
+        let actor = identify_among(&people, caller, own)?;
         let open: Vec<&Approval> = facts.approvals.open().collect();
         let wrong = |said: String| RunsError::new(ErrorKind::Usage, said);
         let asked = match step {

@@ -8,6 +8,7 @@ use crate::engine::ids::RunId;
 use crate::journal::{Sent, TakenUp};
 use crate::runs::Runs;
 use crate::runs::error::RunsError;
+use crate::runs::own::plain;
 
 /// What a program sent and proved to have sent.
 #[derive(Clone, Debug)]
@@ -41,19 +42,20 @@ impl Runs {
     /// If the journal can't be written.
     pub fn receive(&self, received: &Received<'_>) -> Result<bool, RunsError> {
         let store = self.store()?;
-        let body = store.key()?.seal(&context(received.source, received.id), received.body.as_bytes());
+        let source = self.own(received.source);
+        let body = store.key()?.seal(&context(&source, received.id), received.body.as_bytes());
         let run = RunId::new(uuid::Uuid::now_v7());
-        let sent = Sent { source: received.source.into(), id: received.id.into(), body, run };
+        let sent = Sent { source, id: received.id.into(), body, run };
         Ok(store.receive(&sent).wait()?)
     }
 
-    /// Takes up the oldest delivery that nobody works on. It is this taker's for some seconds, and longer while it says so.
+    /// Takes up the oldest delivery of this project that nobody works on. It is this taker's for some seconds, and longer while it says so.
     ///
     /// # Errors
     /// If the journal can't be written.
     pub fn take_up_delivery(&self, taker: &str) -> Result<Option<Delivery>, RunsError> {
         let store = self.store()?;
-        while let Some(TakenUp { number, sent, at, tries }) = store.take_up_delivery(taker).wait()? {
+        while let Some(TakenUp { number, sent, at, tries }) = store.take_up_delivery(taker, &self.of()).wait()? {
             let opened = store.key()?.open(&context(&sent.source, &sent.id), &sent.body).ok();
             let Some(body) = opened.and_then(|bytes| String::from_utf8(bytes).ok()) else {
                 tracing::warn!(source = %sent.source, "a delivery can't be opened, perhaps of another key: left out");
@@ -61,7 +63,15 @@ impl Runs {
                 continue;
             };
             let Sent { source, id, run, .. } = sent;
-            return Ok(Some(Delivery { source, id, body, received_at: at, run, tries, number }));
+            return Ok(Some(Delivery {
+                source: plain(&source).to_owned(),
+                id,
+                body,
+                received_at: at,
+                run,
+                tries,
+                number,
+            }));
         }
         Ok(None)
     }
@@ -91,20 +101,20 @@ impl Runs {
         Ok(self.store()?.put_back_delivery(delivery.number, after).wait()?)
     }
 
-    /// How many deliveries somebody could take up now, counted up to `at_most`; cheap enough to ask often.
+    /// How many deliveries of this project somebody could take up now, counted up to `at_most`; cheap enough to ask often.
     ///
     /// # Errors
     /// If the journal can't be read.
     pub fn due_deliveries(&self, at_most: usize) -> Result<usize, RunsError> {
-        Ok(self.store()?.due_deliveries(at_most)?)
+        Ok(self.store()?.due_deliveries(&self.of(), at_most)?)
     }
 
-    /// How many deliveries wait to be worked through.
+    /// How many deliveries of this project wait to be worked through.
     ///
     /// # Errors
     /// If the journal can't be read.
     pub fn open_deliveries(&self) -> Result<u64, RunsError> {
-        Ok(self.store()?.open_deliveries()?)
+        Ok(self.store()?.open_deliveries(&self.of())?)
     }
 }
 

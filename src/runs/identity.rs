@@ -48,6 +48,13 @@ pub struct Caller {
     pub vouched: Option<String>,
 }
 
+impl Caller {
+    /// Whether a server of a project has proved who they are, for that project.
+    pub(super) fn calls_a_server(&self) -> bool {
+        self.bearer.is_some() || self.vouched.is_some()
+    }
+}
+
 /// Whom a token proves, and what it is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Badge {
@@ -82,8 +89,11 @@ impl Runs {
     /// As [`Runs::identify`], or if somebody says to be a person of a project that is gone.
     pub fn identify_for(&self, caller: &Caller, run: &RunRow) -> Result<Actor, RunsError> {
         match self.people_of(run) {
-            Err(_) if caller.claims.is_none() => identify(&People::default(), caller),
-            people => identify(&people?, caller),
+            Err(_) if caller.claims.is_none() && caller.vouched.is_none() => identify(&People::default(), caller),
+            people => {
+                let own = self.is_own(start_of(&self.store()?.load(run.run)?)?);
+                identify_among(&people?, caller, own)
+            }
         }
     }
 
@@ -97,7 +107,20 @@ impl Runs {
     }
 }
 
-pub(super) fn identify(people: &People, caller: &Caller) -> Result<Actor, RunsError> {
+/// Who acts on a run, among the people of its project; `own` if that is the one of who asks. Whom a surface vouches for it has
+/// proved as a person of its own project: who has the same name in another one may be somebody else.
+///
+/// # Errors
+/// As [`Runs::identify_for`].
+pub(super) fn identify_among(people: &People, caller: &Caller, own: bool) -> Result<Actor, RunsError> {
+    match &caller.vouched {
+        Some(name) if !own => Err(not_allowed(format!("`{name}` is a person of another project than this run"))
+            .hint("act on it from its own project: its chat, its pages, its terminal")),
+        _ => identify(people, caller),
+    }
+}
+
+fn identify(people: &People, caller: &Caller) -> Result<Actor, RunsError> {
     if let Some(name) = &caller.vouched {
         let Some(person) = people.named(name) else {
             return Err(not_allowed(format!("`{name}` is no person of this project any more")));
@@ -297,6 +320,17 @@ mod tests {
             let error = identify(people, &vouched(name)).unwrap_err();
             assert!(error.kind == ErrorKind::NotAllowed && error.message.contains("any more"), "{error}");
         }
+    }
+
+    #[test]
+    fn whom_a_surface_has_proved_for_its_project_is_nobody_in_another_one() {
+        let people = people("{ ana: { os_user: a } }");
+        let vouched = Caller { vouched: Some("ana".into()), ..caller(&["a"], None) };
+        assert_eq!(identify_among(&people, &vouched, true).unwrap().id, "ana");
+        let error = identify_among(&people, &vouched, false).unwrap_err();
+        assert!(error.kind == ErrorKind::NotAllowed && error.message.contains("another project"), "{error}");
+        // Who the operating system proves is the same everywhere.
+        assert_eq!(identify_among(&people, &caller(&["a"], None), false).unwrap().id, "ana");
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod keep_secret;
 mod look;
 mod online;
 mod outside;
+mod own;
 mod people;
 mod plan;
 mod plan_file;

@@ -85,7 +85,7 @@ impl Requests {
         let _turn = self.turn(keyed, until)?;
         let store = runs.store()?;
         let request = Request {
-            person: keyed.person.clone(),
+            person: runs.own(&keyed.person),
             key: keyed.key.clone(),
             digest: keyed.digest.clone(),
             run: RunId::new(uuid::Uuid::now_v7()),

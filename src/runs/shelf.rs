@@ -7,17 +7,17 @@ use crate::runs::Runs;
 use crate::runs::error::RunsError;
 
 /// A named shelf of the store, for one surface and one purpose. Whatever is put down is durable when the call returns, and
-/// stands there as plain text: never a credential, but its digest.
-#[derive(Clone, Copy)]
+/// stands there as plain text: never a credential, but its digest. Another project of the same store has its own.
+#[derive(Clone)]
 pub struct Shelf<'r> {
     runs: &'r Runs,
-    name: &'static str,
+    name: String,
 }
 
 impl Runs {
-    /// The shelf with this name.
+    /// The shelf of this project with this name.
     pub fn shelf(&self, name: &'static str) -> Shelf<'_> {
-        Shelf { runs: self, name }
+        Shelf { runs: self, name: self.own(name) }
     }
 }
 
@@ -27,7 +27,7 @@ impl Shelf<'_> {
     /// # Errors
     /// If the journal can't be read.
     pub fn get(&self, key: &str) -> Result<Option<String>, RunsError> {
-        Ok(self.runs.store()?.on_shelf(self.name, key)?)
+        Ok(self.runs.store()?.on_shelf(&self.name, key)?)
     }
 
     /// All that stands here, by key.
@@ -35,7 +35,7 @@ impl Shelf<'_> {
     /// # Errors
     /// If the journal can't be read.
     pub fn all(&self) -> Result<Vec<(String, String)>, RunsError> {
-        let items = self.runs.store()?.shelf(self.name)?;
+        let items = self.runs.store()?.shelf(&self.name)?;
         Ok(items.into_iter().map(|item| (item.key, item.value)).collect())
     }
 
@@ -68,7 +68,7 @@ impl Shelf<'_> {
     /// # Errors
     /// If the journal can't be written.
     pub fn take(&self, key: &str) -> Result<Option<String>, RunsError> {
-        Ok(self.runs.store()?.take_from_shelf(self.name, key).wait()?)
+        Ok(self.runs.store()?.take_from_shelf(&self.name, key).wait()?)
     }
 
     fn place(
@@ -79,6 +79,6 @@ impl Shelf<'_> {
         was: Option<Option<String>>,
     ) -> Result<bool, RunsError> {
         let item = Item { key: key.to_owned(), value: value.to_owned(), until };
-        Ok(self.runs.store()?.put_on_shelf(self.name, item, was).wait()?)
+        Ok(self.runs.store()?.put_on_shelf(&self.name, item, was).wait()?)
     }
 }

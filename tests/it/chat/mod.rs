@@ -3,6 +3,7 @@
 mod crash;
 mod news;
 mod others;
+mod projects;
 mod proof;
 mod socket;
 pub mod standin;
