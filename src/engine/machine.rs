@@ -316,6 +316,8 @@ pub struct Start {
     pub cover: Option<Box<Cover>>,
     /// See [`RunStarted::plan`].
     pub plan: Option<Box<AppliedPlan>>,
+    /// See [`RunStarted::traceparent`].
+    pub traceparent: Option<crate::engine::traceparent::Traceparent>,
     pub rehearsal: bool,
 }
 
@@ -627,6 +629,7 @@ fn before_start(
         floors: start.floors,
         cover: start.cover,
         plan: start.plan,
+        traceparent: start.traceparent,
         rehearsal: start.rehearsal,
         store: None,
     };

@@ -50,6 +50,8 @@ pub struct Target {
     pub secrets: BTreeMap<String, SecretSource>,
     /// Host patterns (`api.example.com`, `*.example.com`); empty = every host the CLI may reach.
     pub allow_hosts: Vec<String>,
+    /// Host patterns of those whose requests say which span of a trace they are; empty = nobody's.
+    pub trace_hosts: Vec<String>,
     /// A file of PEM certificates to trust beside the bundled roots.
     pub ca: Option<String>,
     /// How this place does what each place does in its own way: see [`crate::runbook::providers`].
@@ -108,7 +110,7 @@ pub(super) const ALLOW: Keys = Keys {
 };
 pub(super) const TARGET: Keys = Keys {
     what: "target",
-    known: &["version", "title", "inputs", "secrets", "allow_hosts", "ca", "providers", "policy"],
+    known: &["version", "title", "inputs", "secrets", "allow_hosts", "trace_hosts", "ca", "providers", "policy"],
     later: &[],
     foreign: &[("hosts", "write `allow_hosts`"), ("variables", "write `inputs`"), ("env", "write `inputs`")],
 };
@@ -173,6 +175,7 @@ pub(super) fn target_of(reader: &mut Reader, fields: &Fields<'_>) -> Target {
         inputs: fields.get("inputs").map(|node| inputs(reader, node)).unwrap_or_default(),
         secrets: fields.get("secrets").map(|node| secrets(reader, node)).unwrap_or_default(),
         allow_hosts: fields.get("allow_hosts").map(|node| hosts(reader, node)).unwrap_or_default(),
+        trace_hosts: fields.get("trace_hosts").map(|node| hosts(reader, node)).unwrap_or_default(),
         ..Target::default()
     };
     if let Some(node) = fields.get("providers") {

@@ -395,6 +395,11 @@ pub(super) const TARGET: Definition = Definition {
             Form::Texts,
             "Hosts that steps may connect to, `*.example.com` for all below one; every host without it.",
         ),
+        row(
+            "trace_hosts",
+            Form::Texts,
+            "Hosts that are told which span of a trace a request is (`traceparent`), where traces are exported; nobody without it.",
+        ),
         row("ca", Form::Text, "A file of PEM certificates to trust beside the public ones."),
         row("providers", Form::Map("providers"), "How this place does what each place does in its own way."),
         row("policy", Form::Map("policy"), "Which approvals this place wants at least."),
