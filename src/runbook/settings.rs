@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::runbook::chat::{self, Chat};
 use crate::runbook::commands::{Commands, read_commands, read_secret_commands};
+use crate::runbook::egress::{self, Egress};
 use crate::runbook::hooks::{self, Hooks};
 use crate::runbook::mail::{self, Mail};
 use crate::runbook::nearest::did_you_mean;
@@ -32,6 +33,8 @@ pub struct Settings {
     pub secret_commands: Commands,
     /// How messages leave; without it none do.
     pub mail: Option<Mail>,
+    /// What steps of every run here may connect to.
+    pub egress: Egress,
     /// Who may act here.
     pub people: People,
     /// Which chats they may speak from.
@@ -98,7 +101,7 @@ impl From {
 
 pub(super) const SETTINGS: Keys = Keys {
     what: "project file",
-    known: &["version", "allow", "mail", "people", "chat", "hooks", "triggers"],
+    known: &["version", "allow", "egress", "mail", "people", "chat", "hooks", "triggers"],
     later: &["limits"],
     foreign: &[],
 };
@@ -142,6 +145,7 @@ pub fn read_settings(source: &Arc<Source>) -> (Settings, Vec<Problem>) {
                 settings.secret_commands = read_secret_commands(&mut reader, node);
             }
         }
+        settings.egress = fields.get("egress").map(|node| egress::read(&mut reader, node)).unwrap_or_default();
         settings.mail = fields.get("mail").and_then(|node| mail::read(&mut reader, node));
         if let Some(node) = fields.get("people") {
             settings.people = people::read(&mut reader, node);

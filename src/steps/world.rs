@@ -16,6 +16,7 @@ use url::{Host, Url};
 use crate::engine::ids::StepPath;
 use crate::engine::outcome::{Failure, FailureKind};
 use crate::redact::Redactor;
+use crate::runbook::egress::Egress as Rule;
 use crate::runbook::settings::{SecretSource, Settings, Target};
 use crate::script::secret::{Leaf, Part, Sealed, SecretText};
 use crate::script::value::{Map, Value};
@@ -40,6 +41,8 @@ pub struct WorldSettings {
     pub secrets: BTreeMap<String, SecretSource>,
     /// The target's host patterns; empty = every host.
     pub allow_hosts: Vec<String>,
+    /// What the target says of addresses that are not public, beside what the project says.
+    pub egress: Rule,
     /// The target's host patterns of those who are told which span a request is; empty = nobody.
     pub trace_hosts: Vec<String>,
     /// The target's file of PEM certificates to trust as well.
@@ -62,6 +65,7 @@ impl WorldSettings {
             settings: settings.clone(),
             secrets: target.map(|target| target.secrets.clone()).unwrap_or_default(),
             allow_hosts: target.map(|target| target.allow_hosts.clone()).unwrap_or_default(),
+            egress: target.map(|target| target.policy.egress.clone()).unwrap_or_default(),
             trace_hosts: target.map(|target| target.trace_hosts.clone()).unwrap_or_default(),
             ca: target.and_then(|target| target.ca.clone()),
             name_servers: Vec::new(),
@@ -139,9 +143,11 @@ pub(super) struct Shared {
 impl World {
     /// A world without deadline, whose gate is shut: no write passes before [`World::gated`].
     pub fn new(settings: WorldSettings) -> World {
-        let names = Arc::new(Names::new(settings.name_servers));
+        let rules = [settings.settings.egress.clone(), settings.egress];
+        let egress = Egress::new(settings.allow_hosts).under(rules);
+        let names = Arc::new(Names::new(settings.name_servers, egress.clone()));
         let shared = Shared {
-            egress: Egress::new(settings.allow_hosts),
+            egress,
             trace_hosts: settings.trace_hosts,
             secrets: Secrets::new(
                 settings.secrets,

@@ -436,6 +436,7 @@ pub(super) const PROJECT: Definition = Definition {
     rows: &[
         VERSION,
         row("allow", Form::Map("allow"), "What is off until it is listed here."),
+        row("egress", Form::Map("egress"), "What steps of every run here may connect to."),
         row("mail", Form::Map("mail"), "How messages leave; without it none do."),
         row("people", Form::People("person"), "Who may act, by name; without it rerail has a single operator."),
         row("chat", Form::Map("chat"), "Which chats they may speak from; none without it."),
@@ -504,6 +505,7 @@ pub(super) const DEFINITIONS: &[&Definition] = &[
     &places::DISCORD,
     &places::GENERIC,
     &places::POLICY,
+    &places::EGRESS,
     &places::FLOOR,
     &places::NEED,
     &places::AGENTS,
