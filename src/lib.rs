@@ -12,5 +12,6 @@ pub mod runs;
 pub mod script;
 pub mod steps;
 pub mod surfaces;
+pub mod traces;
 pub mod transcript;
 pub mod world;

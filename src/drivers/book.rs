@@ -285,6 +285,7 @@ mod tests {
             floors: None,
             cover: None,
             plan: None,
+            traceparent: None,
             rehearsal: false,
             store: None,
         }));

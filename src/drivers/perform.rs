@@ -102,6 +102,7 @@ pub async fn take_off(world: World, perform: Perform) -> Flight {
     let started = Instant::now();
     let (step, number, wanted) = (perform.step.clone(), perform.attempt, Wanted::of(&perform));
     let writes = perform.effect.changes_the_world();
+    let world = world.of_attempt(&perform.step, perform.attempt);
     let result = match guarded(attempt(world, perform)).await {
         Ok(result) => result,
         Err(failure) if writes => Attempt::in_doubt(failure),

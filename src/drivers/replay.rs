@@ -86,6 +86,7 @@ pub fn replay_like(
         floors: started.floors.clone(),
         cover: started.cover.clone(),
         plan: started.plan.clone(),
+        traceparent: started.traceparent.clone(),
         rehearsal: started.rehearsal,
     };
     let machine =

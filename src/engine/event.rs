@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::change::{Change, Cover};
 use crate::engine::ids::{RunId, StepPath};
 use crate::engine::outcome::{Failure, Outcome, RunOutcome, UndoOutcome};
+use crate::engine::traceparent::Traceparent;
 use crate::runbook::approval::{Floors, Need, OnExpiry};
 use crate::runbook::model::Level;
 use crate::runbook::program::FileKind;
@@ -292,6 +293,9 @@ pub struct RunStarted {
     /// Where that comes from; absent in runs without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Box<AppliedPlan>>,
+    /// The span of whoever started it, which it goes on from; absent if they have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<Traceparent>,
     /// Rehearsal only, never in a store.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rehearsal: bool,

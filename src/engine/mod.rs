@@ -21,6 +21,7 @@ pub mod plan;
 pub mod reopen;
 pub mod scope;
 pub mod sealed;
+pub mod traceparent;
 pub mod undo;
 mod walk;
 pub use walk::leaf::ENGINE_ACTIONS;

@@ -63,6 +63,7 @@ pub(super) fn started(run: RunId, runbook: &str) -> Event {
             floors: None,
             cover: None,
             plan: None,
+            traceparent: None,
             rehearsal: false,
             store: None,
         })),

@@ -9,6 +9,7 @@ pub mod commands;
 pub mod contexts;
 pub mod defaults;
 pub mod effects;
+pub mod egress;
 pub mod fields;
 pub mod gaps;
 pub mod habits;

@@ -3,6 +3,7 @@
 //! A floor: a runbook may ask for more, never for less. Plain data: who approves what is the engine's.
 
 use crate::runbook::approval::{Floors, Need};
+use crate::runbook::egress::{self, Egress};
 use crate::runbook::node::{Node, NodeKind};
 use crate::runbook::people::person_fault;
 use crate::runbook::problem::Problem;
@@ -14,7 +15,7 @@ pub(super) const NONE: &str = "none";
 
 pub(super) const POLICY: Keys = Keys {
     what: "policy",
-    known: &["notify", "write", "destructive", "single_operator", "agents", "auto"],
+    known: &["notify", "write", "destructive", "single_operator", "agents", "auto", "egress"],
     later: &[],
     foreign: &[("read", "reads are never approved"), ("approval", "say for which effect: `write: { approval: … }`")],
 };
@@ -58,6 +59,8 @@ pub struct Policy {
     pub agents_max: Effect,
     /// What triggers that say `auto` may start by themselves; without it nothing that changes anything.
     pub auto: Option<Auto>,
+    /// What steps of these runs may connect to, beside what the project says.
+    pub egress: Egress,
 }
 
 /// `auto` of a policy.
@@ -71,7 +74,7 @@ pub struct Auto {
 
 impl Default for Policy {
     fn default() -> Self {
-        Policy { floors: Floors::default(), agents_max: Effect::Read, auto: None }
+        Policy { floors: Floors::default(), agents_max: Effect::Read, auto: None, egress: Egress::default() }
     }
 }
 
@@ -109,6 +112,7 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> Policy {
         policy.agents_max = reader.word(node, "effect", &EFFECTS).unwrap_or(Effect::Read);
     }
     policy.auto = fields.get("auto").and_then(|node| auto(reader, node));
+    policy.egress = fields.get("egress").map(|node| egress::read(reader, node)).unwrap_or_default();
     policy
 }
 

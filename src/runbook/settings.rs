@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::runbook::chat::{self, Chat};
 use crate::runbook::commands::{Commands, read_commands, read_secret_commands};
+use crate::runbook::egress::{self, Egress};
 use crate::runbook::hooks::{self, Hooks};
 use crate::runbook::mail::{self, Mail};
 use crate::runbook::nearest::did_you_mean;
@@ -32,6 +33,8 @@ pub struct Settings {
     pub secret_commands: Commands,
     /// How messages leave; without it none do.
     pub mail: Option<Mail>,
+    /// What steps of every run here may connect to.
+    pub egress: Egress,
     /// Who may act here.
     pub people: People,
     /// Which chats they may speak from.
@@ -50,6 +53,8 @@ pub struct Target {
     pub secrets: BTreeMap<String, SecretSource>,
     /// Host patterns (`api.example.com`, `*.example.com`); empty = every host the CLI may reach.
     pub allow_hosts: Vec<String>,
+    /// Host patterns of those whose requests say which span of a trace they are; empty = nobody's.
+    pub trace_hosts: Vec<String>,
     /// A file of PEM certificates to trust beside the bundled roots.
     pub ca: Option<String>,
     /// How this place does what each place does in its own way: see [`crate::runbook::providers`].
@@ -96,7 +101,7 @@ impl From {
 
 pub(super) const SETTINGS: Keys = Keys {
     what: "project file",
-    known: &["version", "allow", "mail", "people", "chat", "hooks", "triggers"],
+    known: &["version", "allow", "egress", "mail", "people", "chat", "hooks", "triggers"],
     later: &["limits"],
     foreign: &[],
 };
@@ -108,7 +113,7 @@ pub(super) const ALLOW: Keys = Keys {
 };
 pub(super) const TARGET: Keys = Keys {
     what: "target",
-    known: &["version", "title", "inputs", "secrets", "allow_hosts", "ca", "providers", "policy"],
+    known: &["version", "title", "inputs", "secrets", "allow_hosts", "trace_hosts", "ca", "providers", "policy"],
     later: &[],
     foreign: &[("hosts", "write `allow_hosts`"), ("variables", "write `inputs`"), ("env", "write `inputs`")],
 };
@@ -140,6 +145,7 @@ pub fn read_settings(source: &Arc<Source>) -> (Settings, Vec<Problem>) {
                 settings.secret_commands = read_secret_commands(&mut reader, node);
             }
         }
+        settings.egress = fields.get("egress").map(|node| egress::read(&mut reader, node)).unwrap_or_default();
         settings.mail = fields.get("mail").and_then(|node| mail::read(&mut reader, node));
         if let Some(node) = fields.get("people") {
             settings.people = people::read(&mut reader, node);
@@ -173,6 +179,7 @@ pub(super) fn target_of(reader: &mut Reader, fields: &Fields<'_>) -> Target {
         inputs: fields.get("inputs").map(|node| inputs(reader, node)).unwrap_or_default(),
         secrets: fields.get("secrets").map(|node| secrets(reader, node)).unwrap_or_default(),
         allow_hosts: fields.get("allow_hosts").map(|node| hosts(reader, node)).unwrap_or_default(),
+        trace_hosts: fields.get("trace_hosts").map(|node| hosts(reader, node)).unwrap_or_default(),
         ..Target::default()
     };
     if let Some(node) = fields.get("providers") {

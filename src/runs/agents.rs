@@ -35,7 +35,12 @@ const PLANS_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Inputs named in a message: enough to see the mistake.
 const NAMED_MAX: usize = 5;
 
-/// Plans that programs were shown, for as long as they may be started. Gone with the process: planning again is cheap.
+/// Where plans stand for the other processes of a store, and for the next one.
+const SHELF: &str = "agents.plans";
+/// Bytes of a plan that stands there. A larger one, which few programs make, is good in the process that made it.
+const SHELVED_BYTES_MAX: usize = 256 * 1024;
+
+/// Plans that programs were shown, for as long as they may be started, of this process.
 #[derive(Debug, Default)]
 pub struct AgentPlans(Mutex<VecDeque<Arc<KeptPlan>>>);
 
@@ -73,27 +78,34 @@ impl AgentPlans {
         }
     }
 
-    /// The plan with this hash that was made for the same person and program, as long as it is good.
-    fn find(&self, hash: &str, actor: &Actor, at: Timestamp) -> Result<Arc<KeptPlan>, RunsError> {
-        let found = self.lock().iter().find(|kept| kept.hash == hash).cloned();
-        let stale = |said: String| Err(RunsError::new(ErrorKind::Stale, said).hint(PLAN_AGAIN));
-        let Some(kept) = found else {
-            return stale(format!("there is no plan with the hash `{}`", shown(hash)));
-        };
-        let by = &kept.saved.by;
-        if (&by.id, &by.via, &by.agent) != (&actor.id, &actor.via, &actor.agent) {
-            return stale(format!("the plan `{}` was made for somebody else", shown(hash)));
-        }
-        if kept.saved.expires <= at {
-            let lasts = AGENT_PLAN_LASTS.as_mins();
-            return stale(format!("the plan expired at {:.0}: it lasts {lasts} minutes", kept.saved.expires));
-        }
-        Ok(kept)
+    fn find(&self, hash: &str) -> Option<Arc<KeptPlan>> {
+        self.lock().iter().find(|kept| kept.hash == hash).cloned()
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<KeptPlan>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl KeptPlan {
+    /// That it was made for the same person and program, and is good at this time.
+    fn is_good(&self, actor: &Actor, at: Timestamp) -> Result<(), RunsError> {
+        let stale = |said: String| Err(RunsError::new(ErrorKind::Stale, said).hint(PLAN_AGAIN));
+        let by = &self.saved.by;
+        if (&by.id, &by.via, &by.agent) != (&actor.id, &actor.via, &actor.agent) {
+            return stale(format!("the plan `{}` was made for somebody else", shown(&self.hash)));
+        }
+        if self.saved.expires <= at {
+            let lasts = AGENT_PLAN_LASTS.as_mins();
+            return stale(format!("the plan expired at {:.0}: it lasts {lasts} minutes", self.saved.expires));
+        }
+        Ok(())
+    }
+}
+
+/// What a plan of this text is started by.
+fn hash_of(text: &str) -> String {
+    format!("sha256:{}", sha256_hex(text.as_bytes()))
 }
 
 /// The way out of every refused hash.
@@ -121,9 +133,14 @@ impl Runs {
             None => Err(RunsError::new(ErrorKind::Stale, "the rehearsal did not come to a good end")
                 .hint("a run from here would stop where the rehearsal stopped: see what it says")),
             Some((saved, text)) => {
-                let hash = format!("sha256:{}", sha256_hex(text.as_bytes()));
-                plans.keep(KeptPlan { hash: hash.clone(), saved: saved.clone(), text: text.clone() });
-                Ok((hash, saved.expires))
+                let kept = KeptPlan { hash: hash_of(text), saved: saved.clone(), text: text.clone() };
+                let (hash, expires) = (kept.hash.clone(), saved.expires);
+                if let Err(error) = self.shelve(&kept) {
+                    // It is good here, as long as this process lives.
+                    tracing::debug!(%error, "a plan of a program is not kept for other processes");
+                }
+                plans.keep(kept);
+                Ok((hash, expires))
             }
         });
         Ok(Planned { made, hash })
@@ -148,7 +165,11 @@ impl Runs {
             return Ok(ByAgent::Begins(Box::new(prepared)));
         }
         let Some(hash) = hash else { return Err(needs_plan(&prepared)) };
-        let kept = plans.find(hash, actor, now())?;
+        let kept = match plans.find(hash) {
+            Some(kept) => kept,
+            None => Arc::new(self.kept_elsewhere(hash)?),
+        };
+        kept.is_good(actor, now())?;
         is_for(&kept.saved, &prepared)?;
         if let Some(row) = self.existing(kept.saved.run)? {
             return Ok(ByAgent::Began(Box::new(row)));
@@ -168,6 +189,33 @@ impl Runs {
         apply.prepared.incident = prepared.incident;
         let run = kept.saved.run;
         Ok(ByAgent::Begins(Box::new(apply.prepared.called(run))))
+    }
+
+    /// Keeps a plan for the other processes of the store: as many as one process keeps, the newest ones. It is signed, and
+    /// holds secrets by name alone, as what people save does.
+    fn shelve(&self, kept: &KeptPlan) -> Result<(), RunsError> {
+        if kept.text.len() > SHELVED_BYTES_MAX || self.redactor.redact(&kept.text) != kept.text {
+            return Ok(());
+        }
+        let store = self.store()?;
+        let mut there = store.shelf(SHELF)?;
+        there.sort_by_key(|item| item.until);
+        let too_many = (there.len() + 1).saturating_sub(PLANS_MAX);
+        for item in there.iter().take(too_many) {
+            store.take_from_shelf(SHELF, &item.key).wait()?;
+        }
+        self.shelf(SHELF).put(&kept.hash, &kept.text, Some(kept.saved.expires))
+    }
+
+    /// A plan that another process has made with this store, unchanged.
+    fn kept_elsewhere(&self, hash: &str) -> Result<KeptPlan, RunsError> {
+        let found = self.shelf(SHELF).get(hash)?.filter(|text| hash_of(text) == hash);
+        let Some(text) = found else {
+            let said = format!("there is no plan with the hash `{}`", shown(hash));
+            return Err(RunsError::new(ErrorKind::Stale, said).hint(PLAN_AGAIN));
+        };
+        let saved = self.read_plan("the plan", &text)?;
+        Ok(KeptPlan { hash: hash.to_owned(), saved, text })
     }
 
     /// Whether somebody may say what a run does next: a program only where it might have started it.
@@ -331,8 +379,9 @@ mod tests {
             assert!(was == kind && said.contains(says), "{was:?} {said}");
         }
         let late = expires + SignedDuration::from_millis(1);
-        assert!(plans.find(&hash, &agent(), expires - SignedDuration::from_millis(1)).is_ok());
-        assert!(plans.find(&hash, &agent(), late).unwrap_err().message.contains("it lasts 10 minutes"));
+        let kept = plans.find(&hash).unwrap();
+        assert!(kept.is_good(&agent(), expires - SignedDuration::from_millis(1)).is_ok());
+        assert!(kept.is_good(&agent(), late).unwrap_err().message.contains("it lasts 10 minutes"));
     }
 
     #[test]
@@ -361,11 +410,53 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_is_good_in_another_process_for_whom_it_was_made_and_as_it_was_made() {
+        let (_dir, runs) = place();
+        let put = asked("put", "a", Some("dev"));
+        let (hash, expires) = plan(&runs, &AgentPlans::default(), &put).unwrap();
+        let elsewhere =
+            |hash: &str, actor: &Actor| runs.prepare_for_agent(&AgentPlans::default(), &put, Some(hash), actor);
+        assert!(matches!(elsewhere(&hash, &agent()), Ok(ByAgent::Begins(_))));
+        let other = Actor::new("ben", "cli").by_agent("robot 1");
+        assert!(refused(elsewhere(&hash, &other)).1.contains("made for somebody else"));
+        // Whoever can write to the store can't make a plan of their own there.
+        let text = runs.shelf(SHELF).get(&hash).unwrap().unwrap();
+        let edited = text.replace("robot 1", "robot 2");
+        let another = Actor::new("ana", "cli").by_agent("robot 2");
+        runs.shelf(SHELF).put(&hash, &edited, Some(expires)).unwrap();
+        assert!(refused(elsewhere(&hash, &another)).1.contains("no plan with the hash"));
+        runs.shelf(SHELF).put(&hash_of(&edited), &edited, Some(expires)).unwrap();
+        assert_eq!(elsewhere(&hash_of(&edited), &another).unwrap_err().kind, ErrorKind::Invalid);
+        runs.shelf(SHELF).put(&hash, &text, Some(now())).unwrap();
+        assert!(refused(elsewhere(&hash, &agent())).1.contains("no plan with the hash"), "its time is up");
+    }
+
+    #[test]
+    fn the_shelf_of_plans_is_bounded_and_what_is_large_does_not_stand_there() {
+        let (_dir, runs) = place();
+        let plans = AgentPlans::default();
+        let (hash, expires) = plan(&runs, &plans, &asked("put", "a", Some("dev"))).unwrap();
+        let kept = plans.find(&hash).unwrap();
+        let count = || runs.shelf(SHELF).all().unwrap().len();
+        let shelve = |number: i64, bytes: usize| {
+            let mut saved = kept.saved.clone();
+            saved.expires = expires + SignedDuration::from_secs(number);
+            runs.shelve(&KeptPlan { hash: number.to_string(), saved, text: "x".repeat(bytes) }).unwrap();
+        };
+        shelve(1, SHELVED_BYTES_MAX + 1);
+        assert_eq!(count(), 1);
+        (2..PLANS_MAX as i64 + 2).for_each(|number| shelve(number, 10));
+        assert_eq!(count(), PLANS_MAX);
+        assert!(runs.shelf(SHELF).get(&hash).unwrap().is_none(), "the oldest one goes");
+        assert!(runs.shelf(SHELF).get("2").unwrap().is_some());
+    }
+
+    #[test]
     fn as_many_plans_are_kept_as_there_is_room_for_the_newest_ones() {
         let (_dir, runs) = place();
         let plans = AgentPlans::default();
-        let (first, at) = plan(&runs, &plans, &asked("put", "a", Some("dev"))).unwrap();
-        let kept = plans.find(&first, &agent(), at - SignedDuration::from_secs(1)).unwrap();
+        let (first, _) = plan(&runs, &plans, &asked("put", "a", Some("dev"))).unwrap();
+        let kept = plans.find(&first).unwrap();
         for number in 0..PLANS_MAX {
             let text = "x".repeat(if number == 0 { PLANS_BYTES_MAX - 10_000 } else { 1 });
             plans.keep(KeptPlan { hash: number.to_string(), saved: kept.saved.clone(), text });

@@ -31,6 +31,7 @@ use crate::runs::look::start_of;
 use crate::runs::people::{DecideRequest, settle};
 use crate::runs::plan::Applies;
 use crate::runs::start::{Prepared, secrets_of};
+use crate::runs::traced::traced;
 use crate::runs::typed::{check_optional, check_text, check_value};
 use crate::script::limits::STACK_BYTES;
 use crate::script::sandbox::Sandbox;
@@ -91,7 +92,7 @@ impl Runs {
     ///
     /// # Errors
     /// If it can't begin, also because of another run; once it has begun, trouble is in [`Left::why`].
-    pub fn start(&self, prepared: Prepared, mut foreground: Foreground) -> Result<Begun, RunsError> {
+    pub fn start(&self, prepared: Prepared, foreground: Foreground) -> Result<Begun, RunsError> {
         self.may_start(&prepared, &foreground.actor)?;
         agents_apply_plans(&prepared, &foreground.actor)?;
         let store = self.store()?;
@@ -115,6 +116,7 @@ impl Runs {
             return Ok(Begun::Attach(Box::new(row)));
         }
         let program = Arc::clone(&prepared.program);
+        let (world, mut foreground) = traced(run, prepared.traceparent.as_ref(), &redactor, &[], world, foreground);
         on_engine_thread(move || {
             start.fence = drive.fence();
             start.group = Machine::group(&program, &sandbox, start.clone(), now())
@@ -232,6 +234,7 @@ impl Runs {
         let sandbox = sandbox(&program)?;
         let program = Arc::new(program);
         let id = run.run;
+        let (world, foreground) = traced(id, started.traceparent.as_ref(), &redactor, &events, world, foreground);
         on_engine_thread(move || {
             let mut machine = Machine::load(program, sandbox, &events)
                 .map_err(|error| RunsError::new(ErrorKind::Damaged, error.to_string()))?;
@@ -367,6 +370,7 @@ impl Runs {
             floors: Some(floors).filter(|floors| !floors.is_empty()).map(Box::new),
             cover: prepared.applies.as_ref().map(|applies| Box::new(applies.cover.clone())),
             plan: prepared.applies.as_ref().map(|applies| Box::new(applies.plan.clone())),
+            traceparent: prepared.traceparent.clone(),
             rehearsal,
         };
         Ok((start, texts))

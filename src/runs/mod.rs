@@ -36,6 +36,7 @@ mod start;
 mod take;
 mod testing;
 mod token;
+mod traced;
 mod triggers;
 mod typed;
 mod undo;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::engine::ids::RunId;
+use crate::engine::traceparent::Traceparent;
 use crate::runbook::effects;
 use crate::runbook::model::Runbook;
 use crate::runbook::problem::{Problem, Severity};
@@ -40,6 +41,8 @@ pub struct Prepared {
     pub target: Option<String>,
     pub reason: Option<String>,
     pub incident: Option<String>,
+    /// The span it goes on from, of whoever started it.
+    pub(super) traceparent: Option<Traceparent>,
     /// The effects it may have, mildest first.
     pub effects: Vec<Effect>,
     /// Every step that may change something, in order.
@@ -56,6 +59,11 @@ impl Prepared {
     /// The same as the run of this name.
     pub fn called(self, run: RunId) -> Prepared {
         Prepared { run: Some(run), ..self }
+    }
+
+    /// The same below the span of whoever starts it.
+    pub fn below(self, traceparent: Option<Traceparent>) -> Prepared {
+        Prepared { traceparent, ..self }
     }
 
     /// The same as the run of this name, if it has none yet: what applies a plan has that of the plan.
@@ -127,6 +135,7 @@ impl Runs {
             target: target_source.as_ref().map(|(name, _)| name.clone()),
             reason: request.reason.clone(),
             incident: request.incident.clone(),
+            traceparent: None,
             run: None,
             applies: None,
             settings,

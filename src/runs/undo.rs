@@ -27,6 +27,7 @@ use crate::runs::error::{ErrorKind, RunsError};
 use crate::runs::ground::Ground;
 use crate::runs::look::start_of;
 use crate::runs::start::Change;
+use crate::runs::traced::traced;
 use crate::runs::typed::check_optional;
 
 /// What taking a run back would do. Nothing has happened yet.
@@ -115,6 +116,8 @@ impl Runs {
         let world = self.world(&program, &target, &ground, Some(self.blobs()), &vault)?;
         check_optional(&redactor, "the reason", prepared.reason.as_deref())?;
         let sandbox = sandbox(&program)?;
+        let parent = start_of(&events)?.traceparent.as_ref();
+        let (world, foreground) = traced(run, parent, &redactor, &events, world, foreground);
         on_engine_thread(move || {
             let mut machine = Machine::load(program, sandbox, &events).map_err(damaged)?;
             machine.single_operator(single);

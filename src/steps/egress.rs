@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use url::Host;
 
 use crate::engine::outcome::{Failure, FailureKind};
+use crate::runbook::egress::Egress as Rule;
 
 /// Addresses of cloud metadata services outside the link-local range: they hand credentials of the
 /// machine to whoever asks.
@@ -29,12 +30,35 @@ const METADATA: [IpAddr; 5] = [
 pub(super) struct Egress {
     /// Host patterns; empty = every host.
     allow_hosts: Vec<String>,
+    /// What project and target say of addresses that are not public: all of these have to let one through.
+    rules: Vec<Rule>,
 }
 
 impl Egress {
     /// Narrowed to `allow_hosts`, unless that is empty.
     pub(super) fn new(allow_hosts: Vec<String>) -> Egress {
-        Egress { allow_hosts }
+        Egress { allow_hosts, rules: Vec::new() }
+    }
+
+    /// The same under these rules as well.
+    pub(super) fn under(mut self, rules: impl IntoIterator<Item = Rule>) -> Egress {
+        self.rules.extend(rules.into_iter().filter(|rule| rule.deny_private));
+        self
+    }
+
+    /// Checks an address that `host` stands for. Asked of the address that is connected to, each time anew.
+    pub(super) fn check_address(&self, address: IpAddr, host: &str) -> Result<(), Failure> {
+        let shown = address.to_string();
+        let subject = if shown == host { shown } else { format!("{host} leads to {shown}, which") };
+        if let Some(what) = forbidden(address) {
+            return Err(policy(format!("{subject} is {what}, never connected to")));
+        }
+        let lets_through = |rule: &Rule| rule.allow.iter().any(|network| network.has(address));
+        if is_public(address) || self.rules.iter().all(lets_through) {
+            return Ok(());
+        }
+        let way = "`egress` of the project or of the target's `policy` says so: what is meant stands under its `allow`";
+        Err(policy(format!("{subject} is not a public address, and these are refused here ({way})")))
     }
 
     /// Checks a host before it is resolved.
@@ -45,19 +69,42 @@ impl Egress {
             return Err(policy(format!("{shown} is not among the hosts of this target (allow_hosts: {allowed})")));
         }
         match host {
-            Host::Ipv4(address) => check_address(IpAddr::V4(*address), &shown),
-            Host::Ipv6(address) => check_address(IpAddr::V6(*address), &shown),
+            Host::Ipv4(address) => self.check_address(IpAddr::V4(*address), &shown),
+            Host::Ipv6(address) => self.check_address(IpAddr::V6(*address), &shown),
             Host::Domain(_) => Ok(()),
         }
     }
 }
 
-/// Checks an address that `host` stands for.
-pub(super) fn check_address(address: IpAddr, host: &str) -> Result<(), Failure> {
-    let Some(what) = forbidden(address) else { return Ok(()) };
-    let shown = address.to_string();
-    let subject = if shown == host { shown } else { format!("{host} leads to {shown}, which") };
-    Err(policy(format!("{subject} is {what}, never connected to")))
+/// Whether an address is one of the whole internet: everything that no registry has set apart. What leads to an address of
+/// IPv4 counts as that one.
+fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            let set_apart = v4.is_private()
+                || v4.is_loopback()
+                || v4.is_link_local()
+                || v4.is_documentation()
+                || v4.is_multicast()
+                || a == 0
+                || a >= 240
+                // Behind the translators of providers; between networks that are measured; protocols of their own.
+                || (a == 100 && (64..128).contains(&b))
+                || (a == 198 && (18..20).contains(&b))
+                || (a, b, c) == (192, 0, 0)
+                || (a, b, c) == (192, 88, 99);
+            !set_apart
+        }
+        IpAddr::V6(v6) => match (embedded(v6), v6.segments()) {
+            // For use inside of one network.
+            (_, [0x64, 0xff9b, 1, ..]) => false,
+            (Some(v4), _) => is_public(IpAddr::V4(v4)),
+            // Tunnels through others, and examples.
+            (None, [0x2001, 0 | 0xdb8, ..] | [0x3fff, ..]) => false,
+            (None, [first, ..]) => (0x2000..0x4000).contains(&first),
+        },
+    }
 }
 
 fn forbidden(address: IpAddr) -> Option<&'static str> {
@@ -167,6 +214,83 @@ mod tests {
         for host in ["127.0.0.1", "::1", "10.0.0.8", "0", "localhost.", "example.com", "[2001:db8::1]", "2130706433"] {
             assert!(egress.check_host(&read_host(host).unwrap()).is_ok(), "{host}");
         }
+    }
+
+    #[test]
+    fn where_private_addresses_are_refused_no_spelling_of_one_passes_but_what_is_allowed() {
+        let rule = |allow: &[&str]| Rule {
+            deny_private: true,
+            allow: allow.iter().map(|network| network.parse().unwrap()).collect(),
+        };
+        let closed = Egress::default().under([rule(&[])]);
+        for host in [
+            "127.0.0.1",
+            "127.1",
+            "2130706433",
+            "0x7f.1",
+            "0177.0.0.1",
+            "0",
+            "0.0.0.0",
+            "[::1]",
+            "::",
+            "[::ffff:127.0.0.1]",
+            "[::127.0.0.1]",
+            "10.0.0.8",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.0.1",
+            "100.64.0.1",
+            "100.127.255.255",
+            "192.0.0.8",
+            "192.0.2.1",
+            "198.18.0.1",
+            "198.51.100.1",
+            "203.0.113.1",
+            "224.0.0.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "[fc00::1]",
+            "[fd12:3456::1]",
+            "[fec0::1]",
+            "[ff02::1]",
+            "[2001:db8::1]",
+            "[3fff::1]",
+            "[2001::1]",
+            "[100::1]",
+            "[64:ff9b::10.0.0.1]",
+            "[64:ff9b:1::8.8.8.8]",
+            "[2002:0a00:0001::1]",
+            "[::ffff:0:10.0.0.1]",
+            "１２７.0.0.1",
+        ] {
+            let refused = closed.check_host(&read_host(host).unwrap()).unwrap_err();
+            assert!(refused.kind == FailureKind::Policy && refused.message.contains("not a public address"), "{host}");
+            assert!(Egress::default().check_host(&read_host(host).unwrap()).is_ok(), "{host}: open unless asked for");
+        }
+        for host in
+            ["8.8.8.8", "1.1.1.1", "172.32.0.1", "100.128.0.1", "192.0.1.1", "[2606:4700::1]", "[64:ff9b::8.8.8.8]"]
+        {
+            assert!(closed.check_host(&read_host(host).unwrap()).is_ok(), "{host}");
+        }
+        let some = Egress::default().under([rule(&["10.1.0.0/16", "127.0.0.1"])]);
+        for (host, passes) in [
+            ("10.1.2.3", true),
+            ("[::ffff:10.1.2.3]", true),
+            ("127.0.0.1", true),
+            ("127.0.0.2", false),
+            ("10.2.0.1", false),
+        ] {
+            assert_eq!(some.check_host(&read_host(host).unwrap()).is_ok(), passes, "{host}");
+        }
+        // What the project refuses the target can't let through, and the other way round.
+        let both = some.under([rule(&["10.0.0.0/8"])]);
+        for (host, passes) in [("10.1.2.3", true), ("10.2.0.1", false), ("127.0.0.1", false)] {
+            assert_eq!(both.check_host(&read_host(host).unwrap()).is_ok(), passes, "{host}");
+        }
+        // Never, whatever is allowed; and a rule that is off is none.
+        let open = Egress::default().under([rule(&["0.0.0.0/0", "::/0"]), Rule::default()]);
+        assert!(open.check_host(&read_host("169.254.169.254").unwrap()).is_err());
+        assert!(open.check_host(&read_host("10.0.0.1").unwrap()).is_ok());
     }
 
     #[test]

@@ -13,13 +13,15 @@ use hickory_resolver::proto::rr::{RData, RecordType};
 use url::Host;
 
 use crate::engine::outcome::{Failure, FailureKind};
-use crate::steps::egress::{check_address, host_text};
+use crate::steps::egress::{Egress, host_text};
 use crate::steps::refusal::Refusal;
 
 /// The resolver, built at the first question.
 pub(super) struct Names {
     /// Empty = the system's.
     servers: Vec<SocketAddr>,
+    /// Which of the addresses that are found may be connected to.
+    egress: Egress,
     resolver: OnceLock<Result<TokioResolver, String>>,
 }
 
@@ -31,9 +33,9 @@ pub(super) struct Records {
 }
 
 impl Names {
-    /// Asks `servers`, or the system's if there are none.
-    pub(super) fn new(servers: Vec<SocketAddr>) -> Names {
-        Names { servers, resolver: OnceLock::new() }
+    /// Asks `servers`, or the system's if there are none; gives what `egress` lets through.
+    pub(super) fn new(servers: Vec<SocketAddr>, egress: Egress) -> Names {
+        Names { servers, egress, resolver: OnceLock::new() }
     }
 
     /// The addresses a connection to `host` may use, at least one.
@@ -52,7 +54,7 @@ impl Names {
             return Err(Failure::transient(FailureKind::Dns, format!("{shown} has no address")));
         }
         for address in &addresses {
-            check_address(*address, &shown)?;
+            self.egress.check_address(*address, &shown)?;
         }
         Ok(addresses)
     }

@@ -13,19 +13,22 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use url::{Host, Url};
 
+use crate::engine::ids::StepPath;
 use crate::engine::outcome::{Failure, FailureKind};
 use crate::redact::Redactor;
+use crate::runbook::egress::Egress as Rule;
 use crate::runbook::settings::{SecretSource, Settings, Target};
 use crate::script::secret::{Leaf, Part, Sealed, SecretText};
 use crate::script::value::{Map, Value};
 use crate::steps::args::invalid;
 use crate::steps::blobs::Blobs;
 use crate::steps::dial;
-use crate::steps::egress::{Egress, host_text, read_host};
+use crate::steps::egress::{Egress, host_matches, host_text, read_host};
 use crate::steps::http::clients::Clients;
 use crate::steps::names::Names;
 use crate::steps::secrets::Secrets;
 use crate::steps::trust::Trust;
+use crate::traces::{Attempt, Request, Trace};
 
 /// What decides what a world allows.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +41,10 @@ pub struct WorldSettings {
     pub secrets: BTreeMap<String, SecretSource>,
     /// The target's host patterns; empty = every host.
     pub allow_hosts: Vec<String>,
+    /// What the target says of addresses that are not public, beside what the project says.
+    pub egress: Rule,
+    /// The target's host patterns of those who are told which span a request is; empty = nobody.
+    pub trace_hosts: Vec<String>,
     /// The target's file of PEM certificates to trust as well.
     pub ca: Option<String>,
     /// Name servers to ask instead of the system's.
@@ -58,6 +65,8 @@ impl WorldSettings {
             settings: settings.clone(),
             secrets: target.map(|target| target.secrets.clone()).unwrap_or_default(),
             allow_hosts: target.map(|target| target.allow_hosts.clone()).unwrap_or_default(),
+            egress: target.map(|target| target.policy.egress.clone()).unwrap_or_default(),
+            trace_hosts: target.map(|target| target.trace_hosts.clone()).unwrap_or_default(),
             ca: target.and_then(|target| target.ca.clone()),
             name_servers: Vec::new(),
             redactor: redactor.clone(),
@@ -112,6 +121,8 @@ pub struct World {
     pub(super) shared: Arc<Shared>,
     deadline: Option<Instant>,
     gate: Option<Gate>,
+    trace: Option<Trace>,
+    attempt: Option<Attempt>,
 }
 
 /// What all attempts of a run share.
@@ -119,6 +130,7 @@ pub(super) struct Shared {
     pub project: PathBuf,
     pub settings: Settings,
     pub egress: Egress,
+    pub trace_hosts: Vec<String>,
     pub names: Arc<Names>,
     pub secrets: Secrets,
     pub trust: Trust,
@@ -131,9 +143,12 @@ pub(super) struct Shared {
 impl World {
     /// A world without deadline, whose gate is shut: no write passes before [`World::gated`].
     pub fn new(settings: WorldSettings) -> World {
-        let names = Arc::new(Names::new(settings.name_servers));
+        let rules = [settings.settings.egress.clone(), settings.egress];
+        let egress = Egress::new(settings.allow_hosts).under(rules);
+        let names = Arc::new(Names::new(settings.name_servers, egress.clone()));
         let shared = Shared {
-            egress: Egress::new(settings.allow_hosts),
+            egress,
+            trace_hosts: settings.trace_hosts,
             secrets: Secrets::new(
                 settings.secrets,
                 settings.project.clone(),
@@ -149,7 +164,7 @@ impl World {
             project: settings.project,
             settings: settings.settings,
         };
-        World { shared: Arc::new(shared), deadline: None, gate: None }
+        World { shared: Arc::new(shared), deadline: None, gate: None, trace: None, attempt: None }
     }
 
     /// The same world for an attempt that must end by `deadline`.
@@ -162,6 +177,29 @@ impl World {
     #[must_use]
     pub fn gated(&self, gate: impl Fn() -> Result<(), Failure> + Send + Sync + 'static) -> World {
         World { gate: Some(Arc::new(gate)), ..self.clone() }
+    }
+
+    /// The same world, which tells its requests as parts of this trace.
+    #[must_use]
+    pub fn traced(self, trace: Trace) -> World {
+        World { trace: Some(trace), ..self }
+    }
+
+    /// The same world for an attempt of `step`, which has begun.
+    #[must_use]
+    pub fn of_attempt(self, step: &StepPath, attempt: u32) -> World {
+        let attempt = self.trace.as_ref().map(|trace| trace.attempt(step, attempt));
+        World { attempt, ..self }
+    }
+
+    /// A request begins now; nothing if nobody wants to know.
+    pub(super) fn request(&self, method: &str, url: &Url, host: &str) -> Option<Request> {
+        Some(self.attempt.as_ref()?.request(method, host, url.port_or_known_default(), url.scheme()))
+    }
+
+    /// Whether requests to `host` say which span they are.
+    pub(super) fn tells_its_span_to(&self, host: &str) -> bool {
+        self.shared.trace_hosts.iter().any(|pattern| host_matches(pattern, host))
     }
 
     /// Asks the driver whether a write may begin now.

@@ -75,6 +75,7 @@ impl Story {
             floors: None,
             cover: None,
             plan: None,
+            traceparent: None,
             rehearsal: false,
             root: None,
             store: None,

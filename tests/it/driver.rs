@@ -209,6 +209,7 @@ fn start(run: RunId) -> Start {
         floors: None,
         cover: None,
         plan: None,
+        traceparent: None,
         rehearsal: false,
     }
 }

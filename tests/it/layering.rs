@@ -9,7 +9,7 @@ use crate::house::{Text, source_texts};
 
 /// What a top-level module of `src` may name beside itself. Every arrow points upwards in this list, so
 /// there is no circle. A new arrow is a decision: say why in ARCHITECTURE.md.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("failpoint", &[]),
     ("world", &[]),
     ("script", &[]),
@@ -17,13 +17,17 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("redact", &["script"]),
     ("runbook", &["script"]),
     ("engine", &["runbook", "script"]),
-    ("steps", &["engine", "redact", "runbook", "script"]),
+    // It tells what events say.
+    ("traces", &["engine", "redact"]),
+    // Requests are parts of a trace, and whom they are sent to may be told which.
+    ("steps", &["engine", "redact", "runbook", "script", "traces"]),
     ("journal", &["engine", "runbook", "script"]),
     ("transcript", &["engine", "runbook", "script"]),
     ("project", &["runbook"]),
     ("drivers", &["engine", "journal", "redact", "runbook", "script", "steps"]),
-    ("runs", &["drivers", "engine", "journal", "project", "redact", "runbook", "script", "steps"]),
-    ("surfaces", &["engine", "project", "redact", "runbook", "runs", "script", "transcript", "world"]),
+    ("runs", &["drivers", "engine", "journal", "project", "redact", "runbook", "script", "steps", "traces"]),
+    // It begins the telling and waits for its end.
+    ("surfaces", &["engine", "project", "redact", "runbook", "runs", "script", "traces", "transcript", "world"]),
 ];
 
 /// Where everybody may go: named places where a test can crash the process.

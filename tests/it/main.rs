@@ -58,6 +58,8 @@ mod services;
 mod shipped;
 mod steps;
 mod tmpfs;
+#[cfg(feature = "otel")]
+mod traces;
 mod transcripts;
 mod undo;
 mod vercel;

@@ -121,6 +121,41 @@ fn the_image_is_one_file_run_by_nobody_in_particular() {
     assert!(!last.contains("\nRUN ") && !last.contains("\nADD "), "{last}");
 }
 
+/// What the image is to the program: a root with the binary, and nothing of a system beside what it is linked to.
+#[test]
+fn a_schedule_in_a_time_zone_works_where_no_system_knows_one() {
+    if !rustix::process::geteuid().is_root() {
+        return skipped("a root of its own needs root");
+    }
+    let root = tempfile::tempdir().unwrap();
+    let copy = |from: &str| {
+        let to = root.path().join(from.trim_start_matches('/'));
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(from, to).unwrap();
+    };
+    let linked = Command::new("ldd").arg(env!("CARGO_BIN_EXE_rerail")).output().unwrap();
+    let linked = String::from_utf8(linked.stdout).unwrap();
+    linked.split_whitespace().filter(|word| word.starts_with('/')).for_each(copy);
+    std::fs::copy(env!("CARGO_BIN_EXE_rerail"), root.path().join("rerail")).unwrap();
+    assert!(!root.path().join("usr/share/zoneinfo").exists());
+    // Where a process is after `chroot`.
+    let project = root.path();
+    std::fs::create_dir_all(project.join("runbooks")).unwrap();
+    std::fs::write(project.join("rerail.yaml"), "version: 1\n").unwrap();
+    let check = |zone: &str| {
+        let text = format!(
+            "version: 1\ntitle: Look in the morning\nowner: tests\nreviewed: 2026-11-01\ntriggers:\n  - schedule: {{ cron: \"0 8 * * *\", time_zone: {zone} }}\nsteps:\n  - {{ id: now, uses: time.now }}\n"
+        );
+        std::fs::write(project.join("runbooks/look.yaml"), text).unwrap();
+        let args = [root.path().to_str().unwrap(), "/rerail", "check"];
+        let said = Command::new("/usr/sbin/chroot").args(args).env_clear().env("HOME", "/").output().unwrap();
+        (said.status.code(), String::from_utf8(said.stderr).unwrap())
+    };
+    assert_eq!(check("Europe/Berlin").0, Some(0), "{:?}", check("Europe/Berlin"));
+    let (code, said) = check("Europe/Nowhere");
+    assert!(code != Some(0) && said.contains("Europe/Nowhere"), "{code:?} {said}");
+}
+
 #[test]
 fn hadolint_takes_the_recipe_of_the_image() {
     if Command::new("hadolint").arg("--version").output().is_err() {

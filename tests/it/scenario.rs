@@ -158,6 +158,7 @@ impl Scenario {
             floors: self.floors.clone(),
             cover: self.cover.clone(),
             plan: None,
+            traceparent: None,
             rehearsal: false,
         };
         let now: Timestamp = NOW.parse().unwrap();

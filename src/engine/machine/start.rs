@@ -11,6 +11,7 @@ use crate::engine::facts::Facts;
 use crate::engine::ids::{RunId, StepPath};
 use crate::engine::outcome::Failure;
 use crate::engine::scope::Scope;
+use crate::engine::traceparent::Traceparent;
 use crate::engine::walk::prepare::duration_ms;
 use crate::runbook::approval::Floors;
 use crate::runbook::model::Runbook;
@@ -44,6 +45,8 @@ pub struct Start {
     pub cover: Option<Box<Cover>>,
     /// See [`RunStarted::plan`].
     pub plan: Option<Box<AppliedPlan>>,
+    /// See [`RunStarted::traceparent`].
+    pub traceparent: Option<Traceparent>,
     pub rehearsal: bool,
 }
 
@@ -76,6 +79,7 @@ pub(super) fn before_start(
         floors: start.floors,
         cover: start.cover,
         plan: start.plan,
+        traceparent: start.traceparent,
         rehearsal: start.rehearsal,
         store: None,
     };

@@ -2,7 +2,7 @@
 
 use crate::runbook::schema::form::{Form, words};
 use crate::runbook::schema::table::{Definition, row};
-use crate::runbook::{chat, commands, hooks, mail, people, policy, providers, railway, tell, tokens, triggers};
+use crate::runbook::{chat, commands, egress, hooks, mail, people, policy, providers, railway, tell, tokens, triggers};
 
 const EFFECTS: [&str; 4] = words(&commands::EFFECTS);
 const REPEATS: [&str; 2] = words(&commands::REPEATS);
@@ -324,6 +324,20 @@ pub(super) const POLICY: Definition = Definition {
             Form::Map("auto"),
             "What triggers that say `auto: true` may start by themselves; nothing that changes anything without it.",
         ),
+        row("egress", Form::Map("egress"), "What steps may connect to here, beside what the project says."),
+    ],
+};
+
+pub(super) const EGRESS: Definition = Definition {
+    name: "egress",
+    doc: "Whether steps may connect to addresses that are not public: private and local networks, this machine.",
+    keys: &egress::EGRESS,
+    required: &["deny_private"],
+    one_of: &[],
+    needs: &[],
+    rows: &[
+        row("deny_private", Form::Bool, "Refuse addresses that are not public."),
+        row("allow", Form::Texts, "Addresses and networks that are let through all the same, such as 10.1.0.0/16."),
     ],
 };
 

@@ -395,6 +395,11 @@ pub(super) const TARGET: Definition = Definition {
             Form::Texts,
             "Hosts that steps may connect to, `*.example.com` for all below one; every host without it.",
         ),
+        row(
+            "trace_hosts",
+            Form::Texts,
+            "Hosts that are told which span of a trace a request is (`traceparent`), where traces are exported; nobody without it.",
+        ),
         row("ca", Form::Text, "A file of PEM certificates to trust beside the public ones."),
         row("providers", Form::Map("providers"), "How this place does what each place does in its own way."),
         row("policy", Form::Map("policy"), "Which approvals this place wants at least."),
@@ -431,6 +436,7 @@ pub(super) const PROJECT: Definition = Definition {
     rows: &[
         VERSION,
         row("allow", Form::Map("allow"), "What is off until it is listed here."),
+        row("egress", Form::Map("egress"), "What steps of every run here may connect to."),
         row("mail", Form::Map("mail"), "How messages leave; without it none do."),
         row("people", Form::People("person"), "Who may act, by name; without it rerail has a single operator."),
         row("chat", Form::Map("chat"), "Which chats they may speak from; none without it."),
@@ -499,6 +505,7 @@ pub(super) const DEFINITIONS: &[&Definition] = &[
     &places::DISCORD,
     &places::GENERIC,
     &places::POLICY,
+    &places::EGRESS,
     &places::FLOOR,
     &places::NEED,
     &places::AGENTS,

@@ -100,6 +100,7 @@ impl Runs {
             floors: floors.cloned().map(Box::new),
             cover: None,
             plan: None,
+            traceparent: None,
             rehearsal: false,
         };
         let failed = |failure: Failure| cant("can't begin", &failure.message);

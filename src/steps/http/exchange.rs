@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use reqwest::Response;
-use reqwest::header::RETRY_AFTER;
+use reqwest::header::{HeaderValue, RETRY_AFTER};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout_at};
 
@@ -18,6 +18,8 @@ use crate::steps::world::World;
 
 /// Bytes of a body that are kept; the rest is counted and hashed.
 pub(in crate::steps) const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Which span a request is, as the W3C has it.
+const TRACEPARENT: &str = "traceparent";
 /// Longest wait taken from a server: beyond a day a person should look.
 const RETRY_AFTER_S_MAX: u64 = 24 * 3600;
 
@@ -32,7 +34,23 @@ pub(in crate::steps) struct Exchange {
 }
 
 /// Sends `message` and reads the answer, all before `deadline`.
-pub(in crate::steps) async fn send(world: &World, message: Message, nature: Nature, deadline: Instant) -> Exchange {
+pub(in crate::steps) async fn send(world: &World, mut message: Message, nature: Nature, deadline: Instant) -> Exchange {
+    let Some(span) = world.request(message.method.as_str(), &message.url, &message.host) else {
+        return send_untold(world, message, nature, deadline).await;
+    };
+    if world.tells_its_span_to(&message.host)
+        && let Ok(value) = HeaderValue::from_str(&span.traceparent())
+    {
+        // Whoever has written one means it.
+        message.headers.entry(TRACEPARENT).or_insert(value);
+    }
+    let exchange = send_untold(world, message, nature, deadline).await;
+    let status = exchange.answer.as_ref().map(|answer| answer.status);
+    span.end(status, exchange.failure.as_ref().map(|failure| failure.kind));
+    exchange
+}
+
+async fn send_untold(world: &World, message: Message, nature: Nature, deadline: Instant) -> Exchange {
     let started = Instant::now();
     let what = shown(&message);
     let broken = |progress: Progress, failure: Failure| Exchange {

@@ -13,6 +13,7 @@ use crate::surfaces::cli::{
     note, panics, pause, plan, prune, record, replay, resume, run, runs, schema, secrets, serve, show, take, test,
     token, triggers, undo, verify, version,
 };
+use crate::traces;
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
@@ -35,7 +36,10 @@ pub fn main() -> ExitCode {
         session.ui.error(&why);
         return Exit::USAGE.into();
     }
-    match dispatch(&session, cli.command) {
+    traces::start();
+    let dispatched = dispatch(&session, cli.command);
+    traces::finish();
+    match dispatched {
         Ok(exit) => match session.ui.lost() {
             // What was asked for is not where it was sent, whatever else went well.
             Some(why) => {

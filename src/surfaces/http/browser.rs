@@ -47,6 +47,8 @@ impl Asked {
             query: self.query.take(),
             body: Vec::new(),
             fields: std::mem::take(&mut self.fields),
+            // A form is sent by a person, who is no span.
+            traceparent: None,
         }
     }
 }

@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 use url::form_urlencoded;
 
 use crate::engine::event::Actor;
+use crate::engine::traceparent::Traceparent;
 use crate::runs::{RunRow, Runs};
 use crate::surfaces::http::authority::Principal;
 use crate::surfaces::http::problem::Problem;
@@ -34,6 +35,8 @@ pub struct Call<'s> {
     pub body: Vec<u8>,
     /// The fields of a form, of those that have one: each once.
     pub fields: Vec<(String, String)>,
+    /// The span of whoever asks, if they say one.
+    pub traceparent: Option<Traceparent>,
 }
 
 /// Somebody at the door, who has not proved anything yet or is about to leave.
@@ -98,7 +101,7 @@ impl<'s> Call<'s> {
         query: Option<String>,
         body: Vec<u8>,
     ) -> Call<'s> {
-        Call { server, runs, principal, subject, rest: None, query, body, fields: Vec::new() }
+        Call { server, runs, principal, subject, rest: None, query, body, fields: Vec::new(), traceparent: None }
     }
 
     /// The fields of a form.
@@ -117,6 +120,7 @@ impl<'s> Call<'s> {
             query: None,
             body: json.to_string().into_bytes(),
             fields: Vec::new(),
+            traceparent: self.traceparent.clone(),
         }
     }
 

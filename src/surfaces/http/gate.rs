@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use crate::engine::traceparent::Traceparent;
 use crate::runs::{Keyed, Once, Runs, Twice};
 use crate::surfaces::http::authority::{Authority, Credential, Peer, Principal, authenticate};
 use crate::surfaces::http::call::{Answer, Call};
@@ -122,8 +123,9 @@ async fn through(
         }
         Does::Act(act, twice) => {
             let key = key(&headers)?;
+            let traceparent = traceparent(&headers);
             let work = move || {
-                let call = Call::new(&asked, runs, principal, subject, query, body);
+                let call = Call { traceparent, ..Call::new(&asked, runs, principal, subject, query, body) };
                 let digest = digest(&path, &call.body);
                 let keyed = Keyed { person: call.principal.name.clone(), key, digest, twice };
                 call.parameters(&[])?;
@@ -153,6 +155,12 @@ async fn through(
             events::tell(server, found, events::Listener { name, credential, authority: route.authority }, run, last)
         }
     }
+}
+
+/// The span of whoever asks. One that can't be read is none, as the standard has it: it may come from anywhere on the way.
+fn traceparent(headers: &HeaderMap) -> Option<Traceparent> {
+    let text = one(headers, HeaderName::from_static("traceparent")).ok()??;
+    text.parse().ok()
 }
 
 /// Lets somebody in, with the project as it is at this moment.

@@ -87,9 +87,13 @@ fn parameters(route: &Route) -> Json {
             "schema": { "type": "string", "pattern": KEY_PATTERN },
         })
     });
+    let parent = (route.path == "/api/v1/runs" && route.is_post()).then(|| {
+        let about = "the span of the caller (W3C): the run goes on in its trace; one that can't be read is ignored";
+        json!({ "name": "traceparent", "in": "header", "description": about, "schema": { "type": "string" } })
+    });
     let last = matches!(route.does, Does::Tell)
         .then(|| json!({ "name": "Last-Event-ID", "in": "header", "schema": { "type": "string", "pattern": "^[0-9]{1,18}$" } }));
-    Json::Array(subject.into_iter().chain(query).chain(key).chain(last).collect())
+    Json::Array(subject.into_iter().chain(query).chain(key).chain(parent).chain(last).collect())
 }
 
 /// What a parameter of a query may be: a text, if nothing narrower is known of its name.

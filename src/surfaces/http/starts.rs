@@ -222,6 +222,7 @@ pub fn begin(call: &Call<'_>, run: RunId, asked: Asked) -> Result<RunRow, Proble
 /// # Errors
 /// If it can't begin now.
 pub fn drive(call: &Call<'_>, prepared: Prepared, actor: Actor) -> Result<RunRow, Problem> {
+    let prepared = prepared.below(call.traceparent.clone());
     match call.server.fleet.start(Arc::clone(&call.runs), prepared, actor)? {
         Began::Attach(row) => Ok(*row),
         Began::Run(run) => {

@@ -66,6 +66,7 @@ pub fn started(run: RunId) -> Event {
             floors: None,
             cover: None,
             plan: None,
+            traceparent: None,
             rehearsal: false,
             store: None,
         })),

@@ -4,7 +4,7 @@ use rerail::engine::event::Body;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use super::kit::{Talk, approve, project, written};
+use super::kit::{Talk, approve, hello, project, written};
 use crate::binary::kit::{Place, until};
 
 fn team(place: Place, people: &str) -> Place {
@@ -39,7 +39,7 @@ fn without_a_word_of_the_target_a_program_only_looks() {
 }
 
 #[test]
-fn a_plan_hash_is_for_its_inputs_its_program_and_its_connection() {
+fn a_plan_hash_is_for_its_inputs_and_its_program() {
     let place = project();
     let mut talk = Talk::begin(&place);
     let asked = |text: &str, hash: &serde_json::Value| json!({ "runbook": "put", "inputs": { "text": text }, "target": "dev", "plan_hash": hash });
@@ -47,8 +47,10 @@ fn a_plan_hash_is_for_its_inputs_its_program_and_its_connection() {
     let hash = &plan["plan_hash"];
     assert!(talk.refused("start_run", asked("b", hash)).contains("other inputs: `text` differ"));
     assert!(talk.refused("start_run", asked("a", &json!("sha256:0000"))).contains("no plan with the hash"));
-    let mut other = Talk::begin(&place);
-    assert!(other.refused("start_run", asked("a", hash)).contains("no plan with the hash"));
+    let mut other = Talk::silent(&place, &["mcp"]);
+    other.ask("initialize", hello("another", "1.0"));
+    other.say(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }).to_string());
+    assert!(other.refused("start_run", asked("a", hash)).contains("was made for somebody else"));
     // What is started is what was planned, or nothing.
     let place = place.runbook(
         "put",
@@ -56,6 +58,24 @@ fn a_plan_hash_is_for_its_inputs_its_program_and_its_connection() {
     );
     assert!(talk.refused("start_run", asked("a", hash)).contains("has changed since: runbooks/put.yaml"));
     assert!(place.events().is_empty());
+}
+
+#[test]
+fn a_plan_outlives_the_process_that_made_it() {
+    let place = project();
+    let asked = json!({ "runbook": "put", "inputs": { "text": "a" }, "target": "dev" });
+    let mut talk = Talk::begin(&place);
+    let hash = talk.does("plan_run", asked.clone())["plan_hash"].clone();
+    assert!(talk.closes().0.success());
+    let mut start = asked;
+    start["plan_hash"] = hash.clone();
+    let mut again = Talk::begin(&place);
+    let run = again.does("start_run", start.clone())["run"].clone();
+    // The same plan is the same run, whoever is asked.
+    assert_eq!(again.does("start_run", start)["run"], run);
+    let events = place.events();
+    let Body::RunStarted(started) = &events[0].body else { panic!("{events:?}") };
+    assert_eq!(started.plan.as_ref().map(|plan| plan.digest.as_str()), hash.as_str());
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use rerail::engine::outcome::{Attempt, Failure, FailureKind, Outcome};
 use rerail::redact::Redactor;
+use rerail::runbook::egress::Egress;
 use rerail::runbook::mail::{Login, Mail, Security, Smtp};
 use rerail::runbook::settings::{From, SecretSource, Settings};
 use rerail::script::secret::SecretText;
@@ -104,25 +105,41 @@ impl Post {
         self.world_of(self.server.address.port(), Security::Starttls, true, Redactor::new(), hosts)
     }
 
+    pub fn world_under(&self, egress: Egress) -> World {
+        let port = self.server.address.port();
+        let settings = self.settings_of(port, Security::Starttls, true, Redactor::new(), &["localhost"]);
+        World::new(WorldSettings { egress, ..settings }).gated(|| Ok(()))
+    }
+
     fn world_at(&self, port: u16, security: Security, login: bool) -> World {
         self.world_of(port, security, login, Redactor::new(), &["localhost"])
     }
 
     fn world_of(&self, port: u16, security: Security, login: bool, redactor: Redactor, hosts: &[&str]) -> World {
+        World::new(self.settings_of(port, security, login, redactor, hosts)).gated(|| Ok(()))
+    }
+
+    fn settings_of(
+        &self,
+        port: u16,
+        security: Security,
+        login: bool,
+        redactor: Redactor,
+        hosts: &[&str],
+    ) -> WorldSettings {
         let login = login.then(|| Login { user: "rerail".into(), password_secret: "SMTP_PASSWORD".into() });
         let smtp = Smtp { host: "localhost".into(), port, security, login };
         let mail = Mail { smtp, from: "ops@example.com".into(), allow_domains: vec!["example.com".into()] };
         let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
         let secret = SecretSource { from: From::File { path: "password".into() }, hosts };
-        World::new(WorldSettings {
+        WorldSettings {
             project: self.project.path().into(),
             settings: Settings { mail: Some(mail), ..Settings::default() },
             secrets: BTreeMap::from([("SMTP_PASSWORD".to_owned(), secret)]),
             ca: Some(self.authority.path()),
             redactor,
             ..WorldSettings::default()
-        })
-        .gated(|| Ok(()))
+        }
     }
 
     pub async fn send(&self, world: &World, more: serde_json::Value) -> Attempt {

@@ -4,6 +4,7 @@
 
 mod binding;
 mod chat;
+mod egress;
 mod exec;
 mod faults;
 mod graphql;

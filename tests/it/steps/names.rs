@@ -10,7 +10,7 @@ use tokio::net::UdpSocket;
 use crate::steps::kit::{Server, answer, args, hurried, open_world, perform};
 
 /// A name server that knows a few names.
-async fn name_server() -> SocketAddr {
+pub async fn name_server() -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
     tokio::spawn(async move {
