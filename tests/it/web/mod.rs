@@ -3,5 +3,6 @@
 mod browser;
 mod chrome;
 mod kit;
+mod many;
 mod pages;
 mod sessions;
