@@ -1,5 +1,6 @@
 //! P11: the newest 50 of a million runs, by any filter, in process.
 
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -18,7 +19,7 @@ pub fn rows() -> Vec<Row> {
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("state");
     drop(Store::open(&state).unwrap());
-    fill(&Connection::open(state.join("journal.db")).unwrap());
+    fill(&state, RUNS);
     let store = Store::open(&state).unwrap();
     let fifty = || Filter { limit: Some(50), ..Filter::default() };
     let at = |run: i64| Some(Timestamp::from_millisecond(FIRST_MS + run * EVERY_MS).unwrap());
@@ -52,10 +53,11 @@ pub fn rows() -> Vec<Row> {
 }
 
 /// Rows as the journal writes them, by SQL: a million runs through the front door would take an hour.
-fn fill(db: &Connection) {
+pub fn fill(state: &Path, runs: u32) {
+    let db = Connection::open(state.join("journal.db")).unwrap();
     db.execute_batch(&format!(
         "PRAGMA synchronous=OFF;
-         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {RUNS})
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {runs})
          INSERT INTO runs (number, id, short, runbook, title, target, actor, via, incident, status, started_at, ended_at, last_seq, head, fence)
          SELECT i, printf('0193a000-0000-7000-8000-%012x', i), printf('%06x', i), 'runbook-' || (i % 40), 'A title',
                 'production', CASE WHEN i % 200003 = 0 THEN 'rare' ELSE 'person-' || (i % 20) END, 'cli',
@@ -63,7 +65,7 @@ fn fill(db: &Connection) {
                 CASE WHEN i % 100003 = 0 THEN 'waiting' ELSE 'success' END,
                 {FIRST_MS} + i * {EVERY_MS}, {FIRST_MS} + i * {EVERY_MS} + 900, 10, zeroblob(32), 1
          FROM n;
-         UPDATE newest SET number = {RUNS};"
+         UPDATE newest SET number = {runs};"
     ))
     .unwrap();
 }

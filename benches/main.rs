@@ -13,6 +13,7 @@ mod durable;
 mod history;
 mod language;
 mod measure;
+mod pages;
 mod probes;
 mod program;
 mod redact;
@@ -24,7 +25,7 @@ use crate::measure::Row;
 /// A part of the table, and what measures it.
 type Part = (&'static [&'static str], fn() -> Vec<Row>);
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     (&["P1", "P14"], start::rows),
     (&["P2", "P3", "P9", "CPU"], durable::rows),
     (&["P4"], probes::rows),
@@ -33,6 +34,7 @@ const PARTS: [Part; 8] = [
     (&["MEM"], program::rows),
     (&["REDACT"], redact::rows),
     (&["S1", "S2", "S3", "S4"], serve::rows),
+    (&["S5"], pages::rows),
 ];
 
 fn main() {

@@ -23,13 +23,13 @@ const TICKS: f64 = 100.0;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server; killed at the end.
-struct Serving {
+pub struct Serving {
     child: Child,
     socket: PathBuf,
 }
 
 impl Serving {
-    fn start(place: &Place, name: &str) -> Serving {
+    pub fn start(place: &Place, name: &str) -> Serving {
         let socket = place.dir.path().join(name);
         let mut command = place.command(&["serve", "-o", "jsonl", "--socket", socket.to_str().unwrap()]);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
@@ -41,13 +41,16 @@ impl Serving {
 
     /// Sends a request; its answer is left to be read.
     fn open(&self, method: &str, path: &str, key: &str, body: &str) -> BufReader<UnixStream> {
+        let headers = format!("idempotency-key: {key}\r\ncontent-type: application/json\r\n");
+        self.send(method, path, &headers, body)
+    }
+
+    /// The same with these headers.
+    pub fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> BufReader<UnixStream> {
         let mut stream = UnixStream::connect(&self.socket).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let length = body.len();
-        let head = format!(
-            "{method} {path} HTTP/1.0\r\nhost: localhost\r\nidempotency-key: {key}\r\n\
-             content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
-        );
+        let head = format!("{method} {path} HTTP/1.0\r\nhost: localhost\r\n{headers}content-length: {length}\r\n\r\n");
         stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
         BufReader::new(stream)
     }
@@ -59,14 +62,14 @@ impl Serving {
         answer
     }
 
-    fn begin(&self, runbook: &str, key: &str) -> String {
+    pub fn begin(&self, runbook: &str, key: &str) -> String {
         let answer = self.ask("POST", "/api/v1/runs", key, &format!("{{\"runbook\": \"{runbook}\", \"yes\": true}}"));
         let (_, id) = answer.split_once("\"id\": \"").unwrap();
         id[..id.find('"').unwrap()].to_owned()
     }
 
     /// Waits until a request is answered with this in it.
-    fn until(&self, path: &str, part: &str) {
+    pub fn until(&self, path: &str, part: &str) {
         let began = Instant::now();
         while !self.ask("GET", path, "", "").contains(part) {
             assert!(began.elapsed() < PATIENCE, "{path} never had {part}");
@@ -105,7 +108,7 @@ pub fn rows() -> Vec<Row> {
     rows
 }
 
-const ASK: &str = "steps:\n  - { id: a, uses: human.ask, with: { text: Ready? } }\n";
+pub const ASK: &str = "steps:\n  - { id: a, uses: human.ask, with: { text: Ready? } }\n";
 
 fn idle() -> Vec<Row> {
     let place = Place::new();

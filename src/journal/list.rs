@@ -137,11 +137,12 @@ fn conditions(filter: &Filter) -> Vec<Condition> {
         value.map(|value| Condition { word, index, value: Sql::Text(value.to_owned()) })
     };
     let since = filter.since.map(|since| Sql::Integer(since.as_millisecond()));
+    // Where all of them leave many runs the first one is walked: most runs of a store have ended well.
     let conditions = [
-        text("status = ?", "runs_by_status", filter.status.map(Status::word)),
+        text("incident = ?", "runs_by_incident", filter.incident.as_deref()),
         text("runbook = ?", "runs_by_runbook", filter.runbook.as_deref()),
         text("actor = ?", "runs_by_actor", filter.actor.as_deref()),
-        text("incident = ?", "runs_by_incident", filter.incident.as_deref()),
+        text("status = ?", "runs_by_status", filter.status.map(Status::word)),
         since.map(|value| Condition { word: "started_at >= ?", index: "runs_by_start", value }),
     ];
     conditions.into_iter().flatten().collect()
@@ -223,6 +224,11 @@ fn unreadable(column: usize, found: &str) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, why.into())
 }
 
+/// The index of short ids.
+const BY_SHORT: &str = "runs_by_short";
+/// The index that SQLite keeps for ids being unique.
+const BY_ID: &str = "sqlite_autoindex_runs_1";
+
 fn find(db: &Connection, text: &str) -> Result<Vec<RunRow>, Failure> {
     if text == "@last" {
         return select(db, "runs", "TRUE", vec![], 1);
@@ -240,7 +246,9 @@ fn find(db: &Connection, text: &str) -> Result<Vec<RunRow>, Failure> {
     let short = spoken(id);
     let uuid = id.to_lowercase();
     // A whole short id wins over a longer name that begins like it.
-    for (column, text, exact) in [("short", &short, true), ("short", &short, false), ("id", &uuid, false)] {
+    for (column, index, text, exact) in
+        [("short", BY_SHORT, &short, true), ("short", BY_SHORT, &short, false), ("id", BY_ID, &uuid, false)]
+    {
         let (condition, mut values) = match exact {
             true => (format!("{column} = ?"), vec![Sql::Text(text.clone())]),
             // `~` sorts behind all letters and digits an id has.
@@ -256,7 +264,8 @@ fn find(db: &Connection, text: &str) -> Result<Vec<RunRow>, Failure> {
             }
             None => condition,
         };
-        let found = select(db, "runs", &condition, values, CANDIDATES_MAX)?;
+        // Left to itself SQLite walks all runs from the newest, and where nothing is found to the oldest.
+        let found = select(db, &format!("runs INDEXED BY {index}"), &condition, values, CANDIDATES_MAX)?;
         if !found.is_empty() {
             return Ok(found);
         }
@@ -349,6 +358,7 @@ mod tests {
             (Filter { actor: Some("rare".into()), ..book() }, by_actor, vec![7]),
             (Filter { actor: Some("nobody".into()), ..book() }, by_actor, vec![]),
             (Filter { status: Some(Status::Waiting), ..book() }, Some("runs_by_status"), vec![]),
+            (Filter { status: Status::from_word("success"), ..book() }, by_book, vec![2_999, 2_997, 2_995]),
             (Filter { since: since(2), limit: Some(2), ..Filter::default() }, None, vec![3_000, 2_999]),
             (Filter { since: since(2_999), ..Filter::default() }, by_start, vec![3_000, 2_999]),
             (Filter { since: since(2), ..book() }, by_book, vec![2_999, 2_997, 2_995]),
@@ -360,6 +370,30 @@ mod tests {
             let page = store.runs(&filter).unwrap();
             assert_eq!(page.iter().map(|row| row.number).collect::<Vec<_>>(), numbers, "{filter:?}");
         }
+    }
+
+    #[test]
+    fn nobody_looks_through_all_runs_for_one() {
+        let (_base, store) = store();
+        let db = sql(&store);
+        filled(&store, 3_000);
+        for name in
+            ["nothing", "zzzzzz", "0193a000-0000-7000-8000-000000000007", "ffffffff-0000-7000-8000-000000000007"]
+        {
+            find(&db, name).unwrap();
+        }
+        let mut scanned = 0;
+        for (column, index) in [("short", BY_SHORT), ("id", BY_ID)] {
+            let query = format!(
+                "SELECT * FROM runs INDEXED BY {index} WHERE {column} >= ?1 AND {column} < ?2 ORDER BY number DESC"
+            );
+            let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
+            let steps = plan.query_map(["a", "b"], |row| row.get::<_, String>(3)).unwrap().map(Result::unwrap);
+            scanned += steps.filter(|step| step.contains("SCAN")).count();
+        }
+        assert_eq!(scanned, 0);
+        let found = find(&db, "0193a000-0000-7000-8000-000000000007").unwrap();
+        assert_eq!(found.iter().map(|row| row.number).collect::<Vec<_>>(), [7]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod browser;
 mod chrome;
 mod kit;
+mod many;
 mod pages;
 mod proposals;
 mod sessions;
