@@ -23,6 +23,7 @@ mod metrics;
 mod moves;
 mod openapi;
 mod problem;
+pub(in crate::surfaces) mod proof;
 mod rates;
 mod routes;
 mod serve;
