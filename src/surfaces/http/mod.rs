@@ -30,6 +30,7 @@ mod serve;
 mod service;
 pub(in crate::surfaces) mod starts;
 mod stories;
+mod stream;
 mod tls;
 
 pub use authority::Authority;

@@ -12,7 +12,6 @@ use tokio::sync::watch;
 use crate::project::Project;
 use crate::redact::Redactor;
 use crate::runs::{AgentPlans, Fleet, Requests, Runs, RunsError};
-use crate::surfaces::http::events::Streams;
 use crate::surfaces::http::gate;
 use crate::surfaces::http::hosts::Hosts;
 use crate::surfaces::http::jobs::{Beat, JOBS, Running};
@@ -23,6 +22,7 @@ use crate::surfaces::http::problem::Problem;
 use crate::surfaces::http::rates::Rates;
 use crate::surfaces::http::routes::TABLE;
 use crate::surfaces::http::service;
+use crate::surfaces::http::stream::Streams;
 
 /// Requests that are worked on at once: each may wait for the disk; more wait for a thread.
 const THREADS_MAX: usize = 64;
