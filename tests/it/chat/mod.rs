@@ -5,5 +5,5 @@ mod others;
 mod projects;
 mod proof;
 mod socket;
-mod standin;
+pub mod standin;
 mod story;
