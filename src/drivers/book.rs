@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use crate::engine::event::{Body, Event};
+use crate::engine::event::{Body, Event, StoreLink};
 use crate::engine::facts::Facts;
 use crate::journal::{Blob, SignalId};
 
@@ -92,6 +92,18 @@ impl Book {
         }
         self.unrelied = self.unrelied.saturating_sub(count);
         self.forget();
+    }
+
+    /// Writes into the beginning of the run which one of its store it is: known once it is durable, and shown as it is
+    /// recorded.
+    pub fn linked(&mut self, store: Option<StoreLink>) {
+        let first = self.events.iter_mut().find_map(|event| match &mut event.body {
+            Body::RunStarted(started) => Some(started),
+            _ => None,
+        });
+        if let (Some(started), Some(store)) = (first, store) {
+            started.store = Some(store);
+        }
     }
 
     /// Whether it holds something somebody may rely on once it is shown: the run's id, a person's word, the

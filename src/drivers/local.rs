@@ -354,7 +354,10 @@ impl Local<'_> {
                 Meanwhile::Steps => ticket.await,
             };
             match answer {
-                Ok(_) => break,
+                Ok(committed) => {
+                    book.linked(committed.store);
+                    break;
+                }
                 Err(JournalError::SignalWaiting { .. }) => return Ok(Commit::SignalWaiting),
                 Err(JournalError::Locked { .. }) if tries < LOCKED_TRIES => tries += 1,
                 Err(error) => return Err(lost_by(error)),

@@ -181,12 +181,17 @@ fn narrowest(db: &Connection, conditions: &[Condition]) -> Result<Option<&'stati
     Ok(fewest.1)
 }
 
+/// The program that started a run for somebody, as the run recorded it; looked for only where one did.
+const AGENT: &str =
+    "CASE WHEN via = 'mcp' THEN (SELECT CASE WHEN json_valid(body) THEN json_extract(body, '$.actor.agent') END
+                     FROM events WHERE events.run = runs.number AND seq = 0) END";
+
 /// Runs for which `condition` holds, newest first. `from` and `condition` are ours; what people gave is in `values`.
 fn select(db: &Connection, from: &str, condition: &str, values: Vec<Sql>, limit: u32) -> Result<Vec<RunRow>, Failure> {
     let limit = limit.min(PAGE_MAX);
     let mut select = db.prepare_cached(&format!(
         "SELECT number, id, runbook, title, target, actor, via, incident, status, started_at, ended_at,
-                last_seq, head, fence
+                last_seq, head, fence, {AGENT}
          FROM {from} WHERE {condition} ORDER BY number DESC LIMIT {limit}"
     ))?;
     let rows = select.query_map(params_from_iter(values), row)?;
@@ -203,7 +208,7 @@ fn row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
         runbook: row.get(2)?,
         title: row.get(3)?,
         target: row.get(4)?,
-        actor: Actor::new(row.get::<_, String>(5)?, row.get::<_, String>(6)?),
+        actor: Actor { agent: row.get(14)?, ..Actor::new(row.get::<_, String>(5)?, row.get::<_, String>(6)?) },
         incident: row.get(7)?,
         status: Status::from_word(&status).ok_or_else(|| unreadable(8, &status))?,
         started_at: time(9, row.get(9)?)?,

@@ -77,6 +77,8 @@ impl Runs {
         let secrets = target.as_ref().map(|(target, _, name)| (name.as_str(), &target.secrets));
         seen.extend(self.project().settings.mail.as_ref().map(|settings| mail(settings, secrets)));
         seen.extend(self.chats());
+        seen.extend(self.hooks_checkup());
+        seen.extend(self.people_checkup(now().to_zoned(TimeZone::UTC).date()));
         if let Some((target, _, name)) = &target {
             seen.extend(self.target_checkup(name, target)?);
         }
@@ -322,7 +324,8 @@ fn broken_journal(error: RunsError) -> Checkup {
     }
 }
 
-fn days_between(from: Date, to: Date) -> i64 {
+/// Days from one day to another; less than none if it was before.
+pub(super) fn days_between(from: Date, to: Date) -> i64 {
     to.duration_since(from).as_hours() / 24
 }
 

@@ -6,6 +6,7 @@
 mod actions;
 mod agents;
 mod approvals;
+mod callers;
 mod checking;
 mod checkup;
 mod deliveries;
@@ -53,6 +54,7 @@ pub use crate::steps::world::Connection;
 pub use actions::ListedAction;
 pub use agents::{AGENT_PLAN_LASTS, AgentPlans, ByAgent, Planned};
 pub use approvals::{Taken, Waiting, Word, names_change};
+pub use callers::ENDS_SOON_DAYS;
 pub use checking::Checked;
 pub use checkup::{Checkup, Fitness};
 pub use deliveries::{Delivery, Received};

@@ -57,6 +57,7 @@ mod servers;
 mod services;
 mod shipped;
 mod steps;
+mod story;
 mod tmpfs;
 #[cfg(feature = "otel")]
 mod traces;

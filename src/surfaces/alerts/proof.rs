@@ -3,19 +3,13 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
 
 use crate::runbook::hooks::{Hook, Proof};
 use crate::script::hex::hex;
 use crate::surfaces::http::Sent;
+use crate::surfaces::http::proof::{from_hex, in_time, is_any, is_same, tag};
 
-/// How far the clock of who signed may be from ours, before and after.
-const WINDOW_SECONDS: u64 = 300;
-/// Digits of the longest moment in seconds that is ever signed; more would be no moment.
-const MOMENT_DIGITS_MAX: usize = 12;
 /// Signatures of one request that are looked at: a sender that changes its key has two.
 const SIGNATURES_MAX: usize = 8;
 /// Letters of a name of a delivery.
@@ -52,7 +46,8 @@ fn basic(user: &str, secret: &str, sent: &Sent) -> Option<String> {
 
 /// `v1=` and HMAC-SHA256 of `TIME.BODY`.
 fn plain(secret: &str, sent: &Sent) -> Option<String> {
-    let moment = in_time(sent.header("x-rerail-timestamp")?, sent.at)?;
+    let moment = sent.header("x-rerail-timestamp")?;
+    in_time(moment, sent.at).ok()?;
     let signed = [moment.as_bytes(), b".", &sent.body];
     any_hex(secret.as_bytes(), &signed, sent.header("x-rerail-signature")?).then(|| by_signed(&signed))
 }
@@ -72,14 +67,15 @@ fn grafana(secret: &str, sent: &Sent) -> Option<String> {
     let timed;
     let signed: &[&[u8]] = match sent.headers.contains_key("x-grafana-alerting-timestamp") {
         true => {
-            let moment = in_time(sent.header("x-grafana-alerting-timestamp")?, sent.at)?;
+            let moment = sent.header("x-grafana-alerting-timestamp")?;
+            in_time(moment, sent.at).ok()?;
             timed = [moment.as_bytes(), b":", sent.body.as_slice()];
             &timed
         }
         false => &[sent.body.as_slice()],
     };
     let tag = tag(secret.as_bytes(), signed);
-    is_same(&from_hex(signature)?, &tag).then(|| by_signed(signed))
+    is_same(&from_hex::<32>(signature)?, &tag).then(|| by_signed(signed))
 }
 
 /// Standard Webhooks: `v1,` and Base64 of HMAC-SHA256 of `ID.TIME.BODY`, under the names of the standard or of Svix.
@@ -87,29 +83,21 @@ fn standard(secret: &str, sent: &Sent) -> Option<String> {
     let family = if sent.headers.contains_key("svix-id") { "svix" } else { "webhook" };
     let name = format!("{family}-id");
     let id = id(sent, &name)?;
-    let moment = in_time(sent.header(&format!("{family}-timestamp"))?, sent.at)?;
+    let moment = sent.header(&format!("{family}-timestamp"))?;
+    in_time(moment, sent.at).ok()?;
     let signature = sent.header(&format!("{family}-signature"))?;
     let key = STANDARD.decode(secret.strip_prefix(STANDARD_PREFIX).unwrap_or(secret)).ok()?;
     let tag = tag(&key, &[id.as_bytes(), b".", moment.as_bytes(), b".", &sent.body]);
-    let mut fits = subtle::Choice::from(0);
-    for one in signature.split(' ').take(SIGNATURES_MAX) {
-        if let Some(digits) = one.strip_prefix("v1,").and_then(|digits| STANDARD.decode(digits).ok()) {
-            fits |= digits.as_slice().ct_eq(&tag);
-        }
-    }
-    bool::from(fits).then(|| id.to_owned())
+    let shown = signature.split(' ').take(SIGNATURES_MAX);
+    let shown = shown.map(|one| STANDARD.decode(one.strip_prefix("v1,")?).ok());
+    is_any(tag, shown).then(|| id.to_owned())
 }
 
 /// Whether one of `v1=HEX,v1=HEX` is right. All of them are looked at.
 fn any_hex(key: &[u8], signed: &[&[u8]], signatures: &str) -> bool {
-    let tag = tag(key, signed);
-    let mut fits = subtle::Choice::from(0);
-    for one in signatures.split(',').take(SIGNATURES_MAX) {
-        if let Some(digits) = one.trim_matches(' ').strip_prefix("v1=").and_then(from_hex) {
-            fits |= digits.ct_eq(&tag);
-        }
-    }
-    fits.into()
+    let shown = signatures.split(',').take(SIGNATURES_MAX);
+    let bytes = |one: &str| from_hex::<32>(one.trim_matches(' ').strip_prefix("v1=")?).map(Vec::from);
+    is_any(tag(key, signed), shown.map(bytes))
 }
 
 /// What a sender calls this delivery, if it is a name.
@@ -117,37 +105,6 @@ fn id<'s>(sent: &'s Sent, header: &str) -> Option<&'s str> {
     let id = sent.header(header)?;
     let good = (1..=ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
     good.then_some(id)
-}
-
-/// A moment as it is written, if it is near.
-fn in_time(moment: &str, now: Timestamp) -> Option<&str> {
-    let digits = (1..=MOMENT_DIGITS_MAX).contains(&moment.len()) && moment.bytes().all(|byte| byte.is_ascii_digit());
-    let seconds: i64 = moment.parse().ok().filter(|_| digits)?;
-    (now.as_second().abs_diff(seconds) <= WINDOW_SECONDS).then_some(moment)
-}
-
-fn tag(key: &[u8], signed: &[&[u8]]) -> [u8; 32] {
-    // A key of any length is one.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return [0; 32] };
-    signed.iter().for_each(|part| mac.update(part));
-    mac.finalize().into_bytes().into()
-}
-
-/// Compares digests: texts of different lengths take the same time too.
-fn is_same(shown: &[u8], wanted: &[u8]) -> bool {
-    Sha256::digest(shown).ct_eq(&Sha256::digest(wanted)).into()
-}
-
-/// 64 lower-case digits, as all senders write them.
-fn from_hex(text: &str) -> Option<[u8; 32]> {
-    if text.len() != 64 || !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
-        return None;
-    }
-    let mut bytes = [0; 32];
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[at * 2..at * 2 + 2], 16).ok()?;
-    }
-    Some(bytes)
 }
 
 fn by_signed(signed: &[&[u8]]) -> String {

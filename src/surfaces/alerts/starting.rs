@@ -11,6 +11,7 @@ use crate::engine::event::Actor;
 use crate::engine::ids::RunId;
 use crate::runs::{Began, ErrorKind, Fleet, Foreground, Prepared, PreparedApply, RunRow, Runs, RunsError};
 use crate::surfaces::alerts::proposals::{self, Fate, Plan, Proposal};
+use crate::surfaces::door::out_of_date;
 use crate::transcript::words;
 
 /// What its plan is called in messages: it has no file.
@@ -78,9 +79,7 @@ pub fn begin(
     consent(&apply.prepared)?;
     let (_, drift) = runs.rehearse_apply(&apply, Foreground::unheard(actor.clone()))?;
     if !drift.writes.is_empty() {
-        let made = apply.saved.made_at;
-        let said = format!("the plan is out of date: since {made:.0} what it would write has become something else");
-        return again(runs, run, shown, RunsError::new(ErrorKind::Stale, said));
+        return again(runs, run, shown, out_of_date(apply.saved.made_at));
     }
     let by = actor.id.clone();
     let row = match fleet.start(Arc::clone(runs), apply.prepared.called(run), actor)? {

@@ -1,29 +1,14 @@
 //! Proof of who sent a request, over its raw bytes, before anything is read from them. Every comparison takes the same
 //! time whatever differs.
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::Timestamp;
 use ring::signature::{ED25519, UnparsedPublicKey};
 use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
 
 use crate::script::hex::hex;
+use crate::surfaces::http::proof::{from_hex, in_time, is_any, is_same, tag};
 
-/// How far the clock of who signed may be from ours, before and after: what Slack recommends.
-const WINDOW_SECONDS: u64 = 300;
-/// Digits of the longest moment in seconds that is ever signed; more would be no moment.
-const MOMENT_DIGITS_MAX: usize = 12;
-
-/// What is wrong with a proof: for our log; who sent it is only told that it proves nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unproven {
-    /// A header is missing, given twice, or not what it should be.
-    Malformed,
-    /// Signed too long ago, or for later.
-    OutOfTime,
-    /// Signed by somebody else, or for something else.
-    Wrong,
-}
+pub use crate::surfaces::http::proof::Unproven;
 
 /// Slack: `v0=` and HMAC-SHA256 of `v0:TIME:BODY`.
 ///
@@ -48,7 +33,7 @@ pub fn generic(secret: &str, moment: &str, signature: &str, body: &[u8], at: Tim
 
 /// The signature of the webhook for what rerail sends itself.
 pub fn sign_generic(secret: &str, moment: &str, body: &[u8]) -> String {
-    format!("v1={}", hex(&tag(secret, &[moment.as_bytes(), b".", body])))
+    format!("v1={}", hex(&tag(secret.as_bytes(), &[moment.as_bytes(), b".", body])))
 }
 
 /// Discord: Ed25519 over `TIME BODY`, without anything between.
@@ -67,9 +52,7 @@ pub fn discord(key: &[u8], moment: &str, signature: &str, body: &[u8], at: Times
 /// # Errors
 /// If it is another one.
 pub fn mattermost(token: &str, given: &str) -> Result<(), Unproven> {
-    // Digests have one length, so nothing is said about that of the token.
-    let (known, given) = (Sha256::digest(token.as_bytes()), Sha256::digest(given.as_bytes()));
-    match bool::from(known.ct_eq(&given)) {
+    match is_same(given.as_bytes(), token.as_bytes()) {
         true => Ok(()),
         false => Err(Unproven::Wrong),
     }
@@ -77,7 +60,7 @@ pub fn mattermost(token: &str, given: &str) -> Result<(), Unproven> {
 
 /// What rerail gives to a chat that signs nothing, to know its own buttons again: HMAC of what the button holds.
 pub fn seal_of(secret: &str, text: &str) -> String {
-    hex(&tag(secret, &[b"rerail button\0", text.as_bytes()]))
+    hex(&tag(secret.as_bytes(), &[b"rerail button\0", text.as_bytes()]))
 }
 
 /// Whether `seal` is that of `text`.
@@ -93,45 +76,12 @@ pub fn digest(text: &str) -> String {
     hex(&Sha256::digest(text.as_bytes()))
 }
 
-fn in_time(moment: &str, at: Timestamp) -> Result<(), Unproven> {
-    let digits = (1..=MOMENT_DIGITS_MAX).contains(&moment.len()) && moment.bytes().all(|byte| byte.is_ascii_digit());
-    let seconds: i64 = moment.parse().ok().filter(|_| digits).ok_or(Unproven::Malformed)?;
-    match at.as_second().abs_diff(seconds) <= WINDOW_SECONDS {
-        true => Ok(()),
-        false => Err(Unproven::OutOfTime),
-    }
-}
-
 fn hmac(secret: &str, signed: &[&[u8]], digits: &str) -> Result<(), Unproven> {
     let given = from_hex::<32>(digits).ok_or(Unproven::Malformed)?;
-    match bool::from(tag(secret, signed).ct_eq(&given)) {
+    match is_any(tag(secret.as_bytes(), signed), std::iter::once(Some(given.to_vec()))) {
         true => Ok(()),
         false => Err(Unproven::Wrong),
     }
-}
-
-fn tag(secret: &str, signed: &[&[u8]]) -> [u8; 32] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes a key of any length");
-    signed.iter().for_each(|part| mac.update(part));
-    mac.finalize().into_bytes().into()
-}
-
-/// Lower-case digits alone: whoever signs writes them so, and one spelling is one proof.
-fn from_hex<const N: usize>(digits: &str) -> Option<[u8; N]> {
-    let nibble = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    let digits = digits.as_bytes();
-    if digits.len() != N * 2 {
-        return None;
-    }
-    let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]
@@ -146,7 +96,7 @@ mod tests {
     }
 
     fn slack_signature(moment: &str, body: &[u8]) -> String {
-        format!("v0={}", hex(&tag(SECRET, &[b"v0:", moment.as_bytes(), b":", body])))
+        format!("v0={}", hex(&tag(SECRET.as_bytes(), &[b"v0:", moment.as_bytes(), b":", body])))
     }
 
     #[test]

@@ -64,10 +64,9 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
     if let Some(only) = only {
         return Err(CliError::usage(only).hint("the others take `-o json` and `-o jsonl`"));
     }
-    if let Some(server) = session.server()
-        && place(&command) == Place::Here
-    {
-        let said = format!("this works with the files and the journal of this machine, not with those of {server}");
+    if let (Some(server), Place::Here(why)) = (session.server(), place(&command)) {
+        let said =
+            format!("this works with the files and the journal of this machine, not with those of {server}: {why}");
         return Err(
             CliError::usage(said).hint("leave --server and RERAIL_SERVER out; on the server's own machine it works")
         );
@@ -128,8 +127,8 @@ fn dispatch(session: &Session, command: Command) -> Result<Exit, CliError> {
 enum Place {
     /// Runs and runbooks, here or with a server.
     Door,
-    /// Files and a journal of this machine.
-    Here,
+    /// Files and a journal of this machine, and why those of a server won't do.
+    Here(&'static str),
     /// Nowhere: in the program itself.
     Itself,
 }
@@ -138,6 +137,8 @@ enum Place {
 fn place(command: &Command) -> Place {
     match command {
         Command::Run(_)
+        | Command::Plan(_)
+        | Command::Apply(_)
         | Command::Resume(_)
         | Command::Take(_)
         | Command::Undo(_)
@@ -150,39 +151,35 @@ fn place(command: &Command) -> Place {
         | Command::Show(_)
         | Command::Diff(_)
         | Command::Export(_)
+        | Command::Verify(_)
         | Command::Approvals(_)
         | Command::Approve(_)
         | Command::Reject(_)
         | Command::Answer(_)
         | Command::Note(_)
-        | Command::Whoami => Place::Door,
-        Command::Plan(_)
-        | Command::Apply(_)
-        | Command::Graph(_)
-        | Command::Eval(_)
-        | Command::Verify(_)
-        | Command::Checkpoint(_)
-        | Command::Prune(_)
-        | Command::Check(_)
-        | Command::Test(_)
-        | Command::Record(_)
-        | Command::Replay(_)
-        | Command::Actions(_)
-        | Command::Docs(_)
-        | Command::New(_)
         | Command::Doctor(_)
-        | Command::Token(_)
-        | Command::Triggers(_)
-        | Command::Link(_)
-        | Command::LoginLink(_)
-        | Command::Mcp
-        | Command::Serve(_)
-        | Command::Secrets(_) => Place::Here,
-        Command::Schema(_)
-        | Command::Explain(_)
-        | Command::Completions(_)
-        | Command::Man(_)
-        | Command::Demo(_)
-        | Command::Version => Place::Itself,
+        | Command::Whoami => Place::Door,
+        Command::Check(_) | Command::Test(_) | Command::New(_) => {
+            Place::Here("it is for files before anybody has them")
+        }
+        Command::Schema(_) | Command::Graph(_) | Command::Docs(_) | Command::Actions(_) => {
+            Place::Here("it reads the files themselves")
+        }
+        Command::Eval(_) | Command::Record(_) | Command::Replay(_) => {
+            Place::Here("it needs values of the run as they were, and a server gives only what may be shown")
+        }
+        Command::Checkpoint(_) => Place::Here("the key that signs stays where the journal is"),
+        Command::Prune(_) => Place::Here("what is removed there, nobody elsewhere can bring back"),
+        Command::Token(_) => {
+            Place::Here("a token is made where it is kept; the server needs its digest in rerail.yaml")
+        }
+        Command::Triggers(_) => Place::Here("triggers stand in the project's files, and what they did in its journal"),
+        Command::Link(_) | Command::LoginLink(_) => Place::Here("who you are is proved there by the operating system"),
+        Command::Mcp => Place::Here("programs speak to a server at its /mcp"),
+        Command::Serve(_) => Place::Here("a server serves the journal of its own machine"),
+        Command::Secrets(_) => Place::Here("secrets are read where runs are driven, and nowhere else"),
+        Command::Explain(_) | Command::Completions(_) | Command::Man(_) | Command::Demo(_) | Command::Version => {
+            Place::Itself
+        }
     }
 }

@@ -5,17 +5,16 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use crate::engine::plan::Drift;
-use crate::runs::{Foreground, PreparedApply};
 use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::run::{Listing, consent};
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::{foreground, plan};
-use crate::surfaces::door::{Asking, Here};
-use crate::surfaces::shapes::plan::Told;
-use crate::transcript::saved;
+use crate::surfaces::door::{Applying, Door, PlanFile, out_of_date};
+
+/// How a saved plan is made anew.
+const AGAIN: &str = "plan again:  rerail plan RUNBOOK … --out FILE";
 
 #[derive(Args, Debug)]
 pub struct ApplyArgs {
@@ -38,57 +37,48 @@ pub struct ApplyArgs {
 
 /// Applies a saved plan.
 pub fn apply(session: &Session, args: ApplyArgs) -> Result<Exit, CliError> {
-    let here = session.here()?;
-    let shown = args.file.display().to_string();
-    let mut apply = here.runs().prepare_apply(&shown, &plan::read(&args.file)?, args.again)?;
-    if args.reason.is_some() {
-        apply.prepared.reason = args.reason;
-    }
-    begin(session, &here, apply, args.yes, args.confirm.as_deref(), "plan again:  rerail plan RUNBOOK … --out FILE")
+    let ui = &session.ui;
+    let door = session.door()?;
+    let (shown, text) = (args.file.display().to_string(), plan::read(&args.file)?);
+    let file = PlanFile { shown: &shown, text: &text, again: args.again };
+    let applying = door.prepare_apply(file, args.reason, ui.telling())?;
+    begin(session, door.as_ref(), applying, args.yes, args.confirm.as_deref(), AGAIN)
 }
 
-/// Holds a plan against now, shows it, asks, and does it; `again` says how to plan anew what is true no longer.
+/// Shows a plan that was held against now, asks, and does it; `again` says how to plan anew what is true no longer.
 ///
 /// # Errors
 /// If it can't begin, or what it would write has become something else.
 pub fn begin(
     session: &Session,
-    here: &Here,
-    apply: PreparedApply,
+    door: &dyn Door,
+    applying: Applying,
     yes: bool,
     confirm: Option<&str>,
     again: &str,
 ) -> Result<Exit, CliError> {
     let ui = &session.ui;
-    let runs = here.runs();
-    let actor = here.actor()?;
-    runs.may_start(&apply.prepared, &actor)?;
-    let (rehearsed, drift) = runs.rehearse_apply(&apply, Foreground::unheard(actor.clone()))?;
-    if !drift.writes.is_empty() {
-        return refuse(session, &apply, &drift, again);
+    if applying.stale {
+        return refuse(session, &applying, again);
     }
     if ui.human() {
-        ui.progress(&saved::head(&apply.saved, ui.marks));
-        Told::of(&rehearsed, ui.telling()).lines.iter().for_each(|line| ui.progress(line));
-        saved::reach(&apply.saved.radius).iter().for_each(|line| ui.progress(line));
-        saved::beside(&apply.saved).iter().for_each(|line| ui.progress(line));
-        saved::read_otherwise(&drift.reads, ui.marks).iter().for_each(|line| ui.progress(line));
+        applying.lines.iter().for_each(|line| ui.progress(line));
     }
-    let consent = consent(session, &Asking::of(&apply.prepared), yes, confirm, Listing::Planned)?;
+    let consent = consent(session, &applying.asking, yes, confirm, Listing::Planned)?;
     if let Some(exit) = consent.refused(ui, "nothing was started") {
         return Ok(exit);
     }
-    foreground::drive(session, here, actor, |foreground| runs.start(apply.prepared, foreground))
+    let actor = door.myself()?.actor;
+    foreground::drive(session, door, actor, |foreground| door.apply(applying, foreground))
 }
 
 /// The world is not as the plan says: what differs, and the way out.
-fn refuse(session: &Session, apply: &PreparedApply, drift: &Drift, again: &str) -> Result<Exit, CliError> {
+fn refuse(session: &Session, applying: &Applying, again: &str) -> Result<Exit, CliError> {
     let ui = &session.ui;
     match ui.output {
-        Output::Human => saved::drift(drift, ui.marks).iter().for_each(|line| ui.result(line)),
-        _ => ui.result_json(&json!({ "refused": "stale", "moved": saved::drift_json(drift) })),
+        Output::Human => applying.drift.iter().for_each(|line| ui.result(line)),
+        _ => ui.result_json(&json!({ "refused": "stale", "moved": applying.moved })),
     }
-    let made = apply.saved.made_at;
-    let said = format!("the plan is out of date: since {made:.0} what it would write has become something else");
-    Err(CliError::new(Exit::STALE, said).hint(format!("nothing was started; {again}")))
+    let said = out_of_date(applying.made_at);
+    Err(CliError::from(said.hint(format!("nothing was started; {again}"))))
 }

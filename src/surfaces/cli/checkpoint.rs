@@ -1,12 +1,12 @@
 //! `rerail checkpoint`: a signed line that says how far a run, or everything, has got.
 
 use clap::Args;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
-use crate::runs::Checkpoint;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
+use crate::surfaces::shapes::verify::of_checkpoint;
 use crate::transcript::{Line, Tone};
 
 #[derive(Args, Debug)]
@@ -33,20 +33,4 @@ pub fn checkpoint(session: &Session, args: &CheckpointArgs) -> Result<Exit, CliE
     ui.result(&Line::of(Tone::Plain, &signed.to_string()));
     ui.remark("keep it where the journal is not: `rerail verify --checkpoint LINE` holds the journal against it");
     Ok(Exit::SUCCESS)
-}
-
-/// A checkpoint as one plain object.
-pub fn of_checkpoint(signed: &Checkpoint) -> Json {
-    let claim = &signed.claim;
-    json!({
-        "line": signed.to_string(),
-        "number": claim.number,
-        "run": claim.run.short(),
-        "id": claim.run.uuid(),
-        "events": claim.events,
-        "head": claim.head.to_string(),
-        "at": claim.at.to_string(),
-        "key": claim.store.to_string(),
-        "pruned": claim.gone.is_some(),
-    })
 }

@@ -5,13 +5,12 @@ use std::path::Path;
 use clap::Args;
 use serde_json::json;
 
-use crate::runs::Runs;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::plan;
 use crate::surfaces::cli::session::Session;
+use crate::surfaces::door::{Compared, PlanFile};
 use crate::transcript::diff::Diff;
-use crate::transcript::{Line, Tone, saved};
 
 #[derive(Args, Debug)]
 pub struct DiffArgs {
@@ -30,7 +29,7 @@ pub struct DiffArgs {
 pub fn diff(session: &Session, args: &DiffArgs) -> Result<Exit, CliError> {
     let ui = &session.ui;
     if plan::is_plan(Path::new(&args.before)) {
-        return with_plan(session, &session.runs()?, args);
+        return with_plan(session, args);
     }
     let door = session.door()?;
     let (before, after) = (door.find(&args.before)?, door.find(&args.after)?);
@@ -43,17 +42,15 @@ pub fn diff(session: &Session, args: &DiffArgs) -> Result<Exit, CliError> {
 }
 
 /// What a plan says, and what became of it in a run, whether that applied it or not.
-fn with_plan(session: &Session, runs: &Runs, args: &DiffArgs) -> Result<Exit, CliError> {
+fn with_plan(session: &Session, args: &DiffArgs) -> Result<Exit, CliError> {
     let ui = &session.ui;
     let text = plan::read(Path::new(&args.before))?;
-    let plan = runs.read_plan(&args.before, &text)?;
-    let facts = runs.facts(&runs.find(&args.after)?)?;
-    let drift = saved::against(&plan, &facts, &runs.reads_of(&facts)?);
-    let equal = drift.writes.is_empty() && drift.reads.is_empty();
+    let door = session.door()?;
+    let plan = PlanFile { shown: &args.before, text: &text, again: false };
+    let Compared { equal, moved, lines } = door.compare(plan, &door.find(&args.after)?, ui.marks)?;
     match ui.human() {
-        true if equal => ui.result(&Line::of(Tone::Good, "all that the plan says was done, and nothing else")),
-        true => saved::drift(&drift, ui.marks).iter().for_each(|line| ui.result(line)),
-        false => ui.result_json(&json!({ "equal": equal, "moved": saved::drift_json(&drift) })),
+        true => lines.iter().for_each(|line| ui.result(line)),
+        false => ui.result_json(&json!({ "equal": equal, "moved": moved })),
     }
     Ok(if args.exit_code && !equal { Exit::DIFFERENT } else { Exit::SUCCESS })
 }

@@ -1,18 +1,25 @@
 //! `rerail doctor`: whether this machine is fit to run a runbook, before somebody needs it to be.
 
+use std::path::Path;
+
 use clap::Args;
-use serde_json::json;
 
 use crate::engine::event::{ENGINE_SEMANTICS, EVENT_VERSION};
 use crate::runs::{Checkup, Fitness, sqlite_version};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
+use crate::surfaces::cli::serve::SOCKET;
 use crate::surfaces::cli::session::Session;
+use crate::surfaces::client::{Remote, Wire};
+use crate::surfaces::door::Door as _;
+use crate::surfaces::shapes::fitness::of_checkups;
 use crate::transcript::text::Mark;
 use crate::transcript::{Line, Tone};
 
 /// Wide enough for most names of secrets.
 const WHAT_WIDTH: usize = 18;
+/// How what a server says of itself is called.
+const SERVER: &str = "server";
 
 #[derive(Args, Debug)]
 pub struct DoctorArgs {
@@ -24,14 +31,37 @@ pub struct DoctorArgs {
     online: bool,
 }
 
-/// Looks at what a run needs. Nothing is changed; nobody is asked over a network but with `--online`.
+/// Looks at what a run needs, here or where a server drives it. Nothing is changed; nobody is asked over a network but with
+/// `--online`.
 pub fn doctor(session: &Session, args: &DoctorArgs) -> Result<Exit, CliError> {
     let ui = &session.ui;
-    let mut seen = match session.runs() {
-        Ok(runs) => {
-            let mut seen = runs.checkup(args.target.as_deref())?;
+    let mut seen = match session.server() {
+        Some(_) if args.online => {
+            let said = "--online connects from this machine, and the runs of a server are driven on its own";
+            return Err(CliError::usage(said).hint("leave --online out, or ask on the server's machine"));
+        }
+        Some(_) => session.door()?.checkup(args.target.as_deref())?,
+        None => here(session, args)?,
+    };
+    seen.push(Checkup::new("terminal", Fitness::Well, ui.abilities()));
+    let version = env!("CARGO_PKG_VERSION");
+    let says = format!("{version}, events {EVENT_VERSION}, semantics {ENGINE_SEMANTICS}, SQLite {}", sqlite_version());
+    seen.push(Checkup::new("rerail", Fitness::Well, says));
+    let json = of_checkups(&seen);
+    match ui.human() {
+        true => seen.iter().for_each(|item| show(session, item)),
+        false => ui.result_json(&json),
+    }
+    Ok(if json["fit"] == true { Exit::SUCCESS } else { Exit::TOOL_FAILED })
+}
+
+/// This machine, and the server of this journal if there is one.
+fn here(session: &Session, args: &DoctorArgs) -> Result<Vec<Checkup>, CliError> {
+    let mut seen = match session.here() {
+        Ok(here) => {
+            let mut seen = here.checkup(args.target.as_deref())?;
             if let (true, Some(target)) = (args.online, &args.target) {
-                seen.extend(runs.reach(target)?);
+                seen.extend(here.runs().reach(target)?);
             }
             seen
         }
@@ -41,24 +71,25 @@ pub fn doctor(session: &Session, args: &DoctorArgs) -> Result<Exit, CliError> {
         }
         Err(error) => return Err(error),
     };
-    seen.push(Checkup::new("terminal", Fitness::Well, ui.abilities()));
-    let version = env!("CARGO_PKG_VERSION");
-    let says = format!("{version}, events {EVENT_VERSION}, semantics {ENGINE_SEMANTICS}, SQLite {}", sqlite_version());
-    seen.push(Checkup::new("rerail", Fitness::Well, says));
-    let worst = seen.iter().map(|item| item.fitness).max().unwrap_or(Fitness::Well);
-    match ui.human() {
-        true => seen.iter().for_each(|item| show(session, item)),
-        false => ui.result_json(&json!({
-            "fit": worst != Fitness::Broken,
-            "checks": seen.iter().map(|item| json!({
-                "what": item.what,
-                "state": word(item.fitness),
-                "says": item.says,
-                "hint": item.hint,
-            })).collect::<Vec<_>>(),
-        })),
+    seen.extend(served(&session.state_dir()?));
+    Ok(seen)
+}
+
+/// What the server of this journal says of itself; nothing if none was ever there.
+fn served(state_dir: &Path) -> Vec<Checkup> {
+    let socket = state_dir.join(SOCKET);
+    if !socket.exists() {
+        return Vec::new();
     }
-    Ok(if worst == Fitness::Broken { Exit::TOOL_FAILED } else { Exit::SUCCESS })
+    let asked = Wire::open(&format!("unix:{}", socket.display()), None, None, Box::new(|_| ()))
+        .and_then(|wire| Remote::new(wire).checkup(None));
+    match asked {
+        Ok(seen) => seen.into_iter().filter(|item| item.what.starts_with(SERVER)).collect(),
+        Err(error) => vec![
+            Checkup::new(SERVER, Fitness::Doubtful, error.message)
+                .hint("nothing is taken up, heard or started by itself until there is one:  rerail serve"),
+        ],
+    }
 }
 
 /// One line for a thing that was looked at.
@@ -78,13 +109,4 @@ pub fn show(session: &Session, item: &Checkup) {
         line = line.add(Tone::Dim, &format!("  {} {hint}", ui.marks.arrow()));
     }
     ui.result(&line);
-}
-
-/// How a thing is, for programs.
-pub fn word(fitness: Fitness) -> &'static str {
-    match fitness {
-        Fitness::Well => "well",
-        Fitness::Doubtful => "doubtful",
-        Fitness::Broken => "broken",
-    }
 }

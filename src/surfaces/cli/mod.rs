@@ -74,3 +74,4 @@ pub mod verify;
 pub mod version;
 
 pub use app::main;
+pub use args::command;

@@ -10,15 +10,14 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use crate::project::replace;
-use crate::runbook::problem::render;
-use crate::runs::{Foreground, Made, PLAN_BYTES_MAX, Why};
+use crate::runs::PLAN_BYTES_MAX;
 use crate::surfaces::cli::args::Output;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
-use crate::surfaces::cli::run::{Asked, show_plan};
+use crate::surfaces::cli::run::{Asked, show_plan, warn};
 use crate::surfaces::cli::session::Session;
-use crate::surfaces::shapes::plan::{Told, lasts, of_saved};
-use crate::transcript::saved;
+use crate::surfaces::door::{Planned, Saved};
+use crate::surfaces::shapes::plan::lasts;
 
 #[derive(Args, Debug)]
 pub struct PlanArgs {
@@ -39,19 +38,13 @@ pub struct PlanArgs {
 pub fn plan(session: &Session, args: PlanArgs) -> Result<Exit, CliError> {
     let ui = &session.ui;
     may_be_written(&args.out)?;
-    let runs = session.runs()?;
+    let door = session.door()?;
     let request = args.asked.request()?;
-    let prepared = runs.prepare(&request)?;
-    if !prepared.warnings.is_empty() {
-        ui.progress_text(&render(&prepared.warnings, ui.colours_progress()));
-        ui.progress_text("");
-    }
-    let foreground = Foreground::unheard(session.actor(&runs)?);
-    let Made { rehearsed, plan: made } = runs.plan(&prepared, &request.runbook, args.expires, foreground)?;
-    let told = Told::of(&rehearsed, ui.telling());
-    let Some((saved_plan, text)) = made else {
+    let ready = door.prepare(&request)?;
+    warn(session, &ready);
+    let Planned { told, exit, saved } = door.plan(&ready, &request.runbook, args.expires, ui.telling())?;
+    let Some(Saved { json: mut saved, text, beside, expires }) = saved else {
         show_plan(ui, &told);
-        let exit = Exit::of_run(&rehearsed.facts, &Why::Ended);
         let said = CliError::new(exit, "the rehearsal did not come to a good end; no plan was saved");
         return Err(said.hint("a run from here would stop where the rehearsal stopped"));
     };
@@ -60,14 +53,13 @@ pub fn plan(session: &Session, args: PlanArgs) -> Result<Exit, CliError> {
     match ui.output {
         Output::Human => {
             show_plan(ui, &told);
-            saved::beside(&saved_plan).iter().for_each(|line| ui.result(line));
-            ui.remark(&format!("saved {shown}, good until {:.0}", saved_plan.expires));
+            beside.iter().for_each(|line| ui.result(line));
+            ui.remark(&format!("saved {shown}, good until {expires:.0}"));
             ui.hint(&format!("to do exactly this:  rerail apply {shown}"));
         }
         Output::Json | Output::Yaml | Output::Sarif | Output::Junit => {
             let mut json = told.json.clone();
             if let Some(object) = json.as_object_mut() {
-                let mut saved = of_saved(&saved_plan);
                 saved["file"] = json!(shown);
                 object.insert("saved".to_owned(), saved);
             }

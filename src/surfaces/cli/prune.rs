@@ -5,12 +5,12 @@ use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
 use crate::runs::{Prunable, Pruned, RunRow};
-use crate::surfaces::cli::checkpoint::of_checkpoint;
 use crate::surfaces::cli::consent::Consent;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::shapes::runs::moment;
+use crate::surfaces::shapes::verify::of_checkpoint;
 use crate::transcript::{Line, Tone, words};
 
 /// Runs that are named before the question: a screen, and the number says the rest.

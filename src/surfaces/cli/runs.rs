@@ -115,7 +115,7 @@ fn cells(row: &RunRow) -> Vec<String> {
         format!("{}/{}", row.runbook, row.run),
         summary::status_words(row.status.word()).to_owned(),
         row.target.clone().unwrap_or_else(|| "-".to_owned()),
-        row.actor.id.clone(),
+        row.actor.said(),
         words::date_time(row.started_at),
         took.unwrap_or_else(|| "-".to_owned()),
         row.incident.clone().unwrap_or_default(),

@@ -6,12 +6,13 @@ use serde_json::json;
 
 use crate::runbook::settings::From;
 use crate::runs::{Fitness, ListedSecret};
-use crate::surfaces::cli::doctor::{self, word};
+use crate::surfaces::cli::doctor;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::secret_set::{self, SetArgs};
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::table;
+use crate::surfaces::shapes::fitness::word;
 
 #[derive(Args, Debug)]
 pub struct SecretsArgs {

@@ -17,12 +17,12 @@ use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::parting;
 use crate::surfaces::cli::session::Session;
 use crate::surfaces::cli::ui::Ui;
-use crate::surfaces::http::{Bind, Handed, Hosts, LocalToken, Server, Tls};
+use crate::surfaces::http::{Bind, Handed, Hosts, Listens, LocalToken, Server, Tls};
 use crate::surfaces::web::sessions;
 use crate::transcript::words::count;
 
 /// The socket, in the directory of the journal.
-const SOCKET: &str = "server.sock";
+pub const SOCKET: &str = "server.sock";
 /// How often it is looked whether there is a new certificate: two entries of a directory each.
 const CERTIFICATE_EVERY: Duration = Duration::from_secs(1);
 
@@ -126,6 +126,9 @@ pub fn serve(session: &Session, args: &ServeArgs) -> Result<Exit, CliError> {
         }
     }
     let server = Server::new(runs, Hosts::new(&bind.hosts).called(url), local);
+    let socket = bind.socket.as_ref().map(|socket| socket.display().to_string());
+    // Nobody else sets it.
+    let _ = server.listens.set(Listens { socket, address, tls: bind.tls });
     let serving = server
         .serve(listening, stop)
         .map_err(|error| CliError::new(Exit::TOOL_FAILED, format!("the server can't run: {error}")))?;

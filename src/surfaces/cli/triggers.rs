@@ -80,7 +80,8 @@ fn start(session: &Session, name: &str, yes: bool, confirm: Option<&str>) -> Res
         if session.ui.human() {
             session.ui.remark(&proposal.reason);
         }
-        apply::begin(session, &here, apply, yes, confirm, "the server makes a new plan:  rerail triggers")
+        let applying = here.applying(apply, session.ui.telling())?;
+        apply::begin(session, &here, applying, yes, confirm, "the server makes a new plan:  rerail triggers")
     });
     // Whatever came of the run, it is there: that is noted by whoever looks next, should this process be killed.
     starting::there(runs, proposal.run)?;

@@ -5,6 +5,7 @@
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
+use jiff::SignedDuration;
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 
@@ -14,16 +15,22 @@ use crate::engine::facts::{Facts, RunState};
 use crate::engine::ids::{RunId, StepPath};
 use crate::runbook::spec::Effect;
 use crate::runs::{
-    Begun, DecideRequest, Delivered, ErrorKind, Followed, Foreground, Handover, LastHold, Left, RunRow, RunsError,
-    StartRequest, Status, Taken, Waiting, Watcher, Why,
+    Begun, Checkpoint, Checkup, DecideRequest, Delivered, ErrorKind, Fitness, Followed, Foreground, Handover, LastHold,
+    Left, RunRow, RunsError, StartRequest, Status, Taken, Waiting, Watcher, Why,
 };
 use crate::script::value::Value;
+use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::client::watch::{Hears, Watched, watch};
 use crate::surfaces::client::wire::{Wire, refused, strange};
-use crate::surfaces::door::{Asking, Door, Myself, Ready, Standing, UndoWay, Undoing, Wanted, Warnings, Way};
+use crate::surfaces::door::{
+    ApplyWay, Applying, Asking, Compared, Door, Myself, PlanFile, Planned, Ready, Saved, Standing, UndoWay, Undoing,
+    Wanted, Warnings, Way,
+};
+use crate::surfaces::shapes::fitness::to_checkups;
 use crate::surfaces::shapes::lines::{to_lines, word_of};
 use crate::surfaces::shapes::plan::{Telling, Told, to_changes};
 use crate::surfaces::shapes::story::Format;
+use crate::surfaces::shapes::verify::Verified;
 use crate::transcript::{Line, Marks};
 
 /// Runs on one page of a server.
@@ -79,6 +86,16 @@ impl Remote {
         })
     }
 
+    /// Shows the run that a request has begun.
+    fn begun(&self, json: &Json, foreground: Foreground) -> Result<Begun, RunsError> {
+        let id = text(&json["id"]);
+        if json["attached"] == true {
+            return Ok(Begun::Attach(Box::new(self.find(&id)?)));
+        }
+        let run: RunId = id.parse().map_err(|_| strange("a run has no id"))?;
+        Ok(Begun::Left(Box::new(self.show(run, Facts::default(), foreground)?)))
+    }
+
     /// Shows a run from its next event on; everything before is known.
     fn show(&self, run: RunId, mut facts: Facts, mut foreground: Foreground) -> Result<Left, RunsError> {
         let myself = self.myself()?;
@@ -102,7 +119,8 @@ impl Door for Remote {
             person: json["person"] == true,
             agent: None,
         };
-        Ok(Myself { actor, os_user: None, single_operator: json["single_operator"] == true })
+        let os_user = json["os_user"].as_str().map(str::to_owned);
+        Ok(Myself { actor, os_user, single_operator: json["single_operator"] == true })
     }
 
     fn actor_on(&self, _: &RunRow) -> Result<Actor, RunsError> {
@@ -271,14 +289,16 @@ impl Door for Remote {
     fn last_hold(&self) -> Result<Option<LastHold>, RunsError> {
         let json = self.look(&["hold"], &[])?;
         let Some(since) = json["since"].as_str() else { return Ok(None) };
-        let actor = |id: &Json, via: &Json| Actor::new(text(id), via.as_str().unwrap_or("cli"));
         let hold = Hold {
-            actor: actor(&json["by"], &json["via"]),
+            actor: somebody(&json["by"], &json["via"], &Json::Null),
             since: since.parse().map_err(|_| strange("a time is none"))?,
             reason: text(&json["reason"]),
         };
         let at = json["lifted_at"].as_str().and_then(|at| at.parse().ok());
-        Ok(Some(LastHold { hold, lifted: at.map(|at| (actor(&json["lifted_by"], &json["lifted_via"]), at)) }))
+        Ok(Some(LastHold {
+            hold,
+            lifted: at.map(|at| (somebody(&json["lifted_by"], &json["lifted_via"], &Json::Null), at)),
+        }))
     }
 
     fn prepare(&self, request: &StartRequest) -> Result<Ready, RunsError> {
@@ -296,12 +316,7 @@ impl Door for Remote {
             body["file"] = file;
         }
         let json = self.wire.rehearse(&["api", "v1", "checks"], &body)?.json()?;
-        let asking = Asking {
-            runbook: text(&json["runbook"]),
-            target: json["target"].as_str().map(str::to_owned),
-            effects: read(&json["effects"])?,
-            changes: to_changes(&json["changes"]).ok_or_else(|| strange("a change is none"))?,
-        };
+        let asking = asking(&json)?;
         let refused = json["refused"].is_object().then(|| refused(&json["refused"]));
         Ok(Ready { asking, warnings: Warnings::Picture(text(&json["picture"])), way: Way::There { body, refused } })
     }
@@ -318,26 +333,99 @@ impl Door for Remote {
     }
 
     fn rehearse(&self, ready: &Ready, telling: Telling) -> Result<Told, RunsError> {
-        let mut body = body_of(ready)?.clone();
-        body["told"] = json!(word_of(telling.marks));
-        body["whole"] = json!(telling.whole);
+        let body = telling_of(body_of(ready)?.clone(), telling);
         Ok(Told::read(self.wire.rehearse(&["api", "v1", "plans"], &body)?.json()?))
     }
 
     fn start(&self, ready: Ready, foreground: Foreground) -> Result<Begun, RunsError> {
-        let mut body = body_of(&ready)?.clone();
-        // What the person said to what was listed; destroying is agreed to by its name.
-        body["yes"] = json!(true);
-        if ready.asking.worst() == Effect::Destructive {
-            body["confirm"] = json!(ready.asking.place());
-        }
+        let body = agreed(body_of(&ready)?.clone(), ready.asking.worst(), ready.asking.place());
         let json = self.wire.act(&["api", "v1", "runs"], &body)?.json()?;
-        let id = text(&json["id"]);
-        if json["attached"] == true {
-            return Ok(Begun::Attach(Box::new(self.find(&id)?)));
+        self.begun(&json, foreground)
+    }
+
+    fn plan(&self, ready: &Ready, _: &str, lasts: SignedDuration, telling: Telling) -> Result<Planned, RunsError> {
+        let mut body = telling_of(body_of(ready)?.clone(), telling);
+        body["save"] = json!(format!("{}ms", lasts.as_millis()));
+        let mut json = self.wire.rehearse(&["api", "v1", "plans"], &body)?.json()?;
+        let mut take = |name: &str| json.as_object_mut().and_then(|object| object.remove(name)).unwrap_or_default();
+        let (mut saved, exit) = (take("saved"), take("exit_code"));
+        let saved = match saved.as_object_mut() {
+            None => None,
+            Some(object) => {
+                let (plan, beside) = (object.remove("text"), object.remove("beside"));
+                let expires = object.get("expires").and_then(Json::as_str).and_then(|at| at.parse().ok());
+                Some(Saved {
+                    text: text(&plan.unwrap_or_default()),
+                    beside: to_lines(&beside.unwrap_or_default()),
+                    expires: expires.ok_or_else(|| strange("a plan says not until when it is good"))?,
+                    json: saved,
+                })
+            }
+        };
+        let exit = exit.as_u64().and_then(|code| u8::try_from(code).ok()).map_or(Exit::TOOL_FAILED, Exit);
+        Ok(Planned { told: Told::read(json), exit, saved })
+    }
+
+    fn prepare_apply(
+        &self,
+        plan: PlanFile<'_>,
+        reason: Option<String>,
+        telling: Telling,
+    ) -> Result<Applying, RunsError> {
+        let mut body = json!({ "plan": plan.text, "name": plan.shown, "again": plan.again });
+        let json = self.wire.rehearse(&["api", "v1", "plans", "check"], &telling_of(body.clone(), telling))?.json()?;
+        let applies = &json["applies"];
+        if applies["refused"].is_object() {
+            return Err(refused(&applies["refused"]));
         }
-        let run: RunId = id.parse().map_err(|_| strange("a run has no id"))?;
-        Ok(Begun::Left(Box::new(self.show(run, Facts::default(), foreground)?)))
+        if let Some(reason) = reason {
+            body["reason"] = json!(reason);
+        }
+        Ok(Applying {
+            asking: asking(applies)?,
+            made_at: read(&json["saved"]["made_at"])?,
+            stale: json["stale"] == true,
+            moved: json["moved"].clone(),
+            drift: to_lines(&applies["drift"]),
+            lines: to_lines(&applies["lines"]),
+            way: ApplyWay::There(body),
+        })
+    }
+
+    fn apply(&self, applying: Applying, foreground: Foreground) -> Result<Begun, RunsError> {
+        let Applying { asking, way: ApplyWay::There(body), .. } = applying else { return Err(elsewhere()) };
+        let body = agreed(body, asking.worst(), asking.place());
+        let json = self.wire.act(&["api", "v1", "plans", "apply"], &body)?.json()?;
+        self.begun(&json, foreground)
+    }
+
+    fn compare(&self, plan: PlanFile<'_>, run: &RunRow, marks: Marks) -> Result<Compared, RunsError> {
+        let body = json!({ "plan": plan.text, "name": plan.shown, "told": word_of(marks) });
+        let json = self.wire.rehearse(&["api", "v1", "runs", &run.run.uuid(), "diff"], &body)?.json()?;
+        let lines = to_lines(&json["lines"]);
+        Ok(Compared { equal: json["equal"] == true, moved: json["moved"].clone(), lines })
+    }
+
+    fn verify(&self, run: Option<&RunRow>, kept: &[Checkpoint], marks: Marks) -> Result<Verified, RunsError> {
+        let kept: Vec<String> = kept.iter().map(ToString::to_string).collect();
+        let mut body = json!({ "checkpoints": kept, "told": word_of(marks) });
+        if let Some(run) = run {
+            body["run"] = json!(run.run.uuid());
+        }
+        Ok(Verified::read(self.wire.rehearse(&["api", "v1", "verify"], &body)?.json()?))
+    }
+
+    fn checkup(&self, target: Option<&str>) -> Result<Vec<Checkup>, RunsError> {
+        let query: Vec<(&str, &str)> = target.map(|target| ("target", target)).into_iter().collect();
+        let json = self.look(&["doctor"], &query)?;
+        let (own, theirs) = (env!("CARGO_PKG_VERSION"), text(&json["version"]));
+        let mut seen = to_checkups(&json);
+        seen.push(match theirs == own {
+            true => Checkup::new("server.version", Fitness::Well, theirs),
+            false => Checkup::new("server.version", Fitness::Doubtful, format!("{theirs}, and this rerail is {own}"))
+                .hint("bring both to the same version: one may not know what the other says"),
+        });
+        Ok(seen)
     }
 
     fn resume(
@@ -372,7 +460,7 @@ impl Door for Remote {
         let json = self.look_at(run.run, &["handover"], &[])?;
         Ok(Handover {
             facts: self.facts_of(run.run)?,
-            from: Actor::new(text(&json["from"]), text(&json["via"])),
+            from: somebody(&json["from"], &json["via"], &json["agent"]),
             driven: json["driven"] == true,
             next: json["next"].as_str().map(StepPath::new),
         })
@@ -391,8 +479,7 @@ impl Door for Remote {
 
     fn prepare_undo(&self, run: &RunRow, reason: Option<String>, telling: Telling) -> Result<Undoing, RunsError> {
         let path = ["api", "v1", "runs", &run.run.uuid(), "undo", "plan"];
-        let mut json =
-            self.wire.rehearse(&path, &json!({ "told": word_of(telling.marks), "whole": telling.whole }))?.json()?;
+        let mut json = self.wire.rehearse(&path, &telling_of(json!({}), telling))?.json()?;
         let undo = json.as_object_mut().and_then(|object| object.remove("undo")).unwrap_or_default();
         let paths = |json: &Json| texts(json).into_iter().map(StepPath::new).collect();
         Ok(Undoing {
@@ -415,12 +502,7 @@ impl Door for Remote {
         let UndoWay::There { reason, .. } = &undoing.way else { return Err(elsewhere()) };
         let run = undoing.run.run;
         let facts = self.facts_of(run)?;
-        let mut body = because(reason.clone());
-        // What the person said to what was listed; destroying is agreed to by its name.
-        body["yes"] = json!(true);
-        if undoing.worst() == Effect::Destructive {
-            body["confirm"] = json!(undoing.place());
-        }
+        let body = agreed(because(reason.clone()), undoing.worst(), undoing.place());
         self.act(run, "undo", &body)?;
         self.show(run, facts, foreground)
     }
@@ -451,6 +533,31 @@ impl Door for Remote {
         }
         Left { run, facts, why, signed }
     }
+}
+
+/// A request with what the person said to what was listed; destroying is agreed to by its name.
+fn agreed(mut body: Json, worst: Effect, place: &str) -> Json {
+    body["yes"] = json!(true);
+    if worst == Effect::Destructive {
+        body["confirm"] = json!(place);
+    }
+    body
+}
+
+/// A request for a rehearsal with how it is to be told.
+fn telling_of(mut body: Json, telling: Telling) -> Json {
+    body["told"] = json!(word_of(telling.marks));
+    body["whole"] = json!(telling.whole);
+    body
+}
+
+fn asking(json: &Json) -> Result<Asking, RunsError> {
+    Ok(Asking {
+        runbook: text(&json["runbook"]),
+        target: json["target"].as_str().map(str::to_owned),
+        effects: read(&json["effects"])?,
+        changes: to_changes(&json["changes"]).ok_or_else(|| strange("a change is none"))?,
+    })
 }
 
 /// A server knows runbooks by their names.
@@ -516,6 +623,12 @@ fn text(json: &Json) -> String {
     json.as_str().unwrap_or_default().to_owned()
 }
 
+/// Who did something, by which way, and the program that did it for them.
+fn somebody(id: &Json, via: &Json, agent: &Json) -> Actor {
+    let via = via.as_str().unwrap_or("cli");
+    Actor { agent: agent.as_str().map(str::to_owned), ..Actor::new(text(id), via) }
+}
+
 fn texts(json: &Json) -> Vec<String> {
     json.as_array().into_iter().flatten().map(text).collect()
 }
@@ -534,7 +647,7 @@ fn row(json: &Json) -> Result<RunRow, RunsError> {
         runbook: text(&json["runbook"]),
         title: text(&json["title"]),
         target: json["target"].as_str().map(str::to_owned),
-        actor: Actor::new(text(&json["operator"]), text(&json["via"])),
+        actor: somebody(&json["operator"], &json["via"], &json["agent"]),
         incident: json["incident"].as_str().map(str::to_owned),
         status: json["status"].as_str().and_then(Status::from_word).ok_or_else(|| broken("status"))?,
         started_at: time("started_at").ok_or_else(|| broken("started_at"))?,

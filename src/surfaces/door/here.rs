@@ -2,20 +2,26 @@
 
 use std::sync::mpsc::Receiver;
 
+use jiff::SignedDuration;
 use serde_json::Value as Json;
 
 use crate::engine::event::{Actor, Event, Hold};
 use crate::engine::facts::Facts;
 use crate::engine::ids::{RunId, StepPath};
 use crate::runs::{
-    Begun, Caller, DecideRequest, Delivered, ErrorKind, Followed, Foreground, Handover, LastHold, Left, RunFilter,
-    RunRow, Runs, RunsError, StartRequest, Taken, Waiting, Watcher, Why,
+    Begun, Caller, Checkpoint, Checkup, DecideRequest, Delivered, ErrorKind, Followed, Foreground, Handover, LastHold,
+    Left, PreparedApply, RunFilter, RunRow, Runs, RunsError, StartRequest, Taken, Waiting, Watcher, Why,
 };
-use crate::surfaces::door::{Asking, Door, Myself, Ready, Standing, UndoWay, Undoing, Wanted, Warnings, Way};
-use crate::surfaces::shapes::plan::{Telling, Told};
+use crate::surfaces::cli::exit::Exit;
+use crate::surfaces::door::{
+    ApplyWay, Applying, Asking, Compared, Door, Myself, PlanFile, Planned, Ready, Saved, Standing, UndoWay, Undoing,
+    Wanted, Warnings, Way,
+};
+use crate::surfaces::shapes::plan::{Telling, Told, before_applying, compared, of_saved};
 use crate::surfaces::shapes::story::{self, Format};
-use crate::surfaces::shapes::{run, runbook, runbooks};
-use crate::transcript::{Line, Marks};
+use crate::surfaces::shapes::verify::Verified;
+use crate::surfaces::shapes::{fitness, run, runbook, runbooks};
+use crate::transcript::{Line, Marks, saved};
 
 /// The door of the journal, and who stands before it.
 pub struct Here {
@@ -40,6 +46,26 @@ impl Here {
     /// As [`Runs::identify`].
     pub fn actor(&self) -> Result<Actor, RunsError> {
         self.runs.identify(&self.caller)
+    }
+
+    /// A plan held against now, ready to be shown and applied.
+    ///
+    /// # Errors
+    /// If this person may not start it, or it can't be rehearsed.
+    pub fn applying(&self, apply: PreparedApply, telling: Telling) -> Result<Applying, RunsError> {
+        let actor = self.actor()?;
+        self.runs.may_start(&apply.prepared, &actor)?;
+        let (rehearsed, drift) = self.runs.rehearse_apply(&apply, Foreground::unheard(actor))?;
+        let told = Told::of(&rehearsed, telling);
+        Ok(Applying {
+            asking: Asking::of(&apply.prepared),
+            made_at: apply.saved.made_at,
+            stale: !drift.writes.is_empty(),
+            moved: saved::drift_json(&drift),
+            drift: saved::drift(&drift, telling.marks),
+            lines: before_applying(&apply.saved, &told, &drift, telling.marks),
+            way: ApplyWay::Here(Box::new(apply)),
+        })
     }
 }
 
@@ -190,6 +216,58 @@ impl Door for Here {
             Way::Here(prepared) => self.runs.start(*prepared, foreground),
             Way::There { .. } => Err(elsewhere()),
         }
+    }
+
+    fn plan(&self, ready: &Ready, asked: &str, lasts: SignedDuration, telling: Telling) -> Result<Planned, RunsError> {
+        let Way::Here(prepared) = &ready.way else { return Err(elsewhere()) };
+        let made = self.runs.plan(prepared, asked, lasts, Foreground::unheard(self.actor()?))?;
+        let saved = made.plan.map(|(plan, text)| Saved {
+            json: of_saved(&plan),
+            text,
+            beside: saved::beside(&plan),
+            expires: plan.expires,
+        });
+        let exit = Exit::of_run(&made.rehearsed.facts, &Why::Ended);
+        Ok(Planned { told: Told::of(&made.rehearsed, telling), exit, saved })
+    }
+
+    fn prepare_apply(
+        &self,
+        plan: PlanFile<'_>,
+        reason: Option<String>,
+        telling: Telling,
+    ) -> Result<Applying, RunsError> {
+        let mut apply = self.runs.prepare_apply(plan.shown, plan.text, plan.again)?;
+        if reason.is_some() {
+            apply.prepared.reason = reason;
+        }
+        self.applying(apply, telling)
+    }
+
+    fn apply(&self, applying: Applying, foreground: Foreground) -> Result<Begun, RunsError> {
+        match applying.way {
+            ApplyWay::Here(apply) => self.runs.start(apply.prepared, foreground),
+            ApplyWay::There(_) => Err(elsewhere()),
+        }
+    }
+
+    fn compare(&self, plan: PlanFile<'_>, run: &RunRow, marks: Marks) -> Result<Compared, RunsError> {
+        let plan = self.runs.read_plan(plan.shown, plan.text)?;
+        let facts = self.runs.facts(run)?;
+        let drift = saved::against(&plan, &facts, &self.runs.reads_of(&facts)?);
+        Ok(Compared {
+            equal: drift.writes.is_empty() && drift.reads.is_empty(),
+            moved: saved::drift_json(&drift),
+            lines: compared(&drift, marks),
+        })
+    }
+
+    fn verify(&self, run: Option<&RunRow>, kept: &[Checkpoint], marks: Marks) -> Result<Verified, RunsError> {
+        Ok(Verified::of(&self.runs.verify(run, kept)?, marks))
+    }
+
+    fn checkup(&self, target: Option<&str>) -> Result<Vec<Checkup>, RunsError> {
+        fitness::of_machine(&self.runs, target)
     }
 
     fn resume(

@@ -3,10 +3,11 @@
 //! One door for every command, so that none is written twice and both ways say the same.
 
 mod here;
+mod plans;
 
 use std::sync::mpsc::Receiver;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value as Json;
 
 use crate::engine::event::{Actor, Event, Hold};
@@ -15,14 +16,17 @@ use crate::engine::ids::{RunId, StepPath};
 use crate::runbook::problem::{Problem, render};
 use crate::runbook::spec::Effect;
 use crate::runs::{
-    Begun, Change, DecideRequest, Delivered, ErrorKind, Followed, Foreground, Handover, LastHold, Left, Prepared,
-    PreparedUndo, RunRow, RunsError, StartRequest, Status, Taken, Waiting, Watcher, Why,
+    Begun, Change, Checkpoint, Checkup, DecideRequest, Delivered, ErrorKind, Followed, Foreground, Handover, LastHold,
+    Left, Prepared, PreparedUndo, RunRow, RunsError, StartRequest, Status, Taken, Waiting, Watcher, Why,
 };
 use crate::surfaces::shapes::plan::{Telling, Told};
 use crate::surfaces::shapes::story::Format;
+use crate::surfaces::shapes::verify::Verified;
 use crate::transcript::{Line, Marks};
 
 pub use here::Here;
+pub(in crate::surfaces) use plans::ApplyWay;
+pub use plans::{Applying, Compared, PlanFile, Planned, Saved, out_of_date};
 
 /// Which runs are wanted, newest first.
 #[derive(Clone, Debug, Default)]
@@ -217,6 +221,23 @@ pub trait Door: Send + Sync {
     fn rehearse(&self, ready: &Ready, telling: Telling) -> Result<Told, RunsError>;
     /// Starts it, once somebody has agreed to it, and shows it until it ends, waits, or is left.
     fn start(&self, ready: Ready, foreground: Foreground) -> Result<Begun, RunsError>;
+    /// Rehearses a start and writes down what it found; `asked` is the runbook as it was named.
+    fn plan(&self, ready: &Ready, asked: &str, lasts: SignedDuration, telling: Telling) -> Result<Planned, RunsError>;
+    /// Holds a saved plan against now. No side effect.
+    fn prepare_apply(
+        &self,
+        plan: PlanFile<'_>,
+        reason: Option<String>,
+        telling: Telling,
+    ) -> Result<Applying, RunsError>;
+    /// Does exactly what the plan says, once somebody has agreed to it, and shows it.
+    fn apply(&self, applying: Applying, foreground: Foreground) -> Result<Begun, RunsError>;
+    /// Holds a saved plan against what a run did, whether that applied it or not.
+    fn compare(&self, plan: PlanFile<'_>, run: &RunRow, marks: Marks) -> Result<Compared, RunsError>;
+    /// Looks whether the machine where runs are driven is fit.
+    fn checkup(&self, target: Option<&str>) -> Result<Vec<Checkup>, RunsError>;
+    /// Checks the journal of a run, or all of it, also against checkpoints that were kept elsewhere.
+    fn verify(&self, run: Option<&RunRow>, kept: &[Checkpoint], marks: Marks) -> Result<Verified, RunsError>;
     /// Takes a run up again, and shows it likewise.
     fn resume(
         &self,

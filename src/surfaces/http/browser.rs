@@ -12,7 +12,6 @@ use axum::response::{IntoResponse, Response};
 use crate::runs::Keyed;
 use crate::surfaces::http::authority::{Authority, Credential, Peer, Principal};
 use crate::surfaces::http::call::{Answer, Call, Knock};
-use crate::surfaces::http::events::Listener;
 use crate::surfaces::http::gate::{
     ANSWER_WITHIN, NOBODY, REHEARSE_WITHIN, admit, blocking, closed, digest, is_key, once, one, read_body, refuse, say,
     slowed,
@@ -20,6 +19,7 @@ use crate::surfaces::http::gate::{
 use crate::surfaces::http::problem::Problem;
 use crate::surfaces::http::routes::{Does, Form, Route};
 use crate::surfaces::http::serve::Server;
+use crate::surfaces::http::stream::Listener;
 use crate::surfaces::http::{cookies, fields, live};
 use crate::surfaces::web::{login, problems};
 

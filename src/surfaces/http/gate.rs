@@ -19,6 +19,7 @@ use crate::surfaces::http::hooks::{Hook, Sent, hear};
 use crate::surfaces::http::problem::Problem;
 use crate::surfaces::http::routes::{Does, Route};
 use crate::surfaces::http::serve::Server;
+use crate::surfaces::http::stream::Listener;
 use crate::surfaces::http::{browser, events};
 
 /// Bytes of a body: as many as a file of inputs may have.
@@ -152,7 +153,8 @@ async fn through(
                 call.run()
             };
             let run = blocking(ANSWER_WITHIN, find).await?;
-            events::tell(server, found, events::Listener { name, credential, authority: route.authority }, run, last)
+            let listener = Listener { name, credential, authority: route.authority };
+            events::tell(server, found, listener, run, last)
         }
     }
 }

@@ -6,18 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::json;
-use tokio::sync::mpsc::{Sender, channel};
 
 use crate::runs::Runs;
-use crate::surfaces::http::events::{Feed, HEARTBEAT, Listener, Open, WAITING_MAX, send};
-use crate::surfaces::http::gate::admit;
-use crate::surfaces::http::listen::left;
 use crate::surfaces::http::problem::Problem;
 use crate::surfaces::http::serve::Server;
+use crate::surfaces::http::stream::{HEARTBEAT, Listener, Next, Stream};
 
 /// How soon after one change the next one is told: a busy run changes faster than anybody reads.
 const AGAIN_AFTER: Duration = Duration::from_millis(250);
@@ -83,31 +78,20 @@ pub fn tell(
     listener: Listener,
     telling: Box<dyn Telling>,
 ) -> Result<Response, Problem> {
-    let open = Open::of(server, &listener.name)?;
-    let (sender, receiver) = channel(WAITING_MAX);
-    let server = Arc::clone(server);
+    let (mut stream, response) = Stream::open(server, listener)?;
     tokio::spawn(async move {
         // Whoever is no person any more, and whose journal can't be read, is told nothing: the page asks anew, and says why.
-        pass_on(&server, runs, &listener, telling, &sender).await.ok();
-        drop(open);
+        pass_on(&mut stream, runs, telling).await.ok();
     });
-    let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
-    Ok((StatusCode::OK, headers, Body::from_stream(Feed(receiver))).into_response())
+    Ok(response)
 }
 
-async fn pass_on(
-    server: &Arc<Server>,
-    runs: Arc<Runs>,
-    listener: &Listener,
-    mut telling: Box<dyn Telling>,
-    sender: &Sender<Bytes>,
-) -> Result<(), Problem> {
-    let (mut pulse, mut leaving) = (server.pulse.clone(), server.leaving.subscribe());
-    if !send(sender, "retry: 1000\n\n".to_owned()).await {
+async fn pass_on(stream: &mut Stream, runs: Arc<Runs>, mut telling: Box<dyn Telling>) -> Result<(), Problem> {
+    if !stream.send("retry: 1000\n\n".to_owned()).await {
         return Ok(());
     }
     loop {
-        pulse.borrow_and_update();
+        stream.looks();
         let door = Arc::clone(&runs);
         let asked = tokio::task::spawn_blocking(move || {
             let told = telling.tell(&door);
@@ -116,23 +100,13 @@ async fn pass_on(
         let (back, told) = asked.await.map_err(|_| Problem::new(500, "telling a page ended in a panic"))?;
         telling = back;
         if let Some(told) = told? {
-            if !send(sender, event(server, &told)).await || told.ended {
+            if !stream.send(event(stream.server(), &told)).await || told.ended {
                 return Ok(());
             }
             tokio::time::sleep(AGAIN_AFTER).await;
         }
-        tokio::select! {
-            changed = pulse.changed() => if changed.is_err() { return Ok(()) },
-            () = left(&mut leaving) => return Ok(()),
-            () = sender.closed() => return Ok(()),
-            () = tokio::time::sleep(HEARTBEAT) => {
-                if !send(sender, ": still here\n\n".to_owned()).await {
-                    return Ok(());
-                }
-                let (server, credential, authority) = (Arc::clone(server), listener.credential.clone(), listener.authority);
-                let asked = tokio::task::spawn_blocking(move || admit(&server, &credential, authority).map(drop));
-                asked.await.map_err(|_| Problem::new(500, "asking who listens ended in a panic"))??;
-            }
+        if stream.wait(HEARTBEAT).await? == Next::Over {
+            return Ok(());
         }
     }
 }

@@ -38,7 +38,14 @@ pub fn described(_: &Call<'_>) -> Result<Answer, Problem> {
 pub fn whoami(call: &Call<'_>) -> Result<Answer, Problem> {
     let actor = call.runs.identify(&call.principal.caller)?;
     let single = call.runs.project().settings.people.is_single_operator();
-    let json = json!({ "id": actor.id, "person": actor.person, "roles": actor.roles, "single_operator": single });
+    let os_user = call.principal.caller.os_users.first();
+    let json = json!({
+        "id": actor.id,
+        "person": actor.person,
+        "roles": actor.roles,
+        "os_user": os_user,
+        "single_operator": single,
+    });
     Ok(Answer::json(200, &json))
 }
 

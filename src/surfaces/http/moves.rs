@@ -8,42 +8,61 @@ use serde_json::json;
 
 use crate::engine::ids::RunId;
 use crate::runbook::spec::Effect;
-use crate::runs::{ErrorKind, Foreground, PreparedUndo, RunsError};
+use crate::runs::{Foreground, PreparedUndo};
+use crate::surfaces::door::out_of_date;
 use crate::surfaces::http::call::{Answer, Call};
 use crate::surfaces::http::problem::Problem;
 use crate::surfaces::http::starts::{begun, consent, drive, telling, within};
 use crate::surfaces::shapes::lines::of_lines;
-use crate::surfaces::shapes::plan::{Told, of_changes, of_saved};
+use crate::surfaces::shapes::plan::{Told, before_applying, of_changes, of_saved};
 use crate::transcript::words::count;
 use crate::transcript::{line, saved, summary};
 
-/// What a saved plan is called in messages: the server never sees its file.
+/// What a saved plan is called in messages where nobody says: the server never sees its file.
 const PLAN: &str = "the plan";
 
-/// A saved plan, and what a person says to it.
+/// A saved plan that is held against now.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Apply {
+struct LookAtPlan {
     /// The text of its file.
     plan: String,
+    /// The name of its file in messages.
+    name: Option<String>,
     #[serde(default)]
     again: bool,
     told: Option<String>,
     #[serde(default)]
     whole: bool,
+}
+
+/// A saved plan that is applied, and what a person says to it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Apply {
+    plan: String,
+    name: Option<String>,
+    #[serde(default)]
+    again: bool,
     #[serde(default)]
     yes: bool,
     confirm: Option<String>,
     reason: Option<String>,
 }
 
-/// Taking back, and what a person says to it.
+/// How a rehearsal is told.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Undo {
+struct LookAtUndo {
     told: Option<String>,
     #[serde(default)]
     whole: bool,
+}
+
+/// What a person says to taking something back.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Undo {
     #[serde(default)]
     yes: bool,
     confirm: Option<String>,
@@ -52,19 +71,33 @@ pub struct Undo {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Take {
+struct Take {
     reason: Option<String>,
 }
 
 /// Holds a saved plan against now, as `rerail apply` does before it asks: what has moved, and what would be done.
 pub fn look_at_plan(call: &Call<'_>) -> Result<Answer, Problem> {
-    let Apply { plan, again, told, whole, .. } = call.read()?;
+    let LookAtPlan { plan, name, again, told, whole } = call.read()?;
     let telling = telling(told.as_deref(), whole)?;
-    let apply = call.runs.prepare_apply(PLAN, &plan, again)?;
+    let apply = call.runs.prepare_apply(name.as_deref().unwrap_or(PLAN), &plan, again)?;
+    let prepared = &apply.prepared;
     let actor = call.runs.identify(&call.principal.caller)?;
+    let may = within(call, &prepared.effects, &actor).and_then(|()| Ok(call.runs.may_start(prepared, &actor)?));
     let (rehearsed, drift) = call.runs.rehearse_apply(&apply, Foreground::unheard(actor))?;
     let said = Told::of(&rehearsed, telling);
+    let mut applies = json!({
+        "runbook": prepared.program.runbook.name,
+        "target": prepared.target,
+        "effects": prepared.effects,
+        "changes": of_changes(&prepared.changes),
+        "refused": may.err().map(|problem| problem.to_json()),
+    });
+    if told.is_some() {
+        applies["lines"] = of_lines(&before_applying(&apply.saved, &said, &drift, telling.marks));
+        applies["drift"] = of_lines(&saved::drift(&drift, telling.marks));
+    }
     let mut json = if told.is_some() { said.to_json() } else { said.json };
+    json["applies"] = applies;
     json["saved"] = of_saved(&apply.saved);
     json["stale"] = json!(!drift.writes.is_empty());
     json["moved"] = saved::drift_json(&drift);
@@ -73,8 +106,8 @@ pub fn look_at_plan(call: &Call<'_>) -> Result<Answer, Problem> {
 
 /// Does exactly what a saved plan says, or nothing, as `rerail apply`.
 pub fn apply(call: &Call<'_>, _: RunId) -> Result<Answer, Problem> {
-    let Apply { plan, again, yes, confirm, reason, .. } = call.read()?;
-    let mut apply = call.runs.prepare_apply(PLAN, &plan, again)?;
+    let Apply { plan, name, again, yes, confirm, reason } = call.read()?;
+    let mut apply = call.runs.prepare_apply(name.as_deref().unwrap_or(PLAN), &plan, again)?;
     if reason.is_some() {
         apply.prepared.reason = reason;
     }
@@ -84,9 +117,7 @@ pub fn apply(call: &Call<'_>, _: RunId) -> Result<Answer, Problem> {
     consent(&apply.prepared, yes, confirm.as_deref())?;
     let (_, drift) = call.runs.rehearse_apply(&apply, Foreground::unheard(actor.clone()))?;
     if !drift.writes.is_empty() {
-        let made = apply.saved.made_at;
-        let said = format!("the plan is out of date: since {made:.0} what it would write has become something else");
-        return Err(RunsError::new(ErrorKind::Stale, said).hint("nothing was started; plan again").into());
+        return Err(out_of_date(apply.saved.made_at).hint("nothing was started; plan again").into());
     }
     let run = apply.run();
     Ok(begun(&drive(call, apply.prepared.called(run), actor)?, run))
@@ -95,9 +126,9 @@ pub fn apply(call: &Call<'_>, _: RunId) -> Result<Answer, Problem> {
 /// Says what taking a run back would do, rehearsed, as `rerail undo --dry-run`.
 pub fn look_at_undo(call: &Call<'_>) -> Result<Answer, Problem> {
     let run = call.run()?;
-    let Undo { told, whole, reason, .. } = call.read()?;
+    let LookAtUndo { told, whole } = call.read()?;
     let telling = telling(told.as_deref(), whole)?;
-    let prepared = call.runs.prepare_undo(&run, reason)?;
+    let prepared = call.runs.prepare_undo(&run, None)?;
     let beside = json!({
         "run": run.run.short(),
         "steps": of_changes(&prepared.steps),
@@ -117,7 +148,7 @@ pub fn look_at_undo(call: &Call<'_>) -> Result<Answer, Problem> {
 /// Takes an ended run back, as `rerail undo`; it goes on after the answer.
 pub fn undo(call: &Call<'_>, _: RunId) -> Result<Answer, Problem> {
     let run = call.run()?;
-    let Undo { yes, confirm, reason, .. } = call.read()?;
+    let Undo { yes, confirm, reason } = call.read()?;
     let prepared = call.runs.prepare_undo(&run, reason)?;
     let actor = call.actor_on(&run)?;
     if prepared.steps.is_empty() {
@@ -159,6 +190,7 @@ pub fn handover(call: &Call<'_>) -> Result<Answer, Problem> {
         "run": run.run.short(),
         "from": handover.from.id,
         "via": handover.from.via,
+        "agent": handover.from.agent,
         "person": line::person(&handover.from),
         "driven": handover.driven,
         "next": handover.next,

@@ -15,7 +15,7 @@ use crate::surfaces::http::call::{Answer, Call, Knock};
 use crate::surfaces::http::hooks::Hook;
 use crate::surfaces::http::live::Telling;
 use crate::surfaces::http::problem::Problem;
-use crate::surfaces::http::{acts, looks, mcp, metrics, moves, starts, stories};
+use crate::surfaces::http::{acts, fitness, looks, mcp, metrics, moves, starts, stories};
 use crate::surfaces::web;
 
 /// What a route does with a request.
@@ -166,6 +166,10 @@ pub const TABLE: &[Route] = &[
     look("/metrics", READ, "Figures for Prometheus", metrics::figures),
     look("/api/v1/openapi.json", READ, "This description", looks::described),
     look("/api/v1/whoami", READ, "Who is calling, and in which roles", looks::whoami),
+    Route {
+        query: &["target"],
+        ..look("/api/v1/doctor", READ, "Whether it is fit, as `rerail doctor`", fitness::look)
+    },
     Route { query: &["words"], ..look("/api/v1/runbooks", READ, "Runbooks, as `rerail list`", looks::books) },
     Route {
         query: &["lines"],
@@ -215,6 +219,8 @@ pub const TABLE: &[Route] = &[
         query: &["before"],
         ..look("/api/v1/runs/{run}/diff", READ, "What differs from another run, as `rerail diff`", stories::diff)
     },
+    rehearse("/api/v1/runs/{run}/diff", "Hold a saved plan against what a run did", stories::compare, against),
+    rehearse("/api/v1/verify", "Whether the journal is what was written, as `rerail verify`", stories::check, checked),
     look("/api/v1/runs/{run}/verify", READ, "Whether its journal is what was written", stories::verify),
     Route {
         query: &["step", "may"],
@@ -399,11 +405,27 @@ fn start() -> Json {
 }
 
 fn saved() -> Json {
-    object(&["plan"], json!({ "plan": text(), "again": { "type": "boolean" }, "told": signs(), "whole": whole() }))
+    let again = json!({ "type": "boolean" });
+    object(&["plan"], json!({ "plan": text(), "name": file_name(), "again": again, "told": signs(), "whole": whole() }))
+}
+
+fn file_name() -> Json {
+    json!({ "type": ["string", "null"], "description": "what the file of the plan is called in messages" })
+}
+
+fn against() -> Json {
+    object(&["plan"], json!({ "plan": text(), "name": file_name(), "told": signs() }))
+}
+
+fn checked() -> Json {
+    let lines =
+        json!({ "type": "array", "items": text(), "description": "signed checkpoints that were kept elsewhere" });
+    object(&[], json!({ "run": maybe(), "checkpoints": lines, "told": signs() }))
 }
 
 fn apply() -> Json {
-    let plan = object(&["plan"], json!({ "plan": text(), "again": { "type": "boolean" }, "reason": maybe() }));
+    let again = json!({ "type": "boolean" });
+    let plan = object(&["plan"], json!({ "plan": text(), "name": file_name(), "again": again, "reason": maybe() }));
     and(plan, &agreement())
 }
 

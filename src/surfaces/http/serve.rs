@@ -1,7 +1,7 @@
 //! What all requests share, and the life of the server: from its sockets to the last run that has been left.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -12,7 +12,6 @@ use tokio::sync::watch;
 use crate::project::Project;
 use crate::redact::Redactor;
 use crate::runs::{AgentPlans, Fleet, Requests, Runs, RunsError};
-use crate::surfaces::http::events::Streams;
 use crate::surfaces::http::gate;
 use crate::surfaces::http::hosts::Hosts;
 use crate::surfaces::http::jobs::{Beat, JOBS, Running};
@@ -23,6 +22,8 @@ use crate::surfaces::http::problem::Problem;
 use crate::surfaces::http::rates::Rates;
 use crate::surfaces::http::routes::TABLE;
 use crate::surfaces::http::service;
+use crate::surfaces::http::stream::Streams;
+use crate::surfaces::http::tls::Tls;
 
 /// Requests that are worked on at once: each may wait for the disk; more wait for a thread.
 const THREADS_MAX: usize = 64;
@@ -52,8 +53,18 @@ pub struct Server {
     pub beat: Arc<Beat>,
     /// Whether the server is about to end.
     pub leaving: watch::Sender<bool>,
+    /// Where it is asked, once that is known.
+    pub listens: OnceLock<Listens>,
     runs: Arc<Runs>,
     root: Option<PathBuf>,
+}
+
+/// Where a server is asked.
+#[derive(Debug, Default)]
+pub struct Listens {
+    pub socket: Option<String>,
+    pub address: Option<String>,
+    pub tls: Option<Arc<Tls>>,
 }
 
 /// How a server ended.
@@ -88,6 +99,7 @@ impl Server {
             pulse,
             beat: jobs,
             leaving,
+            listens: OnceLock::new(),
             runs,
             root,
         })

@@ -30,7 +30,8 @@ const PROTOCOL: &[u8] = b"http/1.1";
 pub struct Tls {
     cert: PathBuf,
     key: PathBuf,
-    current: RwLock<TlsAcceptor>,
+    /// What connections are greeted with, and until when that is good.
+    current: RwLock<(TlsAcceptor, Timestamp)>,
     /// What the files were when they were last read, also if they were no good.
     seen: Mutex<Stamp>,
 }
@@ -52,9 +53,8 @@ impl Tls {
     /// the certificate is not valid now.
     pub fn open(cert: &Path, key: &Path) -> Result<Tls, CliError> {
         let seen = stamp(cert, key);
-        let (acceptor, _) = read(cert, key)?;
-        let (cert, key) = (cert.to_owned(), key.to_owned());
-        Ok(Tls { cert, key, current: RwLock::new(acceptor), seen: Mutex::new(seen) })
+        let current = RwLock::new(read(cert, key)?);
+        Ok(Tls { cert: cert.to_owned(), key: key.to_owned(), current, seen: Mutex::new(seen) })
     }
 
     /// Reads the files again if they are others than last time; says until when the new certificate is good. What is not
@@ -76,13 +76,18 @@ impl Tls {
     /// As [`Tls::open`]; the certificate in use stays.
     pub fn read_again(&self) -> Result<Timestamp, CliError> {
         let (acceptor, until) = read(&self.cert, &self.key)?;
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = acceptor;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = (acceptor, until);
         Ok(until)
+    }
+
+    /// Until when the certificate in use is good.
+    pub fn until(&self) -> Timestamp {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).1
     }
 
     /// What the next connection is greeted with.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.current.read().unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 }
 

@@ -14,8 +14,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::engine::ids::RunId;
-use crate::runbook::triggers::{Overlap, Schedule};
-use crate::runs::{ErrorKind, Placed, RunRow, Runs, RunsError, Status};
+use crate::runbook::triggers::{On, Overlap, Schedule};
+use crate::runs::{Checkup, ErrorKind, Fitness, Placed, RunRow, Runs, RunsError, Status};
 use crate::surfaces::alerts::{Ask, Came, begin, caller};
 use crate::surfaces::http::{Job, Server};
 use crate::surfaces::schedules::due::{Due, due};
@@ -207,6 +207,21 @@ pub fn next(placed: &Placed, schedule: &Schedule, now: Timestamp) -> Option<Time
     let zone = TimeZone::get(&schedule.time_zone.value).ok()?;
     let at = schedule.cron.after(&zone, now)?;
     at.checked_add(due::jitter(&state::key(placed, schedule), at, schedule.jitter)).ok()
+}
+
+/// When what goes by the clock comes next, each.
+pub fn checkup(runs: &Runs, now: Timestamp) -> Vec<Checkup> {
+    let by_clock = |placed: &Placed| {
+        let On::Schedule(schedule) = &placed.trigger.on else { return None };
+        let what = format!("schedule {}", placed.runbook);
+        let zone = &schedule.time_zone.value;
+        Some(match next(placed, schedule, now) {
+            Some(at) => Checkup::new(&what, Fitness::Well, format!("{} ({zone}), next {at:.0}", schedule.cron.text())),
+            None => Checkup::new(&what, Fitness::Broken, format!("{} ({zone}) never comes", schedule.cron.text()))
+                .hint("this machine may not know the time zone"),
+        })
+    };
+    runs.triggers().iter().filter_map(by_clock).collect()
 }
 
 #[cfg(test)]

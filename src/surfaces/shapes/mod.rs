@@ -3,6 +3,7 @@
 //! Nothing here decides or performs anything. Fields are only ever added.
 
 pub mod approvals;
+pub mod fitness;
 pub mod hold;
 pub mod lines;
 pub mod plan;
@@ -11,3 +12,4 @@ pub mod runbook;
 pub mod runbooks;
 pub mod runs;
 pub mod story;
+pub mod verify;

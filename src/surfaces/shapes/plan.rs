@@ -3,11 +3,11 @@
 use jiff::SignedDuration;
 use serde_json::{Value as Json, json};
 
-use crate::engine::plan::{SavedPlan, Write};
+use crate::engine::plan::{Drift, SavedPlan, Write};
 use crate::runbook::types::parse_duration;
 use crate::runs::{Change, PLAN_LASTS_MAX, Rehearsed};
 use crate::surfaces::shapes::lines::{of_lines, to_lines};
-use crate::transcript::{Line, Marks, Plan, jsonl, saved};
+use crate::transcript::{Line, Marks, Plan, Tone, jsonl, saved};
 
 /// How a rehearsal is told in lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +111,24 @@ pub fn of_saved(plan: &SavedPlan) -> Json {
     })
 }
 
+/// What people read of a saved plan before they agree to it: what it is, what it does, what was read otherwise since.
+pub fn before_applying(plan: &SavedPlan, told: &Told, drift: &Drift, marks: Marks) -> Vec<Line> {
+    let mut lines = vec![saved::head(plan, marks)];
+    lines.extend(told.lines.iter().cloned());
+    lines.extend(saved::reach(&plan.radius));
+    lines.extend(saved::beside(plan));
+    lines.extend(saved::read_otherwise(&drift.reads, marks));
+    lines
+}
+
+/// What is said of a plan that was held against a run.
+pub fn compared(drift: &Drift, marks: Marks) -> Vec<Line> {
+    match drift.writes.is_empty() && drift.reads.is_empty() {
+        true => vec![Line::of(Tone::Good, "all that the plan says was done, and nothing else")],
+        false => saved::drift(drift, marks),
+    }
+}
+
 /// How long a plan may be applied.
 ///
 /// # Errors
@@ -126,7 +144,6 @@ pub fn lasts(text: &str) -> Result<SignedDuration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transcript::Tone;
 
     #[test]
     fn a_plan_lasts_for_some_time_and_not_for_ever() {

@@ -20,6 +20,7 @@ pub fn of_row(row: &RunRow) -> Json {
         "target": row.target,
         "operator": row.actor.id,
         "via": row.actor.via,
+        "agent": row.actor.agent,
         "incident": row.incident,
         "started_at": row.started_at.to_string(),
         "ended_at": row.ended_at.map(|at| at.to_string()),

@@ -5,8 +5,8 @@ use jiff::tz::TimeZone;
 use serde_json::{Value as Json, json};
 
 use crate::runs::Fitness;
-use crate::surfaces::cli::doctor;
-use crate::surfaces::http::{Answer, Call, Problem};
+use crate::surfaces::http::{Answer, Call, Problem, fitness};
+use crate::surfaces::shapes::fitness::word;
 use crate::surfaces::web::frame::Page;
 use crate::surfaces::web::{problems, view};
 use crate::transcript::text::Mark;
@@ -66,7 +66,7 @@ fn show(call: &Call<'_>, fault: Option<Json>, status: u16) -> Result<Answer, Pro
 /// What `rerail doctor` says here.
 pub fn doctor(call: &Call<'_>) -> Result<Answer, Problem> {
     call.parameters(&[])?;
-    let checks = call.runs.checkup(None)?.into_iter().take(CHECKS_MAX).map(|item| {
+    let checks = fitness::checkup(call, None)?.into_iter().take(CHECKS_MAX).map(|item| {
         let mark = match item.fitness {
             Fitness::Well => Mark::Done,
             Fitness::Doubtful => Mark::Warning,
@@ -74,7 +74,7 @@ pub fn doctor(call: &Call<'_>) -> Result<Answer, Problem> {
         };
         let mut row = view::mark(mark);
         row["what"] = json!(view::clipped(&item.what));
-        row["word"] = json!(doctor::word(item.fitness));
+        row["word"] = json!(word(item.fitness));
         row["says"] = json!(view::clipped(&item.says));
         row["hint"] = json!(item.hint.as_deref().map(view::clipped));
         row

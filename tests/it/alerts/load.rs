@@ -174,13 +174,18 @@ fn runs(store: &Store) -> Vec<RunRow> {
     }
 }
 
+/// Whose what was sent is, in its store.
+fn project(place: &crate::binary::kit::Place) -> String {
+    place.project().canonicalize().unwrap().display().to_string()
+}
+
 /// Waits until every delivery is worked through and every run has ended well; each alert has one.
-fn settle(store: &Store) -> Duration {
+fn settle(store: &Store, of: &str) -> Duration {
     let began = Instant::now();
     let within = PATIENCE + EACH_WITHIN * u32::try_from(messages()).unwrap();
     loop {
         let ended = store.counts().unwrap().get("success").copied().unwrap_or(0);
-        if store.open_deliveries().unwrap() == 0 && ended >= unique() as u64 {
+        if store.open_deliveries(of).unwrap() == 0 && ended >= unique() as u64 {
             break;
         }
         assert!(began.elapsed() < within, "{ended} of {} runs have ended", unique());
@@ -211,16 +216,18 @@ fn of_many_alerts_each_begins_one_run() {
     let began = Instant::now();
     let took = storm(&Mutex::new(vec![server.port]), || {});
     let taken_in = began.elapsed();
-    let waiting = store.open_deliveries().unwrap();
-    settle(&store);
+    let of = project(&place);
+    let waiting = store.open_deliveries(&of).unwrap();
+    settle(&store, &of);
     let ended = began.elapsed();
-    let of = |share: usize| took[(took.len() - 1) * share / 100].as_secs_f64() * 1e3;
+    let after = |share: usize| took[(took.len() - 1) * share / 100].as_secs_f64() * 1e3;
     let rate = |count: usize, time: Duration| count as f64 / time.as_secs_f64();
     let mut text = String::new();
     writeln!(text, "{} messages of {} alerts over {CONNECTIONS} connections", messages(), unique()).unwrap();
     writeln!(text, "taken in: {:.0} a second, {:.2} s in all", rate(messages(), taken_in), taken_in.as_secs_f64())
         .unwrap();
-    writeln!(text, "answered after: p50 {:.1} ms, p99 {:.1} ms, at most {:.1} ms", of(50), of(99), of(100)).unwrap();
+    writeln!(text, "answered after: p50 {:.1} ms, p99 {:.1} ms, at most {:.1} ms", after(50), after(99), after(100))
+        .unwrap();
     writeln!(text, "waiting when the last was answered: {waiting}").unwrap();
     writeln!(text, "runs: {:.0} a second, all ended after {:.2} s", rate(unique(), ended), ended.as_secs_f64())
         .unwrap();
@@ -244,7 +251,7 @@ fn killed_in_the_middle_nothing_is_lost_and_nothing_begins_twice() {
         *ports.lock().unwrap() = vec![next.port];
         *server = Some(next);
     });
-    settle(&store);
+    settle(&store, &project(&place));
     place.assert_journal_is_whole("after the storm");
 }
 
@@ -279,7 +286,7 @@ fn two_servers_share_the_work_and_one_does_what_the_other_left() {
         *after.lock().unwrap() = Some((left.len(), killed.elapsed()));
     });
     let (left, after) = after.into_inner().unwrap().unwrap();
-    settle(&store);
+    settle(&store, &project(&place));
     eprintln!("{left} deliveries were worked on at the kill, and in other hands or done after {after:?}");
     assert!(after <= TAKEN_OVER_WITHIN, "{after:?}");
     place.assert_journal_is_whole("after the storm");

@@ -2,4 +2,4 @@
 
 mod moving;
 mod story;
-mod tls;
+pub mod tls;

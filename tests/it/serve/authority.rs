@@ -14,6 +14,7 @@ GET read /readyz
 GET read /metrics
 GET read /api/v1/openapi.json
 GET read /api/v1/whoami
+GET read /api/v1/doctor
 GET read /api/v1/runbooks
 GET read /api/v1/runbooks/{runbook}
 POST read /api/v1/checks
@@ -28,6 +29,8 @@ GET read /api/v1/runs/{run}/why
 GET read /api/v1/runs/{run}/timeline
 GET read /api/v1/runs/{run}/export
 GET read /api/v1/runs/{run}/diff
+POST read /api/v1/runs/{run}/diff
+POST read /api/v1/verify
 GET read /api/v1/runs/{run}/verify
 GET read /api/v1/runs/{run}/approval
 GET read /api/v1/runs/{run}/handover

@@ -35,7 +35,7 @@ include-path-regex = "^/api/v1/runs/[^/]+/(cancel|pause|resume|answer|approval|a
 checks.positive_data_acceptance.enabled = false
 
 [[operations]]
-include-path-regex = "^/api/v1/plans/(apply|check)$"
+include-path-regex = "^/api/v1/(plans/(apply|check)|verify)$"
 checks.positive_data_acceptance.enabled = false
 
 [[operations]]

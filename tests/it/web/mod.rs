@@ -1,7 +1,7 @@
 //! The pages: sessions, forms, what stands on them; and a real browser that uses them.
 
 mod browser;
-mod chrome;
+pub mod chrome;
 mod kit;
 mod many;
 mod pages;

@@ -1,4 +1,5 @@
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use jiff::Timestamp;
 
 use super::*;
 use crate::runbook::settings::{From, SecretSource};
