@@ -197,13 +197,7 @@ impl Runs {
         if kept.text.len() > SHELVED_BYTES_MAX || self.redactor.redact(&kept.text) != kept.text {
             return Ok(());
         }
-        let store = self.store()?;
-        let mut there = store.shelf(SHELF)?;
-        there.sort_by_key(|item| item.until);
-        let too_many = (there.len() + 1).saturating_sub(PLANS_MAX);
-        for item in there.iter().take(too_many) {
-            store.take_from_shelf(SHELF, &item.key).wait()?;
-        }
+        self.shelf(SHELF).keep_last(PLANS_MAX - 1)?;
         self.shelf(SHELF).put(&kept.hash, &kept.text, Some(kept.saved.expires))
     }
 

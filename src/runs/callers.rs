@@ -73,9 +73,10 @@ mod tests {
     #[test]
     fn a_token_that_ends_soon_is_told_before_it_does_and_after() {
         let dir = tempfile::tempdir().unwrap();
-        let hash = crate::runs::Token::new().unwrap().hash().text();
-        let token =
-            |name: &str, day: &str| format!("{name}: {{ hash: \"{hash}\", scopes: [read, run], expires: {day} }}");
+        let token = |name: &str, day: &str| {
+            let hash = crate::runs::Token::new().unwrap().hash().text();
+            format!("{name}: {{ hash: \"{hash}\", scopes: [read, run], expires: {day} }}")
+        };
         let yaml = format!(
             "people:\n  ana: {{ tokens: {{ {}, {}, {} }} }}\n  ben: {{ os_user: ben }}\n",
             token("late", "2026-12-07"),

@@ -71,6 +71,17 @@ impl Shelf<'_> {
         Ok(self.runs.store()?.take_from_shelf(&self.name, key).wait()?)
     }
 
+    /// Takes away what would be forgotten first, until at most so `many` stand here.
+    ///
+    /// # Errors
+    /// If the journal can't be written.
+    pub fn keep_last(&self, many: usize) -> Result<(), RunsError> {
+        let mut there = self.runs.store()?.shelf(&self.name)?;
+        there.sort_by_key(|item| (item.until.is_none(), item.until));
+        let too_many = there.len().saturating_sub(many);
+        there.iter().take(too_many).try_for_each(|item| self.take(&item.key).map(drop))
+    }
+
     fn place(
         &self,
         key: &str,
