@@ -32,7 +32,7 @@ pub struct ShowArgs {
     /// Why it went this way: conditions of all steps, or of one, with the values they read
     #[arg(long, value_name = "STEP", num_args = 0..=1, conflicts_with_all = ["step", "timeline"])]
     why: Option<Option<String>>,
-    /// Show it as it happens, until it ends or nobody drives it; Ctrl-C leaves the run alone
+    /// Show it as it happens, until it ends or nobody drives it (a server drives what waits); Ctrl-C leaves the run alone
     #[arg(short, long, conflicts_with_all = ["step", "timeline", "why"])]
     follow: bool,
 }

@@ -268,7 +268,9 @@ impl Watch<'_, '_> {
         if let RunState::Ended(_) | RunState::Stuck = facts.state() {
             return Some(Why::Ended);
         }
-        if self.driven || self.stream.is_none() {
+        // What waits for people rests, and its server takes it up as soon as somebody has spoken: who only looks stays.
+        let rests = matches!(self.hears, Hears::Follower { .. }) && facts.state() == RunState::Waiting;
+        if self.driven || self.stream.is_none() || rests {
             self.undriven_since = None;
             return None;
         }
