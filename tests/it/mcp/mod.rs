@@ -4,5 +4,6 @@ mod http;
 mod kit;
 mod protocol;
 mod reach;
+mod sdk;
 mod session;
 mod tools;
