@@ -149,7 +149,7 @@ fn a_schedule_in_a_time_zone_works_where_no_system_knows_one() {
         std::fs::write(project.join("runbooks/look.yaml"), text).unwrap();
         let args = [root.path().to_str().unwrap(), "/rerail", "check"];
         let said = Command::new("/usr/sbin/chroot").args(args).env_clear().env("HOME", "/").output().unwrap();
-        (said.status.code(), String::from_utf8(said.stderr).unwrap())
+        (said.status.code(), String::from_utf8([said.stdout, said.stderr].concat()).unwrap())
     };
     assert_eq!(check("Europe/Berlin").0, Some(0), "{:?}", check("Europe/Berlin"));
     let (code, said) = check("Europe/Nowhere");

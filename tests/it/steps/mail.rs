@@ -345,14 +345,23 @@ async fn a_lost_or_silent_connection_before_the_dot_is_a_refusal() {
     }
 }
 
+/// Losses until one must have been seen before the dot.
+const LOSSES_MAX: usize = 20;
+
 #[tokio::test]
 async fn a_connection_lost_inside_the_message_is_a_refusal() {
     let post = Post::with(&[("DATA", Act::ResetAfter(1000))]).await;
     let text = "a line of the message\n".repeat(20_000);
-    // 440 KB are more than a socket takes unread, so the loss is seen before the dot.
-    let attempt = post.send(&post.world(Security::Starttls, true), json!({ "text": text })).await;
-    assert_eq!(attempt.outcome, Outcome::Refused, "{attempt:?}");
-    assert_eq!(attempt.failure.unwrap().kind, FailureKind::Network);
+    // Whether the loss is seen before the dot is the kernel's to say: rarely it takes all 440 KB, and then nobody knows.
+    for attempt in 1.. {
+        assert!(attempt <= LOSSES_MAX, "it was never seen");
+        let attempt = post.send(&post.world(Security::Starttls, true), json!({ "text": text })).await;
+        assert_eq!(attempt.failure.as_ref().map(|failure| failure.kind), Some(FailureKind::Network), "{attempt:?}");
+        match attempt.outcome {
+            Outcome::Refused => break,
+            outcome => assert_eq!(outcome, Outcome::InDoubt),
+        }
+    }
 }
 
 #[tokio::test]
