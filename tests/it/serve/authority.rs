@@ -163,7 +163,9 @@ fn what_is_observed_of_every_route_and_credential_is_what_is_declared() {
         ("a token for all", with("ana"), Some(&all)),
     ];
     let mut wrong = Vec::new();
+    let mut matrix = String::new();
     for (number, route) in TABLE.iter().enumerate() {
+        matrix += &format!("{} {} {}\n", method(route), route.authority.word(), route.path);
         for (who, client, scopes) in &callers {
             let status = ask(client, route, &format!("{number}-{who}").replace(' ', "-"));
             let expected = match (route.authority, scopes) {
@@ -175,6 +177,7 @@ fn what_is_observed_of_every_route_and_credential_is_what_is_declared() {
                 (Authority::Person(scope), Some(scopes)) if scopes.contains(&scope) => vec![200, 400, 404],
                 (_, Some(_)) => vec![403],
             };
+            matrix += &format!("    {status} {who}\n");
             if !expected.contains(&status) {
                 wrong.push(format!("{} {} with {who}: {status}, expected {expected:?}", method(route), route.path));
             }
@@ -187,11 +190,14 @@ fn what_is_observed_of_every_route_and_credential_is_what_is_declared() {
             ("a cross-site request", "sec-fetch-site", "cross-site"),
         ] {
             let status = ask(&with("ana").with(name, value), route, "x");
+            matrix += &format!("    {status} a token for all, {what}\n");
             if status != 403 {
                 wrong.push(format!("{} {} with {what}: {status}, expected 403", method(route), route.path));
             }
         }
     }
+    // For people who want to see it.
+    std::fs::write(concat!(env!("CARGO_TARGET_TMPDIR"), "/matrix.txt"), matrix).unwrap();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
