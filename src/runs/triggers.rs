@@ -174,10 +174,7 @@ impl Runs {
         if TimeZone::get(&zone.value).is_err() {
             let message = format!("this machine knows no time zone `{}`", zone.value);
             let problem = Problem::error("E0253", source, source.first_line(zone.span), message).label("unknown here");
-            problems.push(
-                problem
-                    .help("its name is that of the IANA, such as `Europe/Berlin`; a bare machine needs its `tzdata`"),
-            );
+            problems.push(problem.help("its name is that of the IANA, such as `Europe/Berlin`"));
         }
         let people = &self.project().settings.people;
         let fault = match &trigger.acts_as {
