@@ -87,7 +87,7 @@ impl Runs {
         for status in [Status::Waiting, Status::InDoubt, Status::Paused] {
             let filter = Filter { status: Some(status), limit: Some(RUNS_MAX), ..Filter::default() };
             for run in self.store()?.runs(&filter)? {
-                let facts = self.facts(&run)?;
+                let Some(facts) = self.sound_facts(&run)? else { continue };
                 if facts.approvals.open().next().is_none() {
                     continue;
                 }

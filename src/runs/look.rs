@@ -90,6 +90,20 @@ impl Runs {
         Ok(self.story(run)?.1)
     }
 
+    /// The same for those who look at many runs: nothing if this one is damaged, which `verify` tells. The others stay usable.
+    ///
+    /// # Errors
+    /// If the journal can't be read.
+    pub fn sound_facts(&self, run: &RunRow) -> Result<Option<Facts>, RunsError> {
+        match self.facts(run) {
+            Err(error) if error.kind == ErrorKind::Damaged => {
+                tracing::warn!(run = %run.run, %error, "a damaged run is left out");
+                Ok(None)
+            }
+            facts => facts.map(Some),
+        }
+    }
+
     /// A run's events and their fold, for those who need both: each is large after a long run.
     ///
     /// # Errors

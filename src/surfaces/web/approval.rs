@@ -154,7 +154,8 @@ fn decided(call: &Call<'_>) -> Result<Vec<Json>, Problem> {
         if row.last_seq > EVENTS_MAX {
             continue;
         }
-        for approval in call.runs.facts(&row)?.approvals.all() {
+        let Some(facts) = call.runs.sound_facts(&row)? else { continue };
+        for approval in facts.approvals.all() {
             let (sign, tone, said) = state(approval);
             if approval.state == ApprovalState::Open {
                 continue;

@@ -104,7 +104,9 @@ fn waiting(runs: &Runs, caller: &Caller, row: &RunRow) -> Result<Json, RunsError
     if row.last_seq > EVENTS_MAX {
         return Ok(plainly("Open"));
     }
-    let facts = runs.facts(row)?;
+    let Some(facts) = runs.sound_facts(row)? else {
+        return Ok(card("Its record is damaged.".into(), "`rerail verify` says where.".into(), "Open", true));
+    };
     if let Some((step, record)) = facts.doubts().next() {
         let what = record.started.as_ref().map(|started| crate::transcript::line::what(&started.intent));
         let said = format!("{step}: {} was sent, its answer is not known", what.unwrap_or_default());

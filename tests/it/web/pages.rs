@@ -142,3 +142,22 @@ fn what_was_typed_stays_where_a_start_was_refused() {
     let problem = server.tcp().bearer(team.token("ana")).get("/runs/zzzzzz").is(404);
     assert_eq!(problem.header("content-type"), Some("text/html; charset=utf-8"));
 }
+
+#[test]
+fn a_run_whose_record_is_damaged_leaves_the_pages_of_the_others_as_they_are() {
+    let team = team();
+    let place = place(&team).runbook("ask", "steps:\n  - { id: ready, uses: human.ask, with: { text: Ready? } }\n");
+    let server = Served::start(&place, "a.sock");
+    let ana = Browser::of(&server, team.token("ana"));
+    let runs = ["a", "b"].map(|key| server.unix().start("ask", &json!({}), key));
+    for run in &runs {
+        server.unix().until_status(run, "waiting");
+    }
+    let db = rusqlite::Connection::open(place.state().join("journal.db")).unwrap();
+    let cut = "UPDATE runs SET last_seq = last_seq + 1 WHERE ?1 IN (short, id)";
+    assert_eq!(db.execute(cut, [&runs[0]]).unwrap(), 1);
+    let home = ana.get("/").is(200).body;
+    assert!(home.contains("Its record is damaged") && home.contains("Ready?"), "{home}");
+    ana.get("/approvals").is(200);
+    assert_eq!(server.unix().get("/api/v1/approvals").is(200).json(), json!([]));
+}
