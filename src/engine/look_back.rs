@@ -12,7 +12,7 @@ use crate::engine::outcome::Outcome;
 use crate::engine::scope::{Broken, Each, Scope, StepResult};
 use crate::engine::walk::foreach::result_of;
 use crate::runbook::locate::{Located, Part, locate};
-use crate::runbook::model::{Block, Runbook, Step};
+use crate::runbook::model::{Block, Step};
 use crate::runbook::program::Program;
 use crate::runbook::spec::RUN_CHILD;
 use crate::script::sandbox::Sandbox;
@@ -84,7 +84,7 @@ pub fn moment(
         scope = ending(scope, &whole);
     }
     if let Some(started) = facts.step(&base).and_then(|record| record.started.as_ref()) {
-        scope = blank(place.book, inputs_of(&started.intent), started.intent.vars.clone());
+        scope = Scope::new(place.book, StepPath::root(), inputs_of(&started.intent), started.intent.vars.clone());
     }
     scope.prefix = base.clone();
     let mut past = Past { sandbox, facts: &facts, scope };
@@ -113,7 +113,7 @@ pub(crate) fn to_undo(
         scope = ending(scope, facts);
     }
     if let Some(started) = facts.step(&base).and_then(|record| record.started.as_ref()) {
-        scope = blank(place.book, inputs_of(&started.intent), started.intent.vars.clone());
+        scope = Scope::new(place.book, StepPath::root(), inputs_of(&started.intent), started.intent.vars.clone());
     }
     scope.prefix = base.clone();
     let mut past = Past { sandbox, facts, scope };
@@ -132,7 +132,7 @@ pub(crate) fn to_undo(
 
 fn root(program: &Program, facts: &Facts) -> Result<Scope, LookBackError> {
     let started = facts.started.as_ref().ok_or(LookBackError::NoStart)?;
-    Ok(blank(&program.runbook, started.inputs.clone(), started.vars.clone()))
+    Ok(Scope::new(&program.runbook, StepPath::root(), started.inputs.clone(), started.vars.clone()))
 }
 
 /// The inputs of an action or a called runbook.
@@ -140,19 +140,6 @@ fn inputs_of(intent: &StepStarted) -> Map {
     match (intent.uses.as_deref(), intent.with.get("inputs")) {
         (Some(RUN_CHILD), Some(Value::Map(inputs))) => inputs.clone(),
         _ => intent.with.clone(),
-    }
-}
-
-fn blank(book: &Arc<Runbook>, inputs: Map, vars: Map) -> Scope {
-    Scope {
-        runbook: Arc::clone(book),
-        prefix: StepPath::root(),
-        inputs: Arc::new(inputs),
-        vars: Arc::new(vars),
-        results: Arc::default(),
-        failure: None,
-        ending: None,
-        each: None,
     }
 }
 

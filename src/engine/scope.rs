@@ -35,6 +35,22 @@ pub struct Scope {
     pub each: Option<Arc<Each>>,
 }
 
+impl Scope {
+    /// That of an instance of which no step has ended, whose steps' paths start at `prefix`.
+    pub fn new(runbook: &Arc<Runbook>, prefix: StepPath, inputs: Map, vars: Map) -> Scope {
+        Scope {
+            runbook: Arc::clone(runbook),
+            prefix,
+            inputs: Arc::new(inputs),
+            vars: Arc::new(vars),
+            results: Arc::default(),
+            failure: None,
+            ending: None,
+            each: None,
+        }
+    }
+}
+
 /// `each` in a loop.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Each {

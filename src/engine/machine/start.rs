@@ -85,16 +85,7 @@ pub(super) fn before_start(
     };
     let facts =
         Facts { started: Some(Box::new(started.clone())), started_at: now, fence: started.fence, ..Facts::default() };
-    let scope = Scope {
-        runbook: Arc::clone(&program.runbook),
-        prefix: StepPath::root(),
-        inputs: Arc::new(started.inputs.clone()),
-        vars: Arc::default(),
-        results: Arc::default(),
-        failure: None,
-        ending: None,
-        each: None,
-    };
+    let scope = Scope::new(&program.runbook, StepPath::root(), started.inputs.clone(), Map::new());
     let vars = compute_vars(sandbox, &facts, scope.clone())?;
     let scope = Scope { vars: Arc::new(vars), ..scope };
     let timeout_ms = Some(run_timeout(sandbox, &facts, &scope)?);

@@ -19,7 +19,7 @@ use crate::engine::walk::gate::{self, Gate, Write};
 use crate::engine::walk::handing::Handing;
 use crate::engine::walk::leaf::{Leaf, after, is_engine_action};
 use crate::engine::walk::limits::Inside;
-use crate::engine::walk::prepare::{Prepared, child_of, inner_scope, prepare};
+use crate::engine::walk::prepare::{Prepared, child_of, prepare};
 use crate::engine::walk::settle::SettleTask;
 use crate::engine::walk::undo::UndoTask;
 use crate::engine::walk::{Progress, StepEnd, entry, limits, step};
@@ -412,7 +412,7 @@ impl Invocation {
                     None => return Progress::Pending,
                 },
             };
-            let inner = inner_scope(&self.path, book, inputs, intent.vars.clone());
+            let inner = Scope::new(book, self.path.clone(), inputs, intent.vars.clone());
             match entry::enter(env, &self.path, &inner) {
                 Progress::Pending => return Progress::Pending,
                 Progress::Ended(Some(attempt)) => return Progress::Ended(Some(self.end(env, attempt, None, None))),

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use crate::engine::evaluate::{Evaluator, quote};
-use crate::engine::ids::StepPath;
 use crate::engine::machine::{Env, NESTING_MAX, STEPS_MAX, STEPS_RESERVE, compute_vars};
 use crate::engine::outcome::{Failure, FailureKind};
 use crate::engine::scope::Scope;
 use crate::engine::walk::instance;
 use crate::engine::walk::invocation::{Arguments, Invocation, Manner, RUNBOOK};
-use crate::runbook::model::Runbook;
 use crate::runbook::program::{Child, Program};
 use crate::runbook::snippet::Template;
 use crate::runbook::spec::{ActionSpec, Effect, Repeat, shows};
@@ -72,7 +70,7 @@ pub(super) fn prepare(
     let mut timeout_ms = times.timeout_ms;
     let vars = match called {
         Some((book, inputs)) => {
-            let inner = inner_scope(call.path(), book, inputs, Map::new());
+            let inner = Scope::new(book, call.path().clone(), inputs, Map::new());
             let vars = compute_vars(env.sandbox, env.facts, inner.clone())?;
             if let Some(limit) = &book.timeout {
                 // A called runbook's own limit is one of the step that calls it.
@@ -95,20 +93,6 @@ pub(super) fn prepare(
         None => Vec::new(),
     };
     Ok(Prepared { effect, repeat, with, vars, timeout_ms, within_ms: times.within_ms, reveal })
-}
-
-/// What the steps of a called action or runbook see.
-pub(super) fn inner_scope(path: &StepPath, book: &Arc<Runbook>, inputs: Map, vars: Map) -> Scope {
-    Scope {
-        runbook: Arc::clone(book),
-        prefix: path.clone(),
-        inputs: Arc::new(inputs),
-        vars: Arc::new(vars),
-        results: Arc::default(),
-        failure: None,
-        ending: None,
-        each: None,
-    }
 }
 
 /// The runbook these arguments call.

@@ -1,7 +1,5 @@
 //! The run as a whole: its runbook, then its end.
 
-use std::sync::Arc;
-
 use crate::engine::event::Body;
 use crate::engine::ids::StepPath;
 use crate::engine::machine::Env;
@@ -22,16 +20,8 @@ impl RunTask {
         let Some(started) = &env.facts.started else { return };
         let limit_ms = started.timeout_ms.filter(|_| !env.is_rehearsal());
         let book = self.book.get_or_insert_with(|| {
-            Box::new(BookTask::new(Scope {
-                runbook: Arc::clone(&env.program.runbook),
-                prefix: StepPath::root(),
-                inputs: Arc::new(started.inputs.clone()),
-                vars: Arc::new(started.vars.clone()),
-                results: Arc::default(),
-                failure: None,
-                ending: None,
-                each: None,
-            }))
+            let (inputs, vars) = (started.inputs.clone(), started.vars.clone());
+            Box::new(BookTask::new(Scope::new(&env.program.runbook, StepPath::root(), inputs, vars)))
         });
         let end = match book.advance(env, limit_ms) {
             Progress::Pending => return,
