@@ -56,6 +56,16 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// The greatest effect it may have.
+    pub fn worst(&self) -> Effect {
+        self.effects.iter().max().copied().unwrap_or(Effect::Pure)
+    }
+
+    /// What is typed to agree to what destroys something: the target, or the runbook if there is none.
+    pub fn place(&self) -> &str {
+        self.target.as_deref().unwrap_or(&self.program.runbook.name)
+    }
+
     /// The same as the run of this name.
     pub fn called(self, run: RunId) -> Prepared {
         Prepared { run: Some(run), ..self }

@@ -127,7 +127,7 @@ pub fn caller(via: &str, acts_as: Option<String>) -> Caller {
 
 /// Why it may not begin by itself; `None` if it may. What it then takes of the hour is taken.
 fn holds_back(runs: &Runs, prepared: &Prepared, ask: &Ask, now: Timestamp) -> Result<Option<String>, RunsError> {
-    let worst = prepared.effects.iter().max().copied().unwrap_or(Effect::Pure);
+    let worst = prepared.worst();
     if worst <= Effect::Read {
         return Ok(None);
     }

@@ -264,7 +264,7 @@ fn would(runs: &Runs, alert: &Alert) -> Json {
             return row;
         }
     };
-    let worst = prepared.effects.iter().max().copied().unwrap_or(crate::runbook::spec::Effect::Pure);
+    let worst = prepared.worst();
     let may = worst <= crate::runbook::spec::Effect::Read
         || (placed.trigger.auto && prepared.auto().is_some_and(|auto| worst <= auto.max_effect));
     row["effect"] = json!(worst.word());

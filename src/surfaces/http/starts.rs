@@ -255,14 +255,13 @@ fn started(row: &RunRow) -> Answer {
 
 /// What the terminal asks before it starts what may change something, has to stand in the request.
 pub fn consent(prepared: &Prepared, yes: bool, confirm: Option<&str>) -> Result<(), Problem> {
-    let worst = prepared.effects.iter().max().copied().unwrap_or(Effect::Pure);
     let name = &prepared.program.runbook.name;
-    let place = prepared.target.as_ref().unwrap_or(name);
+    let place = prepared.place();
     let changes = || {
         let steps = prepared.changes.iter().filter(|change| change.effect >= Effect::Write).count();
         count(steps, "step")
     };
-    match (worst, confirm) {
+    match (prepared.worst(), confirm) {
         (Effect::Destructive, Some(given)) if given == place => Ok(()),
         (Effect::Destructive, Some(given)) => {
             Err(Problem::new(400, format!("confirmed for `{given}`, but this runs on `{place}`")))

@@ -69,7 +69,7 @@ pub fn data(runs: &Runs, proposal: &Proposal) -> Result<Json, RunsError> {
     let (asks, changes, place, outdated) = match &prepared {
         Some(Ok(apply)) => {
             let (word, changes) = asked(&apply.prepared);
-            (word, changes, place(&apply.prepared), None)
+            (word, changes, apply.prepared.place().to_owned(), None)
         }
         Some(Err(error)) => ("", String::new(), String::new(), Some(view::clipped(&error.message))),
         None => ("", String::new(), String::new(), None),
@@ -124,18 +124,13 @@ pub fn data(runs: &Runs, proposal: &Proposal) -> Result<Json, RunsError> {
 }
 
 fn asked(prepared: &Prepared) -> (&'static str, String) {
-    let worst = prepared.effects.iter().max().copied().unwrap_or(Effect::Pure);
-    let word = match worst {
+    let word = match prepared.worst() {
         Effect::Destructive => "confirm",
         Effect::Write => "yes",
         _ => "",
     };
     let count = prepared.changes.iter().filter(|change| change.effect >= Effect::Write).count();
     (word, crate::transcript::words::count(count, "step"))
-}
-
-fn place(prepared: &Prepared) -> String {
-    prepared.target.clone().unwrap_or_else(|| prepared.program.runbook.name.clone())
 }
 
 fn field(call: &Call<'_>, name: &str) -> Option<String> {

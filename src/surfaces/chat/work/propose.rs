@@ -6,10 +6,9 @@ use crate::runbook::spec::Effect;
 use crate::runs::{Caller, ErrorKind, Prepared, RunsError};
 use crate::surfaces::alerts::starting;
 use crate::surfaces::chat::buttons::{self, Act, Held, Shown};
-use crate::surfaces::chat::card::{Field, FieldKind, Form};
 use crate::surfaces::chat::story;
-use crate::surfaces::chat::work::start::{place_of, worst};
-use crate::surfaces::chat::work::{Done, Work, may_press, untold};
+use crate::surfaces::chat::work::start::is_confirmed;
+use crate::surfaces::chat::work::{Done, Work, may_press};
 
 impl Work<'_> {
     /// Starts it, once; what may destroy something is confirmed in a form first.
@@ -26,30 +25,18 @@ impl Work<'_> {
             return self.begin_now(&buttons::key(holds), shown, None, actor);
         }
         let apply = starting::prepare(self.runs, shown.proposal, &shown.digest);
-        if !apply.as_ref().is_ok_and(|apply| worst(&apply.prepared) == Effect::Destructive) {
+        if !apply.as_ref().is_ok_and(|apply| apply.prepared.worst() == Effect::Destructive) {
             // What is wrong is said by what starts it, which also has it planned anew.
             return self.begin_now(&buttons::key(holds), shown, None, actor);
         }
-        let place = apply.map(|apply| place_of(&apply.prepared).to_owned()).unwrap_or_default();
+        let place = apply.map(|apply| apply.prepared.place().to_owned()).unwrap_or_default();
         let confirm = Act::ConfirmBegin { shown: shown.clone(), button: buttons::key(holds) };
         let who = if actor.person { vec![actor.id] } else { Vec::new() };
-        let form = Form {
-            title: "May destroy something".to_owned(),
-            submit: "Start".to_owned(),
-            holds: buttons::mint(self.runs, confirm, &who, held.until)?,
-            fields: vec![Field {
-                name: "confirm".to_owned(),
-                hint: Some(format!("type {place} to start it")),
-                kind: FieldKind::Text,
-                initial: None,
-                required: true,
-            }],
-        };
-        match self.voice.show(self.asked, form).map_err(|trouble| untold(&trouble))? {
-            true => Ok(Done::Seen("asked to confirm".to_owned())),
-            false => Err(RunsError::new(ErrorKind::Usage, "it may destroy something, and no form can be shown here")
-                .hint("start it on its page or in a terminal")),
+        if self.asks_to_confirm(&place, confirm, &who, held.until)? {
+            return Ok(Done::Seen("asked to confirm".to_owned()));
         }
+        Err(RunsError::new(ErrorKind::Usage, "it may destroy something, and no form can be shown here")
+            .hint("start it on its page or in a terminal"))
     }
 
     /// Starts it under its own name, for the button under this key.
@@ -62,14 +49,7 @@ impl Work<'_> {
     ) -> Result<Done, RunsError> {
         self.spend(button, &actor.id)?;
         crate::failpoint::hit("chat.pressed");
-        let consent = |prepared: &Prepared| {
-            let (typed, place) = (confirm.unwrap_or_default().trim(), place_of(prepared));
-            if worst(prepared) < Effect::Destructive || typed == place {
-                return Ok(());
-            }
-            let said = format!("confirmed for `{typed}`, but this runs on `{place}`: nothing was started");
-            Err(RunsError::new(ErrorKind::Usage, said))
-        };
+        let consent = |prepared: &Prepared| is_confirmed(prepared, confirm);
         let fleet = &self.server.fleet;
         let begun = starting::begin(fleet, self.runs, shown.proposal, &shown.digest, actor, consent);
         if begun.is_err() {

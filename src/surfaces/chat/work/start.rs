@@ -48,11 +48,11 @@ impl Work<'_> {
         let prepared = self.prepare(start)?;
         let actor = self.runs.identify(caller)?;
         self.runs.may_start(&prepared, &actor)?;
-        if worst(&prepared) <= Effect::Read {
+        if prepared.worst() <= Effect::Read {
             return self.begin(start, prepared, caller, None);
         }
         let (prepared, card) = self.planned(start, caller)?;
-        let style = if worst(&prepared) == Effect::Destructive { Style::Danger } else { Style::Good };
+        let style = if prepared.worst() == Effect::Destructive { Style::Danger } else { Style::Good };
         // Who asks and who starts is one person: else the other could agree to what they themselves have put together.
         let who = if actor.person { vec![actor.id.clone()] } else { Vec::new() };
         let holds = buttons::mint(self.runs, Act::Start(start.clone()), &who, Timestamp::now() + LASTS)?;
@@ -73,17 +73,30 @@ impl Work<'_> {
     ) -> Result<Done, RunsError> {
         may_press(held, &self.runs.identify(caller)?)?;
         let prepared = self.prepare(start)?;
-        if worst(&prepared) < Effect::Destructive {
+        if prepared.worst() < Effect::Destructive {
             return self.start_now(&buttons::key(holds), start, None, caller);
         }
-        let place = place_of(&prepared);
-        // However often the form is shown: what is used up is the button.
         let confirm = Act::Confirm { start: start.clone(), button: buttons::key(holds) };
-        let form_holds = buttons::mint(self.runs, confirm, &held.who, held.until)?;
+        if self.asks_to_confirm(prepared.place(), confirm, &held.who, held.until)? {
+            return Ok(Done::Seen("asked to confirm".to_owned()));
+        }
+        let said = format!("`{}` may destroy something, and no form can be shown here", start.runbook);
+        Err(RunsError::new(ErrorKind::Usage, said).hint("start it on the page or in a terminal"))
+    }
+
+    /// Shows the form in which somebody types where something may be destroyed; says whether it could be shown. However
+    /// often it is: what is used up is the button.
+    pub(super) fn asks_to_confirm(
+        &self,
+        place: &str,
+        confirm: Act,
+        who: &[String],
+        until: Timestamp,
+    ) -> Result<bool, RunsError> {
         let form = Form {
             title: "May destroy something".to_owned(),
             submit: "Start".to_owned(),
-            holds: form_holds,
+            holds: buttons::mint(self.runs, confirm, who, until)?,
             fields: vec![Field {
                 name: "confirm".to_owned(),
                 hint: Some(format!("type {place} to start it")),
@@ -92,14 +105,7 @@ impl Work<'_> {
                 required: true,
             }],
         };
-        match self.voice.show(self.asked, form).map_err(|trouble| untold(&trouble))? {
-            true => Ok(Done::Seen("asked to confirm".to_owned())),
-            false => Err(RunsError::new(
-                ErrorKind::Usage,
-                format!("`{}` may destroy something, and no form can be shown here", start.runbook),
-            )
-            .hint("start it on the page or in a terminal")),
-        }
+        self.voice.show(self.asked, form).map_err(|trouble| untold(&trouble))
     }
 
     /// Starts it, once for this button.
@@ -113,13 +119,7 @@ impl Work<'_> {
         let actor = self.runs.identify(caller)?;
         let prepared = self.prepare(start)?;
         self.runs.may_start(&prepared, &actor)?;
-        if worst(&prepared) == Effect::Destructive {
-            let (typed, place) = (confirm.unwrap_or_default().trim(), place_of(&prepared));
-            if typed != place {
-                let said = format!("confirmed for `{typed}`, but this runs on `{place}`: nothing was started");
-                return Err(RunsError::new(ErrorKind::Usage, said));
-            }
-        }
+        is_confirmed(&prepared, confirm)?;
         self.spend(button, &actor.id)?;
         crate::failpoint::hit("chat.pressed");
         let begun = self.begin(start, prepared, caller, self.asked.message.as_deref());
@@ -296,12 +296,12 @@ fn field(input: &Input) -> Field {
     }
 }
 
-/// The worst it may do.
-pub(super) fn worst(prepared: &Prepared) -> Effect {
-    prepared.effects.iter().max().copied().unwrap_or(Effect::Pure)
-}
-
-/// What is typed to confirm that something may be destroyed: as in the terminal.
-pub(super) fn place_of(prepared: &Prepared) -> &str {
-    prepared.target.as_deref().unwrap_or(&prepared.program.runbook.name)
+/// What may destroy something starts only where its place was typed.
+pub(super) fn is_confirmed(prepared: &Prepared, typed: Option<&str>) -> Result<(), RunsError> {
+    let (typed, place) = (typed.unwrap_or_default().trim(), prepared.place());
+    if prepared.worst() < Effect::Destructive || typed == place {
+        return Ok(());
+    }
+    let said = format!("confirmed for `{typed}`, but this runs on `{place}`: nothing was started");
+    Err(RunsError::new(ErrorKind::Usage, said))
 }
