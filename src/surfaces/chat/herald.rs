@@ -2,7 +2,6 @@
 //! those of schedules. What has become of a run is then told by the keeper of its card.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::engine::facts::{Facts, RunState};
 use crate::engine::outcome::RunOutcome;
@@ -14,14 +13,10 @@ use crate::surfaces::chat::card::{Card, Style};
 use crate::surfaces::chat::hung;
 use crate::surfaces::chat::news::{self, News, What};
 use crate::surfaces::chat::pauses::Pauses;
-use crate::surfaces::chat::room::Trouble;
-use crate::surfaces::chat::turn::Turn;
+use crate::surfaces::chat::turn::{Turn, Why, in_turn};
 use crate::surfaces::chat::voice::Voice;
 use crate::surfaces::chat::{proposal, sign, story};
 use crate::surfaces::http::{Job, Server};
-
-/// How often is looked unasked: a chat that was down comes back unheard.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Tells all news of the store.
 pub struct Herald;
@@ -32,20 +27,8 @@ impl Job for Herald {
     }
 
     fn run(&self, server: &Arc<Server>) {
-        let mut seen = 0;
-        let mut turn = Turn::new("news");
         let mut pauses = Pauses::default();
-        loop {
-            if let Err(why) = look(server, &mut turn, &mut pauses) {
-                tracing::warn!(%why, "news can't be told in chats");
-            }
-            if !server.beat.wait(&mut seen, LOOK_EVERY) {
-                break;
-            }
-        }
-        if let Ok(runs) = server.door() {
-            turn.leave(&runs);
-        }
+        in_turn(server, "news", "news can't be told in chats", |turn| look(server, turn, &mut pauses));
     }
 }
 
@@ -83,23 +66,6 @@ fn look(server: &Arc<Server>, turn: &mut Turn, pauses: &mut Pauses) -> Result<()
         }
     }
     Ok(())
-}
-
-enum Why {
-    Chat(Trouble),
-    Own(RunsError),
-}
-
-impl From<Trouble> for Why {
-    fn from(trouble: Trouble) -> Self {
-        Why::Chat(trouble)
-    }
-}
-
-impl From<RunsError> for Why {
-    fn from(error: RunsError) -> Self {
-        Why::Own(error)
-    }
 }
 
 struct Telling<'t> {

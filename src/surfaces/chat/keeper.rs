@@ -1,23 +1,19 @@
 //! Keeps live cards up to date: edits in place, and a new message only for what waits for people, and for the end.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::engine::facts::{Facts, RunState};
 use crate::runs::{RunRow, Runs, RunsError};
 use crate::surfaces::chat::card::Card;
 use crate::surfaces::chat::hung::{self, Hung};
 use crate::surfaces::chat::pauses::Pauses;
-use crate::surfaces::chat::room::Trouble;
 use crate::surfaces::chat::story::{self, Wait, WaitKind};
-use crate::surfaces::chat::turn::Turn;
+use crate::surfaces::chat::turn::{Turn, Why, in_turn};
 use crate::surfaces::chat::voice::Voice;
 use crate::surfaces::chat::work::{buttons_of, buttons_of_choices};
 use crate::surfaces::chat::{links, sign};
 use crate::surfaces::http::{Job, Server};
 
-/// How often is looked unasked: a chat that was down comes back unheard.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Keeps all cards of the store.
 pub struct Cards;
 
@@ -27,20 +23,8 @@ impl Job for Cards {
     }
 
     fn run(&self, server: &Arc<Server>) {
-        let mut seen = 0;
-        let mut turn = Turn::new("cards");
         let mut pauses = Pauses::default();
-        loop {
-            if let Err(why) = look(server, &mut turn, &mut pauses) {
-                tracing::warn!(%why, "cards in chats can't be kept up to date");
-            }
-            if !server.beat.wait(&mut seen, LOOK_EVERY) {
-                break;
-            }
-        }
-        if let Ok(runs) = server.door() {
-            turn.leave(&runs);
-        }
+        in_turn(server, "cards", "cards in chats can't be kept up to date", |turn| look(server, turn, &mut pauses));
     }
 }
 
@@ -79,23 +63,6 @@ fn look(server: &Arc<Server>, turn: &mut Turn, pauses: &mut Pauses) -> Result<()
         }
     }
     Ok(())
-}
-
-enum Why {
-    Chat(Trouble),
-    Own(RunsError),
-}
-
-impl From<Trouble> for Why {
-    fn from(trouble: Trouble) -> Self {
-        Why::Chat(trouble)
-    }
-}
-
-impl From<RunsError> for Why {
-    fn from(error: RunsError) -> Self {
-        Why::Own(error)
-    }
 }
 
 /// Brings one card up to date. What was said is kept at once, so that a kill doubles one message at most.

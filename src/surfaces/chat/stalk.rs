@@ -15,7 +15,7 @@ use crate::runs::{Began, ErrorKind, Prepared, RunRow, Runs, RunsError};
 use crate::surfaces::chat::asked::{Asked, Place, Speaker};
 use crate::surfaces::chat::card::Card;
 use crate::surfaces::chat::command::Start;
-use crate::surfaces::chat::turn::Turn;
+use crate::surfaces::chat::turn::{Turn, in_turn};
 use crate::surfaces::chat::voice::Voice;
 use crate::surfaces::chat::{hung, links, sign, story};
 use crate::surfaces::http::{Job, Server};
@@ -33,9 +33,6 @@ const EVERY_MIN: Duration = Duration::from_secs(10);
 const STALKS_MAX: usize = 10;
 /// Letters of an id.
 const ID_CHARS: usize = 6;
-/// How often is looked whether one is due.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stalk {
@@ -157,19 +154,7 @@ impl Job for Stalks {
     }
 
     fn run(&self, server: &Arc<Server>) {
-        let mut seen = 0;
-        let mut turn = Turn::new("stalks");
-        loop {
-            if let Err(error) = look(server, &mut turn) {
-                tracing::warn!(%error, "what looks again and again can't go on");
-            }
-            if !server.beat.wait(&mut seen, LOOK_EVERY) {
-                break;
-            }
-        }
-        if let Ok(runs) = server.door() {
-            turn.leave(&runs);
-        }
+        in_turn(server, "stalks", "what looks again and again can't go on", |turn| look(server, turn));
     }
 }
 

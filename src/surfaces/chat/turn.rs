@@ -1,10 +1,13 @@
 //! Whose turn it is: of all servers of a store one speaks unasked, until it is gone for a while.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use crate::runs::{Runs, RunsError};
+use crate::surfaces::chat::room::Trouble;
+use crate::surfaces::http::Server;
 
 /// The shelf with whose turn it is, by job.
 const SHELF: &str = "chat.turns";
@@ -12,6 +15,50 @@ const SHELF: &str = "chat.turns";
 const LASTS: Duration = Duration::from_secs(6);
 /// How often a turn is renewed.
 const RENEW_EVERY: Duration = Duration::from_secs(2);
+
+/// How often is looked unasked: a chat that was down comes back unheard.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Why something was not said.
+pub enum Why {
+    Chat(Trouble),
+    Own(RunsError),
+}
+
+impl From<Trouble> for Why {
+    fn from(trouble: Trouble) -> Self {
+        Why::Chat(trouble)
+    }
+}
+
+impl From<RunsError> for Why {
+    fn from(error: RunsError) -> Self {
+        Why::Own(error)
+    }
+}
+
+/// Looks whenever something may have happened, until the server leaves, and then leaves the turn of this job to the next;
+/// `trouble` is what is said where looking fails.
+pub fn in_turn(
+    server: &Arc<Server>,
+    job: &'static str,
+    trouble: &str,
+    mut look: impl FnMut(&mut Turn) -> Result<(), RunsError>,
+) {
+    let mut seen = 0;
+    let mut turn = Turn::new(job);
+    loop {
+        if let Err(why) = look(&mut turn) {
+            tracing::warn!(%why, "{trouble}");
+        }
+        if !server.beat.wait(&mut seen, LOOK_EVERY) {
+            break;
+        }
+    }
+    if let Ok(runs) = server.door() {
+        turn.leave(&runs);
+    }
+}
 
 /// One server's wish to have the turn of a job.
 pub struct Turn {
