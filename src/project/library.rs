@@ -13,6 +13,7 @@ use crate::runbook::commands::Commands;
 use crate::runbook::nearest::nearest;
 use crate::runbook::problem::{Problem, has_errors};
 use crate::runbook::program::{FileKind, Library, Looked};
+use crate::runbook::readings::Readings;
 use crate::runbook::settings::{Settings, Target, read_settings, read_target};
 use crate::runbook::source::Source;
 
@@ -30,6 +31,8 @@ pub struct Project {
     pub settings: Settings,
     /// The text of its `rerail.yaml`.
     pub source: Option<Arc<Source>>,
+    /// What its files were read as: kept as long as this is.
+    pub readings: Readings,
 }
 
 /// A runbook, action or target by name.
@@ -75,7 +78,7 @@ impl Project {
         if has_errors(&problems) {
             return Err(ProjectError::Invalid(problems));
         }
-        Ok(Project { root: Some(root.to_owned()), settings, source: Some(source) })
+        Ok(Project { root: Some(root.to_owned()), settings, source: Some(source), readings: Readings::default() })
     }
 
     /// Every runbook by name; the project's win over embedded ones. Those that can't be used are left out,
@@ -196,6 +199,10 @@ impl Library for Project {
 
     fn runbook_names(&self) -> Vec<String> {
         self.runbook_folder().names()
+    }
+
+    fn readings(&self) -> Option<&Readings> {
+        Some(&self.readings)
     }
 
     fn commands(&self) -> Commands {

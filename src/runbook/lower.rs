@@ -58,6 +58,7 @@ pub(super) const RUNBOOK: Keys = Keys {
 };
 
 /// A file as far as it could be read.
+#[derive(Clone, Debug)]
 pub struct Reading {
     /// With errors among the problems it is good for further checks only.
     pub runbook: Option<Runbook>,

@@ -39,6 +39,7 @@ pub mod providers;
 mod railway;
 pub mod reach;
 pub mod reader;
+pub mod readings;
 pub mod render;
 pub mod scalar;
 pub mod schema;

@@ -12,7 +12,7 @@ use crate::runbook::types::Type;
 use crate::script::value::Value;
 
 /// What a file is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// Started by a person; its name is kebab-case.
     Runbook,

@@ -106,7 +106,11 @@ impl Modules {
             }
         };
         self.path.push(path.to_owned());
-        let functions = match compile::module(&source.text) {
+        let compiled = match library.readings() {
+            Some(readings) => readings.module(path, &source),
+            None => compile::module(&source.text).map(Arc::new),
+        };
+        let functions = match compiled {
             Ok(code) => {
                 let functions = code.functions.iter().map(|(name, _)| name.clone()).collect();
                 let snippet = whole_file(&source, code);
@@ -193,13 +197,8 @@ impl Modules {
 }
 
 /// A module's text as a snippet that is its whole file, so that positions are found the same way.
-fn whole_file(source: &Arc<Source>, code: Code) -> Snippet {
-    Snippet {
-        source: source.clone(),
-        text: Arc::from(source.text.as_str()),
-        offsets: offsets(source).into(),
-        code: Arc::new(code),
-    }
+fn whole_file(source: &Arc<Source>, code: Arc<Code>) -> Snippet {
+    Snippet { source: source.clone(), text: Arc::from(source.text.as_str()), offsets: offsets(source).into(), code }
 }
 
 /// The byte offset of every character of a file, and of its end.

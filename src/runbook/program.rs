@@ -14,6 +14,7 @@ use crate::runbook::lower::{Reading, read_partly};
 use crate::runbook::model::{Kind, Runbook, Step};
 use crate::runbook::problem::{self, Problem};
 use crate::runbook::reach::{Action, reach};
+use crate::runbook::readings::Readings;
 use crate::runbook::source::Source;
 use crate::runbook::spec::{ActionSpec, Effect};
 use crate::runbook::triggers;
@@ -105,6 +106,10 @@ pub trait Library {
     fn action_names(&self) -> Vec<String>;
     /// Names of all runbooks, for `suggest` and nearest names.
     fn runbook_names(&self) -> Vec<String>;
+    /// Where what its files were read as is kept, if it is: each is read anew for every program otherwise.
+    fn readings(&self) -> Option<&Readings> {
+        None
+    }
     /// The commands this host allows; none unless it says so.
     fn commands(&self) -> Commands {
         Commands::default()

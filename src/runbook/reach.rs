@@ -287,7 +287,10 @@ impl Walker<'_> {
             self.unusable(called.kind).insert(called.name.to_owned());
             return;
         }
-        let Reading { runbook, gaps, problems } = read_partly(called.name, called.kind, &source);
+        let Reading { runbook, gaps, problems } = match self.library.readings() {
+            Some(readings) => Arc::unwrap_or_clone(readings.file(called.kind, called.name, &source)),
+            None => read_partly(called.name, called.kind, &source),
+        };
         self.problems.extend(problems);
         let Some(runbook) = runbook else {
             self.unusable(called.kind).insert(called.name.to_owned());

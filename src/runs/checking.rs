@@ -9,6 +9,7 @@ use crate::runbook::kinds::kind_by_content;
 use crate::runbook::model::Runbook;
 use crate::runbook::problem::Problem;
 use crate::runbook::program::{FileKind, Library, Looked, Program, load};
+use crate::runbook::readings::Readings;
 use crate::runbook::settings::{read_settings, read_target};
 use crate::runbook::source::{Source, Span};
 use crate::runs::Runs;
@@ -199,6 +200,10 @@ impl Library for Overlay<'_> {
 
     fn runbook(&self, name: &str) -> Looked {
         self.below.runbook(name)
+    }
+
+    fn readings(&self) -> Option<&Readings> {
+        self.below.readings()
     }
 
     fn commands(&self) -> Commands {
