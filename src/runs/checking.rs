@@ -13,8 +13,17 @@ use crate::runbook::readings::Readings;
 use crate::runbook::settings::{read_settings, read_target};
 use crate::runbook::source::{Source, Span};
 use crate::runs::Runs;
+use crate::runs::abreast::abreast;
 use crate::runs::error::{ErrorKind, RunsError};
 use crate::steps::catalog;
+
+/// A runbook with what a check has made of it.
+pub struct CheckedRunbook {
+    pub listed: Listed,
+    /// Nothing if it has errors.
+    pub program: Option<Program>,
+    pub problems: Vec<Problem>,
+}
 
 /// What a check of everything has seen.
 #[derive(Debug, Default)]
@@ -30,6 +39,17 @@ impl Runs {
     /// If there is none. Problems of the runbook itself are in the answer.
     pub fn check(&self, runbook: &str) -> Result<(Option<Program>, Vec<Problem>), RunsError> {
         Ok(self.check_runbook(&self.project().runbook(runbook)?))
+    }
+
+    /// Checks every runbook there is, without inputs.
+    ///
+    /// # Errors
+    /// If there is no thread to do it on. Problems of the runbooks are in the answer.
+    pub fn check_runbooks(&self) -> Result<Vec<CheckedRunbook>, RunsError> {
+        let listed = self.project().runbooks();
+        let checked = abreast(&listed, |listed| self.check_runbook(listed))?;
+        let both = listed.into_iter().zip(checked);
+        Ok(both.map(|(listed, (program, problems))| CheckedRunbook { listed, program, problems }).collect())
     }
 
     /// Checks the text of a runbook as if it lay in the project under this name. Writes nothing.
@@ -81,18 +101,25 @@ impl Runs {
 
     /// Checks runbooks with all they reach, actions and modules nobody uses, targets, tests, and what lies in the
     /// project's folders without being any of these.
-    pub fn check_everything(&self) -> Checked {
+    ///
+    /// # Errors
+    /// If there is no thread to do it on.
+    pub fn check_everything(&self) -> Result<Checked, RunsError> {
         let project = self.project();
         let mut checked = Checked { files: 0, problems: project.unusable() };
-        for (kind, files) in [
+        let files: Vec<(FileKind, Listed)> = [
             (FileKind::Action, project.actions()),
             (FileKind::Module, project.modules()),
             (FileKind::Runbook, project.runbooks()),
             (FileKind::Target, project.targets()),
-        ] {
-            checked.files += files.len();
-            checked.problems.extend(files.iter().flat_map(|listed| self.check_listed(kind, listed)));
-        }
+        ]
+        .into_iter()
+        .flat_map(|(kind, files)| files.into_iter().map(move |listed| (kind, listed)))
+        .collect();
+        checked.files += files.len();
+        checked
+            .problems
+            .extend(abreast(&files, |(kind, listed)| self.check_listed(*kind, listed))?.into_iter().flatten());
         let (tests, unreadable) = project.tests();
         checked.files += tests.len();
         checked.problems.extend(unreadable);
@@ -102,7 +129,7 @@ impl Runs {
             checked.problems.extend(read_settings(source).1);
             checked.problems.extend(self.check_triggers(None));
         }
-        checked
+        Ok(checked)
     }
 
     fn check_listed(&self, kind: FileKind, listed: &Listed) -> Vec<Problem> {

@@ -69,7 +69,7 @@ impl Runs {
     /// # Errors
     /// If there is no such target, or it can't be read.
     pub fn checkup(&self, target: Option<&str>) -> Result<Vec<Checkup>, RunsError> {
-        let mut seen = vec![self.project_checkup(), self.files_checkup()];
+        let mut seen = vec![self.project_checkup(), self.files_checkup()?];
         seen.extend(self.allowed());
         seen.extend(self.journal_checkup());
         seen.extend(self.reviews(now()));
@@ -93,14 +93,14 @@ impl Runs {
         Checkup::new("project", Fitness::Well, says)
     }
 
-    fn files_checkup(&self) -> Checkup {
-        let checked = self.check_everything();
+    fn files_checkup(&self) -> Result<Checkup, RunsError> {
+        let checked = self.check_everything()?;
         let says = |what: &str| format!("{what} in {} files", checked.files);
-        match (has_errors(&checked.problems), checked.problems.len()) {
+        Ok(match (has_errors(&checked.problems), checked.problems.len()) {
             (true, _) => Checkup::new("files", Fitness::Broken, says("problems")).hint("`rerail check` draws them"),
             (false, 0) => Checkup::new("files", Fitness::Well, says("no problems")),
             (false, _) => Checkup::new("files", Fitness::Doubtful, says("warnings")).hint("`rerail check` draws them"),
-        }
+        })
     }
 
     /// What runs may touch on this machine.

@@ -3,6 +3,7 @@
 //! Blocking on purpose: a surface calls, a driver thread with a large stack and its own small runtime
 //! works. Nothing here prints or reads the terminal.
 
+mod abreast;
 mod actions;
 mod agents;
 mod approvals;
@@ -55,7 +56,7 @@ pub use actions::ListedAction;
 pub use agents::{AGENT_PLAN_LASTS, AgentPlans, ByAgent, Planned};
 pub use approvals::{Taken, Waiting, Word, names_change};
 pub use callers::ENDS_SOON_DAYS;
-pub use checking::Checked;
+pub use checking::{Checked, CheckedRunbook};
 pub use checkup::{Checkup, Fitness};
 pub use deliveries::{Delivery, Received};
 pub use drive::{Begun, Left, Rehearsed};

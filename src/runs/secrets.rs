@@ -37,9 +37,8 @@ impl Runs {
             None => self.project().targets().iter().filter_map(|one| self.project().target(&one.name).ok()).collect(),
         };
         let mut users: Vec<(String, BTreeSet<String>)> = Vec::new();
-        for listed in self.project().runbooks() {
-            let (program, _) = self.check(&listed.name)?;
-            users.extend(program.map(|program| (listed.name, secrets_of(&program))));
+        for checked in self.check_runbooks()? {
+            users.extend(checked.program.map(|program| (checked.listed.name, secrets_of(&program))));
         }
         let used = |secret: &str| -> BTreeSet<String> {
             users.iter().filter(|(_, used)| used.contains(secret)).map(|(name, _)| name.clone()).collect()

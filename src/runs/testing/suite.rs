@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
@@ -17,14 +15,11 @@ use crate::runbook::problem::{Problem, sort};
 use crate::runbook::program::FileKind;
 use crate::runbook::source::Source;
 use crate::runs::Runs;
+use crate::runs::abreast::abreast;
 use crate::runs::error::{ErrorKind, RunsError};
 use crate::runs::testing::coverage::Coverage;
 use crate::runs::testing::judge::{Failed, judge, unasked};
 use crate::runs::testing::subject::Tested;
-use crate::script::limits::STACK_BYTES;
-
-/// Tests at a time: beyond that they wait for each other's memory.
-const THREADS_MAX: usize = 16;
 
 /// Tests of a text that somebody sent: what nobody waits longer for than for an answer.
 const GIVEN_TESTS_MAX: usize = 100;
@@ -209,41 +204,17 @@ impl Runs {
         Ok((texts, problems))
     }
 
-    /// Plays tests on as many threads as there are processors; the results are in their order.
+    /// Plays tests; the results are in their order.
     fn all_of(
         &self,
         loaded: &[(TestText, Tested)],
         work: &[(usize, usize)],
         exit_of: ExitOf,
     ) -> Result<Vec<Done>, RunsError> {
-        let next = AtomicUsize::new(0);
-        let results: Mutex<Vec<(usize, Done)>> = Mutex::new(Vec::new());
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX).min(work.len());
-        let broken = |why: String| RunsError::new(ErrorKind::Internal, why);
-        std::thread::scope(|scope| {
-            let mut running = Vec::new();
-            for _ in 0..threads {
-                let worker = || {
-                    loop {
-                        let at = next.fetch_add(1, Ordering::Relaxed);
-                        let Some((file, test)) = work.get(at).copied() else { break };
-                        let (text, tested) = &loaded[file];
-                        let done = self.one(text, tested, test, exit_of);
-                        results.lock().unwrap_or_else(PoisonError::into_inner).push((at, done));
-                    }
-                };
-                let thread = std::thread::Builder::new().name("test".into()).stack_size(STACK_BYTES);
-                let thread = thread.spawn_scoped(scope, worker);
-                running.push(thread.map_err(|error| broken(format!("no thread for a test: {error}")))?);
-            }
-            for thread in running {
-                thread.join().map_err(|_| broken("a test ended in a panic; this is a bug of rerail".to_owned()))?;
-            }
-            Ok::<(), RunsError>(())
-        })?;
-        let mut done = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-        done.sort_by_key(|(at, _)| *at);
-        Ok(done.into_iter().map(|(_, done)| done).collect())
+        abreast(work, |(file, test)| {
+            let (text, tested) = &loaded[*file];
+            self.one(text, tested, *test, exit_of)
+        })
     }
 
     fn one(&self, text: &TestText, tested: &Tested, at: usize, exit_of: ExitOf) -> Done {

@@ -50,7 +50,7 @@ pub fn check(session: &Session, args: &CheckArgs) -> Result<Exit, CliError> {
         }
     }
     if args.paths.is_empty() {
-        let checked = runs.check_everything();
+        let checked = runs.check_everything()?;
         files = checked.files;
         problems.extend(checked.problems);
     }

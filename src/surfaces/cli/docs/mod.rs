@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::runbook::problem::{Problem, has_errors};
 use crate::runbook::program::Program;
 use crate::runbook::sites::{self, Site};
-use crate::runs::{ListedAction, Runs};
+use crate::runs::{CheckedRunbook, ListedAction, Runs};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::session::Session;
@@ -71,8 +71,7 @@ impl Catalogue {
     fn of(runs: &Runs) -> Result<Catalogue, CliError> {
         let mut problems: Vec<Problem> = Vec::new();
         let mut runbooks = Vec::new();
-        for listed in runs.project().runbooks() {
-            let (program, found) = runs.check(&listed.name)?;
+        for CheckedRunbook { listed, program, problems: found } in runs.check_runbooks()? {
             match program {
                 Some(program) => {
                     runbooks.push(Book { name: listed.name, origin: origin_word(listed.origin), program });
