@@ -135,6 +135,35 @@ impl Runs {
         Ok((path.clone(), self.send(run, body)?))
     }
 
+    /// The open questions of a run that somebody may answer now, with what they ask; none if none is for them.
+    ///
+    /// # Errors
+    /// If the journal can't be read.
+    pub fn answerable<'f>(
+        &self,
+        run: &RunRow,
+        facts: &'f Facts,
+        actor: &Actor,
+    ) -> Result<Vec<(&'f StepPath, &'f Asked)>, RunsError> {
+        let allowed = |asked: Result<(), RunsError>| match asked {
+            Err(error) if error.kind == ErrorKind::NotAllowed => Ok(false),
+            asked => asked.map(|()| true),
+        };
+        if facts.questions().next().is_none() || !allowed(self.agents_may_steer(run, actor))? {
+            return Ok(Vec::new());
+        }
+        let (given, at) = (self.answered(run)?, now());
+        let mut open = Vec::new();
+        for (path, record) in facts.questions() {
+            let Some(asked) = &record.asked else { continue };
+            let late = asked.expires.is_some_and(|expires| expires <= at);
+            if !late && !given.contains(path) && allowed(self.may_answer(run, path, asked, actor))? {
+                open.push((path, asked));
+            }
+        }
+        Ok(open)
+    }
+
     /// A courtesy: the driver asks again when it takes the answer up.
     fn may_answer(&self, run: &RunRow, path: &StepPath, asked: &Asked, actor: &Actor) -> Result<(), RunsError> {
         let people = self.people_of(run)?;

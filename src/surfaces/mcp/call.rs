@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rmcp::model::Implementation;
+use rmcp::model::{ClientCapabilities, Implementation};
 
 use crate::engine::event::Actor;
 use crate::runbook::render::is_invisible;
@@ -26,6 +26,8 @@ pub struct Call {
     pub runs: Arc<Runs>,
     /// What the program calls itself.
     pub agent: String,
+    /// What it says it can do, with this very message.
+    pub client: ClientCapabilities,
     /// Whether nobody waits for the answer any more.
     pub is_cancelled: Box<dyn Fn() -> bool + Send>,
 }
@@ -87,10 +89,25 @@ impl Call {
         Err(RunsError::new(ErrorKind::NotAllowed, said).hint("`max_effect` of the token in rerail.yaml says so"))
     }
 
+    /// Whether it can be given a task instead of a result.
+    pub fn knows_tasks(&self) -> bool {
+        self.client.supports_tasks()
+    }
+
+    /// Whether it shows its person forms.
+    pub fn shows_forms(&self) -> bool {
+        shows_forms(&self.client)
+    }
+
     /// Whether it is time to answer with what there is.
     pub fn is_over(&self) -> bool {
         (self.is_cancelled)() || self.desk.is_leaving()
     }
+}
+
+/// A client that says it asks its person, and not how, means forms.
+fn shows_forms(client: &ClientCapabilities) -> bool {
+    client.elicitation.as_ref().is_some_and(|asks| asks.form.is_some() || asks.url.is_none())
 }
 
 /// What a program is called in the record: one line of what it says of itself.
@@ -129,6 +146,19 @@ mod tests {
         assert_eq!(named("a\n\u{202e}ana via cli", "\t1"), "a ana via cli 1");
         assert_eq!((named("", " "), super::named(None)), (UNNAMED.to_owned(), UNNAMED.to_owned()));
         assert_eq!(named(&"ä".repeat(500), "1").chars().count(), AGENT_CHARS_MAX);
+    }
+
+    #[test]
+    fn a_form_is_for_a_client_that_shows_forms() {
+        for (says, shows) in [
+            (r#"{ "elicitation": {} }"#, true),
+            (r#"{ "elicitation": { "form": {} } }"#, true),
+            (r#"{ "elicitation": { "form": {}, "url": {} } }"#, true),
+            (r#"{ "elicitation": { "url": {} } }"#, false),
+            ("{}", false),
+        ] {
+            assert_eq!(shows_forms(&serde_json::from_str(says).unwrap()), shows, "{says}");
+        }
     }
 
     #[test]

@@ -255,7 +255,8 @@ fn approvals(facts: &Facts) -> Json {
     Json::Array(open.collect())
 }
 
-fn next(call: &Call, run: &RunRow, facts: &Facts) -> Result<String, Refused> {
+/// What comes next, and who does it.
+pub fn next(call: &Call, run: &RunRow, facts: &Facts) -> Result<String, Refused> {
     let id = run.run.short();
     Ok(match facts.state() {
         RunState::Waiting if facts.approvals.open().next().is_some() => format!(

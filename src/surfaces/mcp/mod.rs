@@ -6,6 +6,7 @@
 mod acts;
 mod call;
 mod desk;
+mod forms;
 mod looks;
 mod message;
 mod prompts;
@@ -14,6 +15,7 @@ mod said;
 mod service;
 mod starts;
 mod stdio;
+mod tasks;
 mod texts;
 mod tools;
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, ErrorCode, GetPromptRequestParams, GetPromptResponse, Implementation,
-    JsonObject, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, ServerCapabilities,
-    ServerConfig,
+    CallToolRequestParams, CallToolResponse, CancelTaskParams, ErrorCode, GetPromptRequestParams, GetPromptResponse,
+    GetTaskParams, GetTaskResult, Implementation, JsonObject, ListPromptsResult, ListResourceTemplatesResult,
+    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
+    ReadResourceResult, ServerCapabilities, ServerConfig, UpdateTaskParams,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -15,7 +15,7 @@ use crate::runs::{ErrorKind, RunsError};
 use crate::surfaces::mcp::call::{Call, named};
 use crate::surfaces::mcp::desk::Desk;
 use crate::surfaces::mcp::said::{Refused, clean_text, deliver};
-use crate::surfaces::mcp::{prompts, resources, tools};
+use crate::surfaces::mcp::{prompts, resources, tasks, tools};
 
 /// What a model is told about all of it.
 const INSTRUCTIONS: &str = "rerail runs incident runbooks for the person you act for. Look first: find_runbooks, \
@@ -44,8 +44,9 @@ impl Service {
         let worked = tokio::task::spawn_blocking(move || {
             let runs = desk.door()?;
             let agent = named(context.client_info().as_ref());
+            let client = context.client_capabilities().unwrap_or_default();
             let cancelled = context.ct.clone();
-            Ok(work(&Call { desk, runs, agent, is_cancelled: Box::new(move || cancelled.is_cancelled()) }))
+            Ok(work(&Call { desk, runs, agent, client, is_cancelled: Box::new(move || cancelled.is_cancelled()) }))
         });
         worked.await.map_err(|_| ErrorData::internal_error("the call ended in a panic; this is a bug of rerail", None))
     }
@@ -63,11 +64,25 @@ impl Service {
         };
         self.refuse(code, &error.message)
     }
+
+    /// Something with a task: one that isn't there is a wrong parameter, as the extension has it.
+    async fn with_task<T: Send + 'static>(
+        &self,
+        context: RequestContext<RoleServer>,
+        work: impl FnOnce(&Call) -> Result<T, Refused> + Send + 'static,
+    ) -> Result<T, ErrorData> {
+        let worked = self.at_the_door(context, work).await?;
+        worked.map_err(Refused).and_then(|worked| worked).map_err(|refused| match refused.0.kind {
+            ErrorKind::NotFound => self.refuse(ErrorCode::INVALID_PARAMS, &refused.0.message),
+            _ => self.refused(&refused),
+        })
+    }
 }
 
 impl ServerHandler for Service {
     fn get_info(&self) -> ServerConfig {
-        let capabilities = ServerCapabilities::builder().enable_tools().enable_resources().enable_prompts().build();
+        let capabilities =
+            ServerCapabilities::builder().enable_tools().enable_resources().enable_prompts().enable_tasks().build();
         let mut info = ServerConfig::new(capabilities).with_instructions(INSTRUCTIONS);
         info.server_info = Implementation::new("rerail", env!("CARGO_PKG_VERSION"));
         info
@@ -92,7 +107,31 @@ impl ServerHandler for Service {
         };
         let arguments: JsonObject = request.arguments.unwrap_or_default();
         let result = self.at_the_door(context, move |call| tool.call(call, arguments)).await?;
-        Ok(result.unwrap_or_else(|error| deliver(Err(Refused(error)), self.desk.redactor())).into())
+        Ok(result.unwrap_or_else(|error| deliver(Err(Refused(error)), self.desk.redactor()).into()))
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        self.with_task(context, move |call| tasks::get(call, &request.task_id)).await.map(GetTaskResult::new)
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.with_task(context, move |call| tasks::update(call, &request.task_id, &request.input_responses)).await
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.with_task(context, move |call| tasks::cancel(call, &request.task_id)).await
     }
 
     async fn list_resources(

@@ -101,12 +101,26 @@ pub fn plan(call: &Call, asked: PlanRun) -> Result<Said, Refused> {
 
 /// Starts a run; it goes on after the answer. The same start on one connection is one run.
 pub fn start(call: &Call, asked: StartRun) -> Result<Said, Refused> {
+    started(call, &begun(call, asked)?)
+}
+
+/// A run that was to begin, and what became of that.
+pub struct Begun {
+    pub row: RunRow,
+    /// Others had begun it.
+    attached: bool,
+    /// The same start had begun it before.
+    again: bool,
+}
+
+/// Starts a run, and says no more than which it is.
+pub fn begun(call: &Call, asked: StartRun) -> Result<Begun, Refused> {
     call.may_run()?;
     let StartRun { runbook, inputs, target, plan_hash, reason, incident } = asked;
     let request = StartRequest { reason, incident, ..request(&runbook, &inputs, target.as_deref())? };
     let Some(connection) = &call.desk.connection else {
         let (row, attached) = begin(call, &request, plan_hash.as_deref(), RunId::new(uuid::Uuid::now_v7()))?;
-        return started(call, &row, attached, false);
+        return Ok(Begun { row, attached, again: false });
     };
     let all = json!([runbook, inputs, target, plan_hash, request.reason, request.incident]);
     let digest = digest::name(all.to_string().as_bytes());
@@ -124,7 +138,9 @@ pub fn start(call: &Call, asked: StartRun) -> Result<Said, Refused> {
         Ok((if attached { ATTACHED } else { BEGAN }, row.run.uuid()))
     })?;
     match once {
-        Once::Answered { status, body, again } => started(call, &call.runs.find(&body)?, status == ATTACHED, again),
+        Once::Answered { status, body, again } => {
+            Ok(Begun { row: call.runs.find(&body)?, attached: status == ATTACHED, again })
+        }
         Once::Other | Once::Unknown => {
             let said = RunsError::new(ErrorKind::Busy, "the same start is under way");
             Err(Refused(said.hint("call list_runs to see what has begun")))
@@ -149,7 +165,9 @@ fn begin(call: &Call, request: &StartRequest, hash: Option<&str>, run: RunId) ->
     }
 }
 
-fn started(call: &Call, row: &RunRow, attached: bool, again: bool) -> Result<Said, Refused> {
+fn started(call: &Call, begun: &Begun) -> Result<Said, Refused> {
+    let Begun { row, attached, again } = begun;
+    let (attached, again) = (*attached, *again);
     let said = looks::told(call, row)?;
     let mut text = match (attached, again) {
         (true, _) => "Nothing was started: this run does the same already.\n".to_owned(),

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use rmcp::handler::server::common::schema_for_input;
-use rmcp::model::{CallToolResult, JsonObject, Tool, ToolAnnotations};
+use rmcp::model::{CallToolResponse, CallToolResult, CreateTaskResult, JsonObject, Tool, ToolAnnotations};
 use rmcp::schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 
 use crate::surfaces::mcp::call::Call;
 use crate::surfaces::mcp::said::{Refused, Said, deliver};
-use crate::surfaces::mcp::{acts, looks, starts, texts};
+use crate::surfaces::mcp::starts::Begun;
+use crate::surfaces::mcp::{acts, looks, starts, tasks, texts};
 use crate::transcript::words::bytes;
 
 /// Bytes of the arguments of one call: two texts of the longest kind.
@@ -39,8 +40,12 @@ pub struct Entry {
     about: &'static str,
     hints: Hints,
     schema: fn() -> Result<Arc<JsonObject>, String>,
-    does: fn(&Call, Json) -> Result<Said, Refused>,
+    does: Does<Said>,
+    /// How it begins what goes on after it has answered: that is a task, for clients that know tasks.
+    begins: Option<Does<Begun>>,
 }
+
+type Does<T> = fn(&Call, Json) -> Result<T, Refused>;
 
 /// The tool with this name.
 pub fn find(name: &str) -> Option<&'static Entry> {
@@ -67,23 +72,35 @@ impl Entry {
             .with_raw_output_schema(Arc::new(output_schema()))
     }
 
-    /// Does what it is for.
-    pub fn call(&self, call: &Call, arguments: JsonObject) -> CallToolResult {
+    /// Does what it is for, or begins it.
+    pub fn call(&self, call: &Call, arguments: JsonObject) -> CallToolResponse {
         let arguments = Json::Object(arguments);
-        let size = arguments.to_string().len();
-        let said = match size > ARGUMENTS_BYTES_MAX {
-            true => {
-                let said = format!(
-                    "the arguments have {}, at most {} are read",
-                    bytes(size as u64),
-                    bytes(ARGUMENTS_BYTES_MAX as u64)
-                );
-                Err(Refused::usage(said, "give less at once"))
+        match self.begins.filter(|_| call.knows_tasks()) {
+            None => self.result(call, arguments).into(),
+            Some(begins) => {
+                let begun = fits(&arguments).and_then(|()| begins(call, arguments));
+                match begun.and_then(|begun| tasks::state(call, &begun.row)) {
+                    Ok(state) => CreateTaskResult::new(state.task).into(),
+                    Err(refused) => deliver(Err(refused), call.desk.redactor()).into(),
+                }
             }
-            false => (self.does)(call, arguments),
-        };
-        deliver(said, call.desk.redactor())
+        }
     }
+
+    fn result(&self, call: &Call, arguments: Json) -> CallToolResult {
+        deliver(fits(&arguments).and_then(|()| (self.does)(call, arguments)), call.desk.redactor())
+    }
+}
+
+/// That arguments are not too large.
+fn fits(arguments: &Json) -> Result<(), Refused> {
+    let size = arguments.to_string().len();
+    if size <= ARGUMENTS_BYTES_MAX {
+        return Ok(());
+    }
+    let most = bytes(ARGUMENTS_BYTES_MAX as u64);
+    let said = format!("the arguments have {}, at most {most} are read", bytes(size as u64));
+    Err(Refused::usage(said, "give less at once"))
 }
 
 /// Every result has the same form.
@@ -124,6 +141,7 @@ macro_rules! tool {
             hints: $hints,
             schema: schema::<$args>,
             does: |call, arguments| $does(call, read::<$args>(arguments)?),
+            begins: None,
         }
     };
 }
@@ -182,14 +200,17 @@ pub const TABLE: &[Entry] = &[
         starts::plan,
         "Rehearse a runbook: looks are real, nothing is changed. Gives the plan, and a plan_hash by which start_run starts exactly this within 10 minutes."
     ),
-    tool!(
-        "start_run",
-        "Start a run",
-        STARTS,
-        starts::StartRun,
-        starts::start,
-        "Start a run. What only looks starts at once; anything else needs the plan_hash of plan_run and stops before its first write until a person approves. Returns once the run is recorded; follow it with get_run. The same call on one connection gives the same run."
-    ),
+    Entry {
+        begins: Some(|call, arguments| starts::begun(call, read(arguments)?)),
+        ..tool!(
+            "start_run",
+            "Start a run",
+            STARTS,
+            starts::StartRun,
+            starts::start,
+            "Start a run. What only looks starts at once; anything else needs the plan_hash of plan_run and stops before its first write until a person approves. Returns once the run is recorded; follow it with get_run. The same call on one connection gives the same run."
+        )
+    },
     tool!(
         "answer",
         "Answer a question of a run",

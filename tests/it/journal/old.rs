@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
-use rerail::engine::event::Body;
+use rerail::engine::event::{Actor, Body};
 use rerail::engine::facts::Facts;
 use rerail::journal::{Append, Claim, Claimed, Filter, Journal, Request, Status, Store, verify, verify_against};
 use rerail::project::Project;
@@ -106,6 +106,51 @@ fn version_6_is_read_whole_with_what_programs_sent_and_what_surfaces_keep() {
     let told = [&delivery.source, &delivery.id, &delivery.body].map(String::as_str);
     assert_eq!(told, ["slack", "example-2", "{\"text\":\"two\"}"]);
     assert_eq!(runs.take_up_delivery("somebody").unwrap(), None, "the other one was worked through");
+}
+
+/// Who began a run where it was not a person at their terminal: a program for ana, and a caller with a span of their own.
+#[test]
+fn version_6_is_read_whole_with_the_program_and_the_span_that_runs_began_from() {
+    let base = tempfile::tempdir().unwrap();
+    let store = restored("v6-callers", &base.path().join("store"));
+    let report = verify(&store, None).unwrap();
+    assert!(report.is_clean() && report.remarks.is_empty(), "{report:?}");
+    let rows = store.runs(&Filter::default()).unwrap();
+    let mut first = Vec::new();
+    for row in &rows {
+        let events = store.events(row.run).unwrap();
+        for (event, line) in events.iter().zip(store.lines(row.run).unwrap()) {
+            assert_eq!(serde_json::to_string(event).unwrap(), line.json, "written again as it was read");
+        }
+        assert_eq!(summary::status(&Facts::fold(&events).unwrap()), "success");
+        let Body::RunStarted(started) = events[0].body.clone() else { panic!("{events:?}") };
+        first.push(started);
+    }
+    let [by_span, by_agent] = first.as_slice() else { panic!("{rows:?}") };
+    let ana = Actor::person("ana", "mcp", vec!["oncall".to_owned()]).by_agent("robot 1.0");
+    assert_eq!((&by_agent.actor, &by_agent.traceparent), (&ana, &None));
+    assert!(by_agent.plan.is_some() && by_agent.cover.is_some() && rows[1].actor.via == "mcp");
+    let span = by_span.traceparent.as_ref().map(ToString::to_string);
+    assert_eq!(span.as_deref(), Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
+    assert_eq!((by_span.actor.via.as_str(), &by_span.actor.agent), ("http", &None));
+    // Whoever reads it as text finds them under these names.
+    let line = |row: usize| store.lines(rows[row].run).unwrap()[0].json.clone();
+    assert!(
+        line(1).contains(r#""actor":{"id":"ana","via":"mcp","roles":["oncall"],"person":true,"agent":"robot 1.0"}"#)
+    );
+    assert!(line(0).contains(r#""traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01""#));
+    let told: Vec<Actor> = store
+        .events(rows[1].run)
+        .unwrap()
+        .into_iter()
+        .filter_map(|event| match event.body {
+            Body::AskAnswered { actor, .. } | Body::ApprovalGiven { actor, .. } => Some(actor),
+            Body::Note { actor, .. } => actor,
+            _ => None,
+        })
+        .collect();
+    let person = Actor::person("ana", "cli", vec!["oncall".to_owned()]);
+    assert_eq!(told, [ana.clone(), ana, person], "a program answers and notes, a person approves");
 }
 
 /// What servers were asked to do under keys: one answered with its run, one answered while its run waits, one that the

@@ -6,4 +6,5 @@ mod protocol;
 mod reach;
 mod sdk;
 mod session;
+mod tasks;
 mod tools;

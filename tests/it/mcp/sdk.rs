@@ -21,9 +21,9 @@ fn python() -> Option<PathBuf> {
     Some(folder?.join("python3"))
 }
 
-/// Has the client talk, agrees to the change that it waits with, and gives all that was said.
-fn session(place: &Place, arguments: &[&str]) -> Option<String> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/mcp/sdk.py");
+/// Has the client talk as a script says, agrees to the change that it waits with, and gives all that was said.
+fn session(place: &Place, script: &str, arguments: &[&str]) -> Option<String> {
+    let script = format!("{}/tests/it/mcp/{script}", env!("CARGO_MANIFEST_DIR"));
     // The environment of the program: what it starts has it as well.
     let like = place.rerail(&[]);
     let mut command = Command::new(python()?);
@@ -51,7 +51,7 @@ fn session(place: &Place, arguments: &[&str]) -> Option<String> {
 #[test]
 fn the_official_client_lists_plans_starts_and_waits_for_a_person() {
     let place = project();
-    let Some(told) = session(&place, &["stdio", env!("CARGO_BIN_EXE_rerail")]) else { return };
+    let Some(told) = session(&place, "sdk.py", &["stdio", env!("CARGO_BIN_EXE_rerail")]) else { return };
     assert_eq!(written(&place).as_deref(), Some("back on its rails"));
     assert!(told.contains("\"refused\": true") && told.contains("\"plan_hash\": \"sha256:"), "{told}");
     std::fs::write(concat!(env!("CARGO_TARGET_TMPDIR"), "/mcp-sdk-session.txt"), told).unwrap();
@@ -63,7 +63,41 @@ fn the_official_client_does_the_same_at_a_server() {
     let server = Served::start(&place, "a.sock");
     let token = std::fs::read_to_string(place.state().join("server.token")).unwrap();
     let address = format!("http://127.0.0.1:{}/mcp", server.port);
-    if session(&place, &["http", &address, token.trim()]).is_some() {
+    if session(&place, "sdk.py", &["http", &address, token.trim()]).is_some() {
+        assert_eq!(written(&place).as_deref(), Some("back on its rails"));
+    }
+}
+
+/// It asks, and then it writes.
+fn asks_and_writes() -> Place {
+    let steps = "  - { id: ready, uses: human.ask, with: { text: Ready?, choices: ['yes', 'no'] } }\n  - { id: put, uses: file.write, with: { path: out/a, text: '${{ inputs.text }}' } }\n";
+    project().runbook("both", &format!("inputs: {{ text: {{ type: string }} }}\nsteps:\n{steps}"))
+}
+
+#[test]
+fn the_official_client_is_given_a_run_as_a_task_and_asks_its_person_through_it() {
+    let place = asks_and_writes();
+    let Some(told) = session(&place, "sdk_tasks.py", &["stdio", env!("CARGO_BIN_EXE_rerail")]) else { return };
+    assert_eq!(written(&place).as_deref(), Some("back on its rails"));
+    let marks = [
+        "\"elicited\": \"both/",
+        "\"status\": \"input_required\"",
+        "\"status\": \"completed\"",
+        "\"outcome\": \"success\"",
+    ];
+    for mark in marks {
+        assert!(told.contains(mark), "no {mark} in {told}");
+    }
+    std::fs::write(concat!(env!("CARGO_TARGET_TMPDIR"), "/mcp-sdk-tasks.txt"), told).unwrap();
+}
+
+#[test]
+fn the_official_client_is_given_a_task_by_a_server_as_well() {
+    let place = asks_and_writes();
+    let server = Served::start(&place, "a.sock");
+    let token = std::fs::read_to_string(place.state().join("server.token")).unwrap();
+    let address = format!("http://127.0.0.1:{}/mcp", server.port);
+    if session(&place, "sdk_tasks.py", &["http", &address, token.trim()]).is_some() {
         assert_eq!(written(&place).as_deref(), Some("back on its rails"));
     }
 }
