@@ -115,6 +115,7 @@ impl Work<'_> {
     }
 
     pub(super) fn reject_now(&self, change: &Change, reason: &str, caller: &Caller) -> Result<Done, RunsError> {
+        self.no_form();
         let waiting = self.waiting(change, caller)?;
         let taken = self.runs.reject(&waiting, reason)?;
         self.heard(&waiting, taken, "rejected")
