@@ -143,9 +143,9 @@ fn message(place: &Place, id: &str, card: &Card) -> Json {
         Style::Good => "good",
         Style::Danger => "danger",
     };
-    let buttons = card.buttons().iter();
+    let buttons = card.buttons();
     let buttons: Vec<Json> =
-        buttons.map(|b| json!({ "label": b.label, "holds": b.holds, "style": style(b.style) })).collect();
+        buttons.iter().map(|b| json!({ "label": b.label, "holds": b.holds, "style": style(b.style) })).collect();
     let lines: Vec<Json> = card.shown().iter().map(|line| json!({ "text": line.text, "code": line.code })).collect();
     json!({
         "message": id, "channel": place.channel, "thread": place.thread, "title": card.title(), "lines": lines,

@@ -189,7 +189,7 @@ fn message(card: &Card) -> Json {
 /// `ID/TOKEN` of an interaction; nothing else goes into a path.
 fn parts(text: &str) -> Result<(String, &str), Trouble> {
     let (id, token) = text.split_once('/').ok_or_else(no_token)?;
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '=');
     match !token.is_empty() && token.chars().all(plain) && !token.chars().all(|c| c == '.') {
         true => Ok((digits(id), token)),
         false => Err(no_token()),
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn no_id_and_no_token_leads_out_of_its_path() {
-        assert_eq!(parts("12/aW50.x-_"), Ok(("12".to_owned(), "aW50.x-_")));
+        assert_eq!(parts("12/aW50.x-_="), Ok(("12".to_owned(), "aW50.x-_=")));
         assert_eq!(parts("../9/tok").unwrap_err(), no_token());
         for bad in ["", "1", "1/", "1/..", "1/a/b", "1/a?b", "1/a%2e", "1/é", "1/a b"] {
             assert!(parts(bad).is_err(), "{bad}");

@@ -53,7 +53,7 @@ impl Work<'_> {
                 }));
             }
         };
-        let said = card.title().to_owned();
+        let said = card.title();
         self.server.beat.tick();
         match self.tell("hold", card.clone()) {
             Ok(_) => Ok(Done::Seen(said)),
