@@ -2,11 +2,14 @@
 
 mod crash;
 mod forms;
+mod hostile;
 mod limits;
 mod news;
 mod others;
 mod projects;
 mod proof;
+mod proposals;
+mod repeats;
 mod rooms;
 mod services;
 mod socket;

@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use url::form_urlencoded;
 
 use super::services::{discord, generic, mattermost};
-use crate::binary::kit::{Ledger, Place};
+use crate::binary::kit::{Ledger, Place, Request};
 use crate::serve::kit::{Reply, Served};
 
 /// Who they are in every room.
@@ -95,6 +95,8 @@ pub struct State {
     pub forms: Vec<Form>,
     /// Posts that are still to be taken without an answer.
     pub swallow: usize,
+    /// Those that were answered.
+    pub answered: usize,
     /// What it was told that its service would have refused.
     pub wrong: Vec<String>,
     /// Messages by the name they were posted under.
@@ -264,15 +266,30 @@ impl Room {
     /// Sends JSON as this chat proves it.
     pub fn send(&self, server: &Served, body: &Json) -> Reply {
         let (text, moment) = (body.to_string(), jiff::Timestamp::now().as_second().to_string());
-        let signature: String = match self.kind {
+        let signature = self.sign(&moment, &text);
+        self.send_with(server, &text, &moment, &signature)
+    }
+
+    /// The signature of this chat.
+    pub fn sign(&self, moment: &str, text: &str) -> String {
+        self.sign_with(&self.key, GENERIC_KEY, moment, text)
+    }
+
+    /// That of another one of its kind.
+    pub fn sign_as_stranger(&self, moment: &str, text: &str) -> String {
+        let key = Ed25519KeyPair::from_seed_unchecked(&[8; 32]).unwrap();
+        self.sign_with(&key, "fake-generic-secret-of-somebody-else", moment, text)
+    }
+
+    fn sign_with(&self, key: &Ed25519KeyPair, secret: &str, moment: &str, text: &str) -> String {
+        match self.kind {
             Kind::Mattermost => String::new(),
             Kind::Discord => {
-                let signed = self.key.sign(format!("{moment}{text}").as_bytes());
+                let signed = key.sign(format!("{moment}{text}").as_bytes());
                 signed.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
             }
-            Kind::Generic => sign::sign_generic(GENERIC_KEY, &moment, text.as_bytes()),
-        };
-        self.send_with(server, &text, &moment, &signature)
+            Kind::Generic => sign::sign_generic(secret, moment, text.as_bytes()),
+        }
     }
 
     /// The same with this proof.
@@ -311,17 +328,31 @@ impl Room {
     fn interact(&self, server: &Served, id: &str, kind: u32, user: &str, data: &Json, message: Option<&str>) {
         let body = self.interaction(id, kind, user, data, message);
         let reply = self.send(server, &body);
-        let mut state = self.state();
-        let known = state.interactions.get_mut(id).unwrap();
-        known.replied = Some(reply.status);
         match reply.status {
-            200 => {
-                assert_eq!(reply.json(), json!({ "type": 5, "data": { "flags": 64 } }));
-                known.first = Some(5);
-            }
+            200 => assert_eq!(reply.json(), json!({ "type": 5, "data": { "flags": 64 } })),
             202 => assert_eq!(reply.body, ""),
             _ => panic!("{reply:?}"),
         }
+        self.replied(id, reply.status);
+    }
+
+    /// Discord has seen what an interaction was answered with.
+    pub fn replied(&self, id: &str, status: u16) {
+        if let Some(known) = self.state().interactions.get_mut(id) {
+            known.replied = Some(status);
+            known.first = known.first.or((status == 200).then_some(5));
+        }
+    }
+
+    /// How often this was posted, also if it stands there once.
+    pub fn tries_to_post(&self, text: &str) -> usize {
+        let is_post = |request: &Request| match self.kind {
+            Kind::Mattermost => request.path == "/api/v4/posts",
+            Kind::Discord => request.path.ends_with("/messages"),
+            Kind::Generic => request.body.contains("\"type\":\"post\""),
+        };
+        let tries = self.ledger.entries().into_iter().filter(|request| request.method == "POST" && is_post(request));
+        tries.filter(|request| request.body.contains(text)).count()
     }
 
     /// How long ago the oldest interaction came.

@@ -30,6 +30,7 @@ fn taken(state: &mut State, stream: &mut TcpStream, json: &Json) {
         stream.shutdown(Shutdown::Both).ok();
         return;
     }
+    state.answered += 1;
     answer(stream, json);
 }
 
