@@ -150,6 +150,33 @@ fn who_comes_too_late_for_a_form_of_discord_is_told_nothing_twice_and_starts_not
 }
 
 #[test]
+fn killed_while_a_reason_is_asked_for_nothing_is_rejected_without_one() {
+    for kind in ALL {
+        let (room, world) = (Room::new(kind), world());
+        let place = room.project("").runbook("fix", FIX).env("RERAIL_CRASH_NAMED", "chat.shown");
+        let first = room.server(&place, "a.sock");
+        room.command(&first, ANA, &format!("run fix base={} service=x", world.url));
+        let plan = room.post_with_button("plan: fix", "Start");
+        room.press(&first, ANA, &plan, "Start");
+        let waits = room.post_with_button("needs an approval: change", "Reject");
+        room.press(&first, BEN, &waits, "Reject");
+        assert_eq!(first.ends(), None, "{kind:?}: killed");
+        let form = room.form(1);
+        let place = place.env("RERAIL_CRASH_NAMED", "");
+        let second = room.server(&place, "b.sock");
+        until("it is worked through again", || room.tries_to_show() >= 2);
+        if kind == Kind::Mattermost {
+            room.whisper_with(BEN, "nothing was rejected");
+        }
+        let run = runs(&place).remove(0);
+        assert_eq!(place.json(&["show", &run, "--json"])["status"], "waiting", "{kind:?}");
+        room.fill(&second, BEN, &form, &[("reason", "not on a Friday")]);
+        room.post_with("was rejected");
+        place.ask(&["show", &run]).says(&["not on a Friday"]);
+    }
+}
+
+#[test]
 fn killed_with_the_form_on_the_screen_it_is_good_still_and_what_it_asks_for_is_done_once() {
     for kind in ALL {
         let (room, world) = (Room::new(kind), world());

@@ -344,6 +344,16 @@ impl Room {
         }
     }
 
+    /// How often somebody was to be shown a form.
+    pub fn tries_to_show(&self) -> usize {
+        let shows = |request: &Request| match self.kind {
+            Kind::Mattermost => request.path.ends_with("/dialogs/open"),
+            Kind::Discord => request.path.ends_with("/callback") && request.body.contains("\"type\":9"),
+            Kind::Generic => request.body.contains("\"type\":\"form\""),
+        };
+        self.ledger.entries().iter().filter(|request| shows(request)).count()
+    }
+
     /// How often this was posted, also if it stands there once.
     pub fn tries_to_post(&self, text: &str) -> usize {
         let is_post = |request: &Request| match self.kind {
