@@ -59,6 +59,13 @@ pub enum Act {
     Dismiss(Shown),
 }
 
+impl Act {
+    /// Whether it may begin with a form.
+    pub fn may_show_a_form(&self) -> bool {
+        matches!(self, Act::Plan(_) | Act::Run(_) | Act::Start(_) | Act::Reject(_) | Act::Begin(_))
+    }
+}
+
 /// What follows a form with inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

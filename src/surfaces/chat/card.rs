@@ -16,7 +16,7 @@ const BUTTONS_MAX: usize = 5;
 /// Fields of a form: more is no form for a chat.
 pub const FIELDS_MAX: usize = 20;
 
-/// A message.
+/// A message. What goes in is cut when it is shown and not before: half of a secret is one that nobody recognises.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Card {
     title: String,
@@ -82,32 +82,31 @@ pub enum FieldKind {
 impl Card {
     /// A message with this title.
     pub fn new(title: &str) -> Card {
-        Card { title: cut(&escape::terminal(title), TITLE_CHARS_MAX), ..Card::default() }
+        Card { title: escape::terminal(title), ..Card::default() }
     }
 
     /// The same with a line.
     pub fn line(mut self, text: &str) -> Card {
-        self.lines.push(Said { text: cut(&escape::terminal(text), LINE_CHARS_MAX), code: false });
+        self.lines.push(Said { text: escape::terminal(text), code: false });
         self
     }
 
     /// The same with lines of the transcript.
     pub fn lines<'l>(mut self, lines: impl IntoIterator<Item = &'l Line>) -> Card {
-        self.lines.extend(lines.into_iter().map(|line| Said { text: cut(&line.plain(), LINE_CHARS_MAX), code: false }));
+        self.lines.extend(lines.into_iter().map(|line| Said { text: line.plain(), code: false }));
         self
     }
 
     /// The same with lines that have to stand below each other as they are: a change, a plan.
     pub fn code<'l>(mut self, lines: impl IntoIterator<Item = &'l Line>) -> Card {
-        self.lines.extend(lines.into_iter().map(|line| Said { text: cut(&line.plain(), LINE_CHARS_MAX), code: true }));
+        self.lines.extend(lines.into_iter().map(|line| Said { text: line.plain(), code: true }));
         self
     }
 
     /// The same with a button; one too many is left out.
     pub fn button(mut self, label: &str, holds: &str, style: Style) -> Card {
         if self.buttons.len() < BUTTONS_MAX {
-            let label = cut(&escape::terminal(label), LABEL_CHARS_MAX);
-            self.buttons.push(Button { label, holds: holds.to_owned(), style });
+            self.buttons.push(Button { label: escape::terminal(label), holds: holds.to_owned(), style });
         }
         self
     }
@@ -130,23 +129,31 @@ impl Card {
         self
     }
 
-    pub fn title(&self) -> &str {
-        &self.title
+    /// As much of the title as is shown.
+    pub fn title(&self) -> String {
+        cut(&self.title, TITLE_CHARS_MAX)
     }
 
     /// As many lines as a card may have; the last one says if there were more.
     pub fn shown(&self) -> Vec<Said> {
-        let mut shown = self.lines.clone();
-        if shown.len() > LINES_MAX {
-            let left = shown.len() - (LINES_MAX - 1);
-            shown.truncate(LINES_MAX - 1);
+        let most = if self.lines.len() > LINES_MAX { LINES_MAX - 1 } else { LINES_MAX };
+        let said = |line: &Said| Said { text: cut(&line.text, LINE_CHARS_MAX), code: line.code };
+        let mut shown: Vec<Said> = self.lines.iter().take(most).map(said).collect();
+        if self.lines.len() > most {
+            let left = self.lines.len() - most;
             shown.push(Said { text: format!("… and {left} more lines"), code: false });
         }
         shown
     }
 
-    pub fn buttons(&self) -> &[Button] {
-        &self.buttons
+    /// The buttons, with as much of their labels as is shown.
+    pub fn buttons(&self) -> Vec<Button> {
+        let shown = |button: &Button| {
+            // A message with an empty one is refused as a whole.
+            let label = if button.label.trim().is_empty() { "…" } else { &button.label };
+            Button { label: cut(label, LABEL_CHARS_MAX), ..button.clone() }
+        };
+        self.buttons.iter().map(shown).collect()
     }
 
     pub fn link(&self) -> Option<&str> {
@@ -157,7 +164,7 @@ impl Card {
     pub fn plain(&self) -> String {
         let lines = self.shown().into_iter().map(|line| line.text);
         let link = self.page.as_ref().map(|url| format!("page: {url}"));
-        std::iter::once(self.title.clone()).chain(lines).chain(link).collect::<Vec<_>>().join("\n")
+        std::iter::once(self.title()).chain(lines).chain(link).collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -188,6 +195,7 @@ mod tests {
         assert!(shown.iter().all(|line| line.text.chars().count() <= 300));
         assert!(card.buttons().iter().all(|button| button.label.chars().count() <= 70));
         assert!(card.plain().len() < 25_000);
+        assert_eq!(Card::new("t").button(" ", "n", Style::Plain).buttons()[0].label, "…");
     }
 
     #[test]
@@ -195,6 +203,18 @@ mod tests {
         let card = Card::new("a\nb").line("c\u{202e}d\u{200b}\re").button("f\ng", "n", Style::Good);
         let text = format!("{}{}{}", card.title(), card.shown()[0].text, card.buttons()[0].label);
         assert!(!text.chars().any(|c| c.is_control() || crate::runbook::render::is_invisible(c)), "{text:?}");
+    }
+
+    #[test]
+    fn a_secret_is_taken_out_before_anything_is_cut() {
+        let secret = "fake-secret-of-a-test";
+        let at = |chars: usize| format!("{}{secret}", "x".repeat(chars));
+        let card = Card::new(&at(140)).line(&at(290)).button(&at(60), "n", Style::Good);
+        let card = card.redacted(|text| text.replace(secret, "[out]"));
+        let all = format!("{} {} {}", card.title(), card.shown()[0].text, card.buttons()[0].label);
+        assert!(!all.contains("fake") && all.matches("[out]").count() == 3, "{all}");
+        let longer = Card::new("s").line(&"s".repeat(300)).redacted(|text| text.replace('s', "[something]"));
+        assert_eq!(longer.shown()[0].text.chars().count(), 300);
     }
 
     #[test]

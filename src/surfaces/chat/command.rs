@@ -148,6 +148,11 @@ pub fn read(line: &str) -> Result<Command, String> {
     })
 }
 
+/// Whether this line may be answered with a form; what can't be read is answered with what is wrong.
+pub fn may_show_a_form(line: &str) -> bool {
+    matches!(read(line), Ok(Command::Plan(_) | Command::Run(_)))
+}
+
 fn at_most_one(command: &str, rest: &[String]) -> Result<Option<String>, String> {
     match rest {
         [] => Ok(None),

@@ -87,11 +87,11 @@ impl GenericRoom<'_> {
 }
 
 impl Room for GenericRoom<'_> {
-    fn post(&self, place: &Place, card: &Card) -> Result<String, Trouble> {
+    /// The program is told by `message` which post it is, and the same again if it is posted again.
+    fn post(&self, place: &Place, name: &str, card: &Card) -> Result<String, Trouble> {
         take_turn(Kind::Generic, &place.channel);
-        let id = uuid::Uuid::now_v7().to_string();
-        self.send("post", message(place, &id, card))?;
-        Ok(id)
+        self.send("post", message(place, name, card))?;
+        Ok(name.to_owned())
     }
 
     fn edit(&self, place: &Place, id: &str, card: &Card) -> Result<(), Trouble> {
@@ -143,9 +143,9 @@ fn message(place: &Place, id: &str, card: &Card) -> Json {
         Style::Good => "good",
         Style::Danger => "danger",
     };
-    let buttons = card.buttons().iter();
+    let buttons = card.buttons();
     let buttons: Vec<Json> =
-        buttons.map(|b| json!({ "label": b.label, "holds": b.holds, "style": style(b.style) })).collect();
+        buttons.iter().map(|b| json!({ "label": b.label, "holds": b.holds, "style": style(b.style) })).collect();
     let lines: Vec<Json> = card.shown().iter().map(|line| json!({ "text": line.text, "code": line.code })).collect();
     json!({
         "message": id, "channel": place.channel, "thread": place.thread, "title": card.title(), "lines": lines,

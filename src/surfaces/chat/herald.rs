@@ -13,6 +13,7 @@ use crate::surfaces::chat::card::{Card, Style};
 use crate::surfaces::chat::hung;
 use crate::surfaces::chat::news::{self, News, What};
 use crate::surfaces::chat::pauses::Pauses;
+use crate::surfaces::chat::saying::Saying;
 use crate::surfaces::chat::turn::{Turn, Why, in_turn};
 use crate::surfaces::chat::voice::Voice;
 use crate::surfaces::chat::{proposal, sign, story};
@@ -84,7 +85,8 @@ impl Telling<'_> {
         match news.what.clone() {
             What::Said { title, lines } => {
                 let card = lines.iter().fold(Card::new(&title), |card, line| card.line(line));
-                self.voice.post(&news.rooms[at].place, card)?;
+                self.voice.post(&news.rooms[at].place, &Saying::of(&news.run.uuid(), "news"), card)?;
+                crate::failpoint::hit("news.said");
                 self.done(news, at)
             }
             What::Trouble => self.trouble(news, at),
@@ -102,7 +104,8 @@ impl Telling<'_> {
             Status::Ended(_) | Status::Stuck | Status::Undone => {
                 let facts = self.runs.facts(&row)?;
                 if is_worth_a_word(&facts) {
-                    self.voice.post(&news.rooms[at].place, story::ended(&row, &facts, self.base))?;
+                    let saying = Saying::of(&row.run.uuid(), "ended");
+                    self.voice.post(&news.rooms[at].place, &saying, story::ended(&row, &facts, self.base))?;
                     crate::failpoint::hit("news.ended");
                 }
                 self.done(news, at)
@@ -158,7 +161,7 @@ impl Telling<'_> {
         match &room.message {
             Some(message) => self.voice.edit(&room.place, message, card)?,
             None => {
-                let message = self.voice.post(&room.place, card)?;
+                let message = self.voice.post(&room.place, &Saying::of(&news.run.uuid(), "proposal"), card)?;
                 crate::failpoint::hit("news.posted");
                 news.rooms[at].message = Some(message);
             }
@@ -174,7 +177,8 @@ impl Telling<'_> {
             Some(message) => message.clone(),
             None => {
                 let facts = self.runs.facts(row)?;
-                let message = self.voice.post(&place, story::card(row, &facts, self.base))?;
+                let saying = Saying::of(&row.run.uuid(), "card");
+                let message = self.voice.post(&place, &saying, story::card(row, &facts, self.base))?;
                 crate::failpoint::hit("news.carded");
                 news.rooms[at].message = Some(message.clone());
                 news::keep(self.runs, news)?;

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::runbook::settings::SecretSource;
 use crate::runs::{Delivery, Runs, RunsError};
 use crate::surfaces::chat::asked::{Asked, Kind};
-use crate::surfaces::chat::discord::Interaction;
+use crate::surfaces::chat::discord::hear::Interaction;
 use crate::surfaces::chat::sign::Unproven;
 use crate::surfaces::chat::slack::hear::Parcel;
 use crate::surfaces::chat::{discord, generic, mattermost, sign, slack, work};
@@ -59,7 +59,7 @@ fn of_mattermost(runs: &Runs, sent: &Sent) -> Result<Heard, Problem> {
         false => None,
     };
     let media_type = sent.header("content-type").unwrap_or_default();
-    match mattermost::hear(&token, authorization, media_type, &sent.body) {
+    match mattermost::hear::hear(&token, authorization, media_type, &sent.body) {
         Ok((id, asked)) => keep(id, &asked, Answer::json(200, &json!({}))),
         Err(None) => Err(unproven(Unproven::Wrong)),
         Err(Some(why)) => Err(wrong(why)),
@@ -71,9 +71,9 @@ fn of_discord(runs: &Runs, sent: &Sent) -> Result<Heard, Problem> {
     let header = |name| sent.header(name).unwrap_or_default();
     let (moment, signature) = (header("x-signature-timestamp"), header("x-signature-ed25519"));
     sign::discord(&settings.public_key, moment, signature, &sent.body, sent.at).map_err(unproven)?;
-    match discord::read(&sent.body).map_err(wrong)? {
+    match discord::hear::read(&sent.body).map_err(wrong)? {
         Interaction::Ping => Ok(Heard::Answer(Answer::json(200, &json!({ "type": 1 })))),
-        Interaction::Asked(id, asked) => keep(id, &asked, Answer::json(200, &discord::deferred())),
+        Interaction::Asked(id, asked) => keep(id, &asked, discord::hear::acknowledged(&asked)),
         Interaction::Other => Err(Problem::new(400, "this kind of interaction is none of ours")),
     }
 }

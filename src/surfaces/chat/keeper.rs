@@ -7,6 +7,7 @@ use crate::runs::{RunRow, Runs, RunsError};
 use crate::surfaces::chat::card::Card;
 use crate::surfaces::chat::hung::{self, Hung};
 use crate::surfaces::chat::pauses::Pauses;
+use crate::surfaces::chat::saying::Saying;
 use crate::surfaces::chat::story::{self, Wait, WaitKind};
 use crate::surfaces::chat::turn::{Turn, Why, in_turn};
 use crate::surfaces::chat::voice::Voice;
@@ -86,7 +87,9 @@ fn one(runs: &Arc<Runs>, hung: &mut Hung, base: Option<&str>) -> Result<(), Why>
     }
     tell(runs, &voice, hung, &row, &facts, base)?;
     if let RunState::Ended(_) | RunState::Stuck = facts.state() {
-        voice.post(&hung.place.below(&hung.message), story::ended(&row, &facts, base))?;
+        let saying = Saying::of(&hung.run, "ended");
+        voice.post(&hung.place.below(&hung.message), &saying, story::ended(&row, &facts, base))?;
+        crate::failpoint::hit("chat.ended");
         return Ok(hung::leave(runs, hung)?);
     }
     hung.seen = row.last_seq;
@@ -120,7 +123,7 @@ fn tell(
             continue;
         }
         let card = with_buttons(runs, story::waiting(row, facts, wait, base), row, wait)?;
-        let message = voice.post(&thread, card)?;
+        let message = voice.post(&thread, &Saying::which(&hung.run, "waits", &wait.key), card)?;
         crate::failpoint::hit("chat.told");
         hung.told.insert(wait.key.clone(), message);
         hung::keep(runs, hung)?;

@@ -3,23 +3,26 @@
 
 use crate::surfaces::chat::card::{Card, cut};
 
-/// Room for title, fences and link beside the lines.
-const FRAME_CHARS: usize = 400;
 /// Letters of a link that is shown; a longer one is left out, since half of one leads nowhere.
 const LINK_CHARS_MAX: usize = 200;
 
 /// A card in at most so many letters.
 pub fn text(card: &Card, chars_max: usize) -> String {
     let lines = card.shown().into_iter().map(|line| fenced(&line.text)).collect::<Vec<_>>().join("\n");
-    let mut text = format!("**{}**", title(card.title()));
-    if !lines.is_empty() {
-        text.push_str(&format!("\n```text\n{}\n```", cut(&lines, chars_max.saturating_sub(FRAME_CHARS))));
+    let head = format!("**{}**", title(&card.title()));
+    let link = card.link().filter(|url| url.chars().count() <= LINK_CHARS_MAX);
+    let foot = link.map(|url| format!("\n[page](<{}>)", url.replace(['>', '<', ')', '('], ""))).unwrap_or_default();
+    if lines.is_empty() {
+        return format!("{head}{foot}");
     }
-    if let Some(url) = card.link().filter(|url| url.chars().count() <= LINK_CHARS_MAX) {
-        text.push_str(&format!("\n[page](<{}>)", url.replace(['>', '<', ')', '('], "")));
-    }
-    text
+    // A title of signs is three times as long as it was: what is left for the lines is what is left.
+    let frame = [&head, OPENS, CLOSES, &foot].map(|part| part.chars().count()).iter().sum();
+    format!("{head}{OPENS}{}{CLOSES}{foot}", cut(&lines, chars_max.saturating_sub(frame).max(1)))
 }
+
+/// Around the lines.
+const OPENS: &str = "\n```text\n";
+const CLOSES: &str = "\n```";
 
 /// A line that can't end the block it stands in.
 fn fenced(line: &str) -> String {
@@ -35,8 +38,11 @@ fn title(text: &str) -> String {
             escaped.push('\\');
         }
         escaped.push(c);
-        // An address, or a mention, is found by its first letters whatever stands before them.
-        if c == '@' || (c == ':' && letters.peek() == Some(&'/')) {
+        // An address, or a mention, is found by its first letters whatever stands before them: `https://`, `mailto:`, `www.`.
+        let next = letters.peek().copied().unwrap_or(' ');
+        let leads = (c == ':' && (next == '/' || next.is_alphabetic()))
+            || (c == '.' && escaped.len() >= 4 && escaped[..escaped.len() - 1].to_lowercase().ends_with("www"));
+        if c == '@' || leads {
             escaped.push('\u{200b}');
         }
     }
@@ -49,7 +55,7 @@ mod tests {
 
     #[test]
     fn nothing_leaves_its_block_and_nobody_is_called() {
-        let hostile = "``` @here <@1> [x](http://evil.example) **b**";
+        let hostile = "``` @here <@1> [x](http://evil.example) **b** WWW.evil.example mailto:a@evil.example";
         let text =
             text(&Card::new(hostile).line(hostile).line(hostile).page(Some("https://ops.example.com/r".into())), 2000);
         let (head, body) = text.split_once("\n```text\n").unwrap();
@@ -58,6 +64,9 @@ mod tests {
             !head.contains("@here") && !head.contains("<@1>") && !head.contains("](") && !head.contains("://"),
             "{head}"
         );
+        assert!(!head.contains("WWW.e") && !head.contains("mailto:a"), "{head}");
+        let plain = super::text(&Card::new("fix / 7k3q9d: done at 10:45, a.b"), 2000);
+        assert_eq!(plain, "**fix / 7k3q9d: done at 10:45, a.b**", "what leads nowhere is as it was");
         assert!(body.ends_with("\n```\n[page](<https://ops.example.com/r>)"), "{body}");
     }
 
@@ -69,5 +78,12 @@ mod tests {
         }
         assert!(text(&card, 2000).chars().count() <= 2000);
         assert!(!text(&card, 2000).contains("[page]"));
+        let page = format!("https://x.example/{}", "p".repeat(180));
+        let mut signs = Card::new(&"@".repeat(500)).page(Some(page.clone()));
+        for _ in 0..100 {
+            signs = signs.line(&"`".repeat(400));
+        }
+        let all = text(&signs, 2000);
+        assert!(all.chars().count() <= 2000 && all.contains(&page) && all.matches("```").count() == 2, "{all}");
     }
 }

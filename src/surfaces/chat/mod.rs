@@ -22,6 +22,7 @@ mod mattermost;
 mod pauses;
 mod proposal;
 mod room;
+mod saying;
 mod story;
 mod turn;
 mod voice;

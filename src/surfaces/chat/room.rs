@@ -1,4 +1,4 @@
-//! A chat as rerail speaks in it: four things to say, the same for every kind.
+//! A chat as rerail speaks in it: a few things to say, the same for every kind.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,10 +8,10 @@ use serde_json::Value as Json;
 
 use crate::runs::{Incoming, Outgoing, Runs, RunsError};
 use crate::surfaces::chat::asked::{Asked, Kind, Place};
-use crate::surfaces::chat::card::{Card, Form};
-use crate::surfaces::chat::discord::DiscordRoom;
+use crate::surfaces::chat::card::{Card, FIELDS_MAX, Form};
+use crate::surfaces::chat::discord::room::DiscordRoom;
 use crate::surfaces::chat::generic::GenericRoom;
-use crate::surfaces::chat::mattermost::MattermostRoom;
+use crate::surfaces::chat::mattermost::room::MattermostRoom;
 use crate::surfaces::chat::slack::room::SlackRoom;
 
 /// Time between two messages to one channel: what Slack takes for long, and the others as well.
@@ -28,11 +28,17 @@ const SAID_CHARS_MAX: usize = 200;
 /// What rerail can say in a chat.
 pub trait Room {
     /// Posts a message for everybody in the place; gives what it is called there. One that was in doubt and is posted again
-    /// stands there twice, which harms nobody.
+    /// under the same `name` stands there once, as this card, if the chat [tells repeats](Room::tells_repeats); else twice,
+    /// which harms nobody.
     ///
     /// # Errors
     /// If it was not taken, or nobody knows.
-    fn post(&self, place: &Place, card: &Card) -> Result<String, Trouble>;
+    fn post(&self, place: &Place, name: &str, card: &Card) -> Result<String, Trouble>;
+
+    /// Whether what is posted again under the same name, within half a minute at least, stands there once.
+    fn tells_repeats(&self) -> bool {
+        true
+    }
 
     /// Writes a message anew in its place.
     ///
@@ -51,6 +57,24 @@ pub trait Room {
     /// # Errors
     /// As for [`Room::post`].
     fn show(&self, asked: &Asked, form: &Form) -> Result<bool, Trouble>;
+
+    /// Fields of the largest form that it shows.
+    fn fields_max(&self) -> usize {
+        FIELDS_MAX
+    }
+
+    /// Says to the asker that an answer comes later and that no form does, where a chat waits for either.
+    ///
+    /// # Errors
+    /// As for [`Room::post`].
+    fn defer(&self, _: &Asked) -> Result<(), Trouble> {
+        Ok(())
+    }
+
+    /// Whether the asker is left without a word as long as nothing is whispered to them.
+    fn waits(&self) -> bool {
+        false
+    }
 
     /// The channels that may be used.
     fn channels(&self) -> &[String];
@@ -94,7 +118,7 @@ pub fn room<'r>(runs: &'r Runs, kind: Kind, base: Option<&'r str>) -> Option<Box
     Some(match kind {
         Kind::Slack => Box::new(SlackRoom { runs, settings: chat.slack.as_ref()? }),
         Kind::Mattermost => Box::new(MattermostRoom { runs, settings: chat.mattermost.as_ref()?, base }),
-        Kind::Discord => Box::new(DiscordRoom { runs, settings: chat.discord.as_ref()? }),
+        Kind::Discord => Box::new(DiscordRoom::new(runs, chat.discord.as_ref()?)),
         Kind::Generic => Box::new(GenericRoom { runs, settings: chat.generic.as_ref()? }),
     })
 }

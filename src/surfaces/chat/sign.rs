@@ -3,12 +3,16 @@
 
 use jiff::Timestamp;
 use ring::signature::{ED25519, UnparsedPublicKey};
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use crate::script::hex::hex;
 use crate::surfaces::http::proof::{from_hex, in_time, is_any, is_same, tag};
 
 pub use crate::surfaces::http::proof::Unproven;
+
+/// Before what is sealed: nothing else that is made with the same secret begins so.
+const SEALED: &[u8] = b"rerail button\0";
 
 /// Slack: `v0=` and HMAC-SHA256 of `v0:TIME:BODY`.
 ///
@@ -58,17 +62,18 @@ pub fn mattermost(token: &str, given: &str) -> Result<(), Unproven> {
     }
 }
 
-/// What rerail gives to a chat that signs nothing, to know its own buttons again: HMAC of what the button holds.
-pub fn seal_of(secret: &str, text: &str) -> String {
-    hex(&tag(secret.as_bytes(), &[b"rerail button\0", text.as_bytes()]))
+/// What rerail gives to a chat that signs nothing, to know its own buttons and forms again: HMAC of all that they say of
+/// themselves, in this order. The first part is what it is, so that the seal of one is none of the other.
+pub fn seal_of(secret: &str, parts: &[&str]) -> String {
+    hex(&tag(secret.as_bytes(), &[SEALED, json!(parts).to_string().as_bytes()]))
 }
 
-/// Whether `seal` is that of `text`.
+/// Whether `seal` is that of these parts.
 ///
 /// # Errors
 /// If it isn't.
-pub fn is_seal_of(secret: &str, text: &str, seal: &str) -> Result<(), Unproven> {
-    hmac(secret, &[b"rerail button\0", text.as_bytes()], seal)
+pub fn is_seal_of(secret: &str, parts: &[&str], seal: &str) -> Result<(), Unproven> {
+    hmac(secret, &[SEALED, json!(parts).to_string().as_bytes()], seal)
 }
 
 /// The digest under which something is known that must not be written down itself.
@@ -139,9 +144,18 @@ mod tests {
         let own = sign_generic(SECRET, moment, BODY);
         assert_eq!(generic(SECRET, moment, &own, BODY, now), Ok(()));
         assert_eq!(slack(SECRET, moment, &own.replace("v1", "v0"), BODY, now), Err(Unproven::Wrong));
-        assert_eq!(is_seal_of(SECRET, "n", &seal_of(SECRET, "n")), Ok(()));
-        assert_eq!(is_seal_of(SECRET, "m", &seal_of(SECRET, "n")), Err(Unproven::Wrong));
-        assert_eq!(is_seal_of(SECRET, "n", ""), Err(Unproven::Malformed));
+        let seal = seal_of(SECRET, &["button", "n", "c"]);
+        assert_eq!(is_seal_of(SECRET, &["button", "n", "c"], &seal), Ok(()));
+        for other in [&["form", "n", "c"][..], &["button", "m", "c"], &["button", "n"], &["button", "n", "", "c"]] {
+            assert_eq!(is_seal_of(SECRET, other, &seal), Err(Unproven::Wrong), "{other:?}");
+        }
+        assert_eq!(is_seal_of(SECRET, &["button", "n", "c"], ""), Err(Unproven::Malformed));
+        let moved = seal_of(SECRET, &["button", "a\0b", "c"]);
+        assert_eq!(
+            is_seal_of(SECRET, &["button", "a", "b\0c"], &moved),
+            Err(Unproven::Wrong),
+            "no part runs into the next"
+        );
         assert!(mattermost("token", "token").is_ok() && mattermost("token", "tokem").is_err());
         assert!(mattermost("token", "").is_err());
     }

@@ -15,6 +15,7 @@ use crate::runs::{Began, ErrorKind, Prepared, RunRow, Runs, RunsError};
 use crate::surfaces::chat::asked::{Asked, Place, Speaker};
 use crate::surfaces::chat::card::Card;
 use crate::surfaces::chat::command::Start;
+use crate::surfaces::chat::saying::Saying;
 use crate::surfaces::chat::turn::{Turn, in_turn};
 use crate::surfaces::chat::voice::Voice;
 use crate::surfaces::chat::{hung, links, sign, story};
@@ -236,7 +237,8 @@ fn looked(server: &Arc<Server>, runs: &Arc<Runs>, stalk: &Stalk, row: &RunRow) -
     let first = stalk.found.is_none();
     let mut card = story::ended(row, &facts, server.url());
     card = card.line(if first { "first look; from now on only changes are said" } else { "something has changed" });
-    match Voice::of(runs, stalk.place.chat, server.url()).map(|voice| voice.post(&stalk.place, card)) {
+    let saying = Saying::of(&row.run.uuid(), "looked");
+    match Voice::of(runs, stalk.place.chat, server.url()).map(|voice| voice.post_surely(&stalk.place, &saying, card)) {
         // Said at the next look then.
         Some(Err(trouble)) => {
             tracing::warn!(chat = stalk.place.chat.word(), %trouble, "a change was not said");
@@ -258,7 +260,8 @@ fn end(server: &Arc<Server>, runs: &Arc<Runs>, stalk: &Stalk, why: &str) -> Resu
         && let Some(voice) = Voice::of(runs, stalk.place.chat, server.url())
     {
         let card = Card::new(&format!("{} no longer looks", stalk.start.runbook)).line(why);
-        if let Err(trouble) = voice.post(&stalk.place, card) {
+        let saying = Saying::which(&stalk.id, "looks no more", &stalk.until.to_string());
+        if let Err(trouble) = voice.post_surely(&stalk.place, &saying, card) {
             tracing::warn!(chat = stalk.place.chat.word(), %trouble, "the end of a stalk was not said");
         }
     }

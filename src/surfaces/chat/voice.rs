@@ -4,6 +4,7 @@ use crate::runs::Runs;
 use crate::surfaces::chat::asked::{Asked, Kind, Place};
 use crate::surfaces::chat::card::{Card, Form};
 use crate::surfaces::chat::room::{Room, Trouble, room};
+use crate::surfaces::chat::saying::Saying;
 
 /// A chat of the project, behind the redactor.
 pub struct Voice<'r> {
@@ -21,8 +22,20 @@ impl<'r> Voice<'r> {
     ///
     /// # Errors
     /// As there.
-    pub fn post(&self, place: &Place, card: Card) -> Result<String, Trouble> {
-        self.room.post(place, &self.clean(card))
+    pub fn post(&self, place: &Place, saying: &Saying, card: Card) -> Result<String, Trouble> {
+        self.room.post(place, &saying.name(place), &self.clean(card))
+    }
+
+    /// The same, once more at once if nobody knows whether it was taken and the chat tells repeats: for what is said in
+    /// answer to somebody, which nobody says again later.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn post_surely(&self, place: &Place, saying: &Saying, card: Card) -> Result<String, Trouble> {
+        match self.post(place, saying, card.clone()) {
+            Err(Trouble::Unreached(_)) if self.room.tells_repeats() => self.post(place, saying, card),
+            posted => posted,
+        }
     }
 
     /// As [`Room::edit`].
@@ -51,7 +64,27 @@ impl<'r> Voice<'r> {
             clean(&mut field.hint);
             clean(&mut field.initial);
         }
-        self.room.show(asked, &form)
+        let shown = self.room.show(asked, &form);
+        crate::failpoint::hit("chat.shown");
+        shown
+    }
+
+    /// As [`Room::fields_max`].
+    pub fn fields_max(&self) -> usize {
+        self.room.fields_max()
+    }
+
+    /// As [`Room::defer`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn defer(&self, asked: &Asked) -> Result<(), Trouble> {
+        self.room.defer(asked)
+    }
+
+    /// As [`Room::waits`].
+    pub fn waits(&self) -> bool {
+        self.room.waits()
     }
 
     /// Whether a channel may be used.

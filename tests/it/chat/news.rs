@@ -13,7 +13,7 @@ const SINCE: &str = "2026-11-21T08:41:25.332Z";
 const URL: [&str; 4] = ["--listen", "127.0.0.1:0", "--url", "https://ops.example.com"];
 
 /// Changes something that others must agree to, and finds something.
-fn fix(world: &Ledger) -> String {
+pub fn fix(world: &Ledger) -> String {
     format!(
         "
 triggers:
@@ -105,7 +105,7 @@ fn an_alert_is_proposed_started_by_one_approved_by_another_and_its_findings_are_
 }
 
 /// A service whose state is a word that can be changed.
-fn world_that_says(word: &str) -> (Ledger, std::sync::Arc<std::sync::Mutex<String>>) {
+pub fn world_that_says(word: &str) -> (Ledger, std::sync::Arc<std::sync::Mutex<String>>) {
     let state = std::sync::Arc::new(std::sync::Mutex::new(word.to_owned()));
     let shared = std::sync::Arc::clone(&state);
     let world = Ledger::serve(move |_, stream| answer(stream, &json!({ "state": *shared.lock().unwrap() })));

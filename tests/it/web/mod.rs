@@ -2,7 +2,7 @@
 
 mod browser;
 pub mod chrome;
-mod kit;
+pub mod kit;
 mod many;
 mod pages;
 mod proposals;

@@ -25,7 +25,7 @@ pub const FORM: &str = "rerail";
 
 /// A message: `text` for notifications, `blocks` for the window.
 pub fn message(card: &Card) -> Json {
-    let mut blocks = vec![json!({ "type": "header", "text": plain(card.title()) })];
+    let mut blocks = vec![json!({ "type": "header", "text": plain(&card.title()) })];
     let mut left = MESSAGE_CHARS_MAX;
     for (code, text) in sections(&card.shown()) {
         let section = match code {
@@ -52,7 +52,7 @@ pub fn message(card: &Card) -> Json {
         let text = format!("<{}|page>", escaped(url).replace('|', "%7C"));
         blocks.push(json!({ "type": "context", "elements": [{ "type": "mrkdwn", "text": text }] }));
     }
-    json!({ "text": escaped(card.title()), "blocks": blocks, "unfurl_links": false, "unfurl_media": false })
+    json!({ "text": escaped(&card.title()), "blocks": blocks, "unfurl_links": false, "unfurl_media": false })
 }
 
 fn button(at: usize, button: &Button) -> Json {

@@ -24,7 +24,8 @@ impl SlackRoom<'_> {
 }
 
 impl Room for SlackRoom<'_> {
-    fn post(&self, place: &Place, card: &Card) -> Result<String, Trouble> {
+    /// `name` is of no use: Slack can't be told that a message is a repeat.
+    fn post(&self, place: &Place, _: &str, card: &Card) -> Result<String, Trouble> {
         take_turn(Kind::Slack, &place.channel);
         let mut body = blocks::message(card);
         body["channel"] = json!(place.channel);
@@ -34,6 +35,10 @@ impl Room for SlackRoom<'_> {
         let posted = self.method("chat.postMessage", &body)?;
         let id = posted["ts"].as_str().ok_or_else(|| Trouble::Unreached("Slack gave no `ts`".to_owned()))?;
         Ok(id.to_owned())
+    }
+
+    fn tells_repeats(&self) -> bool {
+        false
     }
 
     fn edit(&self, place: &Place, message: &str, card: &Card) -> Result<(), Trouble> {

@@ -106,6 +106,11 @@ impl Work<'_> {
         };
         match self.voice.show(self.asked, form).map_err(|trouble| untold(&trouble))? {
             true => Ok(Done::Seen("asked for a reason".to_owned())),
+            // A server that was killed since may have shown it: what it asks for is not left out then.
+            false if self.delivery.tries > 1 => {
+                let said = "nothing was rejected: whether you were asked for a reason is not known";
+                Err(RunsError::new(ErrorKind::Usage, said).hint("if no form is there, press it again"))
+            }
             false => {
                 let caller = crate::surfaces::chat::links::caller(self.runs, &self.asked.speaker)?;
                 let caller = caller.ok_or_else(work::not_a_button)?;
@@ -115,6 +120,7 @@ impl Work<'_> {
     }
 
     pub(super) fn reject_now(&self, change: &Change, reason: &str, caller: &Caller) -> Result<Done, RunsError> {
+        self.no_form();
         let waiting = self.waiting(change, caller)?;
         let taken = self.runs.reject(&waiting, reason)?;
         self.heard(&waiting, taken, "rejected")

@@ -14,11 +14,12 @@ use std::sync::Arc;
 
 use crate::engine::event::Actor;
 use crate::runs::{Caller, Delivery, ErrorKind, RunRow, Runs, RunsError};
-use crate::surfaces::chat::asked::{Asked, Kind, What};
+use crate::surfaces::chat::asked::{Asked, What};
 use crate::surfaces::chat::buttons::{self, Act, Held, Spent};
 use crate::surfaces::chat::card::Card;
 use crate::surfaces::chat::command::{self, Command};
 use crate::surfaces::chat::room::Trouble;
+use crate::surfaces::chat::saying::Saying;
 use crate::surfaces::chat::voice::Voice;
 use crate::surfaces::chat::{hung, links};
 use crate::surfaces::http::Server;
@@ -58,10 +59,11 @@ pub fn work(server: &Arc<Server>, runs: &Arc<Runs>, delivery: &Delivery) -> Resu
         return Ok(format!("{} is no chat of this project any more", asked.speaker.chat.name()));
     };
     let work = Work { server, runs, delivery, asked: &asked, voice: &voice, base };
+    crate::failpoint::hit("chat.heard");
     let (card, said) = match work.through() {
         Ok(Done::Whisper(card)) => (Some(card), "answered".to_owned()),
-        // A deferred reply that never comes is shown as a failure.
-        Ok(Done::Seen(said)) if asked.speaker.chat == Kind::Discord => (Some(Card::new(&said)), said),
+        // An answer that never comes is shown as a failure.
+        Ok(Done::Seen(said)) if voice.waits() => (Some(Card::new(&said)), said),
         Ok(Done::Seen(said)) => (None, said),
         Err(error) if is_ours(&error) && delivery.tries < TRIES_MAX => return Err(error),
         Err(error) => (Some(refusal(&error)), format!("refused: {}", error.message)),
@@ -141,6 +143,9 @@ impl Work<'_> {
     fn pressed(&self, holds: &str, caller: &Caller) -> Result<Done, RunsError> {
         let held = buttons::find(self.runs, holds)?;
         let actor = self.runs.identify(caller)?;
+        if !held.act.may_show_a_form() {
+            self.no_form();
+        }
         match &held.act {
             Act::Plan(start) => self.plan(start, caller),
             Act::Run(start) => self.run(start, caller),
@@ -215,6 +220,16 @@ impl Work<'_> {
                 Err(RunsError::new(ErrorKind::NotFound, said).hint("/rerail runs lists them"))
             }
         }
+    }
+
+    /// Tells everybody in the place, once for this request.
+    fn tell(&self, what: &'static str, card: Card) -> Result<String, Trouble> {
+        self.voice.post_surely(&self.asked.place, &Saying::of(&self.delivery.run.uuid(), what), card)
+    }
+
+    /// From here on it may take long, and no form comes: where a chat waits for either it is told so.
+    fn no_form(&self) {
+        self.unsaid(self.voice.defer(self.asked));
     }
 
     /// Answers the asker before all is done; that it could not be said stops nothing.

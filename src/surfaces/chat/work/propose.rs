@@ -47,6 +47,7 @@ impl Work<'_> {
         confirm: Option<&str>,
         actor: Actor,
     ) -> Result<Done, RunsError> {
+        self.no_form();
         self.spend(button, &actor.id)?;
         crate::failpoint::hit("chat.pressed");
         let consent = |prepared: &Prepared| is_confirmed(prepared, confirm);

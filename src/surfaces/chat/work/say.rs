@@ -53,9 +53,9 @@ impl Work<'_> {
                 }));
             }
         };
-        let said = card.title().to_owned();
+        let said = card.title();
         self.server.beat.tick();
-        match self.voice.post(&self.asked.place, card.clone()) {
+        match self.tell("hold", card.clone()) {
             Ok(_) => Ok(Done::Seen(said)),
             // It is on, whoever sees it.
             Err(trouble) => Ok(Done::Whisper(card.line(&untold(&trouble).message))),
@@ -72,7 +72,7 @@ impl Work<'_> {
             .line(&format!("for {}; it speaks when something changes", actor.id))
             .line(&format!("to end it: /rerail stalk stop {}", stalk.id));
         self.server.beat.tick();
-        self.voice.post(&self.asked.place, card).map_err(|trouble| untold(&trouble))?;
+        self.tell("stalk", card).map_err(|trouble| untold(&trouble))?;
         Ok(Done::Seen(title))
     }
 

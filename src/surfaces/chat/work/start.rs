@@ -12,12 +12,16 @@ use crate::runs::{Began, Caller, ErrorKind, Foreground, Prepared, RunRow, RunsEr
 use crate::script::value::Value;
 use crate::surfaces::chat::asked::Place;
 use crate::surfaces::chat::buttons::{self, Act, Held, LASTS, Then};
-use crate::surfaces::chat::card::{Card, FIELDS_MAX, Field, FieldKind, Form, Style};
+use crate::surfaces::chat::card::{Card, Field, FieldKind, Form, Style};
 use crate::surfaces::chat::command::Start;
+use crate::surfaces::chat::saying::Saying;
 use crate::surfaces::chat::work::{Done, Work, may_press, untold};
 use crate::surfaces::chat::{hung, story};
 use crate::surfaces::http::call::plain_name;
-use crate::transcript::{Line, Marks, Plan, saved};
+use crate::transcript::{Line, Marks, Plan, saved, words};
+
+/// Letters of the hint of a field that also names those that were left out: each chat shows a hundred.
+const HINT_CHARS_MAX: usize = 30;
 
 impl Work<'_> {
     /// Shows the asker what a runbook would do.
@@ -25,6 +29,7 @@ impl Work<'_> {
         if let Some(done) = self.missing(start, Then::Plan, caller)? {
             return Ok(done);
         }
+        self.no_form();
         let (_, card) = self.planned(start, caller)?;
         let until = Timestamp::now() + LASTS;
         let share = buttons::mint(self.runs, Act::Share(start.clone()), &[], until)?;
@@ -36,7 +41,7 @@ impl Work<'_> {
         let actor = self.runs.identify(caller)?;
         let (_, card) = self.planned(start, caller)?;
         let card = card.line(&format!("shared by {}", actor.id));
-        self.voice.post(&self.asked.place, card).map_err(|trouble| untold(&trouble))?;
+        self.tell("share", card).map_err(|trouble| untold(&trouble))?;
         Ok(Done::Seen("shared".to_owned()))
     }
 
@@ -45,6 +50,7 @@ impl Work<'_> {
         if let Some(done) = self.missing(start, Then::Run, caller)? {
             return Ok(done);
         }
+        self.no_form();
         let prepared = self.prepare(start)?;
         let actor = self.runs.identify(caller)?;
         self.runs.may_start(&prepared, &actor)?;
@@ -60,7 +66,8 @@ impl Work<'_> {
         if !self.voice.has_buttons() {
             card = card.line("no button leads back from here: start `rerail serve` with --url");
         }
-        self.voice.post(&self.asked.place, card).map_err(|trouble| untold(&trouble))?;
+        self.tell("plan", card).map_err(|trouble| untold(&trouble))?;
+        crate::failpoint::hit("chat.planned");
         Ok(Done::Seen(format!("{} is planned", start.runbook)))
     }
 
@@ -116,6 +123,7 @@ impl Work<'_> {
         confirm: Option<&str>,
         caller: &Caller,
     ) -> Result<Done, RunsError> {
+        self.no_form();
         let actor = self.runs.identify(caller)?;
         let prepared = self.prepare(start)?;
         self.runs.may_start(&prepared, &actor)?;
@@ -162,8 +170,12 @@ impl Work<'_> {
             Some(message) => message.to_owned(),
             None => {
                 let facts = self.runs.facts(&row)?;
-                match self.voice.post(&place, story::card(&row, &facts, self.base)) {
-                    Ok(message) => message,
+                let saying = Saying::of(&row.run.uuid(), "card");
+                match self.voice.post_surely(&place, &saying, story::card(&row, &facts, self.base)) {
+                    Ok(message) => {
+                        crate::failpoint::hit("chat.carded");
+                        message
+                    }
                     // It runs, whether the chat shows it or not.
                     Err(trouble) => {
                         let said = format!("{} has started; its card was not taken: it {trouble}", story::name(&row));
@@ -230,11 +242,20 @@ impl Work<'_> {
         let who = if actor.person { vec![actor.id] } else { Vec::new() };
         let act = Act::Inputs { start: start.clone(), then };
         let holds = buttons::mint(self.runs, act, &who, Timestamp::now() + LASTS)?;
-        let mut sorted = asked.clone();
-        sorted.sort_by_key(|input| !lacks(input));
-        let fields = sorted.into_iter().take(FIELDS_MAX).map(field).collect();
+        let most = self.voice.fields_max();
+        let lacking: Vec<&str> =
+            asked.iter().filter(|input| lacks(input)).map(|input| input.name.value.as_str()).collect();
+        if lacking.len() > most {
+            let said = format!("{} inputs are missing, and a form has room for {most} here", lacking.len());
+            return Err(typed(said, start, then, &lacking));
+        }
         let submit = if then == Then::Plan { "Plan" } else { "Go on" };
-        let form = Form { title: start.runbook.clone(), submit: submit.to_owned(), holds, fields };
+        let form = Form {
+            title: start.runbook.clone(),
+            submit: submit.to_owned(),
+            holds,
+            fields: fields(&asked, lacks, most),
+        };
         match self.voice.show(self.asked, form) {
             Ok(true) => Ok(Some(Done::Seen("asked for inputs".to_owned()))),
             shown => {
@@ -244,10 +265,7 @@ impl Work<'_> {
                 // The door names all that is missing, and how to give it.
                 let error = self.prepare(start).err();
                 let said = error.map_or_else(|| "inputs are missing".to_owned(), |error| error.message);
-                let word = if then == Then::Plan { "plan" } else { "run" };
-                let names = asked.iter().filter(|input| lacks(input)).map(|input| format!("{}=…", input.name.value));
-                let line = format!("/rerail {word} {} {}", start.runbook, names.collect::<Vec<_>>().join(" "));
-                Err(RunsError::new(ErrorKind::Usage, said).hint(line))
+                Err(typed(said, start, then, &lacking))
             }
         }
     }
@@ -268,6 +286,27 @@ impl Work<'_> {
             Then::Run => self.run(&start, caller),
         }
     }
+}
+
+/// Says how inputs are given without a form, with those that were given already.
+fn typed(said: String, start: &Start, then: Then, lacking: &[&str]) -> RunsError {
+    let word = if then == Then::Plan { "plan" } else { "run" };
+    let names = lacking.iter().map(|name| format!("{name}=…")).collect::<Vec<_>>().join(" ");
+    RunsError::new(ErrorKind::Usage, said).hint(format!("/rerail {word} {} {names}", start.runbook))
+}
+
+/// As many fields as fit, those first that are needed; the last one says which were left out.
+fn fields(asked: &[&Input], lacks: impl Fn(&&Input) -> bool, most: usize) -> Vec<Field> {
+    let mut sorted = asked.to_vec();
+    sorted.sort_by_key(|input| !lacks(input));
+    let left = sorted.split_off(most.min(sorted.len()));
+    let mut fields: Vec<Field> = sorted.into_iter().map(field).collect();
+    if let Some(last) = fields.last_mut().filter(|_| !left.is_empty()) {
+        let names = left.iter().map(|input| input.name.value.as_str()).collect::<Vec<_>>().join(", ");
+        let hint = last.hint.as_deref().map(|hint| words::shorten(hint, HINT_CHARS_MAX)).unwrap_or_default();
+        last.hint = Some(format!("{hint} (no room here, and as they are unless typed: {names})"));
+    }
+    fields
 }
 
 fn field(input: &Input) -> Field {
