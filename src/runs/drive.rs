@@ -278,10 +278,9 @@ impl Runs {
         blobs: Option<PathBuf>,
         vault: &Arc<Vault>,
     ) -> Result<World, RunsError> {
-        let allowed = WorldSettings::of(&ground.root, &ground.settings, Some(target), &self.redactor);
         let vault = Arc::clone(vault);
         let sealed = SealedValues::opened_by(move |sealed| vault.open(sealed));
-        let world = World::new(WorldSettings { blobs, sealed, ..allowed });
+        let world = World::new(WorldSettings { blobs, sealed, ..self.allowed(ground, Some(target)) });
         let unreadable: Vec<String> = secrets_of(program)
             .iter()
             .filter_map(|name| world.learn_secret(name).err())

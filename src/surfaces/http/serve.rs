@@ -80,7 +80,7 @@ impl Server {
         let (beat, pulse) = watch::channel(0_u64);
         let (leaving, _) = watch::channel(false);
         let root = runs.project().root.clone();
-        let runs = Arc::new(runs);
+        let runs = Arc::new(runs.of_server());
         let jobs = Arc::new(Beat::default());
         let told = Arc::clone(&jobs);
         let fleet = Fleet::new(Arc::clone(&runs), move || {
