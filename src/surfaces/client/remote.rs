@@ -395,7 +395,7 @@ impl Door for Remote {
     fn apply(&self, applying: Applying, foreground: Foreground) -> Result<Begun, RunsError> {
         let Applying { asking, way: ApplyWay::There(body), .. } = applying else { return Err(elsewhere()) };
         let body = agreed(body, asking.worst(), asking.place());
-        let json = self.wire.act(&["api", "v1", "plans", "apply"], &body)?.json()?;
+        let json = self.wire.act_with_file(&["api", "v1", "plans", "apply"], &body)?.json()?;
         self.begun(&json, foreground)
     }
 
