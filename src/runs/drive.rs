@@ -398,7 +398,7 @@ pub(super) fn may_drive(
     actor: &Actor,
     decides: Option<&str>,
 ) -> Result<(), RunsError> {
-    let worst = effects.iter().max().copied().unwrap_or(Effect::Pure);
+    let worst = Effect::worst(effects);
     let people = &ground.settings.people;
     within_reach_of_agents(effects, target, actor)?;
     if let Some(what) = decides {

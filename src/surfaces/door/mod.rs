@@ -87,7 +87,7 @@ impl Asking {
 
     /// The greatest effect of all of them.
     pub fn worst(&self) -> Effect {
-        self.effects.iter().max().copied().unwrap_or(Effect::Pure)
+        Effect::worst(&self.effects)
     }
 
     /// What is typed to agree to what destroys something.
