@@ -48,6 +48,16 @@ pub struct Left {
     pub signed: Option<Result<String, String>>,
 }
 
+impl Left {
+    /// Of a run that was left like this; what was signed is asked for only where there is an end to sign: a run that is
+    /// stuck has none yet.
+    pub fn of(run: RunId, facts: Facts, why: Why, signed: impl FnOnce() -> Option<Result<String, String>>) -> Left {
+        let ended = why == Why::Ended && matches!(facts.state(), RunState::Ended(_));
+        let signed = if ended { signed() } else { None };
+        Left { run, facts, why, signed }
+    }
+}
+
 /// What came of a start.
 #[derive(Debug)]
 pub enum Begun {

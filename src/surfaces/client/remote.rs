@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 
 use crate::engine::approvals::Approval;
 use crate::engine::event::{Actor, Decision, Event, Hold};
-use crate::engine::facts::{Facts, RunState};
+use crate::engine::facts::Facts;
 use crate::engine::ids::{RunId, StepPath};
 use crate::runbook::spec::Effect;
 use crate::runs::{
@@ -24,7 +24,7 @@ use crate::surfaces::client::watch::{Hears, Watched, watch};
 use crate::surfaces::client::wire::{Wire, refused, strange};
 use crate::surfaces::door::{
     ApplyWay, Applying, Asking, Compared, Door, Myself, PlanFile, Planned, Ready, Saved, Standing, UndoWay, Undoing,
-    Wanted, Warnings, Way,
+    Wanted, Warnings, Way, elsewhere,
 };
 use crate::surfaces::shapes::fitness::to_checkups;
 use crate::surfaces::shapes::lines::{to_lines, word_of};
@@ -94,6 +94,20 @@ impl Remote {
         }
         let run: RunId = id.parse().map_err(|_| strange("a run has no id"))?;
         Ok(Begun::Left(Box::new(self.show(run, Facts::default(), foreground)?)))
+    }
+
+    /// The signature at the end of a run. None comes in time: the run has ended all the same, and whoever wants it can
+    /// look again.
+    fn signed(&self, run: RunId) -> Option<String> {
+        let began = Instant::now();
+        while began.elapsed() < SIGNED_WITHIN {
+            let json = self.look_at(run, &[], &[]).ok()?;
+            if let Some(line) = json["checkpoint"].as_str() {
+                return Some(line.to_owned());
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        None
     }
 
     /// Shows a run from its next event on; everything before is known.
@@ -520,18 +534,7 @@ impl Door for Remote {
     }
 
     fn left(&self, run: RunId, facts: Facts, why: Why) -> Left {
-        let ended = why == Why::Ended && matches!(facts.state(), RunState::Ended(_));
-        let began = Instant::now();
-        let mut signed = None;
-        while ended && signed.is_none() && began.elapsed() < SIGNED_WITHIN {
-            // The run has ended all the same: whoever wants its signature can look again.
-            let Ok(json) = self.look_at(run, &[], &[]) else { break };
-            signed = json["checkpoint"].as_str().map(|line| Ok(line.to_owned()));
-            if signed.is_none() {
-                std::thread::sleep(LOOK_EVERY);
-            }
-        }
-        Left { run, facts, why, signed }
+        Left::of(run, facts, why, || self.signed(run).map(Ok))
     }
 }
 
@@ -576,11 +579,6 @@ fn body_of(ready: &Ready) -> Result<&Json, RunsError> {
         Way::There { body, .. } => Ok(body),
         Way::Here(_) => Err(elsewhere()),
     }
-}
-
-/// What another door has prepared: no command mixes them.
-fn elsewhere() -> RunsError {
-    RunsError::new(ErrorKind::Internal, "this was prepared at another door; this is a bug")
 }
 
 fn because(reason: Option<String>) -> Json {

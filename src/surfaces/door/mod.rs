@@ -166,6 +166,11 @@ impl Ready {
     }
 }
 
+/// What another door has prepared: no command mixes them.
+pub(in crate::surfaces) fn elsewhere() -> RunsError {
+    RunsError::new(ErrorKind::Internal, "this was prepared at another door; this is a bug")
+}
+
 /// Runs, and what may be done to them. Whoever asks is known to the door.
 ///
 /// Errors are those of the door of the journal: their kinds, words and ways out are the same wherever the runs are.
