@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use crate::binary::kit::{Ledger, Place, answer};
-use crate::client::moving::through;
+use crate::client::kit::through;
 use crate::serve::kit::Served;
 
 /// Writes the same text to many places: its plan says it once for each.
