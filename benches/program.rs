@@ -20,7 +20,8 @@ impl Place {
     pub fn new() -> Place {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("runbooks")).unwrap();
-        std::fs::write(dir.path().join("rerail.yaml"), "version: 1\n").unwrap();
+        // What runs of a server look at listens on this machine.
+        std::fs::write(dir.path().join("rerail.yaml"), "version: 1\negress: { allow: [127.0.0.0/8] }\n").unwrap();
         Place { dir }
     }
 

@@ -83,6 +83,42 @@ impl Foreground {
         let (_, control) = tokio::sync::mpsc::unbounded_channel();
         Foreground { watcher: Box::new(Unwatched), control, attended: false, actor }
     }
+
+    /// The same, with somebody who hears of the events before they are shown.
+    #[must_use]
+    pub fn first_heard_by(self, hear: impl FnMut(&[Event]) + Send + 'static) -> Foreground {
+        let watcher = First { hear, watcher: self.watcher };
+        Foreground { watcher: Box::new(watcher), ..self }
+    }
+}
+
+/// Tells somebody of the events, and then shows everything.
+struct First<F> {
+    hear: F,
+    watcher: Box<dyn Watcher>,
+}
+
+impl<F: FnMut(&[Event]) + Send> Watcher for First<F> {
+    fn events(&mut self, events: &[Event], facts: &Facts) {
+        (self.hear)(events);
+        self.watcher.events(events, facts);
+    }
+
+    fn looked(&mut self, step: &StepPath, result: &Attempt) {
+        self.watcher.looked(step, result);
+    }
+
+    fn waiting(&mut self, waits: &Waits, facts: &Facts) {
+        self.watcher.waiting(waits, facts);
+    }
+
+    fn winding_down(&mut self) {
+        self.watcher.winding_down();
+    }
+
+    fn in_line(&mut self, line: &InLine) {
+        self.watcher.in_line(line);
+    }
 }
 
 /// Shows nothing.

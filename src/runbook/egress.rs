@@ -1,7 +1,8 @@
 //! `egress` of a project and of a target's policy: whether steps may connect to addresses that are not public.
 //!
 //! Plain data: which address a name leads to, and whether it may be connected to, is asked in `steps/egress.rs` at the moment
-//! of connecting. What a project refuses no target lets through.
+//! of connecting. What a project refuses no target lets through. What nobody has written depends on who drives the run: a
+//! person at a terminal looks at private networks, a server that others can ask had better not be a way into them.
 
 use std::fmt;
 // Addresses as data: whoever connects to one is elsewhere.
@@ -21,13 +22,44 @@ pub(super) const EGRESS: Keys = Keys {
     ],
 };
 
-/// What may be connected to beyond public addresses. By default everything that is not refused always.
+/// What may be connected to beyond public addresses. By default whatever is not refused always, but nothing where a server
+/// drives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Egress {
-    /// Whether addresses are refused that are not public.
-    pub deny_private: bool,
+    /// Whether addresses are refused that are not public; if nobody says, servers refuse them and terminals don't.
+    pub deny_private: Option<bool>,
     /// Those that are let through all the same.
     pub allow: Vec<Network>,
+}
+
+/// Who drives a run at this moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DrivenBy {
+    /// A process of the person who asked for it.
+    #[default]
+    Terminal,
+    /// `rerail serve`, for whoever it lets in.
+    Server,
+}
+
+impl Egress {
+    /// Whether addresses that are not public are refused to runs driven so.
+    pub fn refuses_private(&self, by: DrivenBy) -> bool {
+        self.deny_private.unwrap_or(by == DrivenBy::Server)
+    }
+
+    /// What is connected to beyond nothing at all, for people: `public addresses and 10.1.0.0/16`.
+    pub fn reaches(&self, by: DrivenBy) -> String {
+        if !self.refuses_private(by) {
+            return "any address".to_owned();
+        }
+        let allow: Vec<String> = self.allow.iter().map(ToString::to_string).collect();
+        match allow.split_last() {
+            None => "public addresses alone".to_owned(),
+            Some((last, [])) => format!("public addresses and {last}"),
+            Some((last, rest)) => format!("public addresses, {} and {last}", rest.join(", ")),
+        }
+    }
 }
 
 /// `10.1.0.0/16`, or a single address.
@@ -86,7 +118,11 @@ impl FromStr for Network {
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.base, self.bits)
+        let all = if self.base.is_ipv4() { 32 } else { 128 };
+        match self.bits == all {
+            true => self.base.fmt(f),
+            false => write!(f, "{}/{}", self.base, self.bits),
+        }
     }
 }
 
@@ -98,17 +134,38 @@ fn network_fault(text: &str) -> Option<String> {
 /// Reads `egress`.
 pub(super) fn read(reader: &mut Reader, node: &Node) -> Egress {
     let Some(fields) = reader.fields(node, &EGRESS) else { return Egress::default() };
-    let deny = reader.required(&fields, "deny_private").and_then(|node| reader.boolean(node, "`deny_private`"));
+    let deny = fields.get("deny_private").and_then(|node| reader.boolean(node, "`deny_private`"));
     let allow = fields.get("allow").map(|node| reader.names(node, "`allow`", network_fault)).unwrap_or_default();
-    Egress {
-        deny_private: deny.unwrap_or(false),
-        allow: allow.into_iter().filter_map(|network| network.value.parse().ok()).collect(),
-    }
+    Egress { deny_private: deny, allow: allow.into_iter().filter_map(|network| network.value.parse().ok()).collect() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nobody_has_written_is_refused_in_servers_and_open_in_terminals() {
+        let rule = |deny_private, allow: &[&str]| Egress {
+            deny_private,
+            allow: allow.iter().map(|network| network.parse().unwrap()).collect(),
+        };
+        for (rule, terminal, server) in [
+            (rule(None, &[]), "any address", "public addresses alone"),
+            (rule(None, &["10.1.0.0/16"]), "any address", "public addresses and 10.1.0.0/16"),
+            (rule(Some(false), &["10.1.0.0/16"]), "any address", "any address"),
+            (rule(Some(true), &[]), "public addresses alone", "public addresses alone"),
+            (
+                rule(Some(true), &["10.1.2.3", "::1/128", "fd12::/16"]),
+                "public addresses, 10.1.2.3, ::1 and fd12::/16",
+                "public addresses, 10.1.2.3, ::1 and fd12::/16",
+            ),
+        ] {
+            assert_eq!(
+                (rule.reaches(DrivenBy::Terminal).as_str(), rule.reaches(DrivenBy::Server).as_str()),
+                (terminal, server)
+            );
+        }
+    }
 
     #[test]
     fn a_network_has_the_addresses_that_begin_like_it() {

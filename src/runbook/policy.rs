@@ -60,7 +60,7 @@ pub struct Policy {
     /// What triggers that say `auto` may start by themselves; without it nothing that changes anything.
     pub auto: Option<Auto>,
     /// What steps of these runs may connect to, beside what the project says.
-    pub egress: Egress,
+    pub egress: Option<Egress>,
 }
 
 /// `auto` of a policy.
@@ -74,7 +74,7 @@ pub struct Auto {
 
 impl Default for Policy {
     fn default() -> Self {
-        Policy { floors: Floors::default(), agents_max: Effect::Read, auto: None, egress: Egress::default() }
+        Policy { floors: Floors::default(), agents_max: Effect::Read, auto: None, egress: None }
     }
 }
 
@@ -112,7 +112,7 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> Policy {
         policy.agents_max = reader.word(node, "effect", &EFFECTS).unwrap_or(Effect::Read);
     }
     policy.auto = fields.get("auto").and_then(|node| auto(reader, node));
-    policy.egress = fields.get("egress").map(|node| egress::read(reader, node)).unwrap_or_default();
+    policy.egress = fields.get("egress").map(|node| egress::read(reader, node));
     policy
 }
 

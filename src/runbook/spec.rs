@@ -35,6 +35,11 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// The greatest of these; none of them does nothing.
+    pub fn worst(effects: &[Effect]) -> Effect {
+        effects.iter().max().copied().unwrap_or(Effect::Pure)
+    }
+
     /// Whether a dry-run must not perform it and a crash leaves it in doubt.
     pub fn changes_the_world(self) -> bool {
         self >= Effect::Notify

@@ -230,7 +230,7 @@ impl Runs {
 /// # Errors
 /// [`ErrorKind::NotAllowed`] with the way out.
 pub(super) fn within_reach_of_agents(effects: &[Effect], target: &Target, actor: &Actor) -> Result<(), RunsError> {
-    let worst = effects.iter().max().copied().unwrap_or(Effect::Pure);
+    let worst = Effect::worst(effects);
     if !actor.is_agent() || worst <= target.policy.agents_max {
         return Ok(());
     }

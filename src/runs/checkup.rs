@@ -10,12 +10,13 @@ use crate::drivers::clock::now;
 use crate::engine::event::Hold;
 use crate::journal::{Health, LastHold, Store, disk};
 use crate::project::Origin;
+use crate::runbook::egress::DrivenBy;
 use crate::runbook::mail::Mail;
 use crate::runbook::problem::has_errors;
 use crate::runbook::settings::{SecretSource, Target};
 use crate::runs::error::RunsError;
 use crate::runs::{RunFilter, Runs};
-use crate::steps::world::{World, WorldSettings};
+use crate::steps::world::World;
 
 /// Days after which a runbook that nobody looked at is doubted: a quarter of a year.
 const REVIEW_DAYS_MAX: i64 = 90;
@@ -70,7 +71,8 @@ impl Runs {
     /// If there is no such target, or it can't be read.
     pub fn checkup(&self, target: Option<&str>) -> Result<Vec<Checkup>, RunsError> {
         let mut seen = vec![self.project_checkup(), self.files_checkup()?];
-        seen.extend(self.allowed());
+        seen.push(self.egress());
+        seen.extend(self.touches());
         seen.extend(self.journal_checkup());
         seen.extend(self.reviews(now()));
         let target = target.map(|name| self.project().target(name)).transpose()?;
@@ -103,8 +105,28 @@ impl Runs {
         })
     }
 
+    /// What steps connect to, and whether that depends on who drives.
+    fn egress(&self) -> Checkup {
+        let egress = &self.project().settings.egress;
+        let says = |by| egress.reaches(by);
+        Checkup::new(
+            "egress",
+            Fitness::Well,
+            match egress.deny_private {
+                Some(_) => format!("steps connect to {}", says(DrivenBy::Terminal)),
+                None => {
+                    format!(
+                        "runs of a server connect to {}, those of a terminal to {}",
+                        says(DrivenBy::Server),
+                        says(DrivenBy::Terminal)
+                    )
+                }
+            },
+        )
+    }
+
     /// What runs may touch on this machine.
-    fn allowed(&self) -> Vec<Checkup> {
+    fn touches(&self) -> Vec<Checkup> {
         let project = self.project();
         let mut seen = Vec::new();
         if !project.settings.env.is_empty() {
@@ -242,7 +264,7 @@ impl Runs {
             let says = format!("`{ca}` is not a file");
             seen.push(Checkup::new("ca", Fitness::Broken, says).hint("PEM certificates are read from there"));
         }
-        let world = World::new(WorldSettings::of(&ground.root, &ground.settings, Some(target), &self.redactor));
+        let world = World::new(self.allowed(&ground, Some(target)));
         for (secret, source) in &target.secrets {
             seen.push(match world.learn_secret(secret) {
                 Err(failure) => Checkup::new(secret, Fitness::Broken, failure.message),

@@ -48,6 +48,16 @@ pub struct Left {
     pub signed: Option<Result<String, String>>,
 }
 
+impl Left {
+    /// Of a run that was left like this; what was signed is asked for only where there is an end to sign: a run that is
+    /// stuck has none yet.
+    pub fn of(run: RunId, facts: Facts, why: Why, signed: impl FnOnce() -> Option<Result<String, String>>) -> Left {
+        let ended = why == Why::Ended && matches!(facts.state(), RunState::Ended(_));
+        let signed = if ended { signed() } else { None };
+        Left { run, facts, why, signed }
+    }
+}
+
 /// What came of a start.
 #[derive(Debug)]
 pub enum Begun {
@@ -278,10 +288,9 @@ impl Runs {
         blobs: Option<PathBuf>,
         vault: &Arc<Vault>,
     ) -> Result<World, RunsError> {
-        let allowed = WorldSettings::of(&ground.root, &ground.settings, Some(target), &self.redactor);
         let vault = Arc::clone(vault);
         let sealed = SealedValues::opened_by(move |sealed| vault.open(sealed));
-        let world = World::new(WorldSettings { blobs, sealed, ..allowed });
+        let world = World::new(WorldSettings { blobs, sealed, ..self.allowed(ground, Some(target)) });
         let unreadable: Vec<String> = secrets_of(program)
             .iter()
             .filter_map(|name| world.learn_secret(name).err())
@@ -399,7 +408,7 @@ pub(super) fn may_drive(
     actor: &Actor,
     decides: Option<&str>,
 ) -> Result<(), RunsError> {
-    let worst = effects.iter().max().copied().unwrap_or(Effect::Pure);
+    let worst = Effect::worst(effects);
     let people = &ground.settings.people;
     within_reach_of_agents(effects, target, actor)?;
     if let Some(what) = decides {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::drivers::clock::now;
 use crate::drivers::watch::Why;
 use crate::engine::event::Actor;
-use crate::engine::facts::{Facts, RunState};
+use crate::engine::facts::Facts;
 use crate::engine::ids::RunId;
 use crate::journal::{Checkpoint, Filter, Pruner, Report, RunRow, Store, Swept, Tombstone, verify_against};
 use crate::runs::Runs;
@@ -73,14 +73,14 @@ impl Runs {
 
     /// Where a run was left, with what was signed at its end.
     pub fn left(&self, run: RunId, facts: Facts, why: Why) -> Left {
-        // A stuck run has not ended: its end is signed when it does.
-        let ended = why == Why::Ended && matches!(facts.state(), RunState::Ended(_));
-        let signed = ended.then(|| match self.signed(run) {
-            Ok(Some(line)) => Ok(line.to_string()),
-            Ok(None) => Err(self.key().err().map_or_else(|| "nobody signed it".to_owned(), |error| error.to_string())),
-            Err(error) => Err(error.to_string()),
-        });
-        Left { run, facts, why, signed }
+        let unsigned = || self.key().err().map_or_else(|| "nobody signed it".to_owned(), |error| error.to_string());
+        Left::of(run, facts, why, || {
+            Some(match self.signed(run) {
+                Ok(Some(line)) => Ok(line.to_string()),
+                Ok(None) => Err(unsigned()),
+                Err(error) => Err(error.to_string()),
+            })
+        })
     }
 
     /// The runs of a choice, newest first; those that have not ended are refused if they were named.

@@ -9,9 +9,10 @@ use crate::drivers::roster::Roster;
 use crate::engine::event::RunStarted;
 use crate::project::{Project, ProjectError};
 use crate::runbook::program::FileKind;
-use crate::runbook::settings::Settings;
+use crate::runbook::settings::{Settings, Target};
 use crate::runs::Runs;
 use crate::runs::error::{ErrorKind, RunsError};
+use crate::steps::world::WorldSettings;
 
 /// A run's directory with what is allowed there now.
 pub(super) struct Ground {
@@ -54,6 +55,12 @@ impl Runs {
         };
         let root = self.project().root.clone().map_or_else(here, Ok)?;
         Ok(Ground { root, has_project: self.project().root.is_some(), settings: self.project().settings.clone() })
+    }
+
+    /// What steps driven from here are allowed to use there.
+    pub(super) fn allowed(&self, ground: &Ground, target: Option<&Target>) -> WorldSettings {
+        let settings = WorldSettings::of(&ground.root, &ground.settings, target, &self.redactor);
+        WorldSettings { driven_by: self.driven_by, ..settings }
     }
 
     /// For a run that was started somewhere.

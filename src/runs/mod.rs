@@ -84,6 +84,7 @@ pub use undo::PreparedUndo;
 use crate::journal::Store;
 use crate::project::Project;
 use crate::redact::Redactor;
+use crate::runbook::egress::DrivenBy;
 
 /// Runs of one store, and the runbooks of one project.
 pub struct Runs {
@@ -91,13 +92,14 @@ pub struct Runs {
     project: Project,
     redactor: Redactor,
     store: OnceLock<Store>,
+    driven_by: DrivenBy,
 }
 
 impl Runs {
     /// Names the store and the project; touches no file yet. `redactor` is the one at the surface's own
     /// doors: it learns the secrets of every run that is driven from here.
     pub fn open(state_dir: PathBuf, project: Project, redactor: Redactor) -> Runs {
-        Runs { state_dir, project, redactor, store: OnceLock::new() }
+        Runs { state_dir, project, redactor, store: OnceLock::new(), driven_by: DrivenBy::Terminal }
     }
 
     /// A door to a store that is there, only to look through: nothing is created or written, and every write is
@@ -116,7 +118,19 @@ impl Runs {
     /// If the journal can't be opened.
     pub fn with(&self, project: Project) -> Result<Runs, RunsError> {
         let store = self.store()?.clone();
-        Ok(Runs { store: OnceLock::from(store), ..Runs::open(self.state_dir.clone(), project, self.redactor.clone()) })
+        let open = Runs::open(self.state_dir.clone(), project, self.redactor.clone());
+        Ok(Runs { store: OnceLock::from(store), driven_by: self.driven_by, ..open })
+    }
+
+    /// The same door in a server: what runs driven from here may connect to is the server's business then.
+    #[must_use]
+    pub fn of_server(self) -> Runs {
+        Runs { driven_by: DrivenBy::Server, ..self }
+    }
+
+    /// What runs driven from here connect to, in words.
+    pub fn reaches(&self) -> String {
+        self.project.settings.egress.reaches(self.driven_by)
     }
 
     /// The redactor at the doors: it knows the secrets of every run that is driven from here.

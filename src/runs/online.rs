@@ -12,7 +12,7 @@ use crate::runs::checkup::{Checkup, Fitness};
 use crate::runs::drive::on_event_loop;
 use crate::runs::error::{ErrorKind, RunsError};
 use crate::script::value::{Map, Value};
-use crate::steps::world::{World, WorldSettings};
+use crate::steps::world::World;
 use crate::steps::{Primitive, catalog};
 
 /// Places that are looked at; a target names a few, and each is a connection.
@@ -52,7 +52,7 @@ impl Runs {
             let says = format!("target {name} names {} hosts, at most {PLACES_MAX} are looked at", places.len());
             return Err(RunsError::new(ErrorKind::Usage, says));
         }
-        let world = World::new(WorldSettings::of(&ground.root, &ground.settings, Some(&target), &self.redactor));
+        let world = World::new(self.allowed(&ground, Some(&target)));
         on_event_loop(async move {
             let mut looks = JoinSet::new();
             for place in places {

@@ -58,7 +58,7 @@ pub struct Prepared {
 impl Prepared {
     /// The greatest effect it may have.
     pub fn worst(&self) -> Effect {
-        self.effects.iter().max().copied().unwrap_or(Effect::Pure)
+        Effect::worst(&self.effects)
     }
 
     /// What is typed to agree to what destroys something: the target, or the runbook if there is none.

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use url::Host;
 
 use crate::engine::outcome::{Failure, FailureKind};
-use crate::runbook::egress::Egress as Rule;
+use crate::runbook::egress::{DrivenBy, Egress as Rule, Network};
 
 /// Addresses of cloud metadata services outside the link-local range: they hand credentials of the
 /// machine to whoever asks.
@@ -30,20 +30,32 @@ const METADATA: [IpAddr; 5] = [
 pub(super) struct Egress {
     /// Host patterns; empty = every host.
     allow_hosts: Vec<String>,
-    /// What project and target say of addresses that are not public: all of these have to let one through.
-    rules: Vec<Rule>,
+    /// Who refuses addresses that are not public, and what they let through: all of these have to.
+    refusals: Vec<(By, Vec<Network>)>,
+}
+
+/// Who refuses an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    /// The server that drives, because nobody has written anything.
+    Server,
+    Project,
+    Target,
 }
 
 impl Egress {
     /// Narrowed to `allow_hosts`, unless that is empty.
     pub(super) fn new(allow_hosts: Vec<String>) -> Egress {
-        Egress { allow_hosts, rules: Vec::new() }
+        Egress { allow_hosts, refusals: Vec::new() }
     }
 
-    /// The same under these rules as well.
-    pub(super) fn under(mut self, rules: impl IntoIterator<Item = Rule>) -> Egress {
-        self.rules.extend(rules.into_iter().filter(|rule| rule.deny_private));
-        self
+    /// The same under what project and target say for runs that are driven so.
+    pub(super) fn under(self, project: &Rule, target: Option<&Rule>, driven_by: DrivenBy) -> Egress {
+        let unsaid = project.deny_private.is_none();
+        let rules = [(if unsaid { By::Server } else { By::Project }, Some(project)), (By::Target, target)];
+        let refusals = rules.into_iter().filter_map(|(by, rule)| Some((by, rule?)));
+        let refusals = refusals.filter(|(_, rule)| rule.refuses_private(driven_by));
+        Egress { refusals: refusals.map(|(by, rule)| (by, rule.allow.clone())).collect(), ..self }
     }
 
     /// Checks an address that `host` stands for. Asked of the address that is connected to, each time anew.
@@ -53,12 +65,26 @@ impl Egress {
         if let Some(what) = forbidden(address) {
             return Err(policy(format!("{subject} is {what}, never connected to")));
         }
-        let lets_through = |rule: &Rule| rule.allow.iter().any(|network| network.has(address));
-        if is_public(address) || self.rules.iter().all(lets_through) {
-            return Ok(());
-        }
-        let way = "`egress` of the project or of the target's `policy` says so: what is meant stands under its `allow`";
-        Err(policy(format!("{subject} is not a public address, and these are refused here ({way})")))
+        let refuses = |allow: &[Network]| !allow.iter().any(|network| network.has(address));
+        let by = self.refusals.iter().find(|(_, allow)| refuses(allow)).map(|(by, _)| by);
+        let Some(by) = by.filter(|_| !is_public(address)) else { return Ok(()) };
+        // As it would be written down: what stands for an address of IPv4 is listed as that.
+        let listed = address.to_canonical();
+        let why = match by {
+            By::Server => format!(
+                "and runs of a server connect to no other; if this one is meant, list it in rerail.yaml: \
+                 `egress: {{ allow: [\"{listed}\"] }}`"
+            ),
+            By::Project => {
+                format!("and `egress` in rerail.yaml refuses these; if this one is meant, list {listed} in its `allow`")
+            }
+            By::Target => {
+                format!(
+                    "and `policy.egress` of the target refuses these; if this one is meant, list {listed} in its `allow`"
+                )
+            }
+        };
+        Err(policy(format!("{subject} is not a public address, {why}")))
     }
 
     /// Checks a host before it is resolved.
@@ -216,13 +242,44 @@ mod tests {
         }
     }
 
+    fn rule(deny_private: Option<bool>, allow: &[&str]) -> Rule {
+        Rule { deny_private, allow: allow.iter().map(|network| network.parse().unwrap()).collect() }
+    }
+
+    #[test]
+    fn a_server_refuses_what_a_terminal_connects_to_until_the_project_lists_it_or_lets_all_through() {
+        let refused = |project: &Rule, target: Option<&Rule>, by: DrivenBy, host: &str| {
+            let egress = Egress::default().under(project, target, by);
+            egress.check_host(&read_host(host).unwrap()).err().map(|failure| failure.message)
+        };
+        let (unsaid, listed) = (rule(None, &[]), rule(None, &["10.1.0.0/16"]));
+        assert_eq!(refused(&unsaid, None, DrivenBy::Terminal, "10.1.2.3"), None);
+        assert_eq!(refused(&unsaid, None, DrivenBy::Server, "8.8.8.8"), None);
+        assert_eq!(refused(&listed, None, DrivenBy::Server, "10.1.2.3"), None);
+        assert_eq!(refused(&rule(Some(false), &[]), None, DrivenBy::Server, "10.1.2.3"), None);
+        for project in [&unsaid, &listed] {
+            let said = refused(project, None, DrivenBy::Server, "[::ffff:10.2.0.1]").unwrap();
+            assert!(
+                said.contains("runs of a server") && said.contains("`egress: { allow: [\"10.2.0.1\"] }`"),
+                "{said}"
+            );
+        }
+        // A target that says as much narrows what a server may; it opens nothing.
+        let said = refused(&listed, Some(&unsaid), DrivenBy::Server, "10.1.2.3").unwrap();
+        assert!(said.contains("`policy.egress` of the target"), "{said}");
+        assert!(refused(&unsaid, Some(&listed), DrivenBy::Server, "10.1.2.3").is_some());
+        assert!(refused(&unsaid, Some(&rule(Some(false), &[])), DrivenBy::Server, "10.1.2.3").is_some());
+        assert_eq!(refused(&listed, Some(&unsaid), DrivenBy::Terminal, "10.1.2.3"), None);
+        let said = refused(&rule(Some(true), &[]), None, DrivenBy::Server, "::1").unwrap();
+        assert!(said.contains("`egress` in rerail.yaml") && said.contains("list ::1"), "{said}");
+        let said = refused(&rule(Some(false), &[]), None, DrivenBy::Server, "169.254.169.254").unwrap();
+        assert!(said.contains("never connected to"), "{said}");
+    }
+
     #[test]
     fn where_private_addresses_are_refused_no_spelling_of_one_passes_but_what_is_allowed() {
-        let rule = |allow: &[&str]| Rule {
-            deny_private: true,
-            allow: allow.iter().map(|network| network.parse().unwrap()).collect(),
-        };
-        let closed = Egress::default().under([rule(&[])]);
+        let rule = |allow: &[&str]| rule(Some(true), allow);
+        let closed = Egress::default().under(&rule(&[]), None, DrivenBy::Terminal);
         for host in [
             "127.0.0.1",
             "127.1",
@@ -272,7 +329,8 @@ mod tests {
         {
             assert!(closed.check_host(&read_host(host).unwrap()).is_ok(), "{host}");
         }
-        let some = Egress::default().under([rule(&["10.1.0.0/16", "127.0.0.1"])]);
+        let some = rule(&["10.1.0.0/16", "127.0.0.1"]);
+        let alone = Egress::default().under(&some, None, DrivenBy::Terminal);
         for (host, passes) in [
             ("10.1.2.3", true),
             ("[::ffff:10.1.2.3]", true),
@@ -280,15 +338,15 @@ mod tests {
             ("127.0.0.2", false),
             ("10.2.0.1", false),
         ] {
-            assert_eq!(some.check_host(&read_host(host).unwrap()).is_ok(), passes, "{host}");
+            assert_eq!(alone.check_host(&read_host(host).unwrap()).is_ok(), passes, "{host}");
         }
         // What the project refuses the target can't let through, and the other way round.
-        let both = some.under([rule(&["10.0.0.0/8"])]);
+        let both = Egress::default().under(&some, Some(&rule(&["10.0.0.0/8"])), DrivenBy::Terminal);
         for (host, passes) in [("10.1.2.3", true), ("10.2.0.1", false), ("127.0.0.1", false)] {
             assert_eq!(both.check_host(&read_host(host).unwrap()).is_ok(), passes, "{host}");
         }
         // Never, whatever is allowed; and a rule that is off is none.
-        let open = Egress::default().under([rule(&["0.0.0.0/0", "::/0"]), Rule::default()]);
+        let open = Egress::default().under(&rule(&["0.0.0.0/0", "::/0"]), None, DrivenBy::Server);
         assert!(open.check_host(&read_host("169.254.169.254").unwrap()).is_err());
         assert!(open.check_host(&read_host("10.0.0.1").unwrap()).is_ok());
     }

@@ -16,7 +16,7 @@ use url::{Host, Url};
 use crate::engine::ids::StepPath;
 use crate::engine::outcome::{Failure, FailureKind};
 use crate::redact::Redactor;
-use crate::runbook::egress::Egress as Rule;
+use crate::runbook::egress::{DrivenBy, Egress as Rule};
 use crate::runbook::settings::{SecretSource, Settings, Target};
 use crate::script::secret::{Leaf, Part, Sealed, SecretText};
 use crate::script::value::{Map, Value};
@@ -42,7 +42,9 @@ pub struct WorldSettings {
     /// The target's host patterns; empty = every host.
     pub allow_hosts: Vec<String>,
     /// What the target says of addresses that are not public, beside what the project says.
-    pub egress: Rule,
+    pub egress: Option<Rule>,
+    /// Who drives: it counts where neither of them says anything.
+    pub driven_by: DrivenBy,
     /// The target's host patterns of those who are told which span a request is; empty = nobody.
     pub trace_hosts: Vec<String>,
     /// The target's file of PEM certificates to trust as well.
@@ -65,7 +67,8 @@ impl WorldSettings {
             settings: settings.clone(),
             secrets: target.map(|target| target.secrets.clone()).unwrap_or_default(),
             allow_hosts: target.map(|target| target.allow_hosts.clone()).unwrap_or_default(),
-            egress: target.map(|target| target.policy.egress.clone()).unwrap_or_default(),
+            egress: target.and_then(|target| target.policy.egress.clone()),
+            driven_by: DrivenBy::default(),
             trace_hosts: target.map(|target| target.trace_hosts.clone()).unwrap_or_default(),
             ca: target.and_then(|target| target.ca.clone()),
             name_servers: Vec::new(),
@@ -143,8 +146,8 @@ pub(super) struct Shared {
 impl World {
     /// A world without deadline, whose gate is shut: no write passes before [`World::gated`].
     pub fn new(settings: WorldSettings) -> World {
-        let rules = [settings.settings.egress.clone(), settings.egress];
-        let egress = Egress::new(settings.allow_hosts).under(rules);
+        let (project, target) = (&settings.settings.egress, settings.egress.as_ref());
+        let egress = Egress::new(settings.allow_hosts).under(project, target, settings.driven_by);
         let names = Arc::new(Names::new(settings.name_servers, egress.clone()));
         let shared = Shared {
             egress,

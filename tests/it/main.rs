@@ -31,6 +31,7 @@ mod groups;
 mod hold;
 mod house;
 mod incidents;
+mod installed;
 mod journal;
 mod layering;
 mod leaks;

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
 
-use crate::binary::kit::{Ledger, Living, Place, answer, until};
+use crate::binary::kit::{Ledger, Place, answer, until};
 use crate::chat::standin::{Post, Slack, text_of};
+use crate::client::kit::Elsewhere;
 use crate::client::tls::Files;
 use crate::serve::kit::{Served, Team, soon};
 use crate::web::chrome::{Chrome, ENTER};
@@ -23,27 +24,6 @@ steps:
   - { id: well, uses: http.probe, with: { url: '${{ inputs.base }}/health' } }
 outputs: { status: '${{ steps.well.outputs.status }}' }
 ";
-
-/// Somebody at another machine, with nothing but an address and a token.
-struct Elsewhere {
-    place: Place,
-    server: String,
-}
-
-impl Elsewhere {
-    fn of(server: &Served, token: &str) -> Elsewhere {
-        let place = Place::new();
-        let file = place.beside("token");
-        std::fs::write(&file, token).unwrap();
-        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-        let place = place.env("RERAIL_TOKEN_FILE", file.to_str().unwrap());
-        Elsewhere { place, server: format!("http://127.0.0.1:{}", server.port) }
-    }
-
-    fn begins(&self, args: &[&str]) -> Living {
-        Living::start(&self.place, &[args, &["--server", &self.server]].concat())
-    }
-}
 
 /// What happened where, in its order.
 #[derive(Default)]

@@ -332,11 +332,15 @@ pub(super) const EGRESS: Definition = Definition {
     name: "egress",
     doc: "Whether steps may connect to addresses that are not public: private and local networks, this machine.",
     keys: &egress::EGRESS,
-    required: &["deny_private"],
+    required: &[],
     one_of: &[],
     needs: &[],
     rows: &[
-        row("deny_private", Form::Bool, "Refuse addresses that are not public."),
+        row(
+            "deny_private",
+            Form::Bool,
+            "Whether addresses that are not public are refused; without it servers refuse them, terminals don't.",
+        ),
         row("allow", Form::Texts, "Addresses and networks that are let through all the same, such as 10.1.0.0/16."),
     ],
 };

@@ -4,12 +4,9 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use crate::engine::event::{Decision, Event};
-use crate::engine::facts::Facts;
+use crate::engine::event::Decision;
 use crate::engine::ids::StepPath;
-use crate::engine::machine::Waits;
-use crate::engine::outcome::Attempt;
-use crate::runs::{Begun, DecideRequest, Foreground, InLine, Watcher};
+use crate::runs::{Begun, DecideRequest, Foreground};
 use crate::script::value::{Map, Value};
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
@@ -73,50 +70,19 @@ pub fn resume(session: &Session, args: ResumeArgs) -> Result<Exit, CliError> {
     let said = session.ui.human().then(|| door.facts(&run)).transpose()?.map(|facts| summary::resuming(&facts));
     let actor = door.actor_on(&run)?;
     foreground::drive(session, door.as_ref(), actor, |foreground| {
-        let foreground = Announced::before(Arc::clone(&session.ui), said, foreground);
+        let foreground = announced(Arc::clone(&session.ui), said, foreground);
         let left = door.resume(&run, decisions, args.reason.clone(), foreground)?;
         Ok(Begun::Left(Box::new(left)))
     })
 }
 
-/// Says what is not repeated once the run is ours: before that it may be refused.
-pub struct Announced {
-    ui: Arc<Ui>,
-    said: Option<Line>,
-    watcher: Box<dyn Watcher>,
-}
-
-impl Announced {
-    /// Says this before the first events of a run that is taken up.
-    pub fn before(ui: Arc<Ui>, said: Option<Line>, foreground: Foreground) -> Foreground {
-        let watcher = Box::new(Announced { ui, said, watcher: foreground.watcher });
-        Foreground { watcher, ..foreground }
-    }
-}
-
-impl Watcher for Announced {
-    fn events(&mut self, events: &[Event], facts: &Facts) {
-        if let Some(said) = self.said.take() {
-            self.ui.progress(&said);
+/// Says this before the first events of a run that is taken up: until it is ours that may be refused.
+pub fn announced(ui: Arc<Ui>, mut said: Option<Line>, foreground: Foreground) -> Foreground {
+    foreground.first_heard_by(move |_| {
+        if let Some(said) = said.take() {
+            ui.progress(&said);
         }
-        self.watcher.events(events, facts);
-    }
-
-    fn looked(&mut self, step: &StepPath, result: &Attempt) {
-        self.watcher.looked(step, result);
-    }
-
-    fn waiting(&mut self, waits: &Waits, facts: &Facts) {
-        self.watcher.waiting(waits, facts);
-    }
-
-    fn winding_down(&mut self) {
-        self.watcher.winding_down();
-    }
-
-    fn in_line(&mut self, line: &InLine) {
-        self.watcher.in_line(line);
-    }
+    })
 }
 
 /// JSON where it is JSON, else text as typed.

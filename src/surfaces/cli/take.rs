@@ -9,7 +9,7 @@ use crate::surfaces::cli::consent::Consent;
 use crate::surfaces::cli::error::CliError;
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::cli::foreground;
-use crate::surfaces::cli::resume::Announced;
+use crate::surfaces::cli::resume::announced;
 use crate::surfaces::cli::session::Session;
 use crate::transcript::{Line, Tone, line, summary};
 
@@ -51,7 +51,7 @@ pub fn take(session: &Session, args: TakeArgs) -> Result<Exit, CliError> {
     }
     let said = ui.human().then(|| summary::resuming(&handover.facts));
     foreground::drive(session, door.as_ref(), actor, |foreground| {
-        let foreground = Announced::before(Arc::clone(ui), said, foreground);
+        let foreground = announced(Arc::clone(ui), said, foreground);
         Ok(Begun::Left(Box::new(door.take(&run, args.reason, foreground)?)))
     })
 }

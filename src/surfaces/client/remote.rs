@@ -6,25 +6,26 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
-use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 
 use crate::engine::approvals::Approval;
-use crate::engine::event::{Actor, Decision, Event, Hold};
-use crate::engine::facts::{Facts, RunState};
+use crate::engine::event::{Actor, Event, Hold};
+use crate::engine::facts::Facts;
 use crate::engine::ids::{RunId, StepPath};
-use crate::runbook::spec::Effect;
 use crate::runs::{
     Begun, Checkpoint, Checkup, DecideRequest, Delivered, ErrorKind, Fitness, Followed, Foreground, Handover, LastHold,
-    Left, RunRow, RunsError, StartRequest, Status, Taken, Waiting, Watcher, Why,
+    Left, RunRow, RunsError, StartRequest, Taken, Waiting, Watcher, Why,
 };
-use crate::script::value::Value;
 use crate::surfaces::cli::exit::Exit;
+use crate::surfaces::client::answers::{
+    asking, events, last_hold, myself, read, row, somebody, standing, taken, text, texts,
+};
+use crate::surfaces::client::asks::{agreed, answer, because, body_of, go_on, named, start, telling_of, word};
 use crate::surfaces::client::watch::{Hears, Watched, watch};
 use crate::surfaces::client::wire::{Wire, refused, strange};
 use crate::surfaces::door::{
-    ApplyWay, Applying, Asking, Compared, Door, Myself, PlanFile, Planned, Ready, Saved, Standing, UndoWay, Undoing,
-    Wanted, Warnings, Way,
+    ApplyWay, Applying, Compared, Door, Myself, PlanFile, Planned, Ready, Saved, Standing, UndoWay, Undoing, Wanted,
+    Warnings, Way, elsewhere,
 };
 use crate::surfaces::shapes::fitness::to_checkups;
 use crate::surfaces::shapes::lines::{to_lines, word_of};
@@ -96,6 +97,20 @@ impl Remote {
         Ok(Begun::Left(Box::new(self.show(run, Facts::default(), foreground)?)))
     }
 
+    /// The signature at the end of a run. None comes in time: the run has ended all the same, and whoever wants it can
+    /// look again.
+    fn signed(&self, run: RunId) -> Option<String> {
+        let began = Instant::now();
+        while began.elapsed() < SIGNED_WITHIN {
+            let json = self.look_at(run, &[], &[]).ok()?;
+            if let Some(line) = json["checkpoint"].as_str() {
+                return Some(line.to_owned());
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        None
+    }
+
     /// Shows a run from its next event on; everything before is known.
     fn show(&self, run: RunId, mut facts: Facts, mut foreground: Foreground) -> Result<Left, RunsError> {
         let myself = self.myself()?;
@@ -111,16 +126,7 @@ impl Remote {
 
 impl Door for Remote {
     fn myself(&self) -> Result<Myself, RunsError> {
-        let json = self.look(&["whoami"], &[])?;
-        let actor = Actor {
-            id: text(&json["id"]),
-            via: "http".to_owned(),
-            roles: texts(&json["roles"]),
-            person: json["person"] == true,
-            agent: None,
-        };
-        let os_user = json["os_user"].as_str().map(str::to_owned);
-        Ok(Myself { actor, os_user, single_operator: json["single_operator"] == true })
+        Ok(myself(&self.look(&["whoami"], &[])?))
     }
 
     fn actor_on(&self, _: &RunRow) -> Result<Actor, RunsError> {
@@ -171,14 +177,7 @@ impl Door for Remote {
     }
 
     fn standing(&self, run: &RunRow) -> Result<Standing, RunsError> {
-        let json = self.whole(run)?;
-        Ok(Standing {
-            pending: texts(&json["pending"]),
-            answered: texts(&json["answered"]).into_iter().map(StepPath::new).collect(),
-            driven: json["driven"] == true,
-            driver: json["driver"].as_str().map(str::to_owned),
-            signed: json["checkpoint"].as_str().map(str::to_owned),
-        })
+        Ok(standing(&self.whole(run)?))
     }
 
     fn why(&self, run: &RunRow, step: Option<&str>, marks: Marks) -> Result<Vec<Line>, RunsError> {
@@ -287,34 +286,11 @@ impl Door for Remote {
     }
 
     fn last_hold(&self) -> Result<Option<LastHold>, RunsError> {
-        let json = self.look(&["hold"], &[])?;
-        let Some(since) = json["since"].as_str() else { return Ok(None) };
-        let hold = Hold {
-            actor: somebody(&json["by"], &json["via"], &Json::Null),
-            since: since.parse().map_err(|_| strange("a time is none"))?,
-            reason: text(&json["reason"]),
-        };
-        let at = json["lifted_at"].as_str().and_then(|at| at.parse().ok());
-        Ok(Some(LastHold {
-            hold,
-            lifted: at.map(|at| (somebody(&json["lifted_by"], &json["lifted_via"], &Json::Null), at)),
-        }))
+        last_hold(&self.look(&["hold"], &[])?)
     }
 
     fn prepare(&self, request: &StartRequest) -> Result<Ready, RunsError> {
-        let typed: Vec<Json> =
-            request.inputs.iter().map(|(name, text)| json!({ "name": name, "text": text })).collect();
-        let mut body = json!({ "runbook": named(&request.runbook)?, "typed": typed });
-        let file = request.inputs_file.as_ref().map(|(name, text)| json!({ "name": name, "text": text }));
-        let texts = [("target", &request.target), ("reason", &request.reason), ("incident", &request.incident)];
-        for (name, value) in texts {
-            if let Some(value) = value {
-                body[name] = json!(value);
-            }
-        }
-        if let Some(file) = file {
-            body["file"] = file;
-        }
+        let body = start(request)?;
         let json = self.wire.rehearse(&["api", "v1", "checks"], &body)?.json()?;
         let asking = asking(&json)?;
         let refused = json["refused"].is_object().then(|| refused(&json["refused"]));
@@ -395,7 +371,7 @@ impl Door for Remote {
     fn apply(&self, applying: Applying, foreground: Foreground) -> Result<Begun, RunsError> {
         let Applying { asking, way: ApplyWay::There(body), .. } = applying else { return Err(elsewhere()) };
         let body = agreed(body, asking.worst(), asking.place());
-        let json = self.wire.act(&["api", "v1", "plans", "apply"], &body)?.json()?;
+        let json = self.wire.act_with_file(&["api", "v1", "plans", "apply"], &body)?.json()?;
         self.begun(&json, foreground)
     }
 
@@ -436,23 +412,7 @@ impl Door for Remote {
         foreground: Foreground,
     ) -> Result<Left, RunsError> {
         let facts = self.facts_of(run.run)?;
-        let of = |wanted: Decision| {
-            let those = decisions.iter().filter(|decision| decision.decision == wanted);
-            those.map(|decision| decision.step.as_str()).collect::<Vec<_>>()
-        };
-        let done = decisions.iter().filter(|decision| decision.decision == Decision::Done).map(
-            |decision| json!({ "step": decision.step, "outputs": Value::Map(decision.outputs.clone()).to_plain() }),
-        );
-        let mut body = json!({
-            "retry": of(Decision::Retry),
-            "skip": of(Decision::Skip),
-            "not_done": of(Decision::NotDone),
-            "done": done.collect::<Vec<_>>(),
-        });
-        if let Some(reason) = reason {
-            body["reason"] = json!(reason);
-        }
-        self.act(run.run, "resume", &body)?;
+        self.act(run.run, "resume", &go_on(&decisions, reason))?;
         self.show(run.run, facts, foreground)
     }
 
@@ -520,157 +480,6 @@ impl Door for Remote {
     }
 
     fn left(&self, run: RunId, facts: Facts, why: Why) -> Left {
-        let ended = why == Why::Ended && matches!(facts.state(), RunState::Ended(_));
-        let began = Instant::now();
-        let mut signed = None;
-        while ended && signed.is_none() && began.elapsed() < SIGNED_WITHIN {
-            // The run has ended all the same: whoever wants its signature can look again.
-            let Ok(json) = self.look_at(run, &[], &[]) else { break };
-            signed = json["checkpoint"].as_str().map(|line| Ok(line.to_owned()));
-            if signed.is_none() {
-                std::thread::sleep(LOOK_EVERY);
-            }
-        }
-        Left { run, facts, why, signed }
+        Left::of(run, facts, why, || self.signed(run).map(Ok))
     }
-}
-
-/// A request with what the person said to what was listed; destroying is agreed to by its name.
-fn agreed(mut body: Json, worst: Effect, place: &str) -> Json {
-    body["yes"] = json!(true);
-    if worst == Effect::Destructive {
-        body["confirm"] = json!(place);
-    }
-    body
-}
-
-/// A request for a rehearsal with how it is to be told.
-fn telling_of(mut body: Json, telling: Telling) -> Json {
-    body["told"] = json!(word_of(telling.marks));
-    body["whole"] = json!(telling.whole);
-    body
-}
-
-fn asking(json: &Json) -> Result<Asking, RunsError> {
-    Ok(Asking {
-        runbook: text(&json["runbook"]),
-        target: json["target"].as_str().map(str::to_owned),
-        effects: read(&json["effects"])?,
-        changes: to_changes(&json["changes"]).ok_or_else(|| strange("a change is none"))?,
-    })
-}
-
-/// A server knows runbooks by their names.
-fn named(runbook: &str) -> Result<&str, RunsError> {
-    if !runbook.contains('/') && !runbook.ends_with(".yaml") {
-        return Ok(runbook);
-    }
-    let said = format!("`{runbook}` is a file of this machine, and the server has runbooks of its own");
-    Err(RunsError::new(ErrorKind::Usage, said)
-        .hint("name one of those:  rerail list")
-        .hint("to run this file leave --server and RERAIL_SERVER out"))
-}
-
-fn body_of(ready: &Ready) -> Result<&Json, RunsError> {
-    match &ready.way {
-        Way::There { body, .. } => Ok(body),
-        Way::Here(_) => Err(elsewhere()),
-    }
-}
-
-/// What another door has prepared: no command mixes them.
-fn elsewhere() -> RunsError {
-    RunsError::new(ErrorKind::Internal, "this was prepared at another door; this is a bug")
-}
-
-fn because(reason: Option<String>) -> Json {
-    reason.map_or_else(|| json!({}), |reason| json!({ "reason": reason }))
-}
-
-/// An answer as the server takes it: one text, or one for each field.
-pub fn answer(step: Option<&str>, typed: &[(String, String)]) -> Json {
-    let mut body = match typed {
-        [(key, text)] if key == "answer" => json!({ "answer": text }),
-        fields => {
-            let fields = fields.iter().map(|(key, text)| (key.clone(), Json::from(text.as_str()))).collect();
-            json!({ "fields": Json::Object(fields) })
-        }
-    };
-    if let Some(step) = step {
-        body["step"] = json!(step);
-    }
-    body
-}
-
-fn word(waiting: &Waiting, reason: Option<&str>) -> Json {
-    let request = &waiting.approval.request;
-    let mut body = json!({ "step": request.step, "change": request.change });
-    if let Some(reason) = reason {
-        body["reason"] = json!(reason);
-    }
-    body
-}
-
-/// What came of a word. The server takes it up, if nobody has so far.
-fn taken(json: &Json) -> Taken {
-    match json["enough"].as_bool() {
-        Some(enough) => Taken::Recorded { enough },
-        None => Taken::NotYet(Delivered::ToDriver),
-    }
-}
-
-fn text(json: &Json) -> String {
-    json.as_str().unwrap_or_default().to_owned()
-}
-
-/// Who did something, by which way, and the program that did it for them.
-fn somebody(id: &Json, via: &Json, agent: &Json) -> Actor {
-    let via = via.as_str().unwrap_or("cli");
-    Actor { agent: agent.as_str().map(str::to_owned), ..Actor::new(text(id), via) }
-}
-
-fn texts(json: &Json) -> Vec<String> {
-    json.as_array().into_iter().flatten().map(text).collect()
-}
-
-fn read<T: DeserializeOwned>(json: &Json) -> Result<T, RunsError> {
-    serde_json::from_value(json.clone()).map_err(|error| strange(&error.to_string()))
-}
-
-/// A run of a list.
-fn row(json: &Json) -> Result<RunRow, RunsError> {
-    let broken = |what: &str| strange(&format!("a run has no right `{what}`"));
-    let time = |name: &str| json[name].as_str().and_then(|text| text.parse().ok());
-    Ok(RunRow {
-        number: json["number"].as_u64().ok_or_else(|| broken("number"))?,
-        run: text(&json["id"]).parse().map_err(|_| broken("id"))?,
-        runbook: text(&json["runbook"]),
-        title: text(&json["title"]),
-        target: json["target"].as_str().map(str::to_owned),
-        actor: somebody(&json["operator"], &json["via"], &json["agent"]),
-        incident: json["incident"].as_str().map(str::to_owned),
-        status: json["status"].as_str().and_then(Status::from_word).ok_or_else(|| broken("status"))?,
-        started_at: time("started_at").ok_or_else(|| broken("started_at"))?,
-        ended_at: time("ended_at"),
-        last_seq: json["events"].as_u64().and_then(|count| count.checked_sub(1)).ok_or_else(|| broken("events"))?,
-        head: read(&json["head"])?,
-        fence: 0,
-    })
-}
-
-/// The events of an export.
-fn events(text: &str) -> Result<Vec<Event>, RunsError> {
-    text.lines().map(event).collect()
-}
-
-/// One event, without what is told of it beside.
-pub fn event(line: &str) -> Result<Event, RunsError> {
-    let mut json: Json = serde_json::from_str(line).map_err(|error| strange(&error.to_string()))?;
-    let begins = json["type"] == "run.started";
-    if let Some(object) = json.as_object_mut() {
-        for beside in ["prev", "hash"].into_iter().chain((!begins).then_some("run")) {
-            object.remove(beside);
-        }
-    }
-    serde_json::from_value(json).map_err(|error| strange(&format!("an event can't be read: {error}")))
 }

@@ -24,7 +24,7 @@ use crate::runs::{ErrorKind, RunsError, read_token};
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// How long an answer may take: what a server gives a request, and some time on the way.
 const ANSWER_WITHIN: Duration = Duration::from_secs(40);
-/// The same for a rehearsal.
+/// The same for a rehearsal, and for a large file on its way.
 const REHEARSE_WITHIN: Duration = Duration::from_secs(130);
 /// How long a server that was never reached may stay away: it may be about to begin, or its address is wrong.
 const NEVER_SEEN_WITHIN: Duration = Duration::from_secs(3);
@@ -187,6 +187,14 @@ impl Wire {
     /// As [`Wire::get`]. After a lost answer it may have been done: that is said.
     pub fn act(&self, path: &[&str], body: &Json) -> Result<Reply, RunsError> {
         self.post(ANSWER_WITHIN, path, body)
+    }
+
+    /// The same with a file in the request, which takes its time on the way.
+    ///
+    /// # Errors
+    /// As [`Wire::act`].
+    pub fn act_with_file(&self, path: &[&str], body: &Json) -> Result<Reply, RunsError> {
+        self.post(REHEARSE_WITHIN, path, body)
     }
 
     fn post(&self, within: Duration, path: &[&str], body: &Json) -> Result<Reply, RunsError> {

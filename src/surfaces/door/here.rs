@@ -15,7 +15,7 @@ use crate::runs::{
 use crate::surfaces::cli::exit::Exit;
 use crate::surfaces::door::{
     ApplyWay, Applying, Asking, Compared, Door, Myself, PlanFile, Planned, Ready, Saved, Standing, UndoWay, Undoing,
-    Wanted, Warnings, Way,
+    Wanted, Warnings, Way, elsewhere,
 };
 use crate::surfaces::shapes::plan::{Telling, Told, before_applying, compared, of_saved};
 use crate::surfaces::shapes::story::{self, Format};
@@ -331,9 +331,4 @@ impl Door for Here {
     fn facts(&self, run: &RunRow) -> Result<Facts, RunsError> {
         self.runs.facts(run)
     }
-}
-
-/// What another door has prepared: no command mixes them.
-fn elsewhere() -> RunsError {
-    RunsError::new(ErrorKind::Internal, "this was prepared at another door; this is a bug")
 }

@@ -87,7 +87,7 @@ impl Asking {
 
     /// The greatest effect of all of them.
     pub fn worst(&self) -> Effect {
-        self.effects.iter().max().copied().unwrap_or(Effect::Pure)
+        Effect::worst(&self.effects)
     }
 
     /// What is typed to agree to what destroys something.
@@ -164,6 +164,11 @@ impl Ready {
         };
         (!text.is_empty()).then_some(text)
     }
+}
+
+/// What another door has prepared: no command mixes them.
+pub(in crate::surfaces) fn elsewhere() -> RunsError {
+    RunsError::new(ErrorKind::Internal, "this was prepared at another door; this is a bug")
 }
 
 /// Runs, and what may be done to them. Whoever asks is known to the door.

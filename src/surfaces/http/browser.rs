@@ -11,10 +11,10 @@ use axum::response::{IntoResponse, Response};
 
 use crate::runs::Keyed;
 use crate::surfaces::http::authority::{Authority, Credential, Peer, Principal};
+use crate::surfaces::http::body::read_usual;
 use crate::surfaces::http::call::{Answer, Call, Knock};
 use crate::surfaces::http::gate::{
-    ANSWER_WITHIN, NOBODY, REHEARSE_WITHIN, admit, blocking, closed, digest, is_key, once, one, read_body, refuse, say,
-    slowed,
+    ANSWER_WITHIN, NOBODY, REHEARSE_WITHIN, admit, blocking, closed, digest, is_key, once, one, refuse, say, slowed,
 };
 use crate::surfaces::http::problem::Problem;
 use crate::surfaces::http::routes::{Does, Form, Route};
@@ -243,5 +243,5 @@ async fn read_form(route: &Route, headers: &HeaderMap, body: Body) -> Result<Vec
     if essence != fields::MEDIA_TYPE {
         return Err(Problem::new(415, format!("the body must be `{}`: a form", fields::MEDIA_TYPE)));
     }
-    fields::read(&read_body(headers, body).await?)
+    fields::read(&read_usual(headers, body).await?)
 }

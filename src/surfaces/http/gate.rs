@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::to_bytes;
 use axum::extract::{RawPathParams, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -14,6 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::engine::traceparent::Traceparent;
 use crate::runs::{Keyed, Once, Runs, Twice};
 use crate::surfaces::http::authority::{Authority, Credential, Peer, Principal, authenticate};
+use crate::surfaces::http::body::{Brought, read_usual};
 use crate::surfaces::http::call::{Answer, Call};
 use crate::surfaces::http::hooks::{Hook, Sent, hear};
 use crate::surfaces::http::problem::Problem;
@@ -22,10 +22,6 @@ use crate::surfaces::http::serve::Server;
 use crate::surfaces::http::stream::Listener;
 use crate::surfaces::http::{browser, events};
 
-/// Bytes of a body: as many as a file of inputs may have.
-const BODY_BYTES_MAX: usize = 1024 * 1024;
-/// How long a body may take to come in.
-const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// How long a request may take; a start waits up to half of it for its group.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// How long a rehearsal may take: it looks at the world.
@@ -91,13 +87,15 @@ async fn through(
     let credential = Credential { peer, header: one(&parts.headers, header::AUTHORIZATION)?, session: None };
     let (asked, proof) = (Arc::clone(server), credential.clone());
     let (runs, principal) = blocking(ANSWER_WITHIN, move || admit(&asked, &proof, route.authority)).await?;
-    let body = match route.is_post() {
+    let brought = match route.is_post() {
         true => {
             is_json(&parts.headers)?;
-            read_body(&parts.headers, body).await?
+            server.large.read(route.room, &parts.headers, body).await?
         }
-        false => Vec::new(),
+        false => Brought::default(),
     };
+    // What is large takes its place until it is answered.
+    let Brought { bytes: body, place: _place } = brought;
     let query = parts.uri.query().map(str::to_owned);
     let path = parts.uri.path().to_owned();
     let headers = parts.headers;
@@ -254,7 +252,7 @@ async fn listen(
     parts: axum::http::request::Parts,
     body: axum::body::Body,
 ) -> Result<Response, Problem> {
-    let body = read_body(&parts.headers, body).await?;
+    let body = read_usual(&parts.headers, body).await?;
     let query = parts.uri.query().map(str::to_owned);
     let sent = Sent { headers: parts.headers, subject, query, body, at: Timestamp::now() };
     let asked = Arc::clone(server);
@@ -275,19 +273,6 @@ fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
         return Err(Problem::new(415, "the body must be `application/json`, also if it is only {}"));
     }
     Ok(())
-}
-
-pub(super) async fn read_body(headers: &HeaderMap, body: axum::body::Body) -> Result<Vec<u8>, Problem> {
-    let too_large = || Problem::new(413, format!("the body has more than {BODY_BYTES_MAX} bytes"));
-    let length = one(headers, header::CONTENT_LENGTH)?.and_then(|length| length.parse::<u64>().ok());
-    if length.is_some_and(|length| length > BODY_BYTES_MAX as u64) {
-        return Err(too_large());
-    }
-    match tokio::time::timeout(BODY_WITHIN, to_bytes(body, BODY_BYTES_MAX)).await {
-        Ok(Ok(bytes)) => Ok(bytes.to_vec()),
-        Ok(Err(_)) => Err(too_large()),
-        Err(_) => Err(Problem::new(408, format!("the body took longer than {} s", BODY_WITHIN.as_secs()))),
-    }
 }
 
 /// The one value of a header, if it is there.

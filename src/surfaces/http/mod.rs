@@ -5,6 +5,7 @@
 
 pub(in crate::surfaces) mod acts;
 mod authority;
+mod body;
 mod browser;
 pub mod call;
 mod cookies;

@@ -11,6 +11,7 @@ use crate::surfaces::alerts;
 use crate::surfaces::chat::asked::Kind;
 use crate::surfaces::chat::hooks::Door;
 use crate::surfaces::http::authority::Authority;
+use crate::surfaces::http::body::Room;
 use crate::surfaces::http::call::{Answer, Call, Knock};
 use crate::surfaces::http::hooks::Hook;
 use crate::surfaces::http::live::Telling;
@@ -73,6 +74,8 @@ pub struct Route {
     pub query: &'static [&'static str],
     /// The body as a JSON Schema, of routes that have one.
     pub body: fn() -> Json,
+    /// How large that may be.
+    pub room: Room,
 }
 
 impl Route {
@@ -113,11 +116,11 @@ const fn look(
     summary: &'static str,
     look: fn(&Call<'_>) -> Result<Answer, Problem>,
 ) -> Route {
-    Route { path, authority, does: Does::Look(look), summary, query: &[], body: nothing }
+    Route { path, authority, does: Does::Look(look), summary, query: &[], body: nothing, room: Room::Usual }
 }
 
 const fn page(path: &'static str, summary: &'static str, page: fn(&Call<'_>) -> Result<Answer, Problem>) -> Route {
-    Route { path, authority: READ, does: Does::Page(page), summary, query: ANY, body: nothing }
+    Route { path, authority: READ, does: Does::Page(page), summary, query: ANY, body: nothing, room: Room::Usual }
 }
 
 const fn form(
@@ -128,12 +131,20 @@ const fn form(
     refused: fn(&Call<'_>, &Problem) -> Result<Answer, Problem>,
 ) -> Route {
     let does = Does::Form(Form { act, twice: Twice::Unknown, refused });
-    Route { path, authority, does, summary, query: ANY, body: nothing }
+    Route { path, authority, does, summary, query: ANY, body: nothing, room: Room::Usual }
 }
 
 const fn asset(path: &'static str, media_type: &'static str, text: &'static str) -> Route {
     let does = Does::Asset(media_type, text);
-    Route { path, authority: Authority::Anybody, does, summary: "A text that pages need", query: ANY, body: nothing }
+    Route {
+        path,
+        authority: Authority::Anybody,
+        does,
+        summary: "A text that pages need",
+        query: ANY,
+        body: nothing,
+        room: Room::Usual,
+    }
 }
 
 const fn act(
@@ -143,11 +154,19 @@ const fn act(
     act: fn(&Call<'_>, RunId) -> Result<Answer, Problem>,
     body: fn() -> Json,
 ) -> Route {
-    Route { path, authority, does: Does::Act(act, Twice::Unknown), summary, query: &[], body }
+    Route { path, authority, does: Does::Act(act, Twice::Unknown), summary, query: &[], body, room: Room::Usual }
 }
 
 const fn hear(path: &'static str, summary: &'static str, hook: &'static dyn Hook) -> Route {
-    Route { path, authority: Authority::Signed, does: Does::Hear(hook), summary, query: &[], body: nothing }
+    Route {
+        path,
+        authority: Authority::Signed,
+        does: Does::Hear(hook),
+        summary,
+        query: &[],
+        body: nothing,
+        room: Room::Usual,
+    }
 }
 
 const fn rehearse(
@@ -156,7 +175,7 @@ const fn rehearse(
     rehearse: fn(&Call<'_>) -> Result<Answer, Problem>,
     body: fn() -> Json,
 ) -> Route {
-    Route { path, authority: READ, does: Does::Rehearse(rehearse), summary, query: &[], body }
+    Route { path, authority: READ, does: Does::Rehearse(rehearse), summary, query: &[], body, room: Room::Usual }
 }
 
 /// Every route there is.
@@ -187,8 +206,14 @@ pub const TABLE: &[Route] = &[
         starts::plan,
         rehearsed,
     ),
-    rehearse("/api/v1/plans/check", "Hold a saved plan against now", moves::look_at_plan, saved),
-    act("/api/v1/plans/apply", RUN, "Do exactly what a saved plan says, or nothing", moves::apply, apply),
+    Route {
+        room: Room::Plan,
+        ..rehearse("/api/v1/plans/check", "Hold a saved plan against now", moves::look_at_plan, saved)
+    },
+    Route {
+        room: Room::Plan,
+        ..act("/api/v1/plans/apply", RUN, "Do exactly what a saved plan says, or nothing", moves::apply, apply)
+    },
     Route {
         query: &["status", "runbook", "incident", "operator", "since", "limit", "before", "find"],
         ..look("/api/v1/runs", READ, "Runs, newest first, as `rerail runs`; the next page is linked", looks::page)
@@ -205,6 +230,7 @@ pub const TABLE: &[Route] = &[
         summary: "The events of a run as they happen (server-sent); `Last-Event-ID` is the number of the last one seen",
         query: &[],
         body: nothing,
+        room: Room::Usual,
     },
     Route {
         query: &["step", "signs"],
@@ -219,7 +245,10 @@ pub const TABLE: &[Route] = &[
         query: &["before"],
         ..look("/api/v1/runs/{run}/diff", READ, "What differs from another run, as `rerail diff`", stories::diff)
     },
-    rehearse("/api/v1/runs/{run}/diff", "Hold a saved plan against what a run did", stories::compare, against),
+    Route {
+        room: Room::Plan,
+        ..rehearse("/api/v1/runs/{run}/diff", "Hold a saved plan against what a run did", stories::compare, against)
+    },
     rehearse("/api/v1/verify", "Whether the journal is what was written, as `rerail verify`", stories::check, checked),
     look("/api/v1/runs/{run}/verify", READ, "Whether its journal is what was written", stories::verify),
     Route {
@@ -255,6 +284,7 @@ pub const TABLE: &[Route] = &[
         summary: "The tools of a program that acts for a person: one message of the Model Context Protocol",
         query: &[],
         body: message,
+        room: Room::Usual,
     },
     hear("/chat/slack", "What people ask for in Slack, signed by it", &Door(Kind::Slack)),
     hear("/chat/mattermost", "What people ask for in Mattermost", &Door(Kind::Mattermost)),
@@ -318,6 +348,7 @@ pub const TABLE: &[Route] = &[
         summary: "The way in",
         query: ANY,
         body: nothing,
+        room: Room::Usual,
     },
     Route {
         path: "/login",
@@ -326,6 +357,7 @@ pub const TABLE: &[Route] = &[
         summary: "Begin a session",
         query: ANY,
         body: nothing,
+        room: Room::Usual,
     },
     Route {
         path: "/logout",
@@ -334,6 +366,7 @@ pub const TABLE: &[Route] = &[
         summary: "End it",
         query: ANY,
         body: nothing,
+        room: Room::Usual,
     },
     asset("/web/style.css", "text/css; charset=utf-8", web::assets::STYLE),
     asset("/web/live.js", "text/javascript; charset=utf-8", web::assets::SCRIPT),

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::project::Project;
 use crate::redact::Redactor;
 use crate::runs::{AgentPlans, Fleet, Requests, Runs, RunsError};
+use crate::surfaces::http::body::Large;
 use crate::surfaces::http::gate;
 use crate::surfaces::http::hosts::Hosts;
 use crate::surfaces::http::jobs::{Beat, JOBS, Running};
@@ -45,6 +46,7 @@ pub struct Server {
     pub plans: Arc<AgentPlans>,
     pub tally: Tally,
     pub streams: Streams,
+    pub large: Large,
     /// Of the one operator, in a project without people.
     pub local: Option<LocalToken>,
     /// Changes with everything that is committed.
@@ -80,7 +82,7 @@ impl Server {
         let (beat, pulse) = watch::channel(0_u64);
         let (leaving, _) = watch::channel(false);
         let root = runs.project().root.clone();
-        let runs = Arc::new(runs);
+        let runs = Arc::new(runs.of_server());
         let jobs = Arc::new(Beat::default());
         let told = Arc::clone(&jobs);
         let fleet = Fleet::new(Arc::clone(&runs), move || {
@@ -95,6 +97,7 @@ impl Server {
             plans: Arc::default(),
             tally: Tally::default(),
             streams: Streams::default(),
+            large: Large::default(),
             local,
             pulse,
             beat: jobs,

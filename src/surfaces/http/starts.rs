@@ -302,7 +302,7 @@ pub fn resume(call: &Call<'_>, _: RunId) -> Result<Answer, Problem> {
 
 /// A token is for runs up to its effect.
 pub fn within(call: &Call<'_>, effects: &[Effect], actor: &Actor) -> Result<(), Problem> {
-    let worst = effects.iter().max().copied().unwrap_or(Effect::Pure);
+    let worst = Effect::worst(effects);
     let most = call.principal.max_effect;
     if worst <= most {
         return Ok(());

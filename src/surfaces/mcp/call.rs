@@ -79,7 +79,7 @@ impl Call {
     /// # Errors
     /// [`ErrorKind::NotAllowed`] if it is for less.
     pub fn within(&self, effects: &[Effect]) -> Result<(), RunsError> {
-        let worst = effects.iter().max().copied().unwrap_or(Effect::Pure);
+        let worst = Effect::worst(effects);
         let most = self.desk.behalf.max_effect;
         if worst <= most {
             return Ok(());

@@ -201,7 +201,7 @@ fn write(call: &Call<'_>, program: &Program, typed: Typed, status: u16) -> Resul
 
 /// What somebody has to say before it starts: nothing, `yes` or `confirm`; and in how many steps it may change what.
 pub fn consent(program: &Program) -> (&'static str, String) {
-    let worst = program.effects.iter().max().copied().unwrap_or(Effect::Pure);
+    let worst = Effect::worst(&program.effects);
     let word = match worst {
         Effect::Destructive => "confirm",
         Effect::Write => "yes",

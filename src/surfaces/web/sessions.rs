@@ -2,7 +2,7 @@
 //!
 //! A browser keeps a random secret; the store keeps its digest alone, with how its owner proved who they are. That is asked
 //! anew at every request: a token that is taken out of the project ends its sessions with it, and so does a person who
-//! has left.
+//! has left. The shelves are the project's own: people of another one in the same store may have the same names.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,8 @@ const SESSIONS: &str = "web.sessions";
 const CODES: &str = "web.codes";
 /// Where a server says under which address it is called.
 const SERVERS: &str = "web.servers";
+/// Of the one that said so last.
+const LAST: &str = "last";
 
 /// How the owner of a session proved who they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +37,6 @@ pub enum Who {
 /// As it is kept.
 #[derive(Debug, Deserialize, Serialize)]
 struct Kept {
-    /// The project it is for: people of another one may have the same names.
-    root: Option<String>,
     until: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<[u8; 32]>,
@@ -45,16 +45,16 @@ struct Kept {
 }
 
 impl Kept {
-    fn of(runs: &Runs, who: &Who, until: Timestamp) -> Kept {
-        let kept = Kept { root: root(runs), until, token: None, users: Vec::new() };
+    fn of(who: &Who, until: Timestamp) -> Kept {
+        let kept = Kept { until, token: None, users: Vec::new() };
         match who {
             Who::Token(digest) => Kept { token: Some(digest.0), ..kept },
             Who::User(names) => Kept { users: names.clone(), ..kept },
         }
     }
 
-    fn who(self, runs: &Runs, now: Timestamp) -> Option<Who> {
-        if self.until <= now || self.root != root(runs) {
+    fn who(self, now: Timestamp) -> Option<Who> {
+        if self.until <= now {
             return None;
         }
         match self.token {
@@ -64,25 +64,21 @@ impl Kept {
     }
 }
 
-fn root(runs: &Runs) -> Option<String> {
-    runs.project().root.as_ref().map(|root| root.display().to_string())
-}
-
 fn key(secret: &str) -> String {
     hex::hex(&token_digest(secret).0)
 }
 
-fn keep(runs: &Runs, shelf: &Shelf<'_>, who: &Who, lasts: SignedDuration) -> Result<String, RunsError> {
+fn keep(shelf: &Shelf<'_>, who: &Who, lasts: SignedDuration) -> Result<String, RunsError> {
     let until = Timestamp::now().checked_add(lasts).unwrap_or(Timestamp::MAX);
     let secret = Token::new()?;
-    let text = serde_json::to_string(&Kept::of(runs, who, until))
+    let text = serde_json::to_string(&Kept::of(who, until))
         .map_err(|error| RunsError::new(ErrorKind::Internal, format!("a session can't be written down: {error}")))?;
     shelf.put(&key(secret.text()), &text, Some(until))?;
     Ok(secret.text().to_owned())
 }
 
-fn read(runs: &Runs, text: Option<String>) -> Option<Who> {
-    serde_json::from_str::<Kept>(&text?).ok()?.who(runs, Timestamp::now())
+fn read(text: Option<String>) -> Option<Who> {
+    serde_json::from_str::<Kept>(&text?).ok()?.who(Timestamp::now())
 }
 
 /// Begins a session; gives the secret that the browser keeps.
@@ -90,7 +86,7 @@ fn read(runs: &Runs, text: Option<String>) -> Option<Who> {
 /// # Errors
 /// If the journal can't take it.
 pub fn begin(runs: &Runs, who: &Who) -> Result<String, RunsError> {
-    keep(runs, &runs.shelf(SESSIONS), who, LASTS)
+    keep(&runs.shelf(SESSIONS), who, LASTS)
 }
 
 /// Whose session this is; nobody's if it has ended.
@@ -98,7 +94,7 @@ pub fn begin(runs: &Runs, who: &Who) -> Result<String, RunsError> {
 /// # Errors
 /// If the journal can't be read.
 pub fn find(runs: &Runs, secret: &str) -> Result<Option<Who>, RunsError> {
-    Ok(read(runs, runs.shelf(SESSIONS).get(&key(secret))?))
+    Ok(read(runs.shelf(SESSIONS).get(&key(secret))?))
 }
 
 /// Ends a session.
@@ -114,7 +110,7 @@ pub fn end(runs: &Runs, secret: &str) -> Result<(), RunsError> {
 /// # Errors
 /// If the journal can't take it.
 pub fn make_code(runs: &Runs, who: &Who) -> Result<String, RunsError> {
-    keep(runs, &runs.shelf(CODES), who, CODE_LASTS)
+    keep(&runs.shelf(CODES), who, CODE_LASTS)
 }
 
 /// Whom a code lets in; nobody if it was used or is too old. After this it is used.
@@ -122,7 +118,7 @@ pub fn make_code(runs: &Runs, who: &Who) -> Result<String, RunsError> {
 /// # Errors
 /// If the journal can't take it.
 pub fn take_code(runs: &Runs, code: &str) -> Result<Option<Who>, RunsError> {
-    Ok(read(runs, runs.shelf(CODES).take(&key(code))?))
+    Ok(read(runs.shelf(CODES).take(&key(code))?))
 }
 
 /// What a form of this session has in it: nobody who can't read its pages knows it.
@@ -138,7 +134,7 @@ pub fn csrf(secret: &str) -> String {
 /// # Errors
 /// If the journal can't take it.
 pub fn serves_at(runs: &Runs, address: &str) -> Result<(), RunsError> {
-    runs.shelf(SERVERS).put(&root(runs).unwrap_or_default(), address, None)
+    runs.shelf(SERVERS).put(LAST, address, None)
 }
 
 /// Under which address the project's last server was called.
@@ -146,5 +142,5 @@ pub fn serves_at(runs: &Runs, address: &str) -> Result<(), RunsError> {
 /// # Errors
 /// If the journal can't be read.
 pub fn served_at(runs: &Runs) -> Result<Option<String>, RunsError> {
-    runs.shelf(SERVERS).get(&root(runs).unwrap_or_default())
+    runs.shelf(SERVERS).get(LAST)
 }

@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 
 use crate::binary::gate::Gate;
 use crate::binary::kit::{Ledger, Living, Place, answer, until};
+use crate::client::kit::{Elsewhere, through};
 use crate::pty::Pty;
 use crate::serve::kit::{Served, Team, soon};
 
@@ -31,31 +32,6 @@ steps:
     with: { method: POST, url: '${{ inputs.base }}/', text: set }
     approval: { by: [oncall], message: Set it now? }
 ";
-
-/// A client of this server with the token of somebody.
-struct Somebody {
-    place: Place,
-    address: String,
-}
-
-impl Somebody {
-    fn at(server: &Served, token: &str) -> Somebody {
-        let place = Place::new();
-        let file = place.beside("token");
-        std::fs::write(&file, token).unwrap();
-        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-        let place = place.env("RERAIL_TOKEN_FILE", file.to_str().unwrap());
-        Somebody { place, address: format!("http://127.0.0.1:{}", server.port) }
-    }
-
-    fn ask(&self, args: &[&str]) -> crate::binary::kit::Said {
-        self.place.ask(&[args, &["--server", &self.address]].concat())
-    }
-}
-
-pub fn through(socket: &std::path::Path) -> String {
-    format!("unix:{}", socket.display())
-}
 
 #[test]
 fn a_server_that_is_killed_and_comes_back_leaves_no_gap_and_repeats_nothing() {
@@ -111,7 +87,7 @@ fn two_people_at_their_own_machines_are_four_eyes() {
         .and("look", "oncall", "read", &soon(), "");
     let project = Place::new().file("rerail.yaml", &team.yaml).runbook("set", SET);
     let server = Served::start(&project, "a.sock");
-    let of = |name: &str| Somebody::at(&server, team.token(name));
+    let of = |name: &str| Elsewhere::of(&server, team.token(name));
     let (ana, ben) = (of("ana"), of("ben"));
     let base = format!("base={}", ledger.url);
     ana.ask(&["run", "set", "-i", &base, "--yes"]).exits(13).says(&["Set it now?"]);
@@ -119,12 +95,12 @@ fn two_people_at_their_own_machines_are_four_eyes() {
     let waiting = ben.ask(&["approvals", "--mine", "-o", "json"]).exits(0).json();
     let change = waiting[0]["change"].as_str().unwrap().to_owned();
     ben.ask(&["approvals"]).exits(0).says(&["Set it now?", "ana", "ben"]);
-    let approve = |who: &Somebody| who.ask(&["approve", "@last", "--yes", "--change", &change]);
+    let approve = |who: &Elsewhere| who.ask(&["approve", "@last", "--yes", "--change", &change]);
     approve(&ana).exits(4).says(&["can't be approved"]);
     approve(&of("cleo")).exits(4).says(&["those who may: ben, gone, look"]);
     approve(&of("look")).exits(4).says(&["is not for `approve`"]);
     approve(&of("gone")).exits(4).says(&["has expired"]);
-    Somebody::at(&server, "rerail_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").ask(&["runs"]).exits(4);
+    Elsewhere::of(&server, "rerail_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").ask(&["runs"]).exits(4);
     ben.ask(&["approve", "@last", "--yes", "--change", "000000000000"]).exits(2).says(&["another change"]);
     ben.ask(&["approve", "@last"]).exits(2).says(&["nobody can be asked here", "change sha256:"]);
     assert_eq!(ledger.times("set"), 0);

@@ -6,7 +6,7 @@ use regex::Regex;
 use serde_json::json;
 
 use crate::binary::kit::{Ledger, Place, Said, answer};
-use crate::client::moving::through;
+use crate::client::kit::through;
 use crate::client::tls::Files;
 use crate::serve::kit::Served;
 

@@ -74,6 +74,12 @@ impl Served {
 
     /// The same, listening as these arguments say.
     pub fn with(place: &Place, name: &str, args: &[&str]) -> Served {
+        lets_through_this_machine(place);
+        Served::as_it_is(place, name, args)
+    }
+
+    /// The same in a project that is left as it stands: its runs connect to nothing on this machine.
+    pub fn as_it_is(place: &Place, name: &str, args: &[&str]) -> Served {
         let socket = place.beside(name);
         let shown = socket.to_str().unwrap();
         let mut command = place.rerail(&[&["serve", "--socket", shown, "-o", "jsonl"], args].concat());
@@ -134,6 +140,15 @@ impl Served {
 
     pub fn unix(&self) -> Client {
         Client { to: To::Socket(self.socket.clone()), headers: vec![("host".into(), "localhost".into())] }
+    }
+}
+
+/// Lets runs of a server connect to the servers of tests, unless the project says what they may.
+pub fn lets_through_this_machine(place: &Place) {
+    let file = place.project().join("rerail.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    if !text.contains("egress:") {
+        std::fs::write(file, format!("{}\negress: {{ allow: [127.0.0.0/8, \"::1\"] }}\n", text.trim_end())).unwrap();
     }
 }
 

@@ -3,6 +3,7 @@
 mod authority;
 mod described;
 mod driving;
+mod egress;
 mod killed;
 pub mod kit;
 mod moves;

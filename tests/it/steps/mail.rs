@@ -108,7 +108,7 @@ impl Post {
     pub fn world_under(&self, egress: Egress) -> World {
         let port = self.server.address.port();
         let settings = self.settings_of(port, Security::Starttls, true, Redactor::new(), &["localhost"]);
-        World::new(WorldSettings { egress, ..settings }).gated(|| Ok(()))
+        World::new(WorldSettings { egress: Some(egress), ..settings }).gated(|| Ok(()))
     }
 
     fn world_at(&self, port: u16, security: Security, login: bool) -> World {
