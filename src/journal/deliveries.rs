@@ -17,20 +17,12 @@ use crate::journal::ticket::Ticket;
 /// killed in the middle.
 pub const TAKEN_FOR: Duration = Duration::from_secs(2);
 
-/// In SQL: that a source is of the project of a parameter, or of none if that is empty.
-macro_rules! of {
-    ($parameter:literal) => {
-        concat!(
-            "CASE WHEN instr(source, char(10)) = 0 THEN '' ELSE substr(source, instr(source, char(10)) + 1) END = ",
-            $parameter
-        )
-    };
-}
-
 /// What was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
-    /// Which kind of program sent it; on the line below, if it is of a project, the directory of that.
+    /// The directory of the project it is for; empty for one of none.
+    pub project: String,
+    /// Which kind of program sent it.
     pub source: String,
     /// What that program calls this delivery: the same when it is sent again.
     pub id: String,
@@ -51,23 +43,13 @@ pub struct TakenUp {
 }
 
 /// Those that can be taken up: a look at the open ones, in their order, until there are enough.
-const DUE: &str = concat!(
-    "SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE done_at IS NULL AND not_before <= ?1 AND ",
-    of!("?3"),
-    " ORDER BY number LIMIT ?2)"
-);
+const DUE: &str = "SELECT count(*) FROM
+    (SELECT 1 FROM deliveries WHERE project = ?3 AND done_at IS NULL AND not_before <= ?1 ORDER BY number LIMIT ?2)";
 
 /// Takes the first of them up.
-const TAKE_UP: &str = concat!(
-    "UPDATE deliveries SET taker = ?1, not_before = ?3, tries = tries + 1 WHERE number =
-         (SELECT number FROM deliveries WHERE done_at IS NULL AND not_before <= ?2 AND ",
-    of!("?4"),
-    " ORDER BY number LIMIT 1)
-     RETURNING number, source, id, body, run, at, tries"
-);
-
-/// All that are not worked through yet.
-const OPEN: &str = concat!("SELECT count(*) FROM deliveries WHERE done_at IS NULL AND ", of!("?1"));
+const TAKE_UP: &str = "UPDATE deliveries SET taker = ?1, not_before = ?3, tries = tries + 1 WHERE number =
+    (SELECT number FROM deliveries WHERE project = ?4 AND done_at IS NULL AND not_before <= ?2 ORDER BY number LIMIT 1)
+    RETURNING number, sender, id, body, run, at, tries";
 
 impl Store {
     /// Keeps what was sent; says whether it is new. Durable once answered. Old ones that were worked through are forgotten
@@ -80,18 +62,18 @@ impl Store {
                 .execute([now - KEPT_DAYS * 24 * 60 * 60 * 1000])?;
             let new = db
                 .prepare_cached(
-                    "INSERT INTO deliveries (source, id, at, run, body, not_before, tries) VALUES (?1, ?2, ?3, ?4, ?5, 0, 0)
-                     ON CONFLICT DO NOTHING",
+                    "INSERT INTO deliveries (project, sender, id, at, run, body, not_before, tries)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0) ON CONFLICT DO NOTHING",
                 )?
-                .execute(params![sent.source, sent.id, now, sent.run.uuid(), sent.body])?;
+                .execute(params![sent.project, sent.source, sent.id, now, sent.run.uuid(), sent.body])?;
             Ok(new == 1)
         })
     }
 
-    /// Takes the oldest delivery of a project up that nobody works on; that of none if `of` is empty.
-    pub fn take_up_delivery(&self, taker: &str, of: &str) -> Ticket<Option<TakenUp>> {
-        let (taker, of) = (taker.to_owned(), of.to_owned());
-        self.write(nobodys(), Terms::RELAXED, move |db| take_up(db, &taker, &of, Timestamp::now()))
+    /// Takes the oldest delivery of a project up that nobody works on.
+    pub fn take_up_delivery(&self, taker: &str, project: &str) -> Ticket<Option<TakenUp>> {
+        let (taker, project) = (taker.to_owned(), project.to_owned());
+        self.write(nobodys(), Terms::RELAXED, move |db| take_up(db, &taker, &project, Timestamp::now()))
     }
 
     /// Says that this taker still works on what it has taken up.
@@ -129,10 +111,10 @@ impl Store {
     ///
     /// # Errors
     /// What reading met.
-    pub fn due_deliveries(&self, of: &str, at_most: usize) -> Result<usize, crate::journal::Error> {
+    pub fn due_deliveries(&self, project: &str, at_most: usize) -> Result<usize, crate::journal::Error> {
         self.glimpse(|db| {
             let now = Timestamp::now().as_millisecond();
-            Ok(db.prepare_cached(DUE)?.query_row(params![now, at_most, of], |row| row.get(0))?)
+            Ok(db.prepare_cached(DUE)?.query_row(params![now, at_most, project], |row| row.get(0))?)
         })
     }
 
@@ -140,15 +122,19 @@ impl Store {
     ///
     /// # Errors
     /// What reading met.
-    pub fn open_deliveries(&self, of: &str) -> Result<u64, crate::journal::Error> {
-        self.glimpse(|db| Ok(db.prepare_cached(OPEN)?.query_row([of], |row| row.get(0))?))
+    pub fn open_deliveries(&self, project: &str) -> Result<u64, crate::journal::Error> {
+        self.glimpse(|db| {
+            let mut select =
+                db.prepare_cached("SELECT count(*) FROM deliveries WHERE project = ?1 AND done_at IS NULL")?;
+            Ok(select.query_row([project], |row| row.get(0))?)
+        })
     }
 }
 
-fn take_up(db: &Connection, taker: &str, of: &str, now: Timestamp) -> Result<Option<TakenUp>, Failure> {
+fn take_up(db: &Connection, taker: &str, project: &str, now: Timestamp) -> Result<Option<TakenUp>, Failure> {
     let found = db
         .prepare_cached(TAKE_UP)?
-        .query_row(params![taker, now.as_millisecond(), until(now, TAKEN_FOR), of], |row| {
+        .query_row(params![taker, now.as_millisecond(), until(now, TAKEN_FOR), project], |row| {
             let texts: (i64, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
             let rest: (Option<Vec<u8>>, String, i64, u32) = (row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?);
             Ok((texts, rest))
@@ -157,7 +143,13 @@ fn take_up(db: &Connection, taker: &str, of: &str, now: Timestamp) -> Result<Opt
     Ok(found.map(|((number, source, id), (body, run, at, tries))| TakenUp {
         number,
         // Never another name than what was written: a run that can't be named can't be begun twice.
-        sent: Sent { source, id, body: body.unwrap_or_default(), run: run.parse().unwrap_or_else(|_| nobodys()) },
+        sent: Sent {
+            project: project.to_owned(),
+            source,
+            id,
+            body: body.unwrap_or_default(),
+            run: run.parse().unwrap_or_else(|_| nobodys()),
+        },
         at: Timestamp::from_millisecond(at).unwrap_or(now),
         tries,
     }))
@@ -173,7 +165,7 @@ mod tests {
     use crate::journal::testkit::{new_run, sql, store};
 
     fn sent(id: &str) -> Sent {
-        Sent { source: "alerts".into(), id: id.into(), body: vec![1, 2], run: new_run() }
+        Sent { project: String::new(), source: "alerts".into(), id: id.into(), body: vec![1, 2], run: new_run() }
     }
 
     #[test]
@@ -204,7 +196,7 @@ mod tests {
     #[test]
     fn what_was_sent_to_one_project_is_worked_through_by_no_other() {
         let (_base, store) = store();
-        let of = |project: &str| Sent { source: format!("alerts\n{project}"), ..sent("1") };
+        let of = |project: &str| Sent { project: project.to_owned(), ..sent("1") };
         let (shop, bank) = (of("/srv/shop"), of("/srv/bank"));
         assert!(store.receive(&shop).wait().unwrap() && store.receive(&bank).wait().unwrap());
         let take = |of: &str| store.take_up_delivery("a", of).wait().unwrap().map(|taken| taken.sent);

@@ -36,7 +36,7 @@ const APPLICATION_ID: i32 = 0x7265_7261;
 const SQLITE_MIN: (i32, &str) = (3_051_003, "3.51.3");
 
 /// Each takes the schema one version on; `PRAGMA user_version` counts them. Never edit one that was released.
-const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6];
+const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7];
 
 const V1: &str = "
 -- Number and hash of the newest run ever started: the end of the chain of runs.
@@ -231,6 +231,77 @@ CREATE TABLE shelves (
     until INTEGER,
     PRIMARY KEY (shelf, key)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX shelves_by_end ON shelves (until) WHERE until IS NOT NULL;
+";
+
+/// Tables are made anew, because the project is part of what is unique. The column that had it has another name as well, so
+/// that whatever an older server, which was there first, still asks or writes is refused: it would be of the wrong project.
+const V7: &str = "
+-- Whose something is has a column of its own: the directory of a project, empty for what is of none. Before, it stood
+-- behind the name, after a line break.
+CREATE TABLE requests_of (
+    project TEXT NOT NULL,
+    caller TEXT NOT NULL,
+    key TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    run TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    status INTEGER,
+    body TEXT,
+    PRIMARY KEY (project, caller, key)
+) STRICT, WITHOUT ROWID;
+INSERT INTO requests_of
+    SELECT iif(instr(person, char(10)) = 0, '', substr(person, instr(person, char(10)) + 1)),
+        iif(instr(person, char(10)) = 0, person, substr(person, 1, instr(person, char(10)) - 1)),
+        key, digest, run, at, status, body
+    FROM requests;
+DROP TABLE requests;
+ALTER TABLE requests_of RENAME TO requests;
+CREATE INDEX requests_by_age ON requests (at);
+
+CREATE TABLE deliveries_of (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    project TEXT NOT NULL,
+    sender TEXT NOT NULL,
+    id TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    run TEXT NOT NULL,
+    body BLOB,
+    -- Who works on it, and until when nobody else does.
+    taker TEXT,
+    not_before INTEGER NOT NULL,
+    tries INTEGER NOT NULL,
+    done_at INTEGER,
+    came_to TEXT,
+    UNIQUE (project, sender, id)
+) STRICT;
+-- A number that was given to one that is forgotten is never given again.
+INSERT INTO sqlite_sequence SELECT 'deliveries_of', seq FROM sqlite_sequence WHERE name = 'deliveries';
+INSERT INTO deliveries_of
+    SELECT number, iif(instr(source, char(10)) = 0, '', substr(source, instr(source, char(10)) + 1)),
+        iif(instr(source, char(10)) = 0, source, substr(source, 1, instr(source, char(10)) - 1)),
+        id, at, run, body, taker, not_before, tries, done_at, came_to
+    FROM deliveries;
+DROP TABLE deliveries;
+ALTER TABLE deliveries_of RENAME TO deliveries;
+CREATE INDEX deliveries_open ON deliveries (project, number) WHERE done_at IS NULL;
+CREATE INDEX deliveries_by_age ON deliveries (done_at) WHERE done_at IS NOT NULL;
+
+CREATE TABLE shelves_of (
+    project TEXT NOT NULL,
+    name TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    until INTEGER,
+    PRIMARY KEY (project, name, key)
+) STRICT, WITHOUT ROWID;
+INSERT INTO shelves_of
+    SELECT iif(instr(shelf, char(10)) = 0, '', substr(shelf, instr(shelf, char(10)) + 1)),
+        iif(instr(shelf, char(10)) = 0, shelf, substr(shelf, 1, instr(shelf, char(10)) - 1)),
+        key, value, until
+    FROM shelves;
+DROP TABLE shelves;
+ALTER TABLE shelves_of RENAME TO shelves;
 CREATE INDEX shelves_by_end ON shelves (until) WHERE until IS NOT NULL;
 ";
 
@@ -492,13 +563,13 @@ mod tests {
     fn an_older_schema_is_taken_forward_step_by_step_and_only_once() {
         let (_base, store) = store();
         let run = start(&store, "backend-down").run();
-        let later =
-            [V1, V2, V3, V4, V5, V6, "ALTER TABLE runs ADD COLUMN x INTEGER", "ALTER TABLE runs ADD COLUMN y INTEGER"];
+        let new = ["ALTER TABLE runs ADD COLUMN x INTEGER", "ALTER TABLE runs ADD COLUMN y INTEGER"];
+        let later = [MIGRATIONS, &new].concat();
         let db = connect(store.file(), Access::Write).unwrap();
         for _ in 0..2 {
             migrate(store.file(), &db, &later).unwrap();
         }
-        assert_eq!(version(store.file(), &db, &later).unwrap(), 8);
+        assert_eq!(version(store.file(), &db, &later).unwrap(), later.len());
         db.execute("UPDATE runs SET x = 1, y = 2", []).unwrap();
         assert_eq!(store.events(run).unwrap().len(), 1);
     }
@@ -507,11 +578,10 @@ mod tests {
     fn a_migration_that_fails_leaves_the_version_it_found() {
         let (_base, store) = store();
         let db = connect(store.file(), Access::Write).unwrap();
-        assert!(
-            migrate(store.file(), &db, &[V1, V2, V3, V4, V5, V6, "CREATE TABLE x (a); CREATE TABLE x (a)"]).is_err()
-        );
+        let broken = [MIGRATIONS, &["CREATE TABLE x (a); CREATE TABLE x (a)"]].concat();
+        assert!(migrate(store.file(), &db, &broken).is_err());
         drop(db);
-        assert_eq!(version(store.file(), &sql(&store), MIGRATIONS).unwrap(), 6);
+        assert_eq!(version(store.file(), &sql(&store), MIGRATIONS).unwrap(), MIGRATIONS.len());
         assert!(sql(&store).prepare("SELECT * FROM x").is_err());
     }
 

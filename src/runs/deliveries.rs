@@ -8,7 +8,6 @@ use crate::engine::ids::RunId;
 use crate::journal::{Sent, TakenUp};
 use crate::runs::Runs;
 use crate::runs::error::RunsError;
-use crate::runs::own::plain;
 
 /// What a program sent and proved to have sent.
 #[derive(Clone, Debug)]
@@ -42,10 +41,10 @@ impl Runs {
     /// If the journal can't be written.
     pub fn receive(&self, received: &Received<'_>) -> Result<bool, RunsError> {
         let store = self.store()?;
-        let source = self.own(received.source);
-        let body = store.key()?.seal(&context(&source, received.id), received.body.as_bytes());
         let run = RunId::new(uuid::Uuid::now_v7());
-        let sent = Sent { source, id: received.id.into(), body, run };
+        let (source, id) = (received.source.to_owned(), received.id.to_owned());
+        let mut sent = Sent { project: self.of(), source, id, body: Vec::new(), run };
+        sent.body = store.key()?.seal(&context(&sent), received.body.as_bytes());
         Ok(store.receive(&sent).wait()?)
     }
 
@@ -56,22 +55,14 @@ impl Runs {
     pub fn take_up_delivery(&self, taker: &str) -> Result<Option<Delivery>, RunsError> {
         let store = self.store()?;
         while let Some(TakenUp { number, sent, at, tries }) = store.take_up_delivery(taker, &self.of()).wait()? {
-            let opened = store.key()?.open(&context(&sent.source, &sent.id), &sent.body).ok();
+            let opened = store.key()?.open(&context(&sent), &sent.body).ok();
             let Some(body) = opened.and_then(|bytes| String::from_utf8(bytes).ok()) else {
                 tracing::warn!(source = %sent.source, "a delivery can't be opened, perhaps of another key: left out");
                 store.settle_delivery(number, "it can't be opened").wait()?;
                 continue;
             };
             let Sent { source, id, run, .. } = sent;
-            return Ok(Some(Delivery {
-                source: plain(&source).to_owned(),
-                id,
-                body,
-                received_at: at,
-                run,
-                tries,
-                number,
-            }));
+            return Ok(Some(Delivery { source, id, body, received_at: at, run, tries, number }));
         }
         Ok(None)
     }
@@ -118,9 +109,14 @@ impl Runs {
     }
 }
 
-/// What a body is sealed for: nowhere else can it be opened.
-fn context(source: &str, id: &str) -> Vec<u8> {
-    [b"delivery", source.as_bytes(), id.as_bytes()].join(&0)
+/// What a body is sealed for: nowhere else can it be opened. Its form is that of the time when the project stood behind the
+/// source, so that what was kept then can still be opened.
+fn context(sent: &Sent) -> Vec<u8> {
+    let whose = match sent.project.as_str() {
+        "" => sent.source.clone(),
+        project => format!("{}\n{project}", sent.source),
+    };
+    [b"delivery", whose.as_bytes(), sent.id.as_bytes()].join(&0)
 }
 
 #[cfg(test)]
@@ -150,7 +146,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let runs = Runs::open(dir.path().join("state"), Project::discover(dir.path()).unwrap(), Redactor::new());
         let body = b"not sealed at all".to_vec();
-        let sent = Sent { source: "chat".into(), id: "1".into(), body, run: RunId::new(uuid::Uuid::now_v7()) };
+        let run = RunId::new(uuid::Uuid::now_v7());
+        let sent = Sent { project: String::new(), source: "chat".into(), id: "1".into(), body, run };
         assert!(runs.store().unwrap().receive(&sent).wait().unwrap());
         assert!(runs.receive(&Received { source: "chat", id: "2", body: "good" }).unwrap());
         assert_eq!(runs.take_up_delivery("here").unwrap().unwrap().body, "good");
