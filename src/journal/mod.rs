@@ -26,6 +26,7 @@ pub mod schema;
 pub mod shelf;
 pub mod store;
 pub mod sweep;
+mod tables;
 #[cfg(test)]
 mod testkit;
 pub mod ticket;
