@@ -1,7 +1,7 @@
 //! The tables of a store, in all their versions. How one becomes the next is said in `schema.rs`.
 
 /// Each takes the schema one version on; `PRAGMA user_version` counts them. Never edit one that was released.
-pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7];
+pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7, V8];
 
 const V1: &str = "
 -- Number and hash of the newest run ever started: the end of the chain of runs.
@@ -268,4 +268,20 @@ INSERT INTO shelves_of
 DROP TABLE shelves;
 ALTER TABLE shelves_of RENAME TO shelves;
 CREATE INDEX shelves_by_end ON shelves (until) WHERE until IS NOT NULL;
+";
+
+const V8: &str = "
+-- How many matters of a delivery have an earlier one that is open: it is worked through once there are none.
+ALTER TABLE deliveries ADD COLUMN ahead INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX deliveries_next ON deliveries (project, number) WHERE done_at IS NULL AND ahead = 0;
+
+-- What open deliveries are about, by digest: those of one matter are worked through in their order.
+CREATE TABLE matters (
+    project TEXT NOT NULL,
+    sender TEXT NOT NULL,
+    matter TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    PRIMARY KEY (project, sender, matter, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX matters_by_number ON matters (number);
 ";

@@ -15,6 +15,7 @@ use crate::surfaces::alerts::begin::{Ask, Came, begin};
 use crate::surfaces::alerts::known::{Alerts, Done, Held, Known, key, open_key};
 use crate::surfaces::alerts::prometheus::Told;
 use crate::surfaces::alerts::proposals;
+use crate::surfaces::chat::news;
 use crate::surfaces::http::Server;
 use crate::transcript::words::count;
 
@@ -95,6 +96,9 @@ impl Worker<'_> {
             if let Some(held) = held.as_ref().filter(|held| held.known.done.is_final()) {
                 return self.remind(&key, held);
             }
+            if let Some(held) = held.as_ref().filter(|held| held.known.status == State::Resolved) {
+                return self.late(&key, held, alert);
+            }
             let before = held.as_ref().map(|held| &held.known);
             let first = before.map_or(self.now, |known| known.first);
             let known = Known { first, ..Known::new(alert, self.now, Done::Unmatched) };
@@ -126,6 +130,26 @@ impl Worker<'_> {
             return self.begin(&key, alert, placed, wanted, beginning, run);
         }
         Err(RunsError::new(ErrorKind::Busy, "others change what is known of this alert"))
+    }
+
+    /// What could not begin at once is over by now: nothing begins by it any more, unless it has before a kill.
+    fn late(&self, key: &str, held: &Held, alert: &Alert) -> Result<&'static str, RunsError> {
+        let Some(run) = held.known.done.run() else { return self.settle(key, &held.known, Done::Over) };
+        if self.runs.existing(run)?.is_some() {
+            self.tell(run, alert)?;
+            return self.settle(key, &held.known, Done::Started { run });
+        }
+        if proposals::find(self.runs, run)?.is_some() {
+            proposals::resolved(self.runs, run)?;
+            return self.settle(key, &held.known, Done::Proposed { run });
+        }
+        news::withdraw(self.runs, run)?;
+        if let Some(open) = &held.known.open
+            && self.alerts.claim(open, run, self.now)? == run
+        {
+            self.alerts.release(open)?;
+        }
+        self.settle(key, &held.known, Done::Over).map(|_| "known")
     }
 
     fn begin(

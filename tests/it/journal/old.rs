@@ -1,6 +1,6 @@
 //! Journals of every released format are read for ever.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -142,7 +142,7 @@ fn version_6_is_read_whole_where_the_project_stood_behind_the_name() {
         let delivery = runs.take_up_delivery("somebody").unwrap().unwrap();
         assert_eq!((delivery.source.as_str(), delivery.run.uuid().as_str(), delivery.tries), ("alertmanager", run, 2));
         assert!(delivery.body.contains("frontend"), "it can still be opened: {}", delivery.body);
-        let again = Received { source: "alertmanager", id: &delivery.id, body: "" };
+        let again = Received { source: "alertmanager", id: &delivery.id, body: "", matters: BTreeSet::new() };
         assert!(!runs.receive(&again).unwrap(), "it is known");
         assert_eq!(runs.take_up_delivery("somebody").unwrap(), None);
     }
@@ -174,7 +174,7 @@ fn what_a_server_of_version_6_still_asks_of_a_newer_store_is_refused() {
     db.execute_batch("DELETE FROM deliveries").unwrap();
     let shop = Project { root: Some("/srv/shop".into()), ..Project::default() };
     let runs = Runs::open(store.dir().to_owned(), shop, Redactor::new());
-    assert!(runs.receive(&Received { source: "slack", id: "1", body: "x" }).unwrap());
+    assert!(runs.receive(&Received { source: "slack", id: "1", body: "x", matters: BTreeSet::new() }).unwrap());
     let number: i64 = db.query_row("SELECT number FROM deliveries", [], |row| row.get(0)).unwrap();
     assert_eq!(number, 4, "a number that was given away is never given again");
 }
