@@ -37,13 +37,16 @@ pub fn work(server: &Arc<Server>, runs: &Arc<Runs>, hook: &Hook, told: &Told) ->
         placed: &placed,
         now: Timestamp::now(),
     };
+    if let Some(alert) = told.alerts.first().filter(|alert| told.over && !alert.group.is_empty()) {
+        worker.alerts.release_group(alert)?;
+    }
     let mut said: Vec<&'static str> = Vec::new();
     let mut failed = None;
     for alert in &told.alerts {
         server.tally.alerts.received.add(alert.status.word());
         let word = match alert.status {
             State::Firing => worker.firing(alert),
-            State::Resolved => worker.resolved(alert, told.over).map(|()| "resolved"),
+            State::Resolved => worker.resolved(alert).map(|()| "resolved"),
         };
         match word {
             Ok(word) => {
@@ -216,7 +219,7 @@ impl Worker<'_> {
     }
 
     /// An alert is over. Nothing begins by it; whatever began is told.
-    fn resolved(&self, alert: &Alert, group_is_over: bool) -> Result<(), RunsError> {
+    fn resolved(&self, alert: &Alert) -> Result<(), RunsError> {
         let key = key(alert);
         for _ in 0..TRIES_MAX {
             let held = self.alerts.get(&key)?;
@@ -227,9 +230,6 @@ impl Worker<'_> {
                 }
                 continue;
             };
-            if group_is_over && let Some(open) = &held.known.open {
-                self.alerts.release(open)?;
-            }
             if held.known.status == State::Resolved {
                 return Ok(());
             }
