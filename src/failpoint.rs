@@ -4,7 +4,8 @@
 //! the k-th point it meets (from 1), and `RERAIL_CRASH_LOG=file` appends the name of every point, so that
 //! a test can enumerate them: k = 1.. until the run ends by itself. `RERAIL_CRASH_NAMED=name` kills it at
 //! the first point of that name, and `RERAIL_PANIC_AT=name=text` panics with that text at each
-//! point of that name, as a bug there would.
+//! point of that name, as a bug there would. `RERAIL_WAIT_AT=name=file` waits at each point of that name
+//! as long as there is a file at that path, so that a test can do something meanwhile.
 
 /// Passes a crash point.
 #[cfg(not(feature = "failpoints"))]
@@ -23,6 +24,7 @@ pub fn hit(name: &str) {
     static LOG: LazyLock<Option<std::path::PathBuf>> =
         LazyLock::new(|| std::env::var_os("RERAIL_CRASH_LOG").map(Into::into));
     static PANIC_AT: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("RERAIL_PANIC_AT").ok());
+    static WAIT_AT: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("RERAIL_WAIT_AT").ok());
     static CRASH_NAMED: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("RERAIL_CRASH_NAMED").ok());
     static HITS: AtomicU64 = AtomicU64::new(0);
 
@@ -36,6 +38,12 @@ pub fn hit(name: &str) {
     }
     if let Some((at, text)) = PANIC_AT.as_deref().and_then(|wanted| wanted.split_once('=')) {
         assert!(at != name, "{text}");
+    }
+    if let Some((_, file)) = WAIT_AT.as_deref().and_then(|wanted| wanted.split_once('=')).filter(|(at, _)| *at == name)
+    {
+        while std::path::Path::new(file).exists() {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
     }
     if *CRASH_AT == Some(count) || CRASH_NAMED.as_deref() == Some(name) {
         // SIGKILL rather than abort: no handler, no core, exactly what the kernel does to a process.

@@ -26,6 +26,7 @@ pub mod schema;
 pub mod shelf;
 pub mod store;
 pub mod sweep;
+mod tables;
 #[cfg(test)]
 mod testkit;
 pub mod ticket;
@@ -36,7 +37,7 @@ mod writer;
 pub use append::{Append, Blob, Committed, Journal, Status};
 pub use chain::{Hash, digest};
 pub use checkpoint::Checkpoint;
-pub use deliveries::{Sent, TakenUp};
+pub use deliveries::{Sent, TakenUp, Turn};
 pub use error::Error;
 pub use groups::{Claim, Taker, Waiting};
 pub use health::{Disk, Health, disk, sqlite_version};

@@ -19,6 +19,8 @@ pub const KEPT_DAYS: i64 = 7;
 /// A request as it is recognised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
+    /// The directory of the project it is of; empty without one.
+    pub project: String,
     /// Whose key it is: two people may choose the same.
     pub person: String,
     pub key: String,
@@ -56,8 +58,10 @@ impl Store {
     pub fn answer_request(&self, request: &Request, status: u16, body: &str) -> Ticket<()> {
         let (request, body) = (request.clone(), body.to_owned());
         self.write(nobodys(), Terms::RELAXED, move |db| {
-            db.prepare_cached("UPDATE requests SET status = ?3, body = ?4 WHERE person = ?1 AND key = ?2")?
-                .execute(params![request.person, request.key, status, body])?;
+            db.prepare_cached(
+                "UPDATE requests SET status = ?4, body = ?5 WHERE project = ?1 AND caller = ?2 AND key = ?3",
+            )?
+            .execute(params![request.project, request.person, request.key, status, body])?;
             Ok(())
         })
     }
@@ -66,8 +70,10 @@ impl Store {
     pub fn forget_request(&self, request: &Request) -> Ticket<()> {
         let request = request.clone();
         self.write(nobodys(), Terms::RELAXED, move |db| {
-            db.prepare_cached("DELETE FROM requests WHERE person = ?1 AND key = ?2 AND status IS NULL")?
-                .execute(params![request.person, request.key])?;
+            db.prepare_cached(
+                "DELETE FROM requests WHERE project = ?1 AND caller = ?2 AND key = ?3 AND status IS NULL",
+            )?
+            .execute(params![request.project, request.person, request.key])?;
             Ok(())
         })
     }
@@ -87,16 +93,18 @@ fn claim(db: &Connection, request: &Request, now: Timestamp) -> Result<Claimed, 
     if let Some(known) = known(db, request)? {
         return Ok(known);
     }
-    db.prepare_cached("INSERT INTO requests (person, key, digest, run, at) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![request.person, request.key, request.digest, request.run.uuid(), now.as_millisecond()])?;
+    let Request { project, person, key, digest, run } = request;
+    db.prepare_cached("INSERT INTO requests (project, caller, key, digest, run, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+        .execute(params![project, person, key, digest, run.uuid(), now.as_millisecond()])?;
     Ok(Claimed::New)
 }
 
 fn known(db: &Connection, request: &Request) -> Result<Option<Claimed>, Failure> {
-    let mut select =
-        db.prepare_cached("SELECT digest, run, status, body FROM requests WHERE person = ?1 AND key = ?2")?;
+    let mut select = db.prepare_cached(
+        "SELECT digest, run, status, body FROM requests WHERE project = ?1 AND caller = ?2 AND key = ?3",
+    )?;
     let row = select
-        .query_row(params![request.person, request.key], |row| {
+        .query_row(params![request.project, request.person, request.key], |row| {
             let columns: (String, String, Option<u16>, Option<String>) =
                 (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
             Ok(columns)
@@ -115,7 +123,13 @@ mod tests {
     use crate::journal::testkit::{new_run, sql, store};
 
     fn request(person: &str, key: &str, digest: &str) -> Request {
-        Request { person: person.into(), key: key.into(), digest: digest.into(), run: new_run() }
+        Request {
+            project: "/srv/shop".into(),
+            person: person.into(),
+            key: key.into(),
+            digest: digest.into(),
+            run: new_run(),
+        }
     }
 
     #[test]
@@ -128,6 +142,8 @@ mod tests {
         assert_eq!(claim(&request("ana", "k", "d")), Claimed::Begun { run: first.run });
         assert_eq!(claim(&request("ana", "k", "e")), Claimed::Other);
         assert_eq!(claim(&request("ben", "k", "e")), Claimed::New, "the key is ana's alone");
+        let elsewhere = Request { project: "/srv/bank".into(), ..request("ana", "k", "e") };
+        assert_eq!(claim(&elsewhere), Claimed::New, "and of this project");
         store.answer_request(&first, 201, "{}").wait().unwrap();
         assert_eq!(claim(&first), Claimed::Answered { status: 201, body: "{}".into() });
         store.forget_request(&first).wait().unwrap();

@@ -1,4 +1,4 @@
-//! Tables, their versions, and how a connection is set up.
+//! Making and opening a store, taking an older one forward, and how a connection is set up.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::journal::dir;
 use crate::journal::error::Error;
 use crate::journal::key::StoreKey;
+use crate::journal::tables::MIGRATIONS;
 use crate::journal::wal;
 
 /// Name of the database in a store's directory.
@@ -34,205 +35,6 @@ const APPLICATION_ID: i32 = 0x7265_7261;
 
 /// The first SQLite without the bug that resets a log two connections write and checkpoint at once.
 const SQLITE_MIN: (i32, &str) = (3_051_003, "3.51.3");
-
-/// Each takes the schema one version on; `PRAGMA user_version` counts them. Never edit one that was released.
-const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6];
-
-const V1: &str = "
--- Number and hash of the newest run ever started: the end of the chain of runs.
-CREATE TABLE newest (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    number INTEGER NOT NULL,
-    hash TEXT NOT NULL
-) STRICT;
-INSERT INTO newest VALUES (1, 0, '');
-
--- One row a run: what lists show, and the end of its chain of events. Times are milliseconds since 1970.
-CREATE TABLE runs (
-    number INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    short TEXT NOT NULL,
-    runbook TEXT NOT NULL,
-    title TEXT NOT NULL,
-    target TEXT,
-    actor TEXT NOT NULL,
-    via TEXT NOT NULL,
-    incident TEXT,
-    status TEXT NOT NULL,
-    started_at INTEGER NOT NULL,
-    ended_at INTEGER,
-    last_seq INTEGER NOT NULL,
-    head BLOB NOT NULL,
-    fence INTEGER NOT NULL
-) STRICT;
-CREATE INDEX runs_by_short ON runs (short);
-CREATE INDEX runs_by_runbook ON runs (runbook, number);
-CREATE INDEX runs_by_status ON runs (status, number);
-CREATE INDEX runs_by_start ON runs (started_at);
-CREATE INDEX runs_by_incident ON runs (incident, number) WHERE incident IS NOT NULL;
-
--- How many runs there are of each status: totals without counting.
-CREATE TABLE counts (status TEXT PRIMARY KEY, runs INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TRIGGER count_new AFTER INSERT ON runs BEGIN
-    INSERT INTO counts VALUES (new.status, 1) ON CONFLICT DO UPDATE SET runs = runs + 1;
-END;
-CREATE TRIGGER count_changed AFTER UPDATE OF status ON runs WHEN new.status <> old.status BEGIN
-    UPDATE counts SET runs = runs - 1 WHERE status = old.status;
-    INSERT INTO counts VALUES (new.status, 1) ON CONFLICT DO UPDATE SET runs = runs + 1;
-END;
-CREATE TRIGGER count_removed AFTER DELETE ON runs BEGIN
-    UPDATE counts SET runs = runs - 1 WHERE status = old.status;
-END;
-
--- The events. `body` is the exact line that was hashed; everything else about an event is in it.
-CREATE TABLE events (
-    run INTEGER NOT NULL,
-    seq INTEGER NOT NULL,
-    body TEXT NOT NULL,
-    hash BLOB NOT NULL,
-    PRIMARY KEY (run, seq)
-) STRICT, WITHOUT ROWID;
-
--- Texts and large values by their SHA-256.
-CREATE TABLE blobs (
-    digest TEXT PRIMARY KEY,
-    kind TEXT NOT NULL,
-    bytes BLOB NOT NULL
-) STRICT;
-
--- Who drives a run. By id, not number: a run is taken before its first event stands.
-CREATE TABLE leases (
-    run TEXT PRIMARY KEY,
-    fence INTEGER NOT NULL,
-    holder TEXT NOT NULL,
-    locked INTEGER NOT NULL,
-    expires INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-
--- What other processes tell the driver of a run. AUTOINCREMENT: an id is never used twice.
-CREATE TABLE inbox (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    run TEXT NOT NULL,
-    at INTEGER NOT NULL,
-    body TEXT NOT NULL
-) STRICT;
-CREATE INDEX inbox_by_run ON inbox (run, id);
-
--- For people with the sqlite3 command.
-CREATE VIEW timeline AS
-    SELECT runs.short AS run, seq, body ->> '$.ts' AS ts, body ->> '$.type' AS type, body
-    FROM events JOIN runs ON runs.number = events.run;
-";
-
-const V2: &str = "
--- What a run holds against others until its end; and the last ended run of a kind, without looking at all of them.
-ALTER TABLE runs ADD COLUMN group_name TEXT;
-CREATE INDEX runs_by_end ON runs (runbook, ended_at) WHERE ended_at IS NOT NULL;
-
--- Which run has a group of runs that exclude each other: from just before its first event until its end.
-CREATE TABLE groups (
-    name TEXT PRIMARY KEY,
-    run TEXT NOT NULL,
-    since INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE INDEX groups_by_run ON groups (run);
-
--- Who waits for a group, in this order; only as real as the lease of the one who waits.
-CREATE TABLE queue (
-    ticket INTEGER PRIMARY KEY AUTOINCREMENT,
-    name TEXT NOT NULL,
-    run TEXT NOT NULL,
-    at INTEGER NOT NULL,
-    UNIQUE (name, run)
-) STRICT;
-
--- Holds of the whole store, for the record; the one that was not lifted is on.
-CREATE TABLE holds (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    since INTEGER NOT NULL,
-    actor TEXT NOT NULL,
-    via TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    lifted_at INTEGER,
-    lifted_by TEXT,
-    lifted_via TEXT
-) STRICT;
-CREATE UNIQUE INDEX one_hold ON holds (lifted_at IS NULL) WHERE lifted_at IS NULL;
-";
-
-const V3: &str = "
--- The runs of one person, newest first.
-CREATE INDEX runs_by_actor ON runs (actor, number);
-";
-
-const V4: &str = "
--- Signed checkpoints, each after the one before. `line` is the exact line that people are given; everything else is
--- in it. Of the run's id, not its number: a pruned run has none any more.
-CREATE TABLE checkpoints (
-    number INTEGER PRIMARY KEY,
-    run TEXT NOT NULL,
-    events INTEGER NOT NULL,
-    line TEXT NOT NULL
-) STRICT;
-CREATE INDEX checkpoints_by_run ON checkpoints (run, events);
-
--- What is left of a run that was pruned, at its number. `body` is the exact text whose hash is in its checkpoint.
-CREATE TABLE tombstones (
-    number INTEGER PRIMARY KEY,
-    run TEXT NOT NULL UNIQUE,
-    short TEXT NOT NULL,
-    body TEXT NOT NULL
-) STRICT;
-CREATE INDEX tombstones_by_short ON tombstones (short);
-";
-
-const V5: &str = "
--- What servers were asked to do under keys of their clients, and answered; old ones go by themselves. No evidence: what
--- was done stands in the events.
-CREATE TABLE requests (
-    person TEXT NOT NULL,
-    key TEXT NOT NULL,
-    digest TEXT NOT NULL,
-    run TEXT NOT NULL,
-    at INTEGER NOT NULL,
-    status INTEGER,
-    body TEXT,
-    PRIMARY KEY (person, key)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX requests_by_age ON requests (at);
-";
-
-const V6: &str = "
--- What programs sent to servers: kept before it is answered, worked through afterwards. `body` is sealed, and gone once it
--- was worked through; the row stays for a while, to know what is sent again.
-CREATE TABLE deliveries (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    source TEXT NOT NULL,
-    id TEXT NOT NULL,
-    at INTEGER NOT NULL,
-    run TEXT NOT NULL,
-    body BLOB,
-    -- Who works on it, and until when nobody else does.
-    taker TEXT,
-    not_before INTEGER NOT NULL,
-    tries INTEGER NOT NULL,
-    done_at INTEGER,
-    came_to TEXT,
-    UNIQUE (source, id)
-) STRICT;
-CREATE INDEX deliveries_open ON deliveries (number) WHERE done_at IS NULL;
-CREATE INDEX deliveries_by_age ON deliveries (done_at) WHERE done_at IS NOT NULL;
-
--- Small things that surfaces keep, by shelf and key: who is logged in, where a card hangs. No evidence, and no secrets.
-CREATE TABLE shelves (
-    shelf TEXT NOT NULL,
-    key TEXT NOT NULL,
-    value TEXT NOT NULL,
-    until INTEGER,
-    PRIMARY KEY (shelf, key)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX shelves_by_end ON shelves (until) WHERE until IS NOT NULL;
-";
 
 /// What a connection is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -492,13 +294,13 @@ mod tests {
     fn an_older_schema_is_taken_forward_step_by_step_and_only_once() {
         let (_base, store) = store();
         let run = start(&store, "backend-down").run();
-        let later =
-            [V1, V2, V3, V4, V5, V6, "ALTER TABLE runs ADD COLUMN x INTEGER", "ALTER TABLE runs ADD COLUMN y INTEGER"];
+        let new = ["ALTER TABLE runs ADD COLUMN x INTEGER", "ALTER TABLE runs ADD COLUMN y INTEGER"];
+        let later = [MIGRATIONS, &new].concat();
         let db = connect(store.file(), Access::Write).unwrap();
         for _ in 0..2 {
             migrate(store.file(), &db, &later).unwrap();
         }
-        assert_eq!(version(store.file(), &db, &later).unwrap(), 8);
+        assert_eq!(version(store.file(), &db, &later).unwrap(), later.len());
         db.execute("UPDATE runs SET x = 1, y = 2", []).unwrap();
         assert_eq!(store.events(run).unwrap().len(), 1);
     }
@@ -507,11 +309,10 @@ mod tests {
     fn a_migration_that_fails_leaves_the_version_it_found() {
         let (_base, store) = store();
         let db = connect(store.file(), Access::Write).unwrap();
-        assert!(
-            migrate(store.file(), &db, &[V1, V2, V3, V4, V5, V6, "CREATE TABLE x (a); CREATE TABLE x (a)"]).is_err()
-        );
+        let broken = [MIGRATIONS, &["CREATE TABLE x (a); CREATE TABLE x (a)"]].concat();
+        assert!(migrate(store.file(), &db, &broken).is_err());
         drop(db);
-        assert_eq!(version(store.file(), &sql(&store), MIGRATIONS).unwrap(), 6);
+        assert_eq!(version(store.file(), &sql(&store), MIGRATIONS).unwrap(), MIGRATIONS.len());
         assert!(sql(&store).prepare("SELECT * FROM x").is_err());
     }
 

@@ -97,7 +97,7 @@ mod tests {
 
     use super::*;
     use crate::journal::append::{Append, Journal};
-    use crate::journal::shelf::Item;
+    use crate::journal::shelf::{Item, Place};
     use crate::journal::testkit::{note, start, store};
 
     #[test]
@@ -153,7 +153,8 @@ mod tests {
         let writer = ticket.writer.clone().unwrap();
         // A turn in which nothing is committed: one of these does it then.
         let committing = writer.turn();
-        let others: Vec<_> = (0..8).map(|_| store.put_on_shelf("s", item(), None)).collect();
+        let shelf = Place { project: String::new(), name: "s".into() };
+        let others: Vec<_> = (0..8).map(|_| store.put_on_shelf(&shelf, item(), None)).collect();
         std::thread::scope(|scope| {
             for other in others {
                 scope.spawn(|| assert!(other.wait().unwrap()));

@@ -1,14 +1,15 @@
 //! What programs send to a server: kept, sealed, before it is answered, and worked through afterwards.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::engine::digest::sha256_hex;
 use crate::engine::ids::RunId;
-use crate::journal::{Sent, TakenUp};
+use crate::journal::{Sent, TakenUp, Turn};
 use crate::runs::Runs;
 use crate::runs::error::RunsError;
-use crate::runs::own::plain;
 
 /// What a program sent and proved to have sent.
 #[derive(Clone, Debug)]
@@ -18,6 +19,9 @@ pub struct Received<'a> {
     /// What it calls this delivery: the same when it is sent again.
     pub id: &'a str,
     pub body: &'a str,
+    /// What it is about: it is worked through after all earlier ones of its source that are about any of the same. Kept as
+    /// digests: short, and nothing that can be read.
+    pub matters: BTreeSet<String>,
 }
 
 /// A delivery to work through.
@@ -42,36 +46,30 @@ impl Runs {
     /// If the journal can't be written.
     pub fn receive(&self, received: &Received<'_>) -> Result<bool, RunsError> {
         let store = self.store()?;
-        let source = self.own(received.source);
-        let body = store.key()?.seal(&context(&source, received.id), received.body.as_bytes());
         let run = RunId::new(uuid::Uuid::now_v7());
-        let sent = Sent { source, id: received.id.into(), body, run };
+        let (source, id) = (received.source.to_owned(), received.id.to_owned());
+        let matters = received.matters.iter().map(|matter| sha256_hex(matter.as_bytes())).collect();
+        let mut sent = Sent { project: self.of(), source, id, body: Vec::new(), run, matters };
+        sent.body = store.key()?.seal(&context(&sent), received.body.as_bytes());
         Ok(store.receive(&sent).wait()?)
     }
 
-    /// Takes up the oldest delivery of this project that nobody works on. It is this taker's for some seconds, and longer while it says so.
+    /// Takes up the oldest delivery of this project that nobody works on and that waits for no other. It is this taker's for
+    /// some seconds, and longer while it says so.
     ///
     /// # Errors
     /// If the journal can't be written.
     pub fn take_up_delivery(&self, taker: &str) -> Result<Option<Delivery>, RunsError> {
         let store = self.store()?;
         while let Some(TakenUp { number, sent, at, tries }) = store.take_up_delivery(taker, &self.of()).wait()? {
-            let opened = store.key()?.open(&context(&sent.source, &sent.id), &sent.body).ok();
+            let opened = store.key()?.open(&context(&sent), &sent.body).ok();
             let Some(body) = opened.and_then(|bytes| String::from_utf8(bytes).ok()) else {
                 tracing::warn!(source = %sent.source, "a delivery can't be opened, perhaps of another key: left out");
                 store.settle_delivery(number, "it can't be opened").wait()?;
                 continue;
             };
             let Sent { source, id, run, .. } = sent;
-            return Ok(Some(Delivery {
-                source: plain(&source).to_owned(),
-                id,
-                body,
-                received_at: at,
-                run,
-                tries,
-                number,
-            }));
+            return Ok(Some(Delivery { source, id, body, received_at: at, run, tries, number }));
         }
         Ok(None)
     }
@@ -93,12 +91,12 @@ impl Runs {
         Ok(self.store()?.settle_delivery(delivery.number, &said).wait()?)
     }
 
-    /// Puts a delivery back: it is taken up again after a while.
+    /// Puts a delivery back: it is taken up again after a while of a minute at most.
     ///
     /// # Errors
     /// If the journal can't be written.
-    pub fn put_back_delivery(&self, delivery: &Delivery, after: Duration) -> Result<(), RunsError> {
-        Ok(self.store()?.put_back_delivery(delivery.number, after).wait()?)
+    pub fn put_back_delivery(&self, delivery: &Delivery, after: Duration, turn: Turn) -> Result<(), RunsError> {
+        Ok(self.store()?.put_back_delivery(delivery.number, after, turn).wait()?)
     }
 
     /// How many deliveries of this project somebody could take up now, counted up to `at_most`; cheap enough to ask often.
@@ -118,9 +116,14 @@ impl Runs {
     }
 }
 
-/// What a body is sealed for: nowhere else can it be opened.
-fn context(source: &str, id: &str) -> Vec<u8> {
-    [b"delivery", source.as_bytes(), id.as_bytes()].join(&0)
+/// What a body is sealed for: nowhere else can it be opened. Its form is that of the time when the project stood behind the
+/// source, so that what was kept then can still be opened.
+fn context(sent: &Sent) -> Vec<u8> {
+    let whose = match sent.project.as_str() {
+        "" => sent.source.clone(),
+        project => format!("{}\n{project}", sent.source),
+    };
+    [b"delivery", whose.as_bytes(), sent.id.as_bytes()].join(&0)
 }
 
 #[cfg(test)]
@@ -135,14 +138,14 @@ mod tests {
         let state = dir.path().join("state");
         let runs = Runs::open(state.clone(), Project::discover(dir.path()).unwrap(), Redactor::new());
         let body = "a-body-that-nobody-else-should-read";
-        assert!(runs.receive(&Received { source: "chat", id: "1", body }).unwrap());
+        assert!(runs.receive(&Received { source: "chat", id: "1", body, matters: BTreeSet::new() }).unwrap());
         let files = std::fs::read_dir(&state).unwrap().filter_map(|file| std::fs::read(file.unwrap().path()).ok());
         assert!(files.into_iter().all(|bytes| !bytes.windows(body.len()).any(|window| window == body.as_bytes())));
         let delivery = runs.take_up_delivery("here").unwrap().unwrap();
         assert_eq!((delivery.body.as_str(), delivery.tries), (body, 1));
         runs.settle_delivery(&delivery, "done").unwrap();
         assert_eq!(runs.open_deliveries().unwrap(), 0);
-        assert!(!runs.receive(&Received { source: "chat", id: "1", body }).unwrap());
+        assert!(!runs.receive(&Received { source: "chat", id: "1", body, matters: BTreeSet::new() }).unwrap());
     }
 
     #[test]
@@ -150,9 +153,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let runs = Runs::open(dir.path().join("state"), Project::discover(dir.path()).unwrap(), Redactor::new());
         let body = b"not sealed at all".to_vec();
-        let sent = Sent { source: "chat".into(), id: "1".into(), body, run: RunId::new(uuid::Uuid::now_v7()) };
+        let run = RunId::new(uuid::Uuid::now_v7());
+        let matters = BTreeSet::new();
+        let sent = Sent { project: String::new(), source: "chat".into(), id: "1".into(), body, run, matters };
         assert!(runs.store().unwrap().receive(&sent).wait().unwrap());
-        assert!(runs.receive(&Received { source: "chat", id: "2", body: "good" }).unwrap());
+        assert!(runs.receive(&Received { source: "chat", id: "2", body: "good", matters: BTreeSet::new() }).unwrap());
         assert_eq!(runs.take_up_delivery("here").unwrap().unwrap().body, "good");
     }
 }

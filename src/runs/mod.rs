@@ -47,6 +47,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 pub use crate::drivers::watch::{Control, Foreground, InLine, Parting, Watcher, Why};
+pub use crate::journal::Turn;
 pub use crate::journal::{
     Checkpoint, Filter as RunFilter, Hash, Holder, LastHold, Line, Report as VerifyReport, RunRow, Status, StoreKey,
     sqlite_version,

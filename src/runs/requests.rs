@@ -85,7 +85,8 @@ impl Requests {
         let _turn = self.turn(keyed, until)?;
         let store = runs.store()?;
         let request = Request {
-            person: runs.own(&keyed.person),
+            project: runs.of(),
+            person: keyed.person.clone(),
             key: keyed.key.clone(),
             digest: keyed.digest.clone(),
             run: RunId::new(uuid::Uuid::now_v7()),

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::journal::shelf::Item;
+use crate::journal::shelf::{Item, Place};
 use crate::runs::Runs;
 use crate::runs::error::RunsError;
 
@@ -11,13 +11,13 @@ use crate::runs::error::RunsError;
 #[derive(Clone)]
 pub struct Shelf<'r> {
     runs: &'r Runs,
-    name: String,
+    place: Place,
 }
 
 impl Runs {
     /// The shelf of this project with this name.
     pub fn shelf(&self, name: &'static str) -> Shelf<'_> {
-        Shelf { runs: self, name: self.own(name) }
+        Shelf { runs: self, place: Place { project: self.of(), name: name.to_owned() } }
     }
 }
 
@@ -27,7 +27,7 @@ impl Shelf<'_> {
     /// # Errors
     /// If the journal can't be read.
     pub fn get(&self, key: &str) -> Result<Option<String>, RunsError> {
-        Ok(self.runs.store()?.on_shelf(&self.name, key)?)
+        Ok(self.runs.store()?.on_shelf(&self.place, key)?)
     }
 
     /// All that stands here, by key.
@@ -35,7 +35,7 @@ impl Shelf<'_> {
     /// # Errors
     /// If the journal can't be read.
     pub fn all(&self) -> Result<Vec<(String, String)>, RunsError> {
-        let items = self.runs.store()?.shelf(&self.name)?;
+        let items = self.runs.store()?.shelf(&self.place)?;
         Ok(items.into_iter().map(|item| (item.key, item.value)).collect())
     }
 
@@ -44,7 +44,7 @@ impl Shelf<'_> {
     /// # Errors
     /// If the journal can't be written.
     pub fn put(&self, key: &str, value: &str, until: Option<Timestamp>) -> Result<(), RunsError> {
-        self.place(key, value, until, None).map(drop)
+        self.put_down(key, value, until, None).map(drop)
     }
 
     /// Puts something down unless something stands there; says whether it did.
@@ -52,7 +52,7 @@ impl Shelf<'_> {
     /// # Errors
     /// If the journal can't be written.
     pub fn put_new(&self, key: &str, value: &str, until: Option<Timestamp>) -> Result<bool, RunsError> {
-        self.place(key, value, until, Some(None))
+        self.put_down(key, value, until, Some(None))
     }
 
     /// Puts something down if there stands what `was` says, or nothing if it is `None`; says whether it did.
@@ -60,7 +60,7 @@ impl Shelf<'_> {
     /// # Errors
     /// If the journal can't be written.
     pub fn swap(&self, key: &str, was: Option<&str>, value: &str, until: Option<Timestamp>) -> Result<bool, RunsError> {
-        self.place(key, value, until, Some(was.map(str::to_owned)))
+        self.put_down(key, value, until, Some(was.map(str::to_owned)))
     }
 
     /// Takes something away: of all who ask, one gets it.
@@ -68,7 +68,15 @@ impl Shelf<'_> {
     /// # Errors
     /// If the journal can't be written.
     pub fn take(&self, key: &str) -> Result<Option<String>, RunsError> {
-        Ok(self.runs.store()?.take_from_shelf(&self.name, key).wait()?)
+        Ok(self.runs.store()?.take_from_shelf(&self.place, key).wait()?)
+    }
+
+    /// Takes all away whose keys begin like this.
+    ///
+    /// # Errors
+    /// If the journal can't be written.
+    pub fn clear(&self, begins: &str) -> Result<(), RunsError> {
+        Ok(self.runs.store()?.clear_shelf(&self.place, begins).wait()?)
     }
 
     /// Takes away what would be forgotten first, until at most so `many` stand here.
@@ -76,13 +84,13 @@ impl Shelf<'_> {
     /// # Errors
     /// If the journal can't be written.
     pub fn keep_last(&self, many: usize) -> Result<(), RunsError> {
-        let mut there = self.runs.store()?.shelf(&self.name)?;
+        let mut there = self.runs.store()?.shelf(&self.place)?;
         there.sort_by_key(|item| (item.until.is_none(), item.until));
         let too_many = there.len().saturating_sub(many);
         there.iter().take(too_many).try_for_each(|item| self.take(&item.key).map(drop))
     }
 
-    fn place(
+    fn put_down(
         &self,
         key: &str,
         value: &str,
@@ -90,6 +98,6 @@ impl Shelf<'_> {
         was: Option<Option<String>>,
     ) -> Result<bool, RunsError> {
         let item = Item { key: key.to_owned(), value: value.to_owned(), until };
-        Ok(self.runs.store()?.put_on_shelf(&self.name, item, was).wait()?)
+        Ok(self.runs.store()?.put_on_shelf(&self.place, item, was).wait()?)
     }
 }

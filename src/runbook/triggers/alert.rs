@@ -65,6 +65,11 @@ impl Alert {
         Value::Map(named)
     }
 
+    /// What it belongs to: its group, or itself where there are none.
+    pub fn circle(&self) -> &str {
+        if self.group.is_empty() { &self.fingerprint } else { &self.group }
+    }
+
     /// What people call it.
     pub fn name(&self) -> &str {
         self.labels.get("alertname").filter(|name| !name.is_empty()).unwrap_or(&self.fingerprint)

@@ -15,7 +15,9 @@ fn what_this_process_commits_is_told_sooner_than_the_store_is_asked_for_it() {
     let dir = tempfile::tempdir().unwrap();
     let runs = Runs::open(dir.path().join("state"), Project::discover(dir.path()).unwrap(), Redactor::new());
     let runs = Arc::new(runs);
-    let say = |id: &str| assert!(runs.receive(&Received { source: "test", id, body: "{}" }).unwrap());
+    let say = |id: &str| {
+        assert!(runs.receive(&Received { source: "test", id, body: "{}", matters: Default::default() }).unwrap())
+    };
     say("first");
     let (tell, told) = channel();
     let tell = Mutex::new(tell);

@@ -1,5 +1,6 @@
 //! The routes of alerts: each proves its sender, keeps what was sent, and works through it afterwards.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -46,9 +47,13 @@ impl Hook for Sender {
             return Err(Problem::new(400, "the body is no JSON"));
         }
         let answer = Answer::json(202, &json!({ "received": true }));
+        let matters = matters(&source, hook, &body);
         Ok(match self.0 {
-            "generic" => Heard::Keep { id: format!("{source}:{id}"), body: format!("{source}{BETWEEN}{body}"), answer },
-            _ => Heard::Keep { id, body, answer },
+            "generic" => {
+                let (id, body) = (format!("{source}:{id}"), format!("{source}{BETWEEN}{body}"));
+                Heard::Keep { id, body, matters, answer }
+            }
+            _ => Heard::Keep { id, body, matters, answer },
         })
     }
 
@@ -80,6 +85,20 @@ pub fn alerts_of(source: &str, hook: Option<&Settings>, body: &str) -> Result<To
     }
 }
 
+/// What a message is about: the groups of its alerts, and of those without a group the alerts themselves. Of nothing, if it
+/// can't be read: whoever works through it says why.
+fn matters(source: &str, hook: &Settings, body: &str) -> BTreeSet<String> {
+    let groups = match source {
+        "alertmanager" | "grafana" => prometheus::group(body).map(|group| BTreeSet::from([group])),
+        _ => None,
+    };
+    let about = groups.unwrap_or_else(|| {
+        let told = alerts_of(source, Some(hook), body).unwrap_or_default();
+        told.alerts.into_iter().map(|alert| alert.circle().to_owned()).collect()
+    });
+    about.into_iter().map(|about| format!("{source}{BETWEEN}{about}")).collect()
+}
+
 fn secret_name(source: &str) -> String {
     source.to_ascii_uppercase().replace(['/', '-'], "_")
 }
@@ -87,4 +106,41 @@ fn secret_name(source: &str) -> String {
 /// The same for whatever is wrong.
 fn unproven() -> Problem {
     Problem::new(401, "nothing proves who sent this")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runbook::hooks::Proof;
+    use crate::runbook::mapping::Mapping;
+    use crate::runbook::settings::{From, SecretSource};
+
+    #[test]
+    fn a_message_is_about_its_group_or_else_about_each_of_its_alerts() {
+        let map = Some(Mapping::read(".[] | { id: . }").unwrap());
+        let secret = SecretSource { from: From::Env { name: "X".into() }, hosts: Vec::new() };
+        let hook = Settings { secret, proof: Proof::Bearer, user: None, acts_as: None, map, tell: Vec::new() };
+        let of = |source: &str, body: &str| matters(source, &hook, body).into_iter().collect::<Vec<_>>();
+        let alert = |name: &str| json!({ "status": "firing", "fingerprint": name });
+        let two = json!([alert("a"), alert("b"), alert("a")]);
+        let group = json!({ "groupKey": "g", "alerts": two }).to_string();
+        assert_eq!(of("alertmanager", &group), ["alertmanager\ng"]);
+        assert_eq!(of("grafana", &group), ["grafana\ng"]);
+        for none in [
+            json!({ "alerts": two }),
+            json!({ "groupKey": "", "alerts": two }),
+            json!({ "groupKey": null, "alerts": two }),
+        ] {
+            assert_eq!(of("alertmanager", &none.to_string()), ["alertmanager\na", "alertmanager\nb"], "{none}");
+        }
+        let event = |kind: &str| json!({ "event": { "event_type": kind, "data": { "id": "P1" } } }).to_string();
+        assert_eq!(of("pagerduty", &event("incident.resolved")), ["pagerduty\nP1"]);
+        assert_eq!(of("pagerduty", &event("incident.annotated")), [""; 0], "it says nothing");
+        assert_eq!(of("generic/up", "[\"a\",\"b\"]"), ["generic/up\na", "generic/up\nb"]);
+        for (source, bad) in [("alertmanager", "[]"), ("pagerduty", "{}"), ("generic/up", "[{}]"), ("generic/up", "3")]
+        {
+            let about = of(source, bad);
+            assert!(about.is_empty(), "{source} {bad}: {about:?}");
+        }
+    }
 }

@@ -147,7 +147,12 @@ pub fn key(alert: &Alert) -> String {
 pub fn open_key(alert: &Alert, wanted: &Wanted) -> Option<String> {
     let target = wanted.target.as_deref().unwrap_or_default();
     let inputs = Value::Map(wanted.inputs.clone()).to_json().to_string();
-    (!alert.group.is_empty()).then(|| digest(&[&alert.source, &alert.group, &wanted.runbook, target, &inputs]))
+    (!alert.group.is_empty()).then(|| format!("{}{}", group_key(alert), digest(&[&wanted.runbook, target, &inputs])))
+}
+
+/// How the names of all starts of a group begin.
+fn group_key(alert: &Alert) -> String {
+    format!("{}/", digest(&[&alert.source, &alert.group]))
 }
 
 fn digest(parts: &[&str]) -> String {
@@ -208,7 +213,16 @@ impl<'r> Alerts<'r> {
         Ok(whose.unwrap_or(run))
     }
 
-    /// A group is over, or nothing came of its start: the next one is a new one.
+    /// The group of this alert is over, with all that was started in it, also for alerts that were over before: the next
+    /// start is a new one.
+    ///
+    /// # Errors
+    /// If the journal can't be written.
+    pub fn release_group(&self, alert: &Alert) -> Result<(), RunsError> {
+        self.groups.clear(&group_key(alert))
+    }
+
+    /// Nothing came of a start: the next one is a new one.
     ///
     /// # Errors
     /// If the journal can't be written.

@@ -22,6 +22,17 @@ struct Group {
     status: Option<String>,
 }
 
+/// By which group a message is known, without looking at its alerts; nothing if that takes a closer look.
+pub fn group(body: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        #[serde(rename = "groupKey")]
+        group_key: String,
+    }
+    let named: Named = serde_json::from_str(body).ok()?;
+    Some(named.group_key).filter(|key| !key.is_empty())
+}
+
 /// What one delivery says.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Told {

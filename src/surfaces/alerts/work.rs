@@ -15,6 +15,7 @@ use crate::surfaces::alerts::begin::{Ask, Came, begin};
 use crate::surfaces::alerts::known::{Alerts, Done, Held, Known, key, open_key};
 use crate::surfaces::alerts::prometheus::Told;
 use crate::surfaces::alerts::proposals;
+use crate::surfaces::chat::news;
 use crate::surfaces::http::Server;
 use crate::transcript::words::count;
 
@@ -36,13 +37,16 @@ pub fn work(server: &Arc<Server>, runs: &Arc<Runs>, hook: &Hook, told: &Told) ->
         placed: &placed,
         now: Timestamp::now(),
     };
+    if let Some(alert) = told.alerts.first().filter(|alert| told.over && !alert.group.is_empty()) {
+        worker.alerts.release_group(alert)?;
+    }
     let mut said: Vec<&'static str> = Vec::new();
     let mut failed = None;
     for alert in &told.alerts {
         server.tally.alerts.received.add(alert.status.word());
         let word = match alert.status {
             State::Firing => worker.firing(alert),
-            State::Resolved => worker.resolved(alert, told.over).map(|()| "resolved"),
+            State::Resolved => worker.resolved(alert).map(|()| "resolved"),
         };
         match word {
             Ok(word) => {
@@ -95,6 +99,9 @@ impl Worker<'_> {
             if let Some(held) = held.as_ref().filter(|held| held.known.done.is_final()) {
                 return self.remind(&key, held);
             }
+            if let Some(held) = held.as_ref().filter(|held| held.known.status == State::Resolved) {
+                return self.late(&key, held, alert);
+            }
             let before = held.as_ref().map(|held| &held.known);
             let first = before.map_or(self.now, |known| known.first);
             let known = Known { first, ..Known::new(alert, self.now, Done::Unmatched) };
@@ -126,6 +133,26 @@ impl Worker<'_> {
             return self.begin(&key, alert, placed, wanted, beginning, run);
         }
         Err(RunsError::new(ErrorKind::Busy, "others change what is known of this alert"))
+    }
+
+    /// What could not begin at once is over by now: nothing begins by it any more, unless it has before a kill.
+    fn late(&self, key: &str, held: &Held, alert: &Alert) -> Result<&'static str, RunsError> {
+        let Some(run) = held.known.done.run() else { return self.settle(key, &held.known, Done::Over) };
+        if self.runs.existing(run)?.is_some() {
+            self.tell(run, alert)?;
+            return self.settle(key, &held.known, Done::Started { run });
+        }
+        if proposals::find(self.runs, run)?.is_some() {
+            proposals::resolved(self.runs, run)?;
+            return self.settle(key, &held.known, Done::Proposed { run });
+        }
+        news::withdraw(self.runs, run)?;
+        if let Some(open) = &held.known.open
+            && self.alerts.claim(open, run, self.now)? == run
+        {
+            self.alerts.release(open)?;
+        }
+        self.settle(key, &held.known, Done::Over).map(|_| "known")
     }
 
     fn begin(
@@ -192,7 +219,7 @@ impl Worker<'_> {
     }
 
     /// An alert is over. Nothing begins by it; whatever began is told.
-    fn resolved(&self, alert: &Alert, group_is_over: bool) -> Result<(), RunsError> {
+    fn resolved(&self, alert: &Alert) -> Result<(), RunsError> {
         let key = key(alert);
         for _ in 0..TRIES_MAX {
             let held = self.alerts.get(&key)?;
@@ -203,9 +230,6 @@ impl Worker<'_> {
                 }
                 continue;
             };
-            if group_is_over && let Some(open) = &held.known.open {
-                self.alerts.release(open)?;
-            }
             if held.known.status == State::Resolved {
                 return Ok(());
             }

@@ -1,5 +1,6 @@
 //! The doors of the server for chats: what comes in is proved over its raw bytes, kept, acknowledged.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -90,7 +91,7 @@ fn of_generic(runs: &Runs, sent: &Sent) -> Result<Heard, Problem> {
 
 fn keep(id: String, asked: &Asked, answer: Answer) -> Result<Heard, Problem> {
     let body = serde_json::to_string(asked).map_err(|error| Problem::new(500, error.to_string()))?;
-    Ok(Heard::Keep { id, body, answer })
+    Ok(Heard::Keep { id, body, matters: BTreeSet::new(), answer })
 }
 
 fn secret_of(runs: &Runs, name: &str, source: &SecretSource) -> Result<String, Problem> {

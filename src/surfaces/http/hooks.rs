@@ -3,6 +3,7 @@
 //! What they send is kept before it is answered, because they wait for few seconds and send again what was not answered;
 //! it is worked through afterwards, once, also by the next server if this one is killed in between.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use axum::http::HeaderMap;
 use jiff::Timestamp;
 
-use crate::runs::{Delivery, ErrorKind, Received, Runs, RunsError};
+use crate::runs::{Delivery, ErrorKind, Received, Runs, RunsError, Turn};
 use crate::surfaces::http::call::Answer;
 use crate::surfaces::http::jobs::{Job, STACK_BYTES};
 use crate::surfaces::http::problem::Problem;
@@ -29,6 +30,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// The longest such wait.
 const AGAIN_AFTER_MAX: Duration = Duration::from_secs(60);
+/// Times for which later deliveries of the same matter wait for one that is busy: about a minute. What is busy for longer,
+/// such as a runbook whose group a run has that waits for a person, must not keep them from being heard.
+const WAITED_FOR_TRIES: u32 = 7;
 /// Times a delivery is tried that ends in an error of ours: what breaks so often breaks always.
 const BROKEN_TRIES_MAX: u32 = 5;
 /// Letters of a delivery's id that are kept; longer ones are no ids.
@@ -59,8 +63,9 @@ impl Sent {
 /// What a hook makes of a request that it has proved.
 #[derive(Debug)]
 pub enum Heard {
-    /// To be kept, then answered; what is sent again under the same id is answered alike, and worked through once.
-    Keep { id: String, body: String, answer: Answer },
+    /// To be kept, then answered; what is sent again under the same id is answered alike, and worked through once. What is
+    /// about any of the same matters is worked through in the order in which it came.
+    Keep { id: String, body: String, matters: BTreeSet<String>, answer: Answer },
     /// Nothing to keep: the other side only asks whether anybody is there.
     Answer(Answer),
 }
@@ -94,14 +99,14 @@ pub fn hear(server: &Server, hook: &dyn Hook, sent: &Sent) -> Result<Answer, Pro
     let heard = hook.prove(&runs, sent).inspect_err(|_| {
         server.tally.unproven.fetch_add(1, Ordering::Relaxed);
     })?;
-    let (id, body, answer) = match heard {
-        Heard::Keep { id, body, answer } => (id, body, answer),
+    let (id, body, matters, answer) = match heard {
+        Heard::Keep { id, body, matters, answer } => (id, body, matters, answer),
         Heard::Answer(answer) => return Ok(answer),
     };
     if id.is_empty() || id.chars().count() > ID_CHARS_MAX {
         return Err(Problem::new(400, format!("what is sent is called by 1 to {ID_CHARS_MAX} letters")));
     }
-    let received = Received { source: hook.source(), id: &id, body: &body };
+    let received = Received { source: hook.source(), id: &id, body: &body, matters };
     let new = runs.receive(&received).map_err(|error| {
         let problem = Problem::from(error);
         Problem { status: 503, ..problem }.after(1)
@@ -233,7 +238,7 @@ fn next(server: &Server, taker: &str) -> Result<Option<(Arc<Runs>, Delivery)>, S
 fn one(server: &Arc<Server>, runs: &Arc<Runs>, delivery: &Delivery, hook: Option<&dyn Hook>) {
     let Some(hook) = hook else {
         // A later rerail may know it.
-        runs.put_back_delivery(delivery, AGAIN_AFTER_MAX).ok();
+        runs.put_back_delivery(delivery, AGAIN_AFTER_MAX, Turn::Keeps).ok();
         return;
     };
     let done = catch_unwind(AssertUnwindSafe(|| hook.work(server, runs, delivery)));
@@ -242,7 +247,8 @@ fn one(server: &Arc<Server>, runs: &Arc<Runs>, delivery: &Delivery, hook: Option
         Ok(came_to) => runs.settle_delivery(delivery, &came_to),
         Err(error) if is_worth_another_try(&error, delivery.tries) => {
             let doubled = AGAIN_AFTER.saturating_mul(1 << delivery.tries.min(16).saturating_sub(1));
-            runs.put_back_delivery(delivery, doubled.min(AGAIN_AFTER_MAX))
+            let turn = if delivery.tries < WAITED_FOR_TRIES { Turn::Keeps } else { Turn::Loses };
+            runs.put_back_delivery(delivery, doubled.min(AGAIN_AFTER_MAX), turn)
         }
         Err(error) => {
             tracing::warn!(source = %delivery.source, id = %delivery.id, %error, "a delivery came to nothing");
@@ -276,7 +282,6 @@ fn hooks() -> impl Iterator<Item = &'static dyn Hook> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
     use std::sync::atomic::AtomicU32;
 
     use serde_json::json;
@@ -305,7 +310,12 @@ mod tests {
             let answer = Answer::json(202, &json!({ "heard": true }));
             Ok(match body.is_empty() {
                 true => Heard::Answer(answer),
-                false => Heard::Keep { id: body.chars().take(1).collect(), body, answer },
+                false => Heard::Keep {
+                    id: body.chars().take(1).collect(),
+                    matters: BTreeSet::from(["letters".to_owned()]),
+                    body,
+                    answer,
+                },
             })
         }
 

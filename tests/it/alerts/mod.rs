@@ -3,6 +3,7 @@
 pub mod kit;
 mod listed;
 mod load;
+mod order;
 mod peer;
 mod proofs;
 mod starts;

@@ -92,6 +92,25 @@ fn within_a_group_what_comes_to_the_same_begins_once() {
 }
 
 #[test]
+fn a_group_whose_alerts_are_over_one_after_another_begins_anew_with_each_of_them() {
+    let place = place().runbook("look", LOOK);
+    let server = Served::start(&place, "a.sock");
+    let of = |status: &str, service: &str, since: &str| {
+        alert(status, service, since, &json!({ "alertname": "Down", "service": service }))
+    };
+    let later = "2026-11-21T10:00:00Z";
+    send(&server, &group("g", "firing", &[of("firing", "backend", SINCE), of("firing", "frontend", SINCE)])).is(202);
+    until_done(&place, 2);
+    // As Alertmanager has it: what was said to be over isn't said again when the last one is.
+    send(&server, &group("g", "firing", &[of("resolved", "backend", SINCE), of("firing", "frontend", SINCE)])).is(202);
+    send(&server, &group("g", "resolved", &[of("resolved", "frontend", SINCE)])).is(202);
+    until("both are over", || done(&place) == ["Down resolved started", "Down resolved started"]);
+    send(&server, &group("g", "firing", &[of("firing", "backend", later), of("firing", "frontend", later)])).is(202);
+    until_done(&place, 4);
+    assert_eq!(runs(&place).len(), 4, "{:?}", done(&place));
+}
+
+#[test]
 fn what_is_over_before_it_is_heard_of_and_what_fits_nothing_begins_nothing() {
     let place = place().runbook("look", LOOK);
     let server = Served::start(&place, "a.sock");

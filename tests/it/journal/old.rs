@@ -1,15 +1,15 @@
 //! Journals of every released format are read for ever.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rerail::engine::event::{Actor, Body};
 use rerail::engine::facts::Facts;
 use rerail::journal::{Append, Claim, Claimed, Filter, Journal, Request, Status, Store, verify, verify_against};
 use rerail::project::Project;
 use rerail::redact::Redactor;
-use rerail::runs::Runs;
+use rerail::runs::{Received, Runs};
 use rerail::transcript::summary;
 
 use super::kit::{event, holder, new_run};
@@ -153,6 +153,77 @@ fn version_6_is_read_whole_with_the_program_and_the_span_that_runs_began_from() 
     assert_eq!(told, [ana.clone(), ana, person], "a program answers and notes, a person approves");
 }
 
+/// Two projects that share a store: a delivery of each waits, of one a request was answered and another alert is done.
+#[test]
+fn version_6_is_read_whole_where_the_project_stood_behind_the_name() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path().join("store");
+    let store = restored("v6-projects", &dir);
+    assert!(verify(&store, None).unwrap().is_clean());
+    let request = |project: &str| Request {
+        project: project.to_owned(),
+        person: "root".to_owned(),
+        key: "example-1".to_owned(),
+        digest: "734f10f0ed6a0aa1fe6a8e5c72002408a0c3366073bef5e7886a2ebc1ff3795d".to_owned(),
+        run: new_run(),
+    };
+    let Some(Claimed::Answered { status: 201, body }) = store.request(&request("/srv/shop")).unwrap() else {
+        panic!("it was answered")
+    };
+    assert!(body.contains("01a202a0-4804-7561-bfd0-5cd3ac03d56f"), "{body}");
+    assert_eq!(store.request(&request("/srv/bank")).unwrap(), None);
+    let of = |root: Option<&str>| {
+        let project = Project { root: root.map(PathBuf::from), ..Project::default() };
+        Runs::open(dir.clone(), project, Redactor::new())
+    };
+    let (shop, bank, nobody) = (of(Some("/srv/shop")), of(Some("/srv/bank")), of(None));
+    let kept =
+        |runs: &Runs| ["alerts", "alerts.groups", "web.servers"].map(|name| runs.shelf(name).all().unwrap().len());
+    assert_eq!([&shop, &bank, &nobody].map(kept), [[2, 2, 1], [1, 1, 1], [0, 0, 0]]);
+    assert_eq!([&shop, &bank, &nobody].map(|runs| runs.open_deliveries().unwrap()), [1, 1, 0]);
+    for (runs, run) in
+        [(&shop, "01a202a0-5be4-73ed-a927-832a89eab02c"), (&bank, "01a202a0-67e0-71e5-8ea5-371d2977ecd7")]
+    {
+        let delivery = runs.take_up_delivery("somebody").unwrap().unwrap();
+        assert_eq!((delivery.source.as_str(), delivery.run.uuid().as_str(), delivery.tries), ("alertmanager", run, 2));
+        assert!(delivery.body.contains("frontend"), "it can still be opened: {}", delivery.body);
+        let again = Received { source: "alertmanager", id: &delivery.id, body: "", matters: BTreeSet::new() };
+        assert!(!runs.receive(&again).unwrap(), "it is known");
+        assert_eq!(runs.take_up_delivery("somebody").unwrap(), None);
+    }
+}
+
+/// What a server of the release before does on a store that a newer one has opened since.
+#[test]
+fn what_a_server_of_version_6_still_asks_of_a_newer_store_is_refused() {
+    let base = tempfile::tempdir().unwrap();
+    let store = restored("v6-projects", &base.path().join("store"));
+    let old = rusqlite::Connection::open(store.file()).unwrap();
+    for statement in [
+        "INSERT INTO deliveries (source, id, at, run, body, not_before, tries) VALUES ('slack', '1', 0, '', x'', 0, 0)
+            ON CONFLICT DO NOTHING",
+        "UPDATE deliveries SET taker = 'a' WHERE number = (SELECT number FROM deliveries WHERE done_at IS NULL
+            AND CASE WHEN instr(source, char(10)) = 0 THEN '' ELSE substr(source, instr(source, char(10)) + 1) END = '')",
+        "INSERT INTO shelves (shelf, key, value, until) VALUES ('a', 'b', 'c', NULL)",
+        "SELECT value FROM shelves WHERE shelf = 'a' AND key = 'b'",
+        "INSERT INTO requests (person, key, digest, run, at) VALUES ('a', 'b', 'c', 'd', 0)",
+        "SELECT run FROM requests WHERE person = 'a' AND key = 'b'",
+    ] {
+        let refused = old.execute_batch(statement).unwrap_err();
+        assert!(refused.to_string().contains("no column") || refused.to_string().contains("no such column"), "{refused}");
+    }
+    // What it was in the middle of it can still put down.
+    assert_eq!(old.execute("UPDATE deliveries SET done_at = 0, body = NULL WHERE number = 2", []).unwrap(), 1);
+    drop(old);
+    let db = rusqlite::Connection::open(store.file()).unwrap();
+    db.execute_batch("DELETE FROM deliveries").unwrap();
+    let shop = Project { root: Some("/srv/shop".into()), ..Project::default() };
+    let runs = Runs::open(store.dir().to_owned(), shop, Redactor::new());
+    assert!(runs.receive(&Received { source: "slack", id: "1", body: "x", matters: BTreeSet::new() }).unwrap());
+    let number: i64 = db.query_row("SELECT number FROM deliveries", [], |row| row.get(0)).unwrap();
+    assert_eq!(number, 4, "a number that was given away is never given again");
+}
+
 /// What servers were asked to do under keys: one answered with its run, one answered while its run waits, one that the
 /// server was killed over.
 #[test]
@@ -164,6 +235,7 @@ fn version_5_is_read_whole_with_the_requests_that_were_answered_and_the_one_that
     let rows = store.runs(&Filter::default()).unwrap();
     assert_eq!(rows.iter().map(|row| row.status.word()).collect::<Vec<_>>(), ["waiting", "success"]);
     let request = |key: &str, digest: &str| Request {
+        project: String::new(),
         person: "root".to_owned(),
         key: key.to_owned(),
         digest: digest.to_owned(),

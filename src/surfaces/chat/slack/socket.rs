@@ -1,6 +1,7 @@
 //! Socket Mode: one outbound connection per server, through which Slack sends what it would send over HTTP. Each envelope
 //! is kept before it is acknowledged.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -186,7 +187,7 @@ fn hear(server: &Arc<Server>, runs: &Arc<Runs>, json: &Json) -> Heard {
     };
     if let Some((name, asked)) = parcel {
         let kept = serde_json::to_string(&asked).map_err(|error| error.to_string()).and_then(|body| {
-            let received = Received { source: Kind::Slack.source(), id: &name, body: &body };
+            let received = Received { source: Kind::Slack.source(), id: &name, body: &body, matters: BTreeSet::new() };
             runs.receive(&received).map_err(|error| error.message)
         });
         if let Err(why) = kept {
