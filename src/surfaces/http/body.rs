@@ -28,24 +28,24 @@ const AGAIN_AFTER_S: u32 = 2;
 
 /// How much a route takes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Room {
+pub enum Size {
     Usual,
-    /// The file of a saved plan, from people who may apply it.
+    /// The file of a saved plan.
     Plan,
 }
 
-impl Room {
+impl Size {
     fn bytes_max(self) -> usize {
         match self {
-            Room::Usual => BYTES_MAX,
-            Room::Plan => PLAN_BODY_BYTES_MAX,
+            Size::Usual => BYTES_MAX,
+            Size::Plan => PLAN_BODY_BYTES_MAX,
         }
     }
 
     fn within(self) -> Duration {
         match self {
-            Room::Usual => WITHIN,
-            Room::Plan => PLAN_WITHIN,
+            Size::Usual => WITHIN,
+            Size::Plan => PLAN_WITHIN,
         }
     }
 }
@@ -72,15 +72,15 @@ impl Large {
     ///
     /// # Errors
     /// 413 if it is too large, 408 if it takes too long, 503 if as many large ones are worked on as can be.
-    pub async fn read(&self, room: Room, headers: &HeaderMap, body: Body) -> Result<Brought, Problem> {
+    pub async fn read(&self, size: Size, headers: &HeaderMap, body: Body) -> Result<Brought, Problem> {
         let length = one(headers, header::CONTENT_LENGTH)?.and_then(|length| length.parse::<u64>().ok());
         // What doesn't say how long it is may be anything.
-        let is_large = room != Room::Usual && length.is_none_or(|length| length > BYTES_MAX as u64);
+        let is_large = size != Size::Usual && length.is_none_or(|length| length > BYTES_MAX as u64);
         let place = match is_large {
             false => None,
             true => Some(Arc::clone(&self.0).try_acquire_owned().map_err(|_| busy())?),
         };
-        Ok(Brought { bytes: read(room, headers, body).await?, place })
+        Ok(Brought { bytes: read(size, headers, body).await?, place })
     }
 }
 
@@ -89,23 +89,23 @@ impl Large {
 /// # Errors
 /// As [`Large::read`].
 pub async fn read_usual(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Problem> {
-    read(Room::Usual, headers, body).await
+    read(Size::Usual, headers, body).await
 }
 
-async fn read(room: Room, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Problem> {
+async fn read(size: Size, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Problem> {
     let length = one(headers, header::CONTENT_LENGTH)?.and_then(|length| length.parse::<u64>().ok());
-    if length.is_some_and(|length| length > room.bytes_max() as u64) {
-        return Err(too_large(room));
+    if length.is_some_and(|length| length > size.bytes_max() as u64) {
+        return Err(too_large(size));
     }
-    match timeout(room.within(), to_bytes(body, room.bytes_max())).await {
+    match timeout(size.within(), to_bytes(body, size.bytes_max())).await {
         Ok(Ok(bytes)) => Ok(bytes.to_vec()),
-        Ok(Err(_)) => Err(too_large(room)),
-        Err(_) => Err(Problem::new(408, format!("the body took longer than {} s", room.within().as_secs()))),
+        Ok(Err(_)) => Err(too_large(size)),
+        Err(_) => Err(Problem::new(408, format!("the body took longer than {} s", size.within().as_secs()))),
     }
 }
 
-fn too_large(room: Room) -> Problem {
-    Problem::new(413, format!("the body has more than {} bytes", room.bytes_max()))
+fn too_large(size: Size) -> Problem {
+    Problem::new(413, format!("the body has more than {} bytes", size.bytes_max()))
 }
 
 fn busy() -> Problem {
@@ -117,13 +117,13 @@ fn busy() -> Problem {
 mod tests {
     use super::*;
 
-    fn read(large: &Large, room: Room, bytes: usize, says_how_long: bool) -> Result<Brought, u16> {
+    fn read(large: &Large, size: Size, bytes: usize, says_how_long: bool) -> Result<Brought, u16> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let mut headers = HeaderMap::new();
         if says_how_long {
             headers.insert(header::CONTENT_LENGTH, bytes.to_string().parse().unwrap());
         }
-        let read = runtime.block_on(large.read(room, &headers, Body::from(vec![b'x'; bytes])));
+        let read = runtime.block_on(large.read(size, &headers, Body::from(vec![b'x'; bytes])));
         read.map_err(|problem| problem.status)
     }
 
@@ -131,11 +131,11 @@ mod tests {
     fn a_body_is_read_up_to_the_limit_of_its_route_and_not_one_byte_more() {
         let large = Large::default();
         for says_how_long in [true, false] {
-            for (room, most) in [(Room::Usual, BYTES_MAX), (Room::Plan, PLAN_BODY_BYTES_MAX)] {
-                assert_eq!(read(&large, room, most, says_how_long).unwrap().bytes.len(), most, "{room:?}");
-                assert_eq!(read(&large, room, most + 1, says_how_long).unwrap_err(), 413, "{room:?}");
+            for (size, most) in [(Size::Usual, BYTES_MAX), (Size::Plan, PLAN_BODY_BYTES_MAX)] {
+                assert_eq!(read(&large, size, most, says_how_long).unwrap().bytes.len(), most, "{size:?}");
+                assert_eq!(read(&large, size, most + 1, says_how_long).unwrap_err(), 413, "{size:?}");
             }
-            assert_eq!(read(&large, Room::Plan, 0, says_how_long).unwrap().bytes.len(), 0);
+            assert_eq!(read(&large, Size::Plan, 0, says_how_long).unwrap().bytes.len(), 0);
         }
     }
 
@@ -143,12 +143,12 @@ mod tests {
     fn only_so_many_large_ones_are_held_at_once_and_small_ones_always_come_in() {
         let large = Large::default();
         let held: Vec<Brought> =
-            (0..LARGE_MAX).map(|_| read(&large, Room::Plan, BYTES_MAX + 1, true).unwrap()).collect();
-        assert_eq!(read(&large, Room::Plan, BYTES_MAX + 1, true).unwrap_err(), 503);
-        assert_eq!(read(&large, Room::Plan, 1, false).unwrap_err(), 503, "nobody knows how long it is");
-        assert!(read(&large, Room::Plan, BYTES_MAX, true).is_ok());
-        assert!(read(&large, Room::Usual, BYTES_MAX, false).is_ok());
+            (0..LARGE_MAX).map(|_| read(&large, Size::Plan, BYTES_MAX + 1, true).unwrap()).collect();
+        assert_eq!(read(&large, Size::Plan, BYTES_MAX + 1, true).unwrap_err(), 503);
+        assert_eq!(read(&large, Size::Plan, 1, false).unwrap_err(), 503, "nobody knows how long it is");
+        assert!(read(&large, Size::Plan, BYTES_MAX, true).is_ok());
+        assert!(read(&large, Size::Usual, BYTES_MAX, false).is_ok());
         drop(held);
-        assert!(read(&large, Room::Plan, BYTES_MAX + 1, false).is_ok());
+        assert!(read(&large, Size::Plan, BYTES_MAX + 1, false).is_ok());
     }
 }

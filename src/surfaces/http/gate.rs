@@ -90,7 +90,7 @@ async fn through(
     let brought = match route.is_post() {
         true => {
             is_json(&parts.headers)?;
-            server.large.read(route.room, &parts.headers, body).await?
+            server.large.read(route.size, &parts.headers, body).await?
         }
         false => Brought::default(),
     };

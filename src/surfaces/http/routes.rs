@@ -11,7 +11,7 @@ use crate::surfaces::alerts;
 use crate::surfaces::chat::asked::Kind;
 use crate::surfaces::chat::hooks::Door;
 use crate::surfaces::http::authority::Authority;
-use crate::surfaces::http::body::Room;
+use crate::surfaces::http::body::Size;
 use crate::surfaces::http::call::{Answer, Call, Knock};
 use crate::surfaces::http::hooks::Hook;
 use crate::surfaces::http::live::Telling;
@@ -75,7 +75,7 @@ pub struct Route {
     /// The body as a JSON Schema, of routes that have one.
     pub body: fn() -> Json,
     /// How large that may be.
-    pub room: Room,
+    pub size: Size,
 }
 
 impl Route {
@@ -116,11 +116,11 @@ const fn look(
     summary: &'static str,
     look: fn(&Call<'_>) -> Result<Answer, Problem>,
 ) -> Route {
-    Route { path, authority, does: Does::Look(look), summary, query: &[], body: nothing, room: Room::Usual }
+    Route { path, authority, does: Does::Look(look), summary, query: &[], body: nothing, size: Size::Usual }
 }
 
 const fn page(path: &'static str, summary: &'static str, page: fn(&Call<'_>) -> Result<Answer, Problem>) -> Route {
-    Route { path, authority: READ, does: Does::Page(page), summary, query: ANY, body: nothing, room: Room::Usual }
+    Route { path, authority: READ, does: Does::Page(page), summary, query: ANY, body: nothing, size: Size::Usual }
 }
 
 const fn form(
@@ -131,7 +131,7 @@ const fn form(
     refused: fn(&Call<'_>, &Problem) -> Result<Answer, Problem>,
 ) -> Route {
     let does = Does::Form(Form { act, twice: Twice::Unknown, refused });
-    Route { path, authority, does, summary, query: ANY, body: nothing, room: Room::Usual }
+    Route { path, authority, does, summary, query: ANY, body: nothing, size: Size::Usual }
 }
 
 const fn asset(path: &'static str, media_type: &'static str, text: &'static str) -> Route {
@@ -143,7 +143,7 @@ const fn asset(path: &'static str, media_type: &'static str, text: &'static str)
         summary: "A text that pages need",
         query: ANY,
         body: nothing,
-        room: Room::Usual,
+        size: Size::Usual,
     }
 }
 
@@ -154,7 +154,7 @@ const fn act(
     act: fn(&Call<'_>, RunId) -> Result<Answer, Problem>,
     body: fn() -> Json,
 ) -> Route {
-    Route { path, authority, does: Does::Act(act, Twice::Unknown), summary, query: &[], body, room: Room::Usual }
+    Route { path, authority, does: Does::Act(act, Twice::Unknown), summary, query: &[], body, size: Size::Usual }
 }
 
 const fn hear(path: &'static str, summary: &'static str, hook: &'static dyn Hook) -> Route {
@@ -165,7 +165,7 @@ const fn hear(path: &'static str, summary: &'static str, hook: &'static dyn Hook
         summary,
         query: &[],
         body: nothing,
-        room: Room::Usual,
+        size: Size::Usual,
     }
 }
 
@@ -175,7 +175,7 @@ const fn rehearse(
     rehearse: fn(&Call<'_>) -> Result<Answer, Problem>,
     body: fn() -> Json,
 ) -> Route {
-    Route { path, authority: READ, does: Does::Rehearse(rehearse), summary, query: &[], body, room: Room::Usual }
+    Route { path, authority: READ, does: Does::Rehearse(rehearse), summary, query: &[], body, size: Size::Usual }
 }
 
 /// Every route there is.
@@ -207,11 +207,11 @@ pub const TABLE: &[Route] = &[
         rehearsed,
     ),
     Route {
-        room: Room::Plan,
+        size: Size::Plan,
         ..rehearse("/api/v1/plans/check", "Hold a saved plan against now", moves::look_at_plan, saved)
     },
     Route {
-        room: Room::Plan,
+        size: Size::Plan,
         ..act("/api/v1/plans/apply", RUN, "Do exactly what a saved plan says, or nothing", moves::apply, apply)
     },
     Route {
@@ -230,7 +230,7 @@ pub const TABLE: &[Route] = &[
         summary: "The events of a run as they happen (server-sent); `Last-Event-ID` is the number of the last one seen",
         query: &[],
         body: nothing,
-        room: Room::Usual,
+        size: Size::Usual,
     },
     Route {
         query: &["step", "signs"],
@@ -246,7 +246,7 @@ pub const TABLE: &[Route] = &[
         ..look("/api/v1/runs/{run}/diff", READ, "What differs from another run, as `rerail diff`", stories::diff)
     },
     Route {
-        room: Room::Plan,
+        size: Size::Plan,
         ..rehearse("/api/v1/runs/{run}/diff", "Hold a saved plan against what a run did", stories::compare, against)
     },
     rehearse("/api/v1/verify", "Whether the journal is what was written, as `rerail verify`", stories::check, checked),
@@ -284,7 +284,7 @@ pub const TABLE: &[Route] = &[
         summary: "The tools of a program that acts for a person: one message of the Model Context Protocol",
         query: &[],
         body: message,
-        room: Room::Usual,
+        size: Size::Usual,
     },
     hear("/chat/slack", "What people ask for in Slack, signed by it", &Door(Kind::Slack)),
     hear("/chat/mattermost", "What people ask for in Mattermost", &Door(Kind::Mattermost)),
@@ -348,7 +348,7 @@ pub const TABLE: &[Route] = &[
         summary: "The way in",
         query: ANY,
         body: nothing,
-        room: Room::Usual,
+        size: Size::Usual,
     },
     Route {
         path: "/login",
@@ -357,7 +357,7 @@ pub const TABLE: &[Route] = &[
         summary: "Begin a session",
         query: ANY,
         body: nothing,
-        room: Room::Usual,
+        size: Size::Usual,
     },
     Route {
         path: "/logout",
@@ -366,7 +366,7 @@ pub const TABLE: &[Route] = &[
         summary: "End it",
         query: ANY,
         body: nothing,
-        room: Room::Usual,
+        size: Size::Usual,
     },
     asset("/web/style.css", "text/css; charset=utf-8", web::assets::STYLE),
     asset("/web/live.js", "text/javascript; charset=utf-8", web::assets::SCRIPT),

@@ -58,7 +58,8 @@ impl Told<'_> {
     fn plain(&self, text: &str) -> String {
         let runs = self.project.json(&["runs", "--limit", "1000"]);
         let ids = runs.as_array().unwrap().iter().map(|row| row["run"].as_str().unwrap());
-        ids.fold(plain(text), |text, id| text.replace(id, "RUNID"))
+        // Where YAML would read an id as a number it stands in quotes.
+        ids.fold(plain(text), |text, id| text.replace(&format!("'{id}'"), "RUNID").replace(id, "RUNID"))
     }
 }
 
