@@ -537,17 +537,26 @@ impl Fleet {
         self.lock().resting.insert(row.run, Rest { seq: row.last_seq, until });
     }
 
-    /// Asks every driver to leave and waits until they have: what is running ends or is in doubt, nothing new starts. Gives
-    /// how many are still there when time is up; their runs are taken up from the journal like after a crash.
-    pub fn leave(&self) -> usize {
-        let until = Instant::now() + LEAVE_WITHIN;
+    /// Asks every driver to leave: what is running ends or is in doubt, nothing new starts from now on.
+    pub fn ask_to_leave(&self) {
         let mut state = self.lock();
-        state.leaving = true;
+        // Asked twice, a driver goes at once.
+        if std::mem::replace(&mut state.leaving, true) {
+            return;
+        }
         for driver in state.driven.values() {
             // One that has just ended hears nothing.
             driver.send(Control::Leave(Parting::Terminated)).ok();
         }
         self.moved.notify_all();
+    }
+
+    /// Asks every driver to leave and waits until they have. Gives how many are still there when time is up; their runs are
+    /// taken up from the journal like after a crash.
+    pub fn leave(&self) -> usize {
+        let until = Instant::now() + LEAVE_WITHIN;
+        self.ask_to_leave();
+        let mut state = self.lock();
         while !state.driven.is_empty() && Instant::now() < until {
             let left = until.saturating_duration_since(Instant::now());
             state = self.moved.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;

@@ -108,6 +108,11 @@ impl Server {
         })
     }
 
+    /// What runs of this server connect to, in words.
+    pub fn reaches(&self) -> String {
+        self.runs.reaches()
+    }
+
     /// The door, with the project as it is at this moment: who has left it is out at once.
     ///
     /// # Errors
@@ -164,6 +169,8 @@ impl Server {
             service::ready();
             // Whoever could say it is gone: then nobody else will.
             stop.wait_for(|times| *times > 0).await.ok();
+            // First of all: whoever sees that it goes may count on it that nothing starts any more.
+            self.fleet.ask_to_leave();
             self.leaving.send_replace(true);
             self.beat.leave();
             service::stopping();
