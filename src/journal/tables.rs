@@ -1,7 +1,7 @@
 //! The tables of a store, in all their versions. How one becomes the next is said in `schema.rs`.
 
 /// Each takes the schema one version on; `PRAGMA user_version` counts them. Never edit one that was released.
-pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7, V8];
+pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7];
 
 const V1: &str = "
 -- Number and hash of the newest run ever started: the end of the chain of runs.
@@ -236,6 +236,8 @@ CREATE TABLE deliveries_of (
     taker TEXT,
     not_before INTEGER NOT NULL,
     tries INTEGER NOT NULL,
+    -- How many of its matters have an earlier one that is open: it is worked through once there are none.
+    ahead INTEGER NOT NULL DEFAULT 0,
     done_at INTEGER,
     came_to TEXT,
     UNIQUE (project, sender, id)
@@ -245,11 +247,12 @@ INSERT INTO sqlite_sequence SELECT 'deliveries_of', seq FROM sqlite_sequence WHE
 INSERT INTO deliveries_of
     SELECT number, iif(instr(source, char(10)) = 0, '', substr(source, instr(source, char(10)) + 1)),
         iif(instr(source, char(10)) = 0, source, substr(source, 1, instr(source, char(10)) - 1)),
-        id, at, run, body, taker, not_before, tries, done_at, came_to
+        id, at, run, body, taker, not_before, tries, 0, done_at, came_to
     FROM deliveries;
 DROP TABLE deliveries;
 ALTER TABLE deliveries_of RENAME TO deliveries;
 CREATE INDEX deliveries_open ON deliveries (project, number) WHERE done_at IS NULL;
+CREATE INDEX deliveries_next ON deliveries (project, number) WHERE done_at IS NULL AND ahead = 0;
 CREATE INDEX deliveries_by_age ON deliveries (done_at) WHERE done_at IS NOT NULL;
 
 CREATE TABLE shelves_of (
@@ -268,12 +271,6 @@ INSERT INTO shelves_of
 DROP TABLE shelves;
 ALTER TABLE shelves_of RENAME TO shelves;
 CREATE INDEX shelves_by_end ON shelves (until) WHERE until IS NOT NULL;
-";
-
-const V8: &str = "
--- How many matters of a delivery have an earlier one that is open: it is worked through once there are none.
-ALTER TABLE deliveries ADD COLUMN ahead INTEGER NOT NULL DEFAULT 0;
-CREATE INDEX deliveries_next ON deliveries (project, number) WHERE done_at IS NULL AND ahead = 0;
 
 -- What open deliveries are about, by digest: those of one matter are worked through in their order.
 CREATE TABLE matters (
