@@ -108,7 +108,7 @@ pub fn start(call: &Call, asked: StartRun) -> Result<Said, Refused> {
 pub struct Begun {
     pub row: RunRow,
     /// Others had begun it.
-    attached: bool,
+    pub attached: bool,
     /// The same start had begun it before.
     again: bool,
 }
@@ -165,7 +165,8 @@ fn begin(call: &Call, request: &StartRequest, hash: Option<&str>, run: RunId) ->
     }
 }
 
-fn started(call: &Call, begun: &Begun) -> Result<Said, Refused> {
+/// What is said of a run that was to begin.
+pub fn started(call: &Call, begun: &Begun) -> Result<Said, Refused> {
     let Begun { row, attached, again } = begun;
     let (attached, again) = (*attached, *again);
     let said = looks::told(call, row)?;

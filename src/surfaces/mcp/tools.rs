@@ -78,9 +78,13 @@ impl Entry {
         match self.begins.filter(|_| call.knows_tasks()) {
             None => self.result(call, arguments).into(),
             Some(begins) => {
-                let begun = fits(&arguments).and_then(|()| begins(call, arguments));
-                match begun.and_then(|begun| tasks::state(call, &begun.row)) {
-                    Ok(state) => CreateTaskResult::new(state.task).into(),
+                match fits(&arguments).and_then(|()| begins(call, arguments)) {
+                    // A task is what its client may cancel, and that is another's run.
+                    Ok(begun) if begun.attached => deliver(starts::started(call, &begun), call.desk.redactor()).into(),
+                    Ok(begun) => match tasks::state(call, &begun.row) {
+                        Ok(state) => CreateTaskResult::new(state.task).into(),
+                        Err(refused) => deliver(Err(refused), call.desk.redactor()).into(),
+                    },
                     Err(refused) => deliver(Err(refused), call.desk.redactor()).into(),
                 }
             }

@@ -218,6 +218,19 @@ fn a_start_is_a_task_whose_result_is_what_is_said_of_its_run() {
     asker.does("find_runbooks", &json!({}));
 }
 
+/// A task is what its client may cancel, when it is closed for example.
+#[test]
+fn what_another_has_begun_is_no_task_of_who_would_have_begun_the_same() {
+    let nap = "concurrency: { group: nap, if_busy: attach }\nsteps:\n  - { id: nap, uses: time.sleep, with: { duration: 1h } }\n";
+    let place = project().runbook("shared", nap);
+    let (mut one, mut other) = (Asker::begin(&place), Asker::begin(&place));
+    let id = one.starts(&json!({ "runbook": "shared" }));
+    let joined = other.does("start_run", &json!({ "runbook": "shared" }));
+    assert_eq!((&joined["started"], &joined["id"]), (&json!(false), &json!(id)), "{joined}");
+    assert_eq!(one.task(&id)["status"], "working");
+    one.cancels(&id);
+}
+
 #[test]
 fn one_that_waits_for_a_yes_says_so_and_nobody_says_it_through_the_task() {
     let place = project();
