@@ -32,7 +32,7 @@ const AGAIN_AFTER: Duration = Duration::from_millis(500);
 const AGAIN_AFTER_MAX: Duration = Duration::from_secs(60);
 /// Times for which later deliveries of the same matter wait for one that is busy: about a minute. What is busy for longer,
 /// such as a runbook whose group a run has that waits for a person, must not keep them from being heard.
-const WAITED_FOR_TRIES: u32 = 7;
+const WAITED_FOR_TRIES: u32 = 8;
 /// Times a delivery is tried that ends in an error of ours: what breaks so often breaks always.
 const BROKEN_TRIES_MAX: u32 = 5;
 /// Letters of a delivery's id that are kept; longer ones are no ids.
@@ -246,9 +246,8 @@ fn one(server: &Arc<Server>, runs: &Arc<Runs>, delivery: &Delivery, hook: Option
     let settled = match done {
         Ok(came_to) => runs.settle_delivery(delivery, &came_to),
         Err(error) if is_worth_another_try(&error, delivery.tries) => {
-            let doubled = AGAIN_AFTER.saturating_mul(1 << delivery.tries.min(16).saturating_sub(1));
             let turn = if delivery.tries < WAITED_FOR_TRIES { Turn::Keeps } else { Turn::Loses };
-            runs.put_back_delivery(delivery, doubled.min(AGAIN_AFTER_MAX), turn)
+            runs.put_back_delivery(delivery, wait_after(delivery.tries), turn)
         }
         Err(error) => {
             tracing::warn!(source = %delivery.source, id = %delivery.id, %error, "a delivery came to nothing");
@@ -258,6 +257,11 @@ fn one(server: &Arc<Server>, runs: &Arc<Runs>, delivery: &Delivery, hook: Option
     if let Err(error) = settled {
         tracing::warn!(%error, "what came of a delivery can't be recorded: it is worked through again");
     }
+}
+
+/// How long after this many tries the next one is made.
+fn wait_after(tries: u32) -> Duration {
+    AGAIN_AFTER.saturating_mul(1 << tries.min(16).saturating_sub(1)).min(AGAIN_AFTER_MAX)
 }
 
 fn is_worth_another_try(error: &RunsError, tries: u32) -> bool {
@@ -364,6 +368,13 @@ mod tests {
             one(&self.server, &self.runs, &delivery, Some(&self.hook));
             Some(self.runs.open_deliveries().unwrap() > 0)
         }
+    }
+
+    #[test]
+    fn later_ones_wait_for_a_busy_one_for_a_minute() {
+        let waits: Duration = (1..WAITED_FOR_TRIES).map(wait_after).sum();
+        assert!((60..90).contains(&waits.as_secs()), "{waits:?}");
+        assert_eq!((wait_after(1), wait_after(u32::MAX)), (AGAIN_AFTER, AGAIN_AFTER_MAX));
     }
 
     #[test]
