@@ -94,8 +94,8 @@ async fn through(
         }
         false => Brought::default(),
     };
-    // What is large takes its place until it is answered.
-    let Brought { bytes: body, place: _place } = brought;
+    // What is large takes its place until the work on it has ended, also if nobody waits for that any more.
+    let Brought { bytes: body, place } = brought;
     let query = parts.uri.query().map(str::to_owned);
     let path = parts.uri.path().to_owned();
     let headers = parts.headers;
@@ -113,7 +113,10 @@ async fn through(
         }
         Does::Rehearse(rehearse) => {
             key(&headers)?;
-            let work = move || rehearse(&Call::new(&asked, runs, principal, subject, query, body));
+            let work = move || {
+                let _place = place;
+                rehearse(&Call::new(&asked, runs, principal, subject, query, body))
+            };
             Ok(say(server, blocking(REHEARSE_WITHIN, work).await?))
         }
         Does::Converse(converse) => {
@@ -124,6 +127,7 @@ async fn through(
             let key = key(&headers)?;
             let traceparent = traceparent(&headers);
             let work = move || {
+                let _place = place;
                 let call = Call { traceparent, ..Call::new(&asked, runs, principal, subject, query, body) };
                 let digest = digest(&path, &call.body);
                 let keyed = Keyed { person: call.principal.name.clone(), key, digest, twice };
