@@ -125,12 +125,12 @@ pub fn serve(session: &Session, args: &ServeArgs) -> Result<Exit, CliError> {
             ui.result_json(&json!({ "socket": bind.socket, "address": address, "url": url, "token_file": token }));
         }
     }
-    let runs = runs.of_server();
-    tracing::info!("runs connect to {}", runs.reaches());
-    if ui.human() {
-        ui.remark(&format!("runs connect to {}; `egress` in rerail.yaml says what else", runs.reaches()));
-    }
     let server = Server::new(runs, Hosts::new(&bind.hosts).called(url), local);
+    let reaches = server.reaches();
+    tracing::info!("runs connect to {reaches}");
+    if ui.human() {
+        ui.remark(&format!("runs connect to {reaches}: see `egress` in rerail.yaml"));
+    }
     let socket = bind.socket.as_ref().map(|socket| socket.display().to_string());
     // Nobody else sets it.
     let _ = server.listens.set(Listens { socket, address, tls: bind.tls });
