@@ -123,7 +123,7 @@ fn a_week_later(place: &Place) {
     let db = rusqlite::Connection::open(place.state().join("journal.db")).unwrap();
     db.busy_timeout(std::time::Duration::from_secs(20)).unwrap();
     let sql = "UPDATE shelves SET until = until - 7 * 24 * 3600 * 1000
-               WHERE shelf LIKE 'proposals%' OR shelf LIKE 'chat.buttons%' OR shelf LIKE 'chat.news%'";
+               WHERE name LIKE 'proposals%' OR name LIKE 'chat.buttons%' OR name LIKE 'chat.news%'";
     assert!(db.execute(sql, []).unwrap() > 0);
 }
 
