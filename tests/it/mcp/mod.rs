@@ -1,7 +1,7 @@
 //! `rerail mcp` as its client sees it: a child process that hears and says lines of JSON, and the same over HTTP.
 
 mod http;
-mod kit;
+pub mod kit;
 mod protocol;
 mod reach;
 mod sdk;

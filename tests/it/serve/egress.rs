@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 
 use super::kit::{ASKS_EVERY, Client, Served, Team, soon};
 use crate::binary::kit::{Ledger, Living, Place, answer, until};
+use crate::mcp::kit::Talk;
 
 const LOOK: &str = "
 inputs: { base: { type: url } }
@@ -112,13 +113,19 @@ fn what_a_program_starts_over_http_is_under_the_same_rule_and_its_terminal_is_no
     let client = server.tcp().bearer(team.token("ana"));
     let arguments = json!({ "runbook": "look", "inputs": { "base": ledger.url }, "target": "dev" });
     let message = json!({
-        "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "start_run", "arguments": arguments },
+        "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "start_run", "arguments": arguments.clone() },
     });
     let reply = client.send("POST", "/mcp", &[("content-type", "application/json")], &message.to_string()).is(200);
     let run = reply.json()["result"]["structuredContent"]["data"]["run"].as_str().unwrap().to_owned();
     client.until_status(&run, "failed");
     assert!(format!("{:?}", place.events()).contains("runs of a server"));
     assert_eq!(ledger.bytes(), 0);
+    // Over standard input it is a process of the person who asked for it.
+    let own = Place::new().runbook("look", LOOK).file("targets/dev.yaml", "version: 1\n");
+    let mut talk = Talk::begin(&own);
+    let run = talk.does("start_run", arguments)["run"].clone();
+    until("it has looked", || talk.does("get_run", json!({ "run": run }))["status"] == "success");
+    assert!(ledger.bytes() > 0);
 }
 
 #[test]
