@@ -7,7 +7,7 @@ use crate::engine::ids::RunId;
 use crate::runbook::spec::Effect;
 use crate::runbook::tell::Room;
 use crate::runs::{Began, Caller, ErrorKind, Prepared, Runs, RunsError, Wanted};
-use crate::surfaces::alerts::proposals::{self, Proposal};
+use crate::surfaces::alerts::proposals::{self, Fate, Proposal};
 use crate::surfaces::chat::news::{self, What};
 use crate::surfaces::cli::operator;
 use crate::surfaces::http::Server;
@@ -74,6 +74,22 @@ pub fn begin(server: &Server, runs: &Arc<Runs>, ask: &Ask) -> Result<Came, RunsE
             Ok(Came::Refused { reason: reason_of(&error), why: said(&error) })
         }
         came => came,
+    }
+}
+
+/// Whether people still have to do with what began by this name: a run that has not ended, or a proposal that may be started.
+///
+/// # Errors
+/// If the journal can't be read.
+pub fn is_open(runs: &Runs, run: RunId) -> Result<bool, RunsError> {
+    let runs_on = |run| runs.existing(run).map(|row| row.map(|row| row.ended_at.is_none()));
+    if let Some(runs_on) = runs_on(run)? {
+        return Ok(runs_on);
+    }
+    match proposals::find(runs, run)?.map(|proposal| proposal.fate) {
+        Some(Fate::Open) => Ok(true),
+        Some(Fate::Started { instead: Some(other), .. }) => Ok(runs_on(other)?.unwrap_or(false)),
+        Some(Fate::Started { instead: None, .. } | Fate::Dismissed { .. }) | None => Ok(false),
     }
 }
 

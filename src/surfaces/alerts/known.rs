@@ -7,12 +7,11 @@ use sha2::{Digest as _, Sha256};
 
 use crate::engine::ids::RunId;
 use crate::runbook::triggers::{Alert, State};
-use crate::runs::{Runs, RunsError, Shelf, Wanted};
+use crate::runs::{Runs, RunsError, Shelf};
 use crate::script::hex::hex;
-use crate::script::value::Value;
 
 /// Hours an alert is known after it was last heard of: a month, longer than anybody reminds of one.
-const KNOWN_HOURS: i64 = 30 * 24;
+pub const KNOWN_HOURS: i64 = 30 * 24;
 /// Hours it is known that nothing was done about: they are listed, and there may be many.
 const UNMATCHED_HOURS: i64 = 24;
 /// Hours after which a reminder is noted: not at each, because a note is a flush.
@@ -55,9 +54,13 @@ pub enum Done {
     Proposed {
         run: RunId,
     },
-    /// Another alert of its group came to the same.
+    /// Another alert of its group came to the same, or the same alert before, and that is still open.
     Shared {
         run: RunId,
+        /// How often it began again by now for this run: that it is over is told to it. 0 if it joined another one that
+        /// fires, whose end is.
+        #[serde(default)]
+        again: u32,
     },
     /// It could not be started; the next reminder tries again.
     Refused {
@@ -80,7 +83,7 @@ impl Done {
     /// The run or proposal that has, or would have, come of it.
     pub fn run(&self) -> Option<RunId> {
         match self {
-            Done::Beginning { run } | Done::Started { run } | Done::Proposed { run } | Done::Shared { run } => {
+            Done::Beginning { run } | Done::Started { run } | Done::Proposed { run } | Done::Shared { run, .. } => {
                 Some(*run)
             }
             Done::Refused { run, .. } => Some(*run),
@@ -143,19 +146,8 @@ pub fn key(alert: &Alert) -> String {
     digest(&[&alert.source, &alert.fingerprint, &alert.starts_at])
 }
 
-/// By what a start is known within its group.
-pub fn open_key(alert: &Alert, wanted: &Wanted) -> Option<String> {
-    let target = wanted.target.as_deref().unwrap_or_default();
-    let inputs = Value::Map(wanted.inputs.clone()).to_json().to_string();
-    (!alert.group.is_empty()).then(|| format!("{}{}", group_key(alert), digest(&[&wanted.runbook, target, &inputs])))
-}
-
-/// How the names of all starts of a group begin.
-fn group_key(alert: &Alert) -> String {
-    format!("{}/", digest(&[&alert.source, &alert.group]))
-}
-
-fn digest(parts: &[&str]) -> String {
+/// A short name for all of these together.
+pub fn digest(parts: &[&str]) -> String {
     let mut digest = Sha256::new();
     for part in parts {
         digest.update((part.len() as u64).to_be_bytes());
@@ -167,7 +159,6 @@ fn digest(parts: &[&str]) -> String {
 /// The shelf of alerts.
 pub struct Alerts<'r> {
     shelf: Shelf<'r>,
-    groups: Shelf<'r>,
 }
 
 /// Something that stands on the shelf, with the text it stands there as.
@@ -179,7 +170,7 @@ pub struct Held {
 impl<'r> Alerts<'r> {
     /// The shelf of a store.
     pub fn of(runs: &'r Runs) -> Alerts<'r> {
-        Alerts { shelf: runs.shelf("alerts"), groups: runs.shelf("alerts.groups") }
+        Alerts { shelf: runs.shelf("alerts") }
     }
 
     /// What is known of an alert. What can't be read any more is not known.
@@ -198,36 +189,6 @@ impl<'r> Alerts<'r> {
     pub fn note(&self, key: &str, was: Option<&Held>, known: &Known) -> Result<bool, RunsError> {
         let text = serde_json::to_string(known).unwrap_or_default();
         self.shelf.swap(key, was.map(|was| was.text.as_str()), &text, known.until())
-    }
-
-    /// Says that a start of a group is this one's; gives whose it is.
-    ///
-    /// # Errors
-    /// If the journal can't be written.
-    pub fn claim(&self, open: &str, run: RunId, now: Timestamp) -> Result<RunId, RunsError> {
-        let until = now.checked_add(Span::new().hours(KNOWN_HOURS)).ok();
-        if self.groups.put_new(open, &run.uuid(), until)? {
-            return Ok(run);
-        }
-        let whose = self.groups.get(open)?.and_then(|text| text.parse().ok());
-        Ok(whose.unwrap_or(run))
-    }
-
-    /// The group of this alert is over, with all that was started in it, also for alerts that were over before: the next
-    /// start is a new one.
-    ///
-    /// # Errors
-    /// If the journal can't be written.
-    pub fn release_group(&self, alert: &Alert) -> Result<(), RunsError> {
-        self.groups.clear(&group_key(alert))
-    }
-
-    /// Nothing came of a start: the next one is a new one.
-    ///
-    /// # Errors
-    /// If the journal can't be written.
-    pub fn release(&self, open: &str) -> Result<(), RunsError> {
-        self.groups.take(open).map(drop)
     }
 }
 
@@ -268,22 +229,6 @@ mod tests {
         ] {
             assert_ne!(one, key(&other), "{other:?}");
         }
-    }
-
-    #[test]
-    fn within_a_group_a_start_is_known_by_all_it_is_started_with() {
-        let wanted = |target: Option<&str>, n: i64| Wanted {
-            runbook: "r".into(),
-            inputs: [("n".to_owned(), Value::Int(n))].into(),
-            target: target.map(str::to_owned),
-            incident: None,
-        };
-        let one = open_key(&alert(), &wanted(None, 1));
-        let later = Alert { fingerprint: "g".into(), starts_at: "u".into(), ..alert() };
-        assert_eq!(one, open_key(&later, &wanted(None, 1)), "another alert of the group");
-        assert_ne!(one, open_key(&alert(), &wanted(None, 2)));
-        assert_ne!(one, open_key(&alert(), &wanted(Some("p"), 1)));
-        assert_eq!(open_key(&Alert { group: String::new(), ..alert() }, &wanted(None, 1)), None);
     }
 
     #[test]
