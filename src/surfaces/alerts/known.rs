@@ -30,6 +30,9 @@ pub struct Known {
     pub status: State,
     pub first: Timestamp,
     pub last: Timestamp,
+    /// When what said that it is over was received.
+    #[serde(default)]
+    pub over_at: Option<Timestamp>,
     /// The runbook of the trigger it fits.
     pub runbook: Option<String>,
     pub done: Done,
@@ -124,10 +127,18 @@ impl Known {
             status: alert.status,
             first: now,
             last: now,
+            over_at: None,
             runbook: None,
             done,
             open: None,
         }
+    }
+
+    /// Whether what says that it fires, received then, is of another time than what is known: it was over, and its sender
+    /// tells beginnings apart by nothing but that. What was received before its end and comes late is of the same time.
+    pub fn begins_anew(&self, alert: &Alert, received: Timestamp) -> bool {
+        let is_later = self.over_at.is_some_and(|over_at| received >= over_at);
+        self.status == State::Resolved && alert.starts_at.is_empty() && is_later
     }
 
     fn until(&self) -> Option<Timestamp> {
@@ -229,6 +240,18 @@ mod tests {
         ] {
             assert_ne!(one, key(&other), "{other:?}");
         }
+    }
+
+    #[test]
+    fn what_is_over_begins_anew_only_if_nothing_else_tells_its_beginnings_apart() {
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let bare = Alert { starts_at: String::new(), ..alert() };
+        let fires = Known::new(&bare, at(1), Done::Over);
+        let over = Known { status: State::Resolved, over_at: Some(at(5)), ..fires.clone() };
+        assert!(over.begins_anew(&bare, at(5)) && over.begins_anew(&bare, at(9)));
+        assert!(!over.begins_anew(&bare, at(4)), "it was sent before the end");
+        assert!(!over.begins_anew(&alert(), at(9)), "it says when it began");
+        assert!(!fires.begins_anew(&bare, at(9)) && !Known { over_at: Some(at(5)), ..fires }.begins_anew(&bare, at(9)));
     }
 
     #[test]

@@ -30,11 +30,17 @@ const FIRES_AGAIN: &str = "fires again";
 /// may be open for days.
 const AGAIN_TOLD_MAX: u32 = 20;
 
-/// Does what is to be done, and says in a few words what that was.
+/// Does what is to be done about what was received then, and says in a few words what that was.
 ///
 /// # Errors
 /// What is worth another try; what was done by then is not done again.
-pub fn work(server: &Arc<Server>, runs: &Arc<Runs>, hook: &Hook, told: &Told) -> Result<String, RunsError> {
+pub fn work(
+    server: &Arc<Server>,
+    runs: &Arc<Runs>,
+    hook: &Hook,
+    told: &Told,
+    received: Timestamp,
+) -> Result<String, RunsError> {
     let placed = runs.triggers();
     let worker = Worker {
         server,
@@ -45,6 +51,7 @@ pub fn work(server: &Arc<Server>, runs: &Arc<Runs>, hook: &Hook, told: &Told) ->
         groups: Groups::of(runs),
         placed: &placed,
         now: Timestamp::now(),
+        received,
     };
     if let Some(alert) = told.alerts.first().filter(|alert| told.over && !alert.group.is_empty()) {
         worker.groups.end(alert)?;
@@ -99,6 +106,7 @@ struct Worker<'w> {
     groups: Groups<'w>,
     placed: &'w [Placed],
     now: Timestamp,
+    received: Timestamp,
 }
 
 impl Worker<'_> {
@@ -106,17 +114,28 @@ impl Worker<'_> {
         let key = key(alert);
         for _ in 0..TRIES_MAX {
             let held = self.alerts.get(&key)?;
-            if let Some(held) = held.as_ref().filter(|held| held.known.done.is_final()) {
-                return self.remind(&key, held);
+            let anew = held.as_ref().is_some_and(|held| held.known.begins_anew(alert, self.received));
+            if let Some(held) = &held {
+                match (held.known.done.is_final(), held.known.status) {
+                    (true, _) if !anew => return self.remind(&key, held),
+                    (false, State::Resolved) => {
+                        let word = self.late(&key, held, alert)?;
+                        if !anew {
+                            return Ok(word);
+                        }
+                        // What was left of the time before is settled; now for this one.
+                        continue;
+                    }
+                    _ => {}
+                }
             }
-            if let Some(held) = held.as_ref().filter(|held| held.known.status == State::Resolved) {
-                return self.late(&key, held, alert);
-            }
-            let before = held.as_ref().map(|held| &held.known);
+            // Of what is over only its end is still of use: by it, what comes late is known to be late.
+            let over_at = held.as_ref().and_then(|held| held.known.over_at);
+            let before = held.as_ref().map(|held| &held.known).filter(|_| !anew);
             let first = before.map_or(self.now, |known| known.first);
-            let known = Known { first, ..Known::new(alert, self.now, Done::Unmatched) };
+            let known = Known { first, over_at, ..Known::new(alert, self.now, Done::Unmatched) };
             let Some(placed) = self.trigger(alert) else {
-                if held.is_some() || self.alerts.note(&key, None, &known)? {
+                if before.is_some() || self.alerts.note(&key, held.as_ref(), &known)? {
                     return Ok("unmatched");
                 }
                 continue;
@@ -221,8 +240,9 @@ impl Worker<'_> {
         let word = done.word();
         for _ in 0..TRIES_MAX {
             let held = self.alerts.get(key)?;
-            let status = held.as_ref().map_or(known.status, |held| held.known.status);
-            let settled = Known { done: done.clone(), status, ..known.clone() };
+            let (status, over_at) =
+                held.as_ref().map_or((known.status, known.over_at), |held| (held.known.status, held.known.over_at));
+            let settled = Known { done: done.clone(), status, over_at, ..known.clone() };
             if self.alerts.note(key, held.as_ref(), &settled)? {
                 return Ok(word);
             }
@@ -245,7 +265,8 @@ impl Worker<'_> {
             let held = self.alerts.get(&key)?;
             let Some(held) = held else {
                 // Should what says that it fires come later, it finds this.
-                if self.alerts.note(&key, None, &Known::new(alert, self.now, Done::Over))? {
+                let over_at = Some(self.received);
+                if self.alerts.note(&key, None, &Known { over_at, ..Known::new(alert, self.now, Done::Over) })? {
                     return Ok(());
                 }
                 continue;
@@ -259,7 +280,8 @@ impl Worker<'_> {
                 Done::Beginning { run } => Done::Beginning { run: *run },
                 _ => Done::Over,
             };
-            let known = Known { status: State::Resolved, last: self.now, done, ..held.known.clone() };
+            let (status, over_at) = (State::Resolved, Some(self.received));
+            let known = Known { status, last: self.now, over_at, done, ..held.known.clone() };
             if !self.alerts.note(&key, Some(&held), &known)? {
                 continue;
             }

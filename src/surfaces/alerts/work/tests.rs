@@ -59,9 +59,14 @@ impl Fixture {
 
     /// One message after another, as if each was received when it is worked through.
     fn hear(&self, told: &Told) -> String {
+        self.hear_late(told, Timestamp::now())
+    }
+
+    /// One that was received before, and is worked through now.
+    fn hear_late(&self, told: &Told, received: Timestamp) -> String {
         let secret = SecretSource { from: From::Env { name: "X".into() }, hosts: Vec::new() };
         let hook = Hook { secret, proof: Proof::Bearer, user: None, acts_as: None, map: None, tell: Vec::new() };
-        work(&self.server, &self.runs, &hook, told).unwrap()
+        work(&self.server, &self.runs, &hook, told, received).unwrap()
     }
 
     /// An alert that is a group by itself.
@@ -220,4 +225,59 @@ fn a_run_that_waits_is_joined_and_told_a_bounded_number_of_times() {
     );
     assert_eq!(notes.len(), told, "{notes:?}");
     assert!(notes[told - 1].ends_with("is over, 20 times by now; more of that is not noted"), "{notes:?}");
+}
+
+/// As senders have it that say neither when something began nor what it belongs to.
+fn bare(status: State) -> Told {
+    of(&[Alert { group: String::new(), ..alert(status, "f", "") }])
+}
+
+#[test]
+fn what_fires_after_its_end_begins_anew_where_no_beginning_is_told() {
+    let fixture = Fixture::new(FIX);
+    let before = Timestamp::now();
+    assert_eq!(fixture.hear(&bare(Firing)), "proposed 1");
+    assert_eq!(fixture.hear(&bare(Firing)), "known 1");
+    fixture.hear(&bare(Resolved));
+    // The first message, worked through once more after a kill.
+    assert_eq!(fixture.hear_late(&bare(Firing), before), "known 1");
+    assert_eq!(fixture.proposals()[0].status, Resolved);
+    let first = fixture.proposals()[0].run;
+    assert!(proposals::dismiss(&fixture.runs, first, "ana", Timestamp::now()).unwrap());
+    assert_eq!(fixture.hear(&bare(Firing)), "proposed 1");
+    let second = fixture.proposals()[1].run;
+    assert_eq!(fixture.done(), [Done::Proposed { run: second }]);
+    assert_eq!(fixture.hear(&bare(Firing)), "known 1");
+    // While that one is open, the third one is the same.
+    fixture.hear(&bare(Resolved));
+    assert_eq!(fixture.hear(&bare(Firing)), "shared 1");
+    assert_eq!((fixture.done(), fixture.proposals().len()), (vec![Done::Shared { run: second, again: 1 }], 2));
+    assert_eq!(fixture.proposals()[1].status, Firing);
+}
+
+#[test]
+fn an_end_that_was_heard_of_first_is_no_beginnings_end_where_none_is_told() {
+    let fixture = Fixture::new(FIX);
+    let before = Timestamp::now();
+    fixture.hear(&bare(Resolved));
+    assert_eq!(fixture.hear_late(&bare(Firing), before), "known 1");
+    assert_eq!(fixture.hear(&bare(Firing)), "proposed 1");
+}
+
+#[test]
+fn what_was_begun_when_a_server_was_killed_is_settled_before_the_next_one_begins() {
+    let fixture = Fixture::new(FIX);
+    let told = bare(Firing);
+    let alert = &told.alerts[0];
+    let run = RunId::new(uuid::Uuid::now_v7());
+    let over_at = Some(Timestamp::now());
+    let begun = Known { status: Resolved, over_at, ..Known::new(alert, Timestamp::now(), Done::Beginning { run }) };
+    let alerts = Alerts::of(&fixture.runs);
+    assert!(alerts.note(&key(alert), None, &begun).unwrap());
+    assert_eq!(fixture.hear(&bare(Firing)), "proposed 1");
+    let proposed = fixture.proposals()[0].run;
+    assert_ne!(proposed, run, "that one is over");
+    // Whoever comes late with the first one finds the second.
+    assert_eq!(fixture.hear_late(&bare(Firing), begun.first), "known 1");
+    assert_eq!(fixture.proposals().len(), 1);
 }
