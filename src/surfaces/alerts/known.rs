@@ -19,6 +19,9 @@ const REMIND_HOURS: i64 = 24;
 /// Bytes of what is kept of an alert, to be shown.
 const SHOWN_BYTES_MAX: usize = 4 * 1024;
 
+/// Letters of each other text that is.
+const TEXT_CHARS_MAX: usize = 200;
+
 /// What is known of an alert.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Known {
@@ -33,6 +36,9 @@ pub struct Known {
     /// When what said that it is over was received.
     #[serde(default)]
     pub over_at: Option<Timestamp>,
+    /// When it began once more, if its sender says that.
+    #[serde(default)]
+    pub again: String,
     /// The runbook of the trigger it fits.
     pub runbook: Option<String>,
     pub done: Done,
@@ -118,27 +124,39 @@ impl Known {
             room = room.saturating_sub(name.len() + text.len());
             fits
         });
-        let cut = |text: &str| text.chars().take(200).collect::<String>();
         Known {
             source: alert.source.clone(),
-            name: cut(alert.name()),
+            name: short(alert.name()),
             labels,
-            starts_at: cut(&alert.starts_at),
+            starts_at: short(&alert.starts_at),
             status: alert.status,
             first: now,
             last: now,
             over_at: None,
+            again: short(&alert.again),
             runbook: None,
             done,
             open: None,
         }
     }
 
-    /// Whether what says that it fires, received then, is of another time than what is known: it was over, and its sender
-    /// tells beginnings apart by nothing but that. What was received before its end and comes late is of the same time.
+    /// One that fires, after what was known of it before.
+    pub fn firing(alert: &Alert, now: Timestamp, before: Option<&Known>) -> Known {
+        let known = Known::new(alert, now, Done::Unmatched);
+        let Some(before) = before else { return known };
+        let first = if before.done.is_final() { now } else { before.first };
+        let again = if is_later(&known.again, &before.again) { known.again.clone() } else { before.again.clone() };
+        // By its end, what comes late is known to be late.
+        Known { first, over_at: before.over_at, again, ..known }
+    }
+
+    /// Whether what says that it fires, received then, is of another time than what is known: its sender says that it began
+    /// once more; or it was over, and its sender tells beginnings apart by nothing but that. What was received before its end
+    /// and comes late is of the same time.
     pub fn begins_anew(&self, alert: &Alert, received: Timestamp) -> bool {
-        let is_later = self.over_at.is_some_and(|over_at| received >= over_at);
-        self.status == State::Resolved && alert.starts_at.is_empty() && is_later
+        let after_its_end = self.over_at.is_some_and(|over_at| received >= over_at);
+        let is_over = self.status == State::Resolved && after_its_end;
+        is_later(&short(&alert.again), &self.again) || (is_over && alert.starts_at.is_empty())
     }
 
     fn until(&self) -> Option<Timestamp> {
@@ -149,6 +167,19 @@ impl Known {
     /// Whether a reminder is worth noting.
     pub fn is_old(&self, now: Timestamp) -> bool {
         self.last.checked_add(Span::new().hours(REMIND_HOURS)).is_ok_and(|then| then <= now)
+    }
+}
+
+/// As much of a text of a sender as is kept.
+fn short(text: &str) -> String {
+    text.chars().take(TEXT_CHARS_MAX).collect()
+}
+
+/// Whether it began again since it did so before, as its sender writes both; what are no moments are told apart by their words.
+fn is_later(again: &str, before: &str) -> bool {
+    match (again.parse::<Timestamp>(), before.parse::<Timestamp>()) {
+        (Ok(again), Ok(before)) => again > before,
+        _ => !again.is_empty() && again != before,
     }
 }
 
@@ -252,6 +283,20 @@ mod tests {
         assert!(!over.begins_anew(&bare, at(4)), "it was sent before the end");
         assert!(!over.begins_anew(&alert(), at(9)), "it says when it began");
         assert!(!fires.begins_anew(&bare, at(9)) && !Known { over_at: Some(at(5)), ..fires }.begins_anew(&bare, at(9)));
+    }
+
+    #[test]
+    fn what_is_reopened_begins_anew_once_each_time() {
+        let at = |again: &str| Alert { again: again.into(), ..alert() };
+        let anew = |known: &str, alert: &str| {
+            let known = Known::new(&at(known), Timestamp::UNIX_EPOCH, Done::Over);
+            known.begins_anew(&at(alert), Timestamp::UNIX_EPOCH)
+        };
+        let (one, two) = ("2026-11-21T09:00:00Z", "2026-11-21T11:00:00+01:00");
+        assert!(anew("", one) && anew(one, two) && anew("E1", "E2") && anew("E1", one));
+        assert!(!anew(one, one) && !anew(two, one) && !anew("E1", "E1") && !anew(one, "") && !anew("", ""));
+        let endless = "x".repeat(5000);
+        assert!(anew("", &endless) && !anew(&endless, &endless), "also when it can't be kept whole");
     }
 
     #[test]

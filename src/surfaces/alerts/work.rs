@@ -129,11 +129,9 @@ impl Worker<'_> {
                     _ => {}
                 }
             }
-            // Of what is over only its end is still of use: by it, what comes late is known to be late.
-            let over_at = held.as_ref().and_then(|held| held.known.over_at);
-            let before = held.as_ref().map(|held| &held.known).filter(|_| !anew);
-            let first = before.map_or(self.now, |known| known.first);
-            let known = Known { first, over_at, ..Known::new(alert, self.now, Done::Unmatched) };
+            let known = Known::firing(alert, self.now, held.as_ref().map(|held| &held.known));
+            // What nothing has come of yet goes on under the name that it has.
+            let before = held.as_ref().map(|held| &held.known).filter(|known| !known.done.is_final());
             let Some(placed) = self.trigger(alert) else {
                 if before.is_some() || self.alerts.note(&key, held.as_ref(), &known)? {
                     return Ok("unmatched");
@@ -345,7 +343,8 @@ impl Worker<'_> {
 /// Why a run was started, for its record.
 fn reason(alert: &Alert) -> String {
     let since = if alert.starts_at.is_empty() { String::new() } else { format!(" since {}", alert.starts_at) };
-    let text = format!("alert {} of {}{since}", name(alert), alert.source);
+    let again = if alert.again.is_empty() { String::new() } else { format!(", again since {}", alert.again) };
+    let text = format!("alert {} of {}{since}{again}", name(alert), alert.source);
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
 }
 

@@ -281,3 +281,34 @@ fn what_was_begun_when_a_server_was_killed_is_settled_before_the_next_one_begins
     assert_eq!(fixture.hear_late(&bare(Firing), begun.first), "known 1");
     assert_eq!(fixture.proposals().len(), 1);
 }
+
+#[test]
+fn what_is_reopened_begins_again_once_each_time_whether_or_not_its_end_was_heard_of() {
+    let fixture = Fixture::new(FIX);
+    let incident = |status, again: &str| {
+        let (group, source) = (String::new(), "pagerduty".into());
+        of(&[Alert { source, group, again: again.into(), ..alert(status, "P1", "2026-11-21T08:00:00Z") }])
+    };
+    let dismiss = |at: usize| {
+        let run = fixture.proposals()[at].run;
+        assert!(proposals::dismiss(&fixture.runs, run, "ana", Timestamp::now()).unwrap());
+    };
+    let (first, second) = ("2026-11-21T09:00:00Z", "2026-11-21T10:00:00Z");
+    assert_eq!(fixture.hear(&incident(Firing, "")), "proposed 1");
+    fixture.hear(&incident(Resolved, ""));
+    assert_eq!(fixture.hear(&incident(Firing, "")), "known 1", "what comes late says nothing new");
+    dismiss(0);
+    assert_eq!(fixture.hear(&incident(Firing, first)), "proposed 1");
+    for again in [first, "", "2026-11-21T08:30:00Z"] {
+        assert_eq!(fixture.hear(&incident(Firing, again)), "known 1", "{again}");
+    }
+    assert!(fixture.proposals()[1].reason.ends_with("since 2026-11-21T08:00:00Z, again since 2026-11-21T09:00:00Z"));
+    // Nobody has said that it was over.
+    dismiss(1);
+    assert_eq!(fixture.hear(&incident(Firing, second)), "proposed 1");
+    fixture.hear(&incident(Resolved, ""));
+    assert_eq!(fixture.hear(&incident(Firing, second)), "known 1");
+    assert_eq!(fixture.proposals()[2].status, Resolved, "its end is that of what began last");
+    assert_eq!(fixture.hear(&incident(Firing, "2026-11-21T11:00:00Z")), "shared 1");
+    assert_eq!(fixture.proposals().len(), 3);
+}
