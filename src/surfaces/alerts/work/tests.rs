@@ -11,6 +11,7 @@ use crate::runbook::hooks::Proof;
 use crate::runbook::settings::{From, SecretSource};
 use crate::runs::RunFilter;
 use crate::surfaces::alerts::known::known;
+use crate::surfaces::alerts::prometheus::ALERTS_MAX;
 use crate::surfaces::alerts::proposals::Proposal;
 use crate::surfaces::http::Hosts;
 
@@ -311,4 +312,37 @@ fn what_is_reopened_begins_again_once_each_time_whether_or_not_its_end_was_heard
     assert_eq!(fixture.proposals()[2].status, Resolved, "its end is that of what began last");
     assert_eq!(fixture.hear(&incident(Firing, "2026-11-21T11:00:00Z")), "shared 1");
     assert_eq!(fixture.proposals().len(), 3);
+}
+
+#[test]
+fn a_thousand_alerts_of_a_group_are_one_proposal_and_each_is_known() {
+    let fixture = Fixture::new(FIX);
+    let all: Vec<Alert> = (0..ALERTS_MAX).map(|n| alert(Firing, &n.to_string(), "1")).collect();
+    assert_eq!(fixture.hear(&of(&all)), "proposed 1, shared 999");
+    assert_eq!((fixture.proposals().len(), fixture.done().len()), (1, ALERTS_MAX));
+    let again = Told { left_out: 7, ..of(&all) };
+    assert_eq!(fixture.hear(&again), "known 1000, 7 alerts left out");
+}
+
+#[test]
+fn labels_that_are_enormous_or_missing_break_nothing() {
+    let fixture = Fixture::new(FIX);
+    let with = |name: &str, labels: &[(&str, String)]| Alert {
+        labels: labels.iter().map(|(name, text)| ((*name).to_owned(), text.clone())).collect(),
+        ..alert(Firing, name, "1")
+    };
+    let down = ("alertname", "Down".to_owned());
+    let endless = || "\u{202e}x${{ 1 }}".repeat(80_000);
+    assert_eq!(fixture.hear(&of(&[with("a", &[])])), "unmatched 1");
+    assert_eq!(fixture.hear(&of(&[with("b", &[("alertname", endless())])])), "unmatched 1");
+    assert_eq!(fixture.hear(&of(&[with("c", std::slice::from_ref(&down))])), "refused 1");
+    let endless_beside = with("d", &[down.clone(), ("service", "backend".into()), ("other", endless())]);
+    assert_eq!(fixture.hear(&of(&[endless_beside])), "proposed 1");
+    assert_eq!(fixture.hear(&of(&[with("e", &[down, ("service", endless())])])), "refused 1");
+    for known in known(&fixture.runs).unwrap() {
+        let kept = serde_json::to_string(&known).unwrap().len();
+        assert!(kept < 8 * 1024, "{}: {kept}", known.name);
+    }
+    let proposal = serde_json::to_string(&fixture.proposals()).unwrap();
+    assert!(fixture.proposals().len() == 1 && proposal.len() < 4 * 1024, "{}", proposal.len());
 }
