@@ -92,18 +92,6 @@ impl Store {
             Ok(delete.query_row(params![shelf.project, shelf.name, key], |row| row.get(0)).optional()?)
         })
     }
-
-    /// Takes all from a shelf whose keys begin like this. Durable once answered.
-    pub fn clear_shelf(&self, shelf: &Place, begins: &str) -> Ticket<()> {
-        let (shelf, begins) = (shelf.clone(), begins.to_owned());
-        self.write(nobodys(), Terms::DURABLE, move |db| {
-            // Behind every key that begins so: none has this sign.
-            let end = format!("{begins}{}", char::MAX);
-            db.prepare_cached("DELETE FROM shelves WHERE project = ?1 AND name = ?2 AND key >= ?3 AND key < ?4")?
-                .execute(params![shelf.project, shelf.name, begins, end])?;
-            Ok(())
-        })
-    }
 }
 
 fn value(db: &Connection, shelf: &Place, key: &str, now: Timestamp) -> Result<Option<String>, Failure> {
@@ -156,17 +144,6 @@ mod tests {
         assert_eq!(store.on_shelf(&elsewhere, "k").unwrap(), None, "another project");
         assert_eq!(store.shelf(&elsewhere).unwrap(), []);
         assert_eq!(store.take_from_shelf(&elsewhere, "k").wait().unwrap(), None);
-    }
-
-    #[test]
-    fn what_begins_alike_goes_together() {
-        let (_base, store) = store();
-        for (name, key) in [("a", "g/1"), ("a", "g/2"), ("a", "g"), ("a", "h/1"), ("a", "f/1"), ("b", "g/1")] {
-            assert!(store.put_on_shelf(&shelf(name), item(key, "v"), None).wait().unwrap());
-        }
-        store.clear_shelf(&shelf("a"), "g/").wait().unwrap();
-        let keys = |name: &str| store.shelf(&shelf(name)).unwrap().into_iter().map(|item| item.key).collect::<Vec<_>>();
-        assert_eq!((keys("a"), keys("b")), (vec!["f/1".into(), "g".into(), "h/1".into()], vec!["g/1".into()]));
     }
 
     #[test]

@@ -71,14 +71,6 @@ impl Shelf<'_> {
         Ok(self.runs.store()?.take_from_shelf(&self.place, key).wait()?)
     }
 
-    /// Takes all away whose keys begin like this.
-    ///
-    /// # Errors
-    /// If the journal can't be written.
-    pub fn clear(&self, begins: &str) -> Result<(), RunsError> {
-        Ok(self.runs.store()?.clear_shelf(&self.place, begins).wait()?)
-    }
-
     /// Takes away what would be forgotten first, until at most so `many` stand here.
     ///
     /// # Errors

@@ -22,6 +22,9 @@ pub struct Alert {
     pub annotations: BTreeMap<String, String>,
     /// When it began, as its source writes it.
     pub starts_at: String,
+    /// When it began once more, as its source writes it, of one that says so and keeps when it began; else empty.
+    #[serde(default)]
+    pub again: String,
     /// Where people look at it; may be empty.
     pub url: String,
 }

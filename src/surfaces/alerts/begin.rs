@@ -7,7 +7,7 @@ use crate::engine::ids::RunId;
 use crate::runbook::spec::Effect;
 use crate::runbook::tell::Room;
 use crate::runs::{Began, Caller, ErrorKind, Prepared, Runs, RunsError, Wanted};
-use crate::surfaces::alerts::proposals::{self, Proposal};
+use crate::surfaces::alerts::proposals::{self, Fate, Proposal};
 use crate::surfaces::chat::news::{self, What};
 use crate::surfaces::cli::operator;
 use crate::surfaces::http::Server;
@@ -15,6 +15,8 @@ use std::sync::Arc;
 
 /// Where the starts of the last hour stand that triggers made by themselves, by target.
 const HOURS: &str = "auto";
+/// Bytes of an address where people look at an alert: more is followed by no browser's bar and shown by no chat.
+const URL_BYTES_MAX: usize = 2_000;
 /// Times a counter of starts is tried that others change at the same moment.
 const TRIES_MAX: usize = 100;
 
@@ -75,6 +77,22 @@ pub fn begin(server: &Server, runs: &Arc<Runs>, ask: &Ask) -> Result<Came, RunsE
     }
 }
 
+/// Whether people still have to do with what began by this name: a run that has not ended, or a proposal that may be started.
+///
+/// # Errors
+/// If the journal can't be read.
+pub fn is_open(runs: &Runs, run: RunId) -> Result<bool, RunsError> {
+    let runs_on = |run| runs.existing(run).map(|row| row.map(|row| row.ended_at.is_none()));
+    if let Some(runs_on) = runs_on(run)? {
+        return Ok(runs_on);
+    }
+    match proposals::find(runs, run)?.map(|proposal| proposal.fate) {
+        Some(Fate::Open) => Ok(true),
+        Some(Fate::Started { instead: Some(other), .. }) => Ok(runs_on(other)?.unwrap_or(false)),
+        Some(Fate::Started { instead: None, .. } | Fate::Dismissed { .. }) | None => Ok(false),
+    }
+}
+
 fn attempt(server: &Server, runs: &Arc<Runs>, ask: &Ask) -> Result<Came, RunsError> {
     let prepared = runs.prepare_wanted(&ask.wanted, ask.reason.clone())?;
     let people = &runs.project().settings.people;
@@ -91,7 +109,7 @@ fn attempt(server: &Server, runs: &Arc<Runs>, ask: &Ask) -> Result<Came, RunsErr
         }
         tell(runs, ask)?;
         let made = Proposal::new(ask.run, &ask.wanted, ask.reason.clone(), why, now);
-        proposals::make(runs, &Proposal { url: ask.url.clone(), acts_as: ask.acts_as.clone(), ..made })?;
+        proposals::make(runs, &Proposal { url: shown_url(&ask.url), acts_as: ask.acts_as.clone(), ..made })?;
         return Ok(Came::Proposed);
     }
     runs.may_start(&prepared, &actor)?;
@@ -105,6 +123,11 @@ fn attempt(server: &Server, runs: &Arc<Runs>, ask: &Ask) -> Result<Came, RunsErr
             Ok(Came::Started(row.run))
         }
     }
+}
+
+/// An address as it is kept to be shown. One that is too long is left out: cut short it would lead elsewhere.
+fn shown_url(url: &str) -> String {
+    if url.len() <= URL_BYTES_MAX { url.to_owned() } else { String::new() }
 }
 
 /// Puts down what people are to hear, before it happens: a kill afterwards loses none of it.
@@ -230,6 +253,13 @@ mod tests {
         assert!(take(c, later(61)), "the first one is over an hour ago");
         assert!(!take(run(), later(62)) && take(b, later(62)));
         assert!(!take(run(), later(-600)), "a clock that goes back lets no more through");
+    }
+
+    #[test]
+    fn an_address_that_is_too_long_is_left_out_whole() {
+        let of = |bytes: usize| format!("{:x<bytes$}", "https://m.example.com/");
+        assert_eq!(shown_url(&of(URL_BYTES_MAX)), of(URL_BYTES_MAX));
+        assert_eq!(shown_url(&of(URL_BYTES_MAX + 1)), "");
     }
 
     #[test]

@@ -76,6 +76,7 @@ fn alert(source: &str, value: &Json) -> Result<Alert, String> {
         labels: texts(&value["labels"]),
         annotations: texts(&value["annotations"]),
         starts_at: starts_at(&value["starts_at"], text("starts_at")?),
+        again: String::new(),
         url: text("url")?,
     })
 }

@@ -66,7 +66,7 @@ impl Hook for Sender {
             return Err(RunsError::new(ErrorKind::NotFound, format!("`{source}` is no hook any more")));
         };
         let told = alerts_of(source, Some(hook), body).map_err(|why| RunsError::new(ErrorKind::Usage, why))?;
-        work::work(server, runs, hook, &told)
+        work::work(server, runs, hook, &told, delivery.received_at)
     }
 }
 

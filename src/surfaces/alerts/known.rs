@@ -7,18 +7,20 @@ use sha2::{Digest as _, Sha256};
 
 use crate::engine::ids::RunId;
 use crate::runbook::triggers::{Alert, State};
-use crate::runs::{Runs, RunsError, Shelf, Wanted};
+use crate::runs::{Runs, RunsError, Shelf};
 use crate::script::hex::hex;
-use crate::script::value::Value;
 
 /// Hours an alert is known after it was last heard of: a month, longer than anybody reminds of one.
-const KNOWN_HOURS: i64 = 30 * 24;
+pub const KNOWN_HOURS: i64 = 30 * 24;
 /// Hours it is known that nothing was done about: they are listed, and there may be many.
 const UNMATCHED_HOURS: i64 = 24;
 /// Hours after which a reminder is noted: not at each, because a note is a flush.
 const REMIND_HOURS: i64 = 24;
 /// Bytes of what is kept of an alert, to be shown.
 const SHOWN_BYTES_MAX: usize = 4 * 1024;
+
+/// Letters of each other text that is.
+const TEXT_CHARS_MAX: usize = 200;
 
 /// What is known of an alert.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +33,12 @@ pub struct Known {
     pub status: State,
     pub first: Timestamp,
     pub last: Timestamp,
+    /// When what said that it is over was received.
+    #[serde(default)]
+    pub over_at: Option<Timestamp>,
+    /// When it began once more, if its sender says that.
+    #[serde(default)]
+    pub again: String,
     /// The runbook of the trigger it fits.
     pub runbook: Option<String>,
     pub done: Done,
@@ -55,9 +63,13 @@ pub enum Done {
     Proposed {
         run: RunId,
     },
-    /// Another alert of its group came to the same.
+    /// Another alert of its group came to the same, or the same alert before, and that is still open.
     Shared {
         run: RunId,
+        /// How often it began again by now for this run: that it is over is told to it. 0 if it joined another one that
+        /// fires, whose end is.
+        #[serde(default)]
+        again: u32,
     },
     /// It could not be started; the next reminder tries again.
     Refused {
@@ -80,7 +92,7 @@ impl Done {
     /// The run or proposal that has, or would have, come of it.
     pub fn run(&self) -> Option<RunId> {
         match self {
-            Done::Beginning { run } | Done::Started { run } | Done::Proposed { run } | Done::Shared { run } => {
+            Done::Beginning { run } | Done::Started { run } | Done::Proposed { run } | Done::Shared { run, .. } => {
                 Some(*run)
             }
             Done::Refused { run, .. } => Some(*run),
@@ -112,19 +124,39 @@ impl Known {
             room = room.saturating_sub(name.len() + text.len());
             fits
         });
-        let cut = |text: &str| text.chars().take(200).collect::<String>();
         Known {
             source: alert.source.clone(),
-            name: cut(alert.name()),
+            name: short(alert.name()),
             labels,
-            starts_at: cut(&alert.starts_at),
+            starts_at: short(&alert.starts_at),
             status: alert.status,
             first: now,
             last: now,
+            over_at: None,
+            again: short(&alert.again),
             runbook: None,
             done,
             open: None,
         }
+    }
+
+    /// One that fires, after what was known of it before.
+    pub fn firing(alert: &Alert, now: Timestamp, before: Option<&Known>) -> Known {
+        let known = Known::new(alert, now, Done::Unmatched);
+        let Some(before) = before else { return known };
+        let first = if before.done.is_final() { now } else { before.first };
+        let again = if is_later(&known.again, &before.again) { known.again.clone() } else { before.again.clone() };
+        // By its end, what comes late is known to be late.
+        Known { first, over_at: before.over_at, again, ..known }
+    }
+
+    /// Whether what says that it fires, received then, is of another time than what is known: its sender says that it began
+    /// once more; or it was over, and its sender tells beginnings apart by nothing but that. What was received before its end
+    /// and comes late is of the same time.
+    pub fn begins_anew(&self, alert: &Alert, received: Timestamp) -> bool {
+        let after_its_end = self.over_at.is_some_and(|over_at| received >= over_at);
+        let is_over = self.status == State::Resolved && after_its_end;
+        is_later(&short(&alert.again), &self.again) || (is_over && alert.starts_at.is_empty())
     }
 
     fn until(&self) -> Option<Timestamp> {
@@ -138,24 +170,26 @@ impl Known {
     }
 }
 
+/// As much of a text of a sender as is kept.
+fn short(text: &str) -> String {
+    text.chars().take(TEXT_CHARS_MAX).collect()
+}
+
+/// Whether it began again since it did so before, as its sender writes both; what are no moments are told apart by their words.
+fn is_later(again: &str, before: &str) -> bool {
+    match (again.parse::<Timestamp>(), before.parse::<Timestamp>()) {
+        (Ok(again), Ok(before)) => again > before,
+        _ => !again.is_empty() && again != before,
+    }
+}
+
 /// By what an alert is known: who sent it, what they call it, and when it began.
 pub fn key(alert: &Alert) -> String {
     digest(&[&alert.source, &alert.fingerprint, &alert.starts_at])
 }
 
-/// By what a start is known within its group.
-pub fn open_key(alert: &Alert, wanted: &Wanted) -> Option<String> {
-    let target = wanted.target.as_deref().unwrap_or_default();
-    let inputs = Value::Map(wanted.inputs.clone()).to_json().to_string();
-    (!alert.group.is_empty()).then(|| format!("{}{}", group_key(alert), digest(&[&wanted.runbook, target, &inputs])))
-}
-
-/// How the names of all starts of a group begin.
-fn group_key(alert: &Alert) -> String {
-    format!("{}/", digest(&[&alert.source, &alert.group]))
-}
-
-fn digest(parts: &[&str]) -> String {
+/// A short name for all of these together.
+pub fn digest(parts: &[&str]) -> String {
     let mut digest = Sha256::new();
     for part in parts {
         digest.update((part.len() as u64).to_be_bytes());
@@ -167,7 +201,6 @@ fn digest(parts: &[&str]) -> String {
 /// The shelf of alerts.
 pub struct Alerts<'r> {
     shelf: Shelf<'r>,
-    groups: Shelf<'r>,
 }
 
 /// Something that stands on the shelf, with the text it stands there as.
@@ -179,7 +212,7 @@ pub struct Held {
 impl<'r> Alerts<'r> {
     /// The shelf of a store.
     pub fn of(runs: &'r Runs) -> Alerts<'r> {
-        Alerts { shelf: runs.shelf("alerts"), groups: runs.shelf("alerts.groups") }
+        Alerts { shelf: runs.shelf("alerts") }
     }
 
     /// What is known of an alert. What can't be read any more is not known.
@@ -198,36 +231,6 @@ impl<'r> Alerts<'r> {
     pub fn note(&self, key: &str, was: Option<&Held>, known: &Known) -> Result<bool, RunsError> {
         let text = serde_json::to_string(known).unwrap_or_default();
         self.shelf.swap(key, was.map(|was| was.text.as_str()), &text, known.until())
-    }
-
-    /// Says that a start of a group is this one's; gives whose it is.
-    ///
-    /// # Errors
-    /// If the journal can't be written.
-    pub fn claim(&self, open: &str, run: RunId, now: Timestamp) -> Result<RunId, RunsError> {
-        let until = now.checked_add(Span::new().hours(KNOWN_HOURS)).ok();
-        if self.groups.put_new(open, &run.uuid(), until)? {
-            return Ok(run);
-        }
-        let whose = self.groups.get(open)?.and_then(|text| text.parse().ok());
-        Ok(whose.unwrap_or(run))
-    }
-
-    /// The group of this alert is over, with all that was started in it, also for alerts that were over before: the next
-    /// start is a new one.
-    ///
-    /// # Errors
-    /// If the journal can't be written.
-    pub fn release_group(&self, alert: &Alert) -> Result<(), RunsError> {
-        self.groups.clear(&group_key(alert))
-    }
-
-    /// Nothing came of a start: the next one is a new one.
-    ///
-    /// # Errors
-    /// If the journal can't be written.
-    pub fn release(&self, open: &str) -> Result<(), RunsError> {
-        self.groups.take(open).map(drop)
     }
 }
 
@@ -271,19 +274,29 @@ mod tests {
     }
 
     #[test]
-    fn within_a_group_a_start_is_known_by_all_it_is_started_with() {
-        let wanted = |target: Option<&str>, n: i64| Wanted {
-            runbook: "r".into(),
-            inputs: [("n".to_owned(), Value::Int(n))].into(),
-            target: target.map(str::to_owned),
-            incident: None,
+    fn what_is_over_begins_anew_only_if_nothing_else_tells_its_beginnings_apart() {
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let bare = Alert { starts_at: String::new(), ..alert() };
+        let fires = Known::new(&bare, at(1), Done::Over);
+        let over = Known { status: State::Resolved, over_at: Some(at(5)), ..fires.clone() };
+        assert!(over.begins_anew(&bare, at(5)) && over.begins_anew(&bare, at(9)));
+        assert!(!over.begins_anew(&bare, at(4)), "it was sent before the end");
+        assert!(!over.begins_anew(&alert(), at(9)), "it says when it began");
+        assert!(!fires.begins_anew(&bare, at(9)) && !Known { over_at: Some(at(5)), ..fires }.begins_anew(&bare, at(9)));
+    }
+
+    #[test]
+    fn what_is_reopened_begins_anew_once_each_time() {
+        let at = |again: &str| Alert { again: again.into(), ..alert() };
+        let anew = |known: &str, alert: &str| {
+            let known = Known::new(&at(known), Timestamp::UNIX_EPOCH, Done::Over);
+            known.begins_anew(&at(alert), Timestamp::UNIX_EPOCH)
         };
-        let one = open_key(&alert(), &wanted(None, 1));
-        let later = Alert { fingerprint: "g".into(), starts_at: "u".into(), ..alert() };
-        assert_eq!(one, open_key(&later, &wanted(None, 1)), "another alert of the group");
-        assert_ne!(one, open_key(&alert(), &wanted(None, 2)));
-        assert_ne!(one, open_key(&alert(), &wanted(Some("p"), 1)));
-        assert_eq!(open_key(&Alert { group: String::new(), ..alert() }, &wanted(None, 1)), None);
+        let (one, two) = ("2026-11-21T09:00:00Z", "2026-11-21T11:00:00+01:00");
+        assert!(anew("", one) && anew(one, two) && anew("E1", "E2") && anew("E1", one));
+        assert!(!anew(one, one) && !anew(two, one) && !anew("E1", "E1") && !anew(one, "") && !anew("", ""));
+        let endless = "x".repeat(5000);
+        assert!(anew("", &endless) && !anew(&endless, &endless), "also when it can't be kept whole");
     }
 
     #[test]

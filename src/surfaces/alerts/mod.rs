@@ -5,6 +5,7 @@
 
 mod begin;
 mod generic;
+mod groups;
 mod hooks;
 mod known;
 mod pagerduty;

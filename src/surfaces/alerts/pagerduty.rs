@@ -8,7 +8,9 @@ use crate::runbook::triggers::{Alert, State};
 use crate::surfaces::alerts::prometheus::Told;
 
 /// Events after which something is wrong.
-const FIRES: [&str; 4] = ["incident.triggered", "incident.reopened", "incident.escalated", "incident.priority_updated"];
+const FIRES: [&str; 4] = ["incident.triggered", REOPENS, "incident.escalated", "incident.priority_updated"];
+/// The event after which it is wrong once more: one incident, with the beginning that it had.
+const REOPENS: &str = "incident.reopened";
 /// The event after which nothing is any more.
 const RESOLVES: &str = "incident.resolved";
 
@@ -40,6 +42,9 @@ pub fn read(source: &str, body: &str) -> Result<Told, String> {
     let labels: BTreeMap<String, String> = named.collect();
     // Of another event of the same incident the moment differs, and its beginning doesn't.
     let starts_at = text(&data["created_at"]).unwrap_or_default();
+    // The same when this event is sent again, and another one for the next reopening.
+    let moment = || text(&event["occurred_at"]).or_else(|| text(&event["id"])).unwrap_or_else(|| kind.to_owned());
+    let again = if kind == REOPENS { moment() } else { String::new() };
     let alert = Alert {
         source: source.to_owned(),
         fingerprint: id,
@@ -48,6 +53,7 @@ pub fn read(source: &str, body: &str) -> Result<Told, String> {
         annotations: text(&data["title"]).map(|title| ("summary".to_owned(), title)).into_iter().collect(),
         labels,
         starts_at,
+        again,
         url: text(&data["html_url"]).unwrap_or_default(),
     };
     Ok(Told { over: status == State::Resolved, alerts: vec![alert], left_out: 0 })
@@ -74,6 +80,10 @@ mod tests {
         assert_eq!((alert.labels["service"].as_str(), alert.labels["incident"].as_str()), ("steady-otter", "42"));
         let again = read("pagerduty", &event("incident.escalated")).unwrap();
         assert_eq!(again.alerts[0].starts_at, alert.starts_at, "the same incident");
+        let reopened = read("pagerduty", &event("incident.reopened")).unwrap().alerts.remove(0);
+        assert_eq!((&reopened.starts_at, reopened.status), (&alert.starts_at, State::Firing), "the same incident");
+        assert_eq!((alert.again.as_str(), again.alerts[0].again.as_str()), ("", ""));
+        assert_eq!(reopened.again, "2026-11-21T09:00:00Z");
         let over = read("pagerduty", &event("incident.resolved")).unwrap();
         assert!(over.over && over.alerts[0].status == State::Resolved);
     }

@@ -81,6 +81,7 @@ fn one(source: &str, group: &str, alert: &Json) -> Option<Alert> {
         labels,
         annotations: texts(&alert["annotations"]),
         starts_at: text("startsAt"),
+        again: String::new(),
         url: text("generatorURL"),
     })
 }

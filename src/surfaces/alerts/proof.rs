@@ -14,13 +14,11 @@ use crate::surfaces::http::proof::{from_hex, in_time, is_any, is_same, tag};
 const SIGNATURES_MAX: usize = 8;
 /// Letters of a name of a delivery.
 const ID_CHARS_MAX: usize = 128;
-/// Seconds in which what proves itself by a secret alone, and says exactly the same, is taken for the same delivery.
-const SAME_WITHIN_SECONDS: i64 = 600;
 /// How the key of Standard Webhooks begins.
 const STANDARD_PREFIX: &str = "whsec_";
 
-/// Whether a request is from a hook's sender; gives the name of the delivery, the same when it is sent again. `None` if
-/// nothing proves it, for whatever reason: who asks is not told which.
+/// Whether a request is from a hook's sender; gives the name of the delivery, the same when it is sent again by a sender that
+/// names or signs what it sends. `None` if nothing proves it, for whatever reason: who asks is not told which.
 pub fn proven(source: &str, hook: &Hook, secret: &str, sent: &Sent) -> Option<String> {
     match hook.proof {
         Proof::Bearer => bearer(secret, sent),
@@ -36,12 +34,12 @@ pub fn proven(source: &str, hook: &Hook, secret: &str, sent: &Sent) -> Option<St
 
 fn bearer(secret: &str, sent: &Sent) -> Option<String> {
     let token = sent.header("authorization")?.strip_prefix("Bearer ")?;
-    is_same(token.as_bytes(), secret.as_bytes()).then(|| by_content(sent))
+    is_same(token.as_bytes(), secret.as_bytes()).then(a_new_one)
 }
 
 fn basic(user: &str, secret: &str, sent: &Sent) -> Option<String> {
     let shown = STANDARD.decode(sent.header("authorization")?.strip_prefix("Basic ")?).ok()?;
-    is_same(&shown, format!("{user}:{secret}").as_bytes()).then(|| by_content(sent))
+    is_same(&shown, format!("{user}:{secret}").as_bytes()).then(a_new_one)
 }
 
 /// `v1=` and HMAC-SHA256 of `TIME.BODY`.
@@ -113,9 +111,11 @@ fn by_signed(signed: &[&[u8]]) -> String {
     hex(&digest.finalize())
 }
 
-/// The same words within some minutes are the same delivery; after that somebody reminds us.
-fn by_content(sent: &Sent) -> String {
-    format!("{}-{}", hex(&Sha256::digest(&sent.body)), sent.at.as_second() / SAME_WITHIN_SECONDS)
+/// A secret alone names no delivery, and the same words are no sign that it is the same: firing, resolved and firing may come
+/// within a minute, word for word. Each is worked through; that one which is sent again starts nothing is seen to by what is
+/// known of its alerts.
+fn a_new_one() -> String {
+    uuid::Uuid::now_v7().to_string()
 }
 
 #[cfg(test)]

@@ -275,6 +275,15 @@ pub(super) fn resolved(runs: &Runs, run: RunId) -> Result<bool, RunsError> {
     })
 }
 
+/// The alert fires again.
+pub(super) fn fires(runs: &Runs, run: RunId) -> Result<bool, RunsError> {
+    change(runs, run, |proposal| {
+        let over = proposal.status == State::Resolved;
+        proposal.status = State::Firing;
+        over
+    })
+}
+
 /// Has its plan made anew, unless that is being done already.
 ///
 /// # Errors
@@ -389,6 +398,8 @@ mod tests {
         assert!(!plan_again(&runs, proposal.run).unwrap(), "nobody waits for it any more");
         assert!(resolved(&runs, proposal.run).unwrap() && !resolved(&runs, proposal.run).unwrap());
         assert_eq!(find(&runs, proposal.run).unwrap().unwrap().status, State::Resolved);
+        assert!(fires(&runs, proposal.run).unwrap() && !fires(&runs, proposal.run).unwrap());
+        assert_eq!(find(&runs, proposal.run).unwrap().unwrap().status, State::Firing);
         assert!(!started(&runs, RunId::new(uuid::Uuid::now_v7()), "ana", Timestamp::now(), None).unwrap());
     }
 

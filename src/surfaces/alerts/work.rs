@@ -1,6 +1,7 @@
 //! What is done about the alerts of a delivery: each is looked at once, whoever reminds of it, and started once, whoever
 //! comes to it.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -11,8 +12,9 @@ use crate::runbook::hooks::Hook;
 use crate::runbook::tell::Room;
 use crate::runbook::triggers::{Alert, State, chosen};
 use crate::runs::{ErrorKind, Placed, Runs, RunsError, Wanted, candidates};
-use crate::surfaces::alerts::begin::{Ask, Came, begin};
-use crate::surfaces::alerts::known::{Alerts, Done, Held, Known, key, open_key};
+use crate::surfaces::alerts::begin::{Ask, Came, begin, is_open};
+use crate::surfaces::alerts::groups::{Groups, Whose, open_key};
+use crate::surfaces::alerts::known::{Alerts, Done, Held, Known, key};
 use crate::surfaces::alerts::prometheus::Told;
 use crate::surfaces::alerts::proposals;
 use crate::surfaces::chat::news;
@@ -21,12 +23,24 @@ use crate::transcript::words::count;
 
 /// Times an alert is taken up that others change at the same moment.
 const TRIES_MAX: usize = 20;
+/// What a run is told of its alert.
+const IS_OVER: &str = "is over";
+const FIRES_AGAIN: &str = "fires again";
+/// How often a run is told that an alert which comes and goes began again, and is over: each is a note in its record, and it
+/// may be open for days.
+const AGAIN_TOLD_MAX: u32 = 20;
 
-/// Does what is to be done, and says in a few words what that was.
+/// Does what is to be done about what was received then, and says in a few words what that was.
 ///
 /// # Errors
 /// What is worth another try; what was done by then is not done again.
-pub fn work(server: &Arc<Server>, runs: &Arc<Runs>, hook: &Hook, told: &Told) -> Result<String, RunsError> {
+pub fn work(
+    server: &Arc<Server>,
+    runs: &Arc<Runs>,
+    hook: &Hook,
+    told: &Told,
+    received: Timestamp,
+) -> Result<String, RunsError> {
     let placed = runs.triggers();
     let worker = Worker {
         server,
@@ -34,11 +48,13 @@ pub fn work(server: &Arc<Server>, runs: &Arc<Runs>, hook: &Hook, told: &Told) ->
         acts_as: hook.acts_as.as_deref(),
         rooms: &hook.tell,
         alerts: Alerts::of(runs),
+        groups: Groups::of(runs),
         placed: &placed,
         now: Timestamp::now(),
+        received,
     };
     if let Some(alert) = told.alerts.first().filter(|alert| told.over && !alert.group.is_empty()) {
-        worker.alerts.release_group(alert)?;
+        worker.groups.end(alert)?;
     }
     let mut said: Vec<&'static str> = Vec::new();
     let mut failed = None;
@@ -87,8 +103,10 @@ struct Worker<'w> {
     /// Where people hear of it, unless a trigger says another place.
     rooms: &'w [Room],
     alerts: Alerts<'w>,
+    groups: Groups<'w>,
     placed: &'w [Placed],
     now: Timestamp,
+    received: Timestamp,
 }
 
 impl Worker<'_> {
@@ -96,17 +114,26 @@ impl Worker<'_> {
         let key = key(alert);
         for _ in 0..TRIES_MAX {
             let held = self.alerts.get(&key)?;
-            if let Some(held) = held.as_ref().filter(|held| held.known.done.is_final()) {
-                return self.remind(&key, held);
+            let anew = held.as_ref().is_some_and(|held| held.known.begins_anew(alert, self.received));
+            if let Some(held) = &held {
+                match (held.known.done.is_final(), held.known.status) {
+                    (true, _) if !anew => return self.remind(&key, held),
+                    (false, State::Resolved) => {
+                        let word = self.late(&key, held, alert)?;
+                        if !anew {
+                            return Ok(word);
+                        }
+                        // What was left of the time before is settled; now for this one.
+                        continue;
+                    }
+                    _ => {}
+                }
             }
-            if let Some(held) = held.as_ref().filter(|held| held.known.status == State::Resolved) {
-                return self.late(&key, held, alert);
-            }
-            let before = held.as_ref().map(|held| &held.known);
-            let first = before.map_or(self.now, |known| known.first);
-            let known = Known { first, ..Known::new(alert, self.now, Done::Unmatched) };
+            let known = Known::firing(alert, self.now, held.as_ref().map(|held| &held.known));
+            // What nothing has come of yet goes on under the name that it has.
+            let before = held.as_ref().map(|held| &held.known).filter(|known| !known.done.is_final());
             let Some(placed) = self.trigger(alert) else {
-                if held.is_some() || self.alerts.note(&key, None, &known)? {
+                if before.is_some() || self.alerts.note(&key, held.as_ref(), &known)? {
                     return Ok("unmatched");
                 }
                 continue;
@@ -126,7 +153,7 @@ impl Worker<'_> {
             };
             let open = open_key(alert, &wanted);
             // The name is durable before anything has it.
-            let beginning = Known { done: Done::Beginning { run }, open: open.clone(), ..known };
+            let beginning = Known { done: Done::Beginning { run }, open: Some(open), ..known };
             if !self.alerts.note(&key, held.as_ref(), &beginning)? {
                 continue;
             }
@@ -139,7 +166,7 @@ impl Worker<'_> {
     fn late(&self, key: &str, held: &Held, alert: &Alert) -> Result<&'static str, RunsError> {
         let Some(run) = held.known.done.run() else { return self.settle(key, &held.known, Done::Over) };
         if self.runs.existing(run)?.is_some() {
-            self.tell(run, alert)?;
+            self.tell(run, alert, IS_OVER)?;
             return self.settle(key, &held.known, Done::Started { run });
         }
         if proposals::find(self.runs, run)?.is_some() {
@@ -147,10 +174,8 @@ impl Worker<'_> {
             return self.settle(key, &held.known, Done::Proposed { run });
         }
         news::withdraw(self.runs, run)?;
-        if let Some(open) = &held.known.open
-            && self.alerts.claim(open, run, self.now)? == run
-        {
-            self.alerts.release(open)?;
+        if let Some(open) = &held.known.open {
+            self.groups.release(open, run)?;
         }
         self.settle(key, &held.known, Done::Over).map(|_| "known")
     }
@@ -165,9 +190,16 @@ impl Worker<'_> {
         run: RunId,
     ) -> Result<&'static str, RunsError> {
         if let Some(open) = &known.open {
-            let whose = self.alerts.claim(open, run, self.now)?;
-            if whose != run {
-                return self.settle(key, &known, Done::Shared { run: whose });
+            match self.groups.claim(alert, open, run, self.now, |other| is_open(self.runs, other))? {
+                Whose::Own => {}
+                Whose::Others(run) => return self.settle(key, &known, Done::Shared { run, again: 0 }),
+                Whose::Again(run, again) => {
+                    proposals::fires(self.runs, run)?;
+                    let word = self.settle(key, &known, Done::Shared { run, again })?;
+                    self.groups.join(alert, open, run, again, self.now)?;
+                    self.tell_again(run, alert, again, FIRES_AGAIN)?;
+                    return Ok(word);
+                }
             }
         }
         let ask = Ask {
@@ -183,12 +215,17 @@ impl Worker<'_> {
         };
         let came = begin(self.server, self.runs, &ask)?;
         let done = match came {
-            Came::Started(run) => Done::Started { run },
+            Came::Started(begun) => {
+                if let Some(open) = known.open.as_ref().filter(|_| begun != run) {
+                    self.groups.hand_over(alert, open, begun, self.now)?;
+                }
+                Done::Started { run: begun }
+            }
             Came::Proposed => Done::Proposed { run },
             Came::Refused { reason, why } => {
                 self.server.tally.alerts.refused.add(reason);
                 if let Some(open) = &known.open {
-                    self.alerts.release(open)?;
+                    self.groups.release(open, run)?;
                 }
                 Done::Refused { why: self.shown(&why), run }
             }
@@ -201,8 +238,9 @@ impl Worker<'_> {
         let word = done.word();
         for _ in 0..TRIES_MAX {
             let held = self.alerts.get(key)?;
-            let status = held.as_ref().map_or(known.status, |held| held.known.status);
-            let settled = Known { done: done.clone(), status, ..known.clone() };
+            let (status, over_at) =
+                held.as_ref().map_or((known.status, known.over_at), |held| (held.known.status, held.known.over_at));
+            let settled = Known { done: done.clone(), status, over_at, ..known.clone() };
             if self.alerts.note(key, held.as_ref(), &settled)? {
                 return Ok(word);
             }
@@ -225,7 +263,8 @@ impl Worker<'_> {
             let held = self.alerts.get(&key)?;
             let Some(held) = held else {
                 // Should what says that it fires come later, it finds this.
-                if self.alerts.note(&key, None, &Known::new(alert, self.now, Done::Over))? {
+                let over_at = Some(self.received);
+                if self.alerts.note(&key, None, &Known { over_at, ..Known::new(alert, self.now, Done::Over) })? {
                     return Ok(());
                 }
                 continue;
@@ -239,18 +278,22 @@ impl Worker<'_> {
                 Done::Beginning { run } => Done::Beginning { run: *run },
                 _ => Done::Over,
             };
-            let known = Known { status: State::Resolved, last: self.now, done, ..held.known.clone() };
+            let (status, over_at) = (State::Resolved, Some(self.received));
+            let known = Known { status, last: self.now, over_at, done, ..held.known.clone() };
             if !self.alerts.note(&key, Some(&held), &known)? {
                 continue;
             }
             return match known.done {
-                Done::Started { run } => self.tell(run, alert),
+                Done::Started { run } => self.tell(run, alert, IS_OVER),
                 Done::Proposed { run } => {
                     proposals::resolved(self.runs, run)?;
-                    match self.runs.existing(run)? {
-                        Some(_) => self.tell(run, alert),
-                        None => Ok(()),
-                    }
+                    self.tell(run, alert, IS_OVER)
+                }
+                // Another one of its group fires, or says itself that it is over.
+                Done::Shared { again: 0, .. } => Ok(()),
+                Done::Shared { run, again } => {
+                    proposals::resolved(self.runs, run)?;
+                    self.tell_again(run, alert, again, IS_OVER)
                 }
                 _ => Ok(()),
             };
@@ -258,9 +301,21 @@ impl Worker<'_> {
         Err(RunsError::new(ErrorKind::Busy, "others change what is known of this alert"))
     }
 
-    fn tell(&self, run: RunId, alert: &Alert) -> Result<(), RunsError> {
+    /// Tells a run of an alert that comes and goes, as long as that is not too often.
+    fn tell_again(&self, run: RunId, alert: &Alert, again: u32, what: &str) -> Result<(), RunsError> {
+        match again.cmp(&AGAIN_TOLD_MAX) {
+            Ordering::Less => self.tell(run, alert, what),
+            Ordering::Equal => {
+                self.tell(run, alert, &format!("{what}, {again} times by now; more of that is not noted"))
+            }
+            Ordering::Greater => Ok(()),
+        }
+    }
+
+    /// Notes something of an alert on a run, if there is one of this name.
+    fn tell(&self, run: RunId, alert: &Alert, what: &str) -> Result<(), RunsError> {
         let Some(row) = self.runs.existing(run)? else { return Ok(()) };
-        let text = self.shown(&format!("{} says that alert {} is over", alert.source, name(alert)));
+        let text = self.shown(&format!("{} says that alert {} {what}", alert.source, name(alert)));
         let actor = match self.acts_as {
             Some(person) => Actor::person(person, &alert.source, Vec::new()),
             None => Actor::new("rerail", &alert.source),
@@ -269,7 +324,7 @@ impl Worker<'_> {
             Ok(_) => Ok(()),
             // A note that can't be written down is no reason to work through the whole again.
             Err(error) => {
-                tracing::warn!(run = %row.run, %error, "the end of an alert can't be noted");
+                tracing::warn!(run = %row.run, %error, "what became of an alert can't be noted");
                 Ok(())
             }
         }
@@ -288,10 +343,14 @@ impl Worker<'_> {
 /// Why a run was started, for its record.
 fn reason(alert: &Alert) -> String {
     let since = if alert.starts_at.is_empty() { String::new() } else { format!(" since {}", alert.starts_at) };
-    let text = format!("alert {} of {}{since}", name(alert), alert.source);
+    let again = if alert.again.is_empty() { String::new() } else { format!(", again since {}", alert.again) };
+    let text = format!("alert {} of {}{since}{again}", name(alert), alert.source);
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
 }
 
 fn name(alert: &Alert) -> String {
     alert.name().chars().map(|c| if c.is_control() { ' ' } else { c }).take(100).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
 
-use super::kit::{LOOK, alert, alerts, group, place, runs, send, single};
+use super::kit::{LOOK, TOKEN, alert, alerts, group, place, runs, send, single};
 use crate::binary::kit::{Place, until};
 use crate::serve::kit::Served;
 
@@ -132,4 +132,34 @@ fn what_is_busy_is_waited_for_a_while_and_begins_nothing_once_it_is_over() {
     let later = alert("firing", "f2", "2026-11-21T10:00:00Z", &json!({ "alertname": "Down", "n": "f2" }));
     send(&server, &group("g", "firing", &[later])).is(202);
     until("it begins", || runs(&place).len() == 2);
+}
+
+#[test]
+fn firing_resolved_and_firing_in_the_same_words_are_three_deliveries() {
+    let map = "map: '{ id: .id, status: .state, labels: { alertname: \"Down\", service: .id } }'";
+    let hook = format!(
+        "hooks: {{ generic: {{ up: {{ secret: {{ from: env, name: HOOK_TOKEN }}, proof: bearer, {map} }} }} }}"
+    );
+    let place = place().file("rerail.yaml", format!("version: 1\n{hook}\n")).runbook("look", LOOK);
+    let server = Served::start(&place, "a.sock");
+    let say = |state: &str| {
+        let headers = [("content-type", "application/json")];
+        let body = json!({ "id": "backend", "state": state }).to_string();
+        server.tcp().bearer(TOKEN).send("POST", "/hooks/generic/up", &headers, &body).is(202);
+    };
+    let ended = |many: usize| {
+        until("the runs have ended", || {
+            let all = runs(&place);
+            all.len() == many && all.iter().all(|run| run["status"] == "success")
+        });
+    };
+    say("firing");
+    ended(1);
+    say("firing");
+    say("resolved");
+    say("firing");
+    ended(2);
+    say("resolved");
+    until("all are worked through", || deliveries(place.state()).iter().all(|(_, done)| *done));
+    assert_eq!((deliveries(place.state()).len(), runs(&place).len()), (5, 2), "what is sent again starts nothing");
 }
