@@ -125,6 +125,14 @@ impl<'r> Groups<'r> {
         self.shelf.take(&group_key(alert)).map(drop)
     }
 
+    /// Whether a start is this one's.
+    ///
+    /// # Errors
+    /// If the journal can't be read.
+    pub fn is_of(&self, open: &str, run: RunId) -> Result<bool, RunsError> {
+        Ok(self.shelf.get(open)?.as_deref().and_then(read_claim).is_some_and(|claim| claim.run == run))
+    }
+
     /// Nothing came of a start, if it was this one's: the next one is a new one.
     ///
     /// # Errors

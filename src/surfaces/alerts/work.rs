@@ -117,7 +117,7 @@ impl Worker<'_> {
             let anew = held.as_ref().is_some_and(|held| held.known.begins_anew(alert, self.received));
             if let Some(held) = &held {
                 match (held.known.done.is_final(), held.known.status) {
-                    (true, _) if !anew => return self.remind(&key, held),
+                    (true, _) if !anew && !self.was_left(&held.known)? => return self.remind(&key, held),
                     (false, State::Resolved) => {
                         let word = self.late(&key, held, alert)?;
                         if !anew {
@@ -160,6 +160,14 @@ impl Worker<'_> {
             return self.begin(&key, alert, placed, wanted, beginning, run);
         }
         Err(RunsError::new(ErrorKind::Busy, "others change what is known of this alert"))
+    }
+
+    /// Whether it shares what never began, because the alert that was to begin it was over before: then it begins by this one.
+    fn was_left(&self, known: &Known) -> Result<bool, RunsError> {
+        let (Done::Shared { run, .. }, Some(open)) = (&known.done, &known.open) else { return Ok(false) };
+        Ok(!self.groups.is_of(open, *run)?
+            && self.runs.existing(*run)?.is_none()
+            && proposals::find(self.runs, *run)?.is_none())
     }
 
     /// What could not begin at once is over by now: nothing begins by it any more, unless it has before a kill.

@@ -65,9 +65,13 @@ impl Fixture {
 
     /// One that was received before, and is worked through now.
     fn hear_late(&self, told: &Told, received: Timestamp) -> String {
+        self.try_hear(told, received).unwrap()
+    }
+
+    fn try_hear(&self, told: &Told, received: Timestamp) -> Result<String, RunsError> {
         let secret = SecretSource { from: From::Env { name: "X".into() }, hosts: Vec::new() };
         let hook = Hook { secret, proof: Proof::Bearer, user: None, acts_as: None, map: None, tell: Vec::new() };
-        work(&self.server, &self.runs, &hook, told, received).unwrap()
+        work(&self.server, &self.runs, &hook, told, received)
     }
 
     /// An alert that is a group by itself.
@@ -127,6 +131,29 @@ fn alert(status: State, fingerprint: &str, since: &str) -> Alert {
 fn of(alerts: &[Alert]) -> Told {
     let over = alerts.iter().all(|alert| alert.status == State::Resolved);
     Told { alerts: alerts.to_vec(), over, left_out: 0 }
+}
+
+#[test]
+fn what_still_fires_begins_what_the_one_it_shares_with_was_over_too_soon_for() {
+    let fixture = Fixture::new(&format!("concurrency: {{ group: one, if_busy: refuse }}\n{ASK}"));
+    fixture.hear(&of(&[Alert { group: "other".into(), ..alert(Firing, "o", "1") }]));
+    let Done::Started { run: busy } = fixture.done()[0] else { panic!("{:?}", fixture.done()) };
+    let both = of(&[alert(Firing, "a", "1"), alert(Firing, "b", "1")]);
+    let hear = |told: &Told| fixture.try_hear(told, Timestamp::now());
+    assert_eq!(hear(&both).unwrap_err().kind, ErrorKind::Busy);
+    assert_eq!(fixture.words(), ["started", "beginning", "shared"]);
+    hear(&of(&[alert(Resolved, "a", "1"), alert(Firing, "b", "1")])).unwrap();
+    // Tried once more it is too late for the one, and not for the other.
+    assert_eq!(hear(&both).unwrap_err().kind, ErrorKind::Busy);
+    assert_eq!(fixture.words(), ["started", "over", "beginning"]);
+    let row = fixture.runs.existing(busy).unwrap().unwrap();
+    fixture.runs.cancel(&row, &Actor::new("root", "cli"), None).unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    while hear(&of(&[alert(Firing, "b", "1")])).is_err() {
+        assert!(Instant::now() < until, "{:?}", fixture.words());
+        std::thread::yield_now();
+    }
+    assert_eq!(fixture.words(), ["started", "over", "started"]);
 }
 
 #[test]
