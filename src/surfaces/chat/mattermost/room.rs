@@ -8,7 +8,7 @@ use crate::runs::{Outgoing, Runs};
 use crate::surfaces::chat::asked::{Asked, Kind, Place};
 use crate::surfaces::chat::card::{Card, Field, FieldKind, Form, Style, cut};
 use crate::surfaces::chat::mattermost::hear::{BUTTON, FORM};
-use crate::surfaces::chat::room::{Room, Trouble, call, take_turn};
+use crate::surfaces::chat::room::{Room, Trouble, call, left_as_it_was, take_turn};
 use crate::surfaces::chat::{markdown, sign};
 
 /// Letters of a post; Mattermost refuses 16,384.
@@ -86,8 +86,11 @@ impl Room for MattermostRoom<'_> {
         let posted = self.ask("POST", "posts", &post)?;
         let id = posted["id"].as_str().ok_or_else(|| Trouble::Unreached("Mattermost gave no `id`".to_owned()))?;
         let shows = &posted["props"][SHOWS];
-        if !shows.is_null() && *shows != post["props"][SHOWS] {
-            self.edit(place, id, card)?;
+        if !shows.is_null()
+            && *shows != post["props"][SHOWS]
+            && let Err(trouble) = self.edit(place, id, card)
+        {
+            left_as_it_was(Kind::Mattermost, id, &trouble);
         }
         Ok(id.to_owned())
     }
