@@ -102,6 +102,7 @@ impl Work<'_> {
                 kind: FieldKind::Long,
                 initial: None,
                 required: true,
+                left_out: Vec::new(),
             }],
         };
         match self.voice.show(self.asked, form).map_err(|trouble| untold(&trouble))? {
