@@ -217,3 +217,30 @@ fn killed_with_the_form_on_the_screen_it_is_good_still_and_what_it_asks_for_is_d
         assert_eq!((runs(&place).len(), room.state().posts.len()), (1, 2), "{kind:?}");
     }
 }
+
+#[test]
+fn who_was_never_asked_for_a_reason_is_not_told_of_a_kill() {
+    for kind in [Kind::Mattermost, Kind::Discord] {
+        let (room, world) = (Room::new(kind), world());
+        let place = room.project("").runbook("fix", FIX);
+        let first = room.server(&place, "a.sock");
+        room.command(&first, ANA, &format!("run fix base={} service=x", world.url));
+        let plan = room.post_with_button("plan: fix", "Start");
+        room.press(&first, ANA, &plan, "Start");
+        let waits = room.post_with_button("needs an approval: change", "Reject");
+        drop(first);
+        // Taken up once, and lost before anything was shown.
+        let place = place.env("RERAIL_CRASH_NAMED", "chat.heard");
+        let second = room.server(&place, "b.sock");
+        room.press(&second, BEN, &waits, "Reject");
+        assert_eq!(second.ends(), None, "{kind:?}: killed");
+        // By now it is too late for a form.
+        room.state().triggers.clear();
+        room.state().interactions.clear();
+        let place = place.env("RERAIL_CRASH_NAMED", "");
+        let _third = room.server(&place, "c.sock");
+        room.post_with("was rejected");
+        place.ask(&["show", &runs(&place).remove(0)]).says(&["rejected with a button in a chat, without a reason"]);
+        assert!(room.state().forms.is_empty() && world.writes().is_empty(), "{kind:?}");
+    }
+}
