@@ -137,6 +137,18 @@ pub fn find(runs: &Runs, holds: &str) -> Result<Held, RunsError> {
     at(runs, &key(holds))
 }
 
+/// Whether pressing this may begin with a form; what is no button of ours, or none any more, is answered with that.
+///
+/// # Errors
+/// If the journal can't be read.
+pub fn may_show_a_form(runs: &Runs, holds: &str) -> Result<bool, RunsError> {
+    match find(runs, holds) {
+        Ok(held) => Ok(held.act.may_show_a_form()),
+        Err(error) if matches!(error.kind, ErrorKind::Usage) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// What a button is known by.
 pub fn key(holds: &str) -> String {
     sign::digest(holds)
@@ -237,6 +249,26 @@ mod tests {
         for holds in ["", "x", &over, &"0".repeat(64)] {
             assert!(find(&runs, holds).is_err() && spend(&runs, &key(holds), "p", "r").is_err(), "{holds}");
         }
+    }
+
+    #[test]
+    fn what_a_press_may_show_is_known_before_it_is_worked_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let runs = runs(dir.path());
+        let change = Change { run: "r".into(), step: "s".into(), digest: "d".into() };
+        let answer = Act::Answer { run: "r".into(), step: "s".into(), answer: "go".into() };
+        let soon = Timestamp::now() + LASTS;
+        for (act, until, shows) in [
+            (act(), soon, true),
+            (Act::Reject(change.clone()), soon, true),
+            (Act::Approve(change.clone()), soon, false),
+            (answer, soon, false),
+            (Act::Reject(change), Timestamp::now() - Duration::from_secs(1), false),
+        ] {
+            let holds = mint(&runs, act.clone(), &[], until).unwrap();
+            assert_eq!(may_show_a_form(&runs, &holds).unwrap(), shows, "{act:?}");
+        }
+        assert!(!may_show_a_form(&runs, "never given out").unwrap());
     }
 
     #[test]

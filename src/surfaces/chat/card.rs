@@ -1,7 +1,7 @@
 //! A message as every chat can show it: a title, lines, buttons, a link. Bounded here, so that no chat cuts it off or
 //! refuses it.
 
-use crate::transcript::{Line, escape};
+use crate::transcript::{Line, escape, words};
 
 /// Lines of a card: what fits on a screen. The page has the rest.
 const LINES_MAX: usize = 38;
@@ -15,6 +15,8 @@ const LABEL_CHARS_MAX: usize = 70;
 const BUTTONS_MAX: usize = 5;
 /// Fields of a form: more is no form for a chat.
 pub const FIELDS_MAX: usize = 20;
+/// Letters that a hint keeps beside the names of what was left out: enough to know the field by.
+const HINT_CHARS_MIN: usize = 30;
 
 /// A message. What goes in is cut when it is shown and not before: half of a secret is one that nobody recognises.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,6 +68,8 @@ pub struct Field {
     pub kind: FieldKind,
     pub initial: Option<String>,
     pub required: bool,
+    /// Inputs for which the form had no field; named below this one, its last.
+    pub left_out: Vec<String>,
 }
 
 /// What may be filled in.
@@ -168,6 +172,38 @@ impl Card {
     }
 }
 
+impl Field {
+    /// What stands below it, in so many letters at most: `hint`, cut where it has to be, and what was left out of the form,
+    /// by whole names, with the number of those that don't fit.
+    pub fn below(&self, hint: &str, chars_max: usize) -> String {
+        if self.left_out.is_empty() {
+            return cut(hint, chars_max);
+        }
+        let hint_min = hint.chars().count().min(HINT_CHARS_MIN) + 1;
+        let left_out = left_out(&self.left_out, chars_max.saturating_sub(hint_min));
+        match chars_max.saturating_sub(left_out.chars().count() + 1) {
+            room if room > 0 && !hint.trim().is_empty() => format!("{} {left_out}", cut(hint, room)),
+            _ => cut(&left_out, chars_max),
+        }
+    }
+}
+
+/// As many of these names as so many letters hold; none if not even one does.
+fn left_out(names: &[String], chars_max: usize) -> String {
+    let say = |whole: usize| {
+        let named = names[..whole].join(", ");
+        let more = words::count(names.len() - whole, "more input");
+        let said = match whole {
+            0 => more,
+            _ if whole == names.len() => named,
+            _ => format!("{named} and {more}"),
+        };
+        format!("(as they are unless typed: {said})")
+    };
+    let fits = |said: &String| said.chars().count() <= chars_max;
+    (1..=names.len()).rev().map(say).find(fits).unwrap_or_else(|| say(0))
+}
+
 /// At most so many letters, with a sign where it was cut.
 pub fn cut(text: &str, chars_max: usize) -> String {
     match text.char_indices().nth(chars_max) {
@@ -215,6 +251,32 @@ mod tests {
         assert!(!all.contains("fake") && all.matches("[out]").count() == 3, "{all}");
         let longer = Card::new("s").line(&"s".repeat(300)).redacted(|text| text.replace('s', "[something]"));
         assert_eq!(longer.shown()[0].text.chars().count(), 300);
+    }
+
+    #[test]
+    fn what_a_form_leaves_out_is_named_whole_or_counted() {
+        let below = |names: &[&str], hint: &str, chars_max: usize| {
+            let left_out = names.iter().map(|name| (*name).to_owned()).collect();
+            let field =
+                Field { name: "n".into(), hint: None, kind: FieldKind::Text, initial: None, required: false, left_out };
+            let below = field.below(hint, chars_max);
+            assert!(below.chars().count() <= chars_max, "{below}");
+            below
+        };
+        let (hint, long) = ("h".repeat(500), "n".repeat(64));
+        assert_eq!(below(&[], "a hint", 100), "a hint");
+        assert_eq!(below(&["a", "b"], "a hint", 100), "a hint (as they are unless typed: a, b)");
+        assert_eq!(below(&["a"], " ", 100), "(as they are unless typed: a)");
+        let few = below(&["region_of_the_service", "size_of_the_service", "owner_of_the_service"], &hint, 100);
+        assert!(few.ends_with("h… (as they are unless typed: region_of_the_service and 2 more inputs)"), "{few}");
+        let none = below(&[&long, "b", "c"], &hint, 100);
+        assert!(none.ends_with("h… (as they are unless typed: 3 more inputs)"), "{none}");
+        assert_eq!(below(&[&long], "", 100), format!("(as they are unless typed: {long})"), "room that no hint needs");
+        // A name that would just fit is whole, and one letter less leaves it out.
+        let most = "n".repeat(41);
+        assert!(below(&[&most], &hint, 100).ends_with(&format!(": {most})")));
+        assert!(below(&[&format!("{most}n")], &hint, 100).ends_with(": 1 more input)"));
+        assert!(below(&["a"; 500], &hint, 100).ends_with(" more inputs)"));
     }
 
     #[test]

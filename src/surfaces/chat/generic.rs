@@ -18,6 +18,9 @@ pub const TIMESTAMP: &str = "x-rerail-timestamp";
 /// The header with the signature.
 pub const SIGNATURE: &str = "x-rerail-signature";
 
+/// Letters of the hint of a field: the program cuts it as it needs, and so many hold the names of a few dozen inputs.
+const HINT_CHARS_MAX: usize = 1000;
+
 /// A request, as its sender writes it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -118,8 +121,9 @@ impl Room for GenericRoom<'_> {
                     FieldKind::Email => ("email", None),
                     FieldKind::Choice(choices) => ("choice", Some(choices)),
                 };
+                let hint = field.below(field.hint.as_deref().unwrap_or_default(), HINT_CHARS_MAX);
                 json!({
-                    "name": field.name, "hint": field.hint, "kind": kind, "choices": choices,
+                    "name": field.name, "hint": hint, "kind": kind, "choices": choices,
                     "initial": field.initial, "required": field.required,
                 })
             })

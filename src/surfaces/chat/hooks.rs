@@ -7,11 +7,11 @@ use serde_json::json;
 
 use crate::runbook::settings::SecretSource;
 use crate::runs::{Delivery, Runs, RunsError};
-use crate::surfaces::chat::asked::{Asked, Kind};
+use crate::surfaces::chat::asked::{Asked, Kind, What};
 use crate::surfaces::chat::discord::hear::Interaction;
 use crate::surfaces::chat::sign::Unproven;
 use crate::surfaces::chat::slack::hear::Parcel;
-use crate::surfaces::chat::{discord, generic, mattermost, sign, slack, work};
+use crate::surfaces::chat::{buttons, discord, generic, mattermost, sign, slack, work};
 use crate::surfaces::http::{Answer, Heard, Hook, Problem, Sent, Server};
 
 /// The door of one chat.
@@ -74,7 +74,15 @@ fn of_discord(runs: &Runs, sent: &Sent) -> Result<Heard, Problem> {
     sign::discord(&settings.public_key, moment, signature, &sent.body, sent.at).map_err(unproven)?;
     match discord::hear::read(&sent.body).map_err(wrong)? {
         Interaction::Ping => Ok(Heard::Answer(Answer::json(200, &json!({ "type": 1 })))),
-        Interaction::Asked(id, asked) => keep(id, &asked, discord::hear::acknowledged(&asked)),
+        Interaction::Asked(id, mut asked) => {
+            // What is said at once is good for a quarter of an hour, however much waits to be worked through before it.
+            if let What::Pressed(holds) = &asked.what
+                && !buttons::may_show_a_form(runs, holds).map_err(unread)?
+            {
+                asked.trigger = None;
+            }
+            keep(id, &asked, discord::hear::acknowledged(&asked))
+        }
         Interaction::Other => Err(Problem::new(400, "this kind of interaction is none of ours")),
     }
 }
@@ -100,6 +108,12 @@ fn secret_of(runs: &Runs, name: &str, source: &SecretSource) -> Result<String, P
         // Who sends it sends it again; what is missing is for our operator to know.
         Problem::new(503, "this chat can't be heard now").after(5)
     })
+}
+
+/// What can't be read can't be kept either.
+fn unread(error: RunsError) -> Problem {
+    let problem = Problem::from(error);
+    Problem { status: 503, ..problem }.after(1)
 }
 
 /// Without a chat nothing proves anything.

@@ -28,8 +28,8 @@ const SAID_CHARS_MAX: usize = 200;
 /// What rerail can say in a chat.
 pub trait Room {
     /// Posts a message for everybody in the place; gives what it is called there. One that was in doubt and is posted again
-    /// under the same `name` stands there once, as this card, if the chat [tells repeats](Room::tells_repeats); else twice,
-    /// which harms nobody.
+    /// under the same `name` stands there once, if the chat [tells repeats](Room::tells_repeats), and as this card unless it
+    /// can't be written anew; else twice, which harms nobody.
     ///
     /// # Errors
     /// If it was not taken, or nobody knows.
@@ -152,6 +152,12 @@ fn once(runs: &Runs, outgoing: &Outgoing) -> Result<Json, Trouble> {
     }
 }
 
+/// Logs that a message which was posted before still stands there with the words and buttons of then. It is posted all the
+/// same: whoever forgets its id for that posts it a second time, once the chat has forgotten its name.
+pub fn left_as_it_was(kind: Kind, id: &str, trouble: &Trouble) {
+    tracing::warn!(chat = kind.word(), message = id, %trouble, "a message that was posted before can't be written anew");
+}
+
 /// Waits until it is this channel's turn again.
 pub fn take_turn(kind: Kind, channel: &str) {
     static TURNS: Mutex<BTreeMap<(Kind, String), Instant>> = Mutex::new(BTreeMap::new());
@@ -172,7 +178,69 @@ pub fn take_turn(kind: Kind, channel: &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+
     use super::*;
+    use crate::project::Project;
+    use crate::redact::Redactor;
+
+    /// A chat that has the message already, with other words, and can't write it anew.
+    fn stubborn_chat() -> (String, std::thread::JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let asked = std::thread::spawn(move || {
+            let of = |stream: std::io::Result<TcpStream>| {
+                let mut stream = stream.unwrap();
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                let mut line = || {
+                    let mut line = String::new();
+                    reader.read_line(&mut line).map(|_| line).unwrap()
+                };
+                let method = line().split(' ').next().unwrap().to_owned();
+                let mut length = 0;
+                loop {
+                    let header = line().to_lowercase();
+                    match header.trim_end().split_once(": ") {
+                        Some(("content-length", value)) => length = value.parse().unwrap(),
+                        Some(_) => {}
+                        None => break,
+                    }
+                }
+                std::io::copy(&mut reader.take(length), &mut std::io::sink()).unwrap();
+                let (status, body) = match method.as_str() {
+                    "POST" => (200, r#"{"id":"41","content":"before","components":[],"props":{"rerail":"before"}}"#),
+                    _ => (500, "{}"),
+                };
+                let head = format!("HTTP/1.1 {status} So\r\ncontent-length: {}\r\nconnection: close", body.len());
+                write!(stream, "{head}\r\n\r\n{body}").unwrap();
+                method
+            };
+            listener.incoming().take(2).map(of).collect()
+        });
+        (url, asked)
+    }
+
+    #[test]
+    fn a_message_that_stands_there_keeps_its_id_when_it_cannot_be_written_anew() {
+        for (kind, anew) in [(Kind::Discord, "PATCH"), (Kind::Mattermost, "PUT")] {
+            let (url, asked) = stubborn_chat();
+            let secret = "{ from: file, path: secret }";
+            let chat = match kind {
+                Kind::Discord => format!("public_key: {}, bot_token: {secret}, api: {url:?}", "0".repeat(64)),
+                _ => format!("command_token: {secret}, bot_token: {secret}, url: {url:?}"),
+            };
+            let dir = tempfile::tempdir().unwrap();
+            let yaml = format!("version: 1\nchat:\n  {}: {{ {chat}, channels: [\"70\"] }}\n", kind.word());
+            std::fs::write(dir.path().join("rerail.yaml"), yaml).unwrap();
+            std::fs::write(dir.path().join("secret"), "obviously-fake-token-of-a-test").unwrap();
+            let runs = Runs::open(dir.path().join("state"), Project::discover(dir.path()).unwrap(), Redactor::new());
+            let place = Place { chat: kind, channel: "70".into(), thread: None };
+            let posted = room(&runs, kind, None).unwrap().post(&place, "n1", &Card::new("now"));
+            assert_eq!(posted, Ok("41".to_owned()), "{kind:?}");
+            assert_eq!(asked.join().unwrap(), ["POST", anew], "{kind:?}");
+        }
+    }
 
     #[test]
     fn one_channel_waits_and_another_does_not() {

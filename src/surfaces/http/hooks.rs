@@ -76,7 +76,7 @@ pub trait Hook: Sync {
     fn source(&self) -> &'static str;
 
     /// Proves who sent it over the raw bytes, before anything is read from them, and in the same time whatever differs.
-    /// Meets nothing but the project and its secrets.
+    /// Meets nothing but the project and its secrets; and, once it is proved, the journal for what the answer depends on.
     ///
     /// # Errors
     /// 401 if nothing proves it; 400 if it proves to be something else than it should; 503 if that can't be known now.

@@ -99,10 +99,27 @@ fn many(inputs: usize, given: usize) -> String {
     )
 }
 
+/// Five fields, of which the last can't be a select, and three inputs with names that don't fit beside its choices.
+const LONG: &str = "
+inputs:
+  a: { type: string }
+  b: { type: string }
+  c: { type: string }
+  d: { type: string }
+  e: { type: choice, choices: [c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17, c18, c19,
+    c20, c21, c22, c23, c24, c25] }
+  the_first_of_them: { type: string, default: x }
+  the_second_one_with_a_longer_name: { type: string, default: x }
+  the_third_one_with_a_longer_name: { type: string, default: x }
+steps:
+  - { id: say, uses: run.note, with: { text: '${{ inputs.the_first_of_them }}' } }
+";
+
 #[test]
 fn inputs_that_do_not_fit_are_named_and_none_is_left_out_unsaid() {
     let room = Room::new(Kind::Discord);
     let place = room.project("").runbook("six", &many(6, 0)).runbook("some", &many(8, 4)).runbook("five", &many(5, 0));
+    let place = place.runbook("long", LONG);
     let server = room.server(&place, "a.sock");
     room.command(&server, ANA, "run six");
     let said = room.whisper_with(ANA, "6 inputs are missing, and a form has room for 5 here").text;
@@ -118,7 +135,13 @@ fn inputs_that_do_not_fit_are_named_and_none_is_left_out_unsaid() {
     assert_eq!(names, ["i4", "i5", "i6", "i7", "i0"], "what is needed comes first");
     let hint = form["components"][4]["description"].as_str().unwrap();
     assert!(hint.contains("as they are unless typed: i1, i2, i3"), "{hint}");
-    let some = room.form(2);
+    // Of names that don't fit none is half there, also where the choices of a field stand in the same place.
+    room.command(&server, ANA, "run long");
+    let form = room.form(3).body;
+    let hint = form["components"][4]["description"].as_str().unwrap();
+    assert!(hint.starts_with("one of c0, c1, "), "{hint}");
+    assert!(hint.ends_with("… (as they are unless typed: the_first_of_them and 2 more inputs)"), "{hint}");
+    let some = room.state().forms[1].clone();
     room.fill(&server, ANA, &some, &[("i4", "a"), ("i5", "b"), ("i6", "c"), ("i7", "d"), ("i0", "e")]);
     until("it runs with what was filled in", || runs(&place).len() == 1);
     assert_eq!(room.state().wrong, Vec::<String>::new());
@@ -192,5 +215,32 @@ fn killed_with_the_form_on_the_screen_it_is_good_still_and_what_it_asks_for_is_d
         room.press(&second, ANA, &plan, "Start");
         room.post_with("needs an approval: change");
         assert_eq!((runs(&place).len(), room.state().posts.len()), (1, 2), "{kind:?}");
+    }
+}
+
+#[test]
+fn who_was_never_asked_for_a_reason_is_not_told_of_a_kill() {
+    for kind in [Kind::Mattermost, Kind::Discord] {
+        let (room, world) = (Room::new(kind), world());
+        let place = room.project("").runbook("fix", FIX);
+        let first = room.server(&place, "a.sock");
+        room.command(&first, ANA, &format!("run fix base={} service=x", world.url));
+        let plan = room.post_with_button("plan: fix", "Start");
+        room.press(&first, ANA, &plan, "Start");
+        let waits = room.post_with_button("needs an approval: change", "Reject");
+        drop(first);
+        // Taken up once, and lost before anything was shown.
+        let place = place.env("RERAIL_CRASH_NAMED", "chat.heard");
+        let second = room.server(&place, "b.sock");
+        room.press(&second, BEN, &waits, "Reject");
+        assert_eq!(second.ends(), None, "{kind:?}: killed");
+        // By now it is too late for a form.
+        room.state().triggers.clear();
+        room.state().interactions.clear();
+        let place = place.env("RERAIL_CRASH_NAMED", "");
+        let _third = room.server(&place, "c.sock");
+        room.post_with("was rejected");
+        place.ask(&["show", &runs(&place).remove(0)]).says(&["rejected with a button in a chat, without a reason"]);
+        assert!(room.state().forms.is_empty() && world.writes().is_empty(), "{kind:?}");
     }
 }

@@ -179,15 +179,20 @@ fn discord_is_deferred_at_once_and_answered_afterwards() {
     send(&interaction(3, "12", "1", json!({ "custom_id": holds(&post, 0) }), json!({ "id": "555" }))).is(202);
     let waits = chat.heard("POST", "/channels/70/messages", "needs an approval");
     assert_eq!(waits["message_reference"]["message_id"], "555");
-    send(&interaction(3, "13", "1", json!({ "custom_id": holds(&waits, 0) }), json!({ "id": "556" }))).is(202);
+    // An approval shows no form, so it is acknowledged at once: its answer may then come as late as it has to.
+    let deferred = json!({ "type": 5, "data": { "flags": 64 } });
+    let approves = |id: &str, user: &str| {
+        let press = interaction(3, id, user, json!({ "custom_id": holds(&waits, 0) }), json!({ "id": "556" }));
+        assert_eq!(send(&press).is(200).json(), deferred);
+    };
+    approves("13", "1");
     chat.heard("PATCH", "/webhooks/9/tok13/messages/@original", "this button is for ben");
-    send(&interaction(3, "14", "2", json!({ "custom_id": holds(&waits, 0) }), json!({ "id": "556" }))).is(202);
+    approves("14", "2");
     chat.heard("PATCH", "/webhooks/9/tok14/messages/@original", "approved by ben");
     chat.heard("POST", "/channels/70/messages", "finished after");
     chat.heard("PATCH", "/channels/70/messages/555", "finished");
     assert_eq!(world.times("dc"), 1);
-    let deferred = send(&interaction(2, "15", "1", line("runs"), Json::Null)).is(200).json();
-    assert_eq!(deferred, json!({ "type": 5, "data": { "flags": 64 } }));
+    assert_eq!(send(&interaction(2, "15", "1", line("runs"), Json::Null)).is(200).json(), deferred);
     chat.heard("PATCH", "/webhooks/9/tok15/messages/@original", "newest runs");
     let bad = server.tcp().send("POST", "/chat/discord", &[("content-type", "application/json")], r#"{"type":1}"#);
     assert_eq!(bad.status, 401);

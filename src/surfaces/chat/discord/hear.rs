@@ -38,6 +38,7 @@ pub fn read(body: &[u8]) -> Result<Interaction, String> {
     let (id, token) = (need("/id")?, need("/token")?);
     let may_show_a_form = match &what {
         What::Said(line) => command::may_show_a_form(line),
+        // What the button holds says nothing; the door looks it up.
         What::Pressed(_) => true,
         // A form can't follow a form.
         What::Filled(..) => false,
@@ -55,7 +56,8 @@ pub fn read(body: &[u8]) -> Result<Interaction, String> {
 
 /// The acknowledgement of a request that was kept. A form has to be the first answer of all, and whether one is needed shows
 /// when the request is worked on: where one may be, nothing is said yet, and the first answer follows by itself within
-/// Discord's three seconds. Everywhere else: an answer comes later, and only the asker will see it.
+/// Discord's three seconds. Everywhere else: an answer comes later, for which there is a quarter of an hour, and only the
+/// asker will see it.
 pub fn acknowledged(asked: &Asked) -> Answer {
     match asked.trigger {
         Some(_) => Answer::text("text/plain; charset=utf-8", String::new()).status(202),

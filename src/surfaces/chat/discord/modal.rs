@@ -44,9 +44,10 @@ fn labelled(field: &Field) -> Json {
     inner["required"] = json!(field.required);
     let mut label = json!({ "type": LABEL, "label": cut(&field.name, LABEL_CHARS_MAX), "component": inner });
     // The door holds what is typed against the choices, all of them.
-    let hint = choices.or_else(|| field.hint.clone());
-    if let Some(hint) = hint.filter(|hint| !hint.trim().is_empty()) {
-        label["description"] = json!(cut(&hint, HINT_CHARS_MAX));
+    let hint = choices.or_else(|| field.hint.clone()).unwrap_or_default();
+    let below = field.below(&hint, HINT_CHARS_MAX);
+    if !below.trim().is_empty() {
+        label["description"] = json!(below);
     }
     label
 }
@@ -108,6 +109,7 @@ mod tests {
             kind,
             initial: initial.map(str::to_owned),
             required: true,
+            left_out: Vec::new(),
         }
     }
 
@@ -148,6 +150,17 @@ mod tests {
             assert_eq!(typed["component"]["type"], json!(4));
             assert!(typed["description"].as_str().unwrap().starts_with("one of "), "{typed}");
         }
+    }
+
+    #[test]
+    fn choices_that_are_typed_hide_nothing_that_was_left_out() {
+        let choices = (0..26).map(|at| format!("choice-{at}")).collect();
+        let mut last = field("n", FieldKind::Choice(choices), None);
+        last.left_out = vec!["region".into(), "n".repeat(64)];
+        let modal = of(&form(vec![last])).unwrap();
+        let below = modal["components"][0]["description"].as_str().unwrap();
+        assert!(below.starts_with("one of choice-0, ") && below.chars().count() <= HINT_CHARS_MAX, "{below}");
+        assert!(below.ends_with("… (as they are unless typed: region and 1 more input)"), "{below}");
     }
 
     #[test]

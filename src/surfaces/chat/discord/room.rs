@@ -11,7 +11,7 @@ use crate::surfaces::chat::card::{Card, Form, Style};
 use crate::surfaces::chat::discord::hear::deferred;
 use crate::surfaces::chat::discord::modal;
 use crate::surfaces::chat::markdown;
-use crate::surfaces::chat::room::{Room, Trouble, call, take_turn};
+use crate::surfaces::chat::room::{Room, Trouble, call, left_as_it_was, take_turn};
 
 /// Only the asker sees it.
 pub const EPHEMERAL: u32 = 64;
@@ -84,8 +84,10 @@ impl Room for DiscordRoom<'_> {
         }
         let posted = self.ask("POST", &format!("channels/{}/messages", digits(&place.channel)), &body)?;
         let id = posted["id"].as_str().ok_or_else(|| Trouble::Unreached("Discord gave no `id`".to_owned()))?;
-        if !is_shown(&posted, &body) {
-            self.edit(place, id, card)?;
+        if !is_shown(&posted, &body)
+            && let Err(trouble) = self.edit(place, id, card)
+        {
+            left_as_it_was(Kind::Discord, id, &trouble);
         }
         Ok(id.to_owned())
     }

@@ -8,7 +8,7 @@ use crate::runs::{Outgoing, Runs};
 use crate::surfaces::chat::asked::{Asked, Kind, Place};
 use crate::surfaces::chat::card::{Card, Field, FieldKind, Form, Style, cut};
 use crate::surfaces::chat::mattermost::hear::{BUTTON, FORM};
-use crate::surfaces::chat::room::{Room, Trouble, call, take_turn};
+use crate::surfaces::chat::room::{Room, Trouble, call, left_as_it_was, take_turn};
 use crate::surfaces::chat::{markdown, sign};
 
 /// Letters of a post; Mattermost refuses 16,384.
@@ -86,8 +86,11 @@ impl Room for MattermostRoom<'_> {
         let posted = self.ask("POST", "posts", &post)?;
         let id = posted["id"].as_str().ok_or_else(|| Trouble::Unreached("Mattermost gave no `id`".to_owned()))?;
         let shows = &posted["props"][SHOWS];
-        if !shows.is_null() && *shows != post["props"][SHOWS] {
-            self.edit(place, id, card)?;
+        if !shows.is_null()
+            && *shows != post["props"][SHOWS]
+            && let Err(trouble) = self.edit(place, id, card)
+        {
+            left_as_it_was(Kind::Mattermost, id, &trouble);
         }
         Ok(id.to_owned())
     }
@@ -153,7 +156,7 @@ impl Room for MattermostRoom<'_> {
 fn element(field: &Field) -> Json {
     let mut element = json!({
         "display_name": cut_bytes(&field.name, LABEL_BYTES_MAX), "name": field.name, "optional": !field.required,
-        "help_text": cut_bytes(field.hint.as_deref().unwrap_or_default(), HINT_BYTES_MAX),
+        "help_text": within(HINT_BYTES_MAX, |chars| field.below(field.hint.as_deref().unwrap_or_default(), chars)),
     });
     let initial = field.initial.as_deref().unwrap_or_default();
     let fits = |bytes: usize| initial.len() <= bytes;
@@ -187,7 +190,12 @@ fn element(field: &Field) -> Json {
 
 /// At most so many bytes, with a sign where it was cut.
 fn cut_bytes(text: &str, bytes_max: usize) -> String {
-    (1..=bytes_max).rev().map(|chars| cut(text, chars)).find(|cut| cut.len() <= bytes_max).unwrap_or_default()
+    within(bytes_max, |chars| cut(text, chars))
+}
+
+/// As many letters of a text as so many bytes hold.
+fn within(bytes_max: usize, text: impl Fn(usize) -> String) -> String {
+    (1..=bytes_max).rev().map(text).find(|text| text.len() <= bytes_max).unwrap_or_default()
 }
 
 /// One part of a path: what Mattermost calls a post is letters and digits.
@@ -208,6 +216,7 @@ mod tests {
                 kind,
                 initial: initial.map(str::to_owned),
                 required: true,
+                left_out: vec!["region".to_owned()],
             })
         };
         let long = "x".repeat(151);
@@ -222,6 +231,7 @@ mod tests {
             let element = field(kind, initial);
             let bytes = |name: &str| element[name].as_str().unwrap().len();
             assert!(bytes("display_name") <= 24 && bytes("help_text") <= 150, "{element}");
+            assert!(element["help_text"].as_str().unwrap().ends_with("unless typed: region)"), "{element}");
             let most = if element["type"] == "text" { 150 } else { 3000 };
             assert!(bytes("default") <= most, "{element}");
             assert!(element["max_length"].as_u64().is_none_or(|max| max == most as u64), "{element}");

@@ -104,8 +104,9 @@ fn input(field: &Field) -> Json {
         "type": "input", "block_id": field.name, "optional": !field.required,
         "label": plain(&cut(&field.name, LABEL_CHARS_MAX)), "element": element,
     });
-    if let Some(hint) = field.hint.as_deref().filter(|hint| !hint.trim().is_empty()) {
-        block["hint"] = plain(&cut(hint, LABEL_CHARS_MAX));
+    let below = field.below(field.hint.as_deref().unwrap_or_default(), LABEL_CHARS_MAX);
+    if !below.trim().is_empty() {
+        block["hint"] = plain(&below);
     }
     block
 }
@@ -209,6 +210,7 @@ mod tests {
             kind,
             initial: initial.map(str::to_owned),
             required: true,
+            left_out: Vec::new(),
         };
         let choices = vec!["a".to_owned(), "b".to_owned()];
         let form = Form {

@@ -8,10 +8,12 @@ use crate::surfaces::chat::buttons::{self, Act, Change, Held, LASTS};
 use crate::surfaces::chat::card::{Card, Field, FieldKind, Form, Style};
 use crate::surfaces::chat::command::Spoken;
 use crate::surfaces::chat::work::{Done, Work, may_press, untold};
-use crate::surfaces::chat::{story, work};
+use crate::surfaces::chat::{sign, story, work};
 use crate::surfaces::shapes::approvals::shown;
 use crate::transcript::Marks;
 
+/// The requests for whose reason a form was shown, or was about to be: after a kill nobody knows which.
+const ASKED_FOR_A_REASON: &str = "chat.reasons";
 /// The reason of a no that was pressed where no form can ask for one.
 const PRESSED: &str = "rejected with a button in a chat, without a reason";
 
@@ -102,16 +104,21 @@ impl Work<'_> {
                 kind: FieldKind::Long,
                 initial: None,
                 required: true,
+                left_out: Vec::new(),
             }],
         };
+        let (shelf, request) = (self.runs.shelf(ASKED_FOR_A_REASON), sign::digest(&self.request()));
+        let is_first = shelf.put_new(&request, &actor.id, Some(held.until))?;
         match self.voice.show(self.asked, form).map_err(|trouble| untold(&trouble))? {
             true => Ok(Done::Seen("asked for a reason".to_owned())),
             // A server that was killed since may have shown it: what it asks for is not left out then.
-            false if self.delivery.tries > 1 => {
+            false if !is_first => {
                 let said = "nothing was rejected: whether you were asked for a reason is not known";
                 Err(RunsError::new(ErrorKind::Usage, said).hint("if no form is there, press it again"))
             }
             false => {
+                // It is known now that nobody was asked, also if all that follows has to be tried again.
+                shelf.take(&request)?;
                 let caller = crate::surfaces::chat::links::caller(self.runs, &self.asked.speaker)?;
                 let caller = caller.ok_or_else(work::not_a_button)?;
                 self.reject_now(change, PRESSED, &caller)

@@ -18,10 +18,7 @@ use crate::surfaces::chat::saying::Saying;
 use crate::surfaces::chat::work::{Done, Work, may_press, untold};
 use crate::surfaces::chat::{hung, story};
 use crate::surfaces::http::call::plain_name;
-use crate::transcript::{Line, Marks, Plan, saved, words};
-
-/// Letters of the hint of a field that also names those that were left out: each chat shows a hundred.
-const HINT_CHARS_MAX: usize = 30;
+use crate::transcript::{Line, Marks, Plan, saved};
 
 impl Work<'_> {
     /// Shows the asker what a runbook would do.
@@ -110,6 +107,7 @@ impl Work<'_> {
                 kind: FieldKind::Text,
                 initial: None,
                 required: true,
+                left_out: Vec::new(),
             }],
         };
         self.voice.show(self.asked, form).map_err(|trouble| untold(&trouble))
@@ -301,10 +299,8 @@ fn fields(asked: &[&Input], lacks: impl Fn(&&Input) -> bool, most: usize) -> Vec
     sorted.sort_by_key(|input| !lacks(input));
     let left = sorted.split_off(most.min(sorted.len()));
     let mut fields: Vec<Field> = sorted.into_iter().map(field).collect();
-    if let Some(last) = fields.last_mut().filter(|_| !left.is_empty()) {
-        let names = left.iter().map(|input| input.name.value.as_str()).collect::<Vec<_>>().join(", ");
-        let hint = last.hint.as_deref().map(|hint| words::shorten(hint, HINT_CHARS_MAX)).unwrap_or_default();
-        last.hint = Some(format!("{hint} (no room here, and as they are unless typed: {names})"));
+    if let Some(last) = fields.last_mut() {
+        last.left_out = left.iter().map(|input| input.name.value.clone()).collect();
     }
     fields
 }
@@ -332,6 +328,7 @@ fn field(input: &Input) -> Field {
         kind,
         initial,
         required: input.required && input.default.is_none(),
+        left_out: Vec::new(),
     }
 }
 
