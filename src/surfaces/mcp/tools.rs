@@ -77,23 +77,25 @@ impl Entry {
         let arguments = Json::Object(arguments);
         match self.begins.filter(|_| call.knows_tasks()) {
             None => self.result(call, arguments).into(),
-            Some(begins) => {
-                match fits(&arguments).and_then(|()| begins(call, arguments)) {
-                    // A task is what its client may cancel, and that is another's run.
-                    Ok(begun) if begun.attached => deliver(starts::started(call, &begun), call.desk.redactor()).into(),
-                    Ok(begun) => match tasks::state(call, &begun.row) {
-                        Ok(state) => CreateTaskResult::new(state.task).into(),
-                        Err(refused) => deliver(Err(refused), call.desk.redactor()).into(),
-                    },
-                    Err(refused) => deliver(Err(refused), call.desk.redactor()).into(),
-                }
-            }
+            Some(begins) => begin(begins, call, arguments)
+                .unwrap_or_else(|refused| deliver(Err(refused), call.desk.redactor()).into()),
         }
     }
 
     fn result(&self, call: &Call, arguments: Json) -> CallToolResult {
         deliver(fits(&arguments).and_then(|()| (self.does)(call, arguments)), call.desk.redactor())
     }
+}
+
+/// Begins something, and gives the task that it is.
+fn begin(begins: Does<Begun>, call: &Call, arguments: Json) -> Result<CallToolResponse, Refused> {
+    fits(&arguments)?;
+    let begun = begins(call, arguments)?;
+    if begun.attached {
+        // A task is what its client may cancel, and that is another's run.
+        return Ok(deliver(starts::started(call, &begun), call.desk.redactor()).into());
+    }
+    Ok(CreateTaskResult::new(tasks::state(call, &begun.row)?.task).into())
 }
 
 /// That arguments are not too large.
